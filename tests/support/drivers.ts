@@ -67,7 +67,7 @@ async function openPglite(): Promise<DriverContext> {
   return {
     open: <TDatabase>(options: DrizzleOptions = {}) =>
       drizzlePglite(client, options) as unknown as TDatabase,
-    sql: async (statement) => (await client.query<Record<string, unknown>>(statement)).rows,
+    sql: async (statement) => (await client.exec(statement)).at(-1)?.rows ?? [],
     async [Symbol.asyncDispose]() {
       await client.exec("DEALLOCATE ALL");
     },
