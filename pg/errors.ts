@@ -33,6 +33,8 @@ export abstract class MitthooksDrizzleError extends Error {
   abstract readonly code: ErrorCode;
 
   /**
+   * Makes the error.
+   *
    * @param message What was attempted, colon, what was found.
    * @param options `cause`: the error that led to this one.
    */
@@ -65,7 +67,11 @@ export class DecryptionError extends MitthooksDrizzleError {
   /** Where in the query's result the value stood, for example `[3].secret`; `undefined` outside of a query. */
   readonly path: string | undefined;
 
-  /** @param path Where in the query's result the value stood. */
+  /**
+   * Makes the error.
+   *
+   * @param path Where in the query's result the value stood.
+   */
   constructor(path?: string) {
     super("Decrypting a stored value: it was written under another key, or it is damaged");
     this.path = path;
@@ -89,7 +95,11 @@ export class DecryptionError extends MitthooksDrizzleError {
 export class InvalidCiphertextError extends DecryptionError {
   override readonly code = "ERR_INVALID_CIPHERTEXT";
 
-  /** @param path Where in the query's result the value stood. */
+  /**
+   * Makes the error.
+   *
+   * @param path Where in the query's result the value stood.
+   */
   constructor(path?: string) {
     super(path);
     this.message = "Decrypting a stored value: it does not have the form of a ciphertext";
@@ -116,6 +126,8 @@ export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
   readonly extensionInstanceId: string;
 
   /**
+   * Makes the error.
+   *
    * @param attempt What was attempted.
    * @param extensionInstanceId The id that was not found.
    */
@@ -153,6 +165,8 @@ export class StorageError extends MitthooksDrizzleError {
   readonly operation: StorageOperation;
 
   /**
+   * Makes the error.
+   *
    * @param operation The method of the storage that failed.
    * @param cause The driver's error.
    */
@@ -178,6 +192,8 @@ export class TableMissingError extends StorageError {
   override readonly code = "ERR_TABLE_MISSING";
 
   /**
+   * Makes the error.
+   *
    * @param operation The method of the storage that failed.
    * @param cause The driver's error.
    */
@@ -205,6 +221,8 @@ export class DeadlineExceededError extends MitthooksDrizzleError {
   override readonly code = "ERR_DEADLINE_EXCEEDED";
 
   /**
+   * Makes the error.
+   *
    * @param attempt What was attempted.
    * @param limitMs The time limit in milliseconds.
    */

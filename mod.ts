@@ -1,0 +1,60 @@
+/**
+ * # mitthooks-drizzle
+ *
+ * Keeps the instances of a mittwald extension, and their secrets encrypted, in PostgreSQL through Drizzle
+ * ORM, on every JavaScript runtime. This module has all public names; they can also be imported from
+ * `@wais/mitthooks-drizzle/pg`.
+ *
+ * @example Storage for mitthooks
+ * ```ts
+ * import { PGlite } from "@electric-sql/pglite";
+ * import { drizzle } from "drizzle-orm/pglite";
+ * import {
+ *   buildEncryptedTextColumn,
+ *   buildEncryptionKey,
+ *   buildExtensionInstanceTable,
+ *   PgExtensionStorage,
+ * } from "@wais/mitthooks-drizzle";
+ *
+ * const extensionInstances = buildExtensionInstanceTable(
+ *   buildEncryptedTextColumn(buildEncryptionKey("master password", "salt")),
+ * );
+ * await using client = await PGlite.create();
+ * export const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type AdditionalColumns,
+  buildEncryptedTextColumn,
+  buildEncryptionKey,
+  type BuildEncryptionKeyOptions,
+  buildExtensionInstanceTable,
+  type CheckedColumns,
+  context,
+  type ContextKind,
+  type DbClientWithExtensionInstances,
+  DeadlineExceededError,
+  DecryptionError,
+  type EncryptableDatabase,
+  type EncryptedTextColumn,
+  type EncryptionKey,
+  type ErrorCode,
+  type ExtensionInstanceTable,
+  type ExtensionInstanceToBeAdded,
+  type ExtensionInstanceToBeUpdated,
+  importEncryptionKey,
+  type ImportEncryptionKeyOptions,
+  InvalidCiphertextError,
+  type KeyDerivation,
+  MitthooksDrizzleError,
+  PgExtensionStorage,
+  type PgExtensionStorageOptions,
+  StorageError,
+  type StorageOperation,
+  TableMissingError,
+  UnknownExtensionInstanceError,
+  withEncryption,
+} from "./pg/mod.ts";

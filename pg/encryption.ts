@@ -1,0 +1,42 @@
+/**
+ * # Encryption
+ *
+ * Keys, and the column type that stores text encrypted under one.
+ *
+ * Values are encrypted with AES-256-GCM and stored as `base64(iv):base64(ciphertext):base64(tag)`, the form
+ * of the npm package `@weissaufschwarz/mitthooks-drizzle`, under a key that scrypt derives from a master
+ * password and a salt. Use the column through a database wrapped by `withEncryption` from
+ * `@wais/mitthooks-drizzle/pg`; without it, writing and reading are refused.
+ *
+ * @example An encrypted column in a table of your own
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { PGlite } from "@electric-sql/pglite";
+ * import { drizzle } from "drizzle-orm/pglite";
+ * import { pgTable, serial } from "drizzle-orm/pg-core";
+ * import { withEncryption } from "@wais/mitthooks-drizzle/pg";
+ * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
+ *
+ * const encryptedText = buildEncryptedTextColumn(buildEncryptionKey("master password", "salt"));
+ * const notes = pgTable("note", { id: serial().primaryKey(), body: encryptedText("body").notNull() });
+ *
+ * await using client = await PGlite.create();
+ * await client.exec("CREATE TABLE note (id serial PRIMARY KEY, body text NOT NULL)");
+ * const db = withEncryption(drizzle(client));
+ *
+ * await db.insert(notes).values({ body: "for my eyes only" });
+ * assertEquals(await db.select().from(notes), [{ id: 1, body: "for my eyes only" }]);
+ * ```
+ *
+ * @module
+ */
+
+export { buildEncryptedTextColumn, type EncryptedTextColumn } from "./encrypted_text_column.ts";
+export {
+  buildEncryptionKey,
+  type BuildEncryptionKeyOptions,
+  type EncryptionKey,
+  importEncryptionKey,
+  type ImportEncryptionKeyOptions,
+  type KeyDerivation,
+} from "./encryption_key.ts";

@@ -1,0 +1,299 @@
+/** The keys that encrypted columns use. */
+
+import { importAesKey, open, seal } from "./internal/envelope.ts";
+import { DecryptionError, InvalidCiphertextError } from "./errors.ts";
+import {
+  DEFAULT_PBKDF2_ITERATIONS,
+  deriveWithPbkdf2,
+  deriveWithScrypt,
+  KEY_BYTES,
+} from "./internal/key_derivation.ts";
+import { assertStorableText } from "./internal/well_formed.ts";
+
+/**
+ * What an encrypted column needs of a key, from `@wais/mitthooks-drizzle/pg/encryption`.
+ * {@linkcode buildEncryptionKey} and {@linkcode importEncryptionKey} make one; implement it yourself to
+ * use a key management service, or one key per tenant.
+ *
+ * @example A key that lives in a service
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
+ * import type { EncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
+ *
+ * declare const kms: {
+ *   seal(keyId: string, text: string): Promise<string>;
+ *   open(sealed: string): Promise<{ keyId: string; text: string } | undefined>;
+ * };
+ *
+ * class KmsKey implements EncryptionKey {
+ *   constructor(readonly keyId: string) {}
+ *
+ *   encrypt(plaintext: string): Promise<string> {
+ *     return kms.seal(this.keyId, plaintext);
+ *   }
+ *
+ *   // An outage rejects with the service's own error, which reaches the caller of the query.
+ *   async decrypt(ciphertext: string): Promise<string> {
+ *     const opened = await kms.open(ciphertext);
+ *     if (!opened) throw new DecryptionError();
+ *     return opened.text;
+ *   }
+ * }
+ *
+ * assertEquals(new KmsKey("instances").keyId, "instances");
+ * ```
+ */
+export interface EncryptionKey {
+  /**
+   * Encrypts a value. Called once for each value that is written, many at a time.
+   *
+   * @param plaintext Well-formed Unicode, of any length.
+   * @returns What is stored; two calls must never give the same.
+   */
+  encrypt(plaintext: string): Promise<string>;
+
+  /**
+   * Decrypts a value. Called once for each value that is read, many at a time.
+   *
+   * @param ciphertext What is stored.
+   * @returns The value that was encrypted.
+   * @throws {DecryptionError} The value was written under another key, or it is damaged. Any other error
+   * counts as an outage and reaches the caller of the query unchanged.
+   */
+  decrypt(ciphertext: string): Promise<string>;
+
+  /**
+   * Tells whether a value was written under the key that {@linkcode EncryptionKey.encrypt | encrypt} uses.
+   * Only needed for changing the key of stored values.
+   *
+   * @param ciphertext What is stored.
+   * @returns `false` also for damaged values.
+   */
+  isCurrent?(ciphertext: string): Promise<boolean>;
+}
+
+/** How a master password becomes a key. */
+export type KeyDerivation =
+  /** scrypt with N = 16384, r = 8, p = 1 (RFC 7914), as the original package derives. */
+  | { name: "scrypt" }
+  /** PBKDF2 with HMAC-SHA-256 (RFC 8018); 600,000 iterations unless given. */
+  | { name: "pbkdf2"; iterations?: number };
+
+/** Options of {@linkcode importEncryptionKey}. */
+export interface ImportEncryptionKeyOptions {
+  /** Other keys whose values are read but never written; what they themselves also read counts too. */
+  alsoReads?: EncryptionKey[];
+}
+
+/** Options of {@linkcode buildEncryptionKey}. */
+export interface BuildEncryptionKeyOptions extends ImportEncryptionKeyOptions {
+  /** How the key is derived. The default, scrypt, is what existing data of the original package needs. */
+  kdf?: KeyDerivation;
+}
+
+class AesEncryptionKey implements EncryptionKey {
+  /** Dropped after it has succeeded, and with it the password that it holds. */
+  #derive: (() => Promise<Uint8Array<ArrayBuffer>>) | undefined;
+  #imported: Promise<CryptoKey> | undefined;
+  readonly #alsoReads: readonly EncryptionKey[];
+
+  constructor(
+    derive: () => Promise<Uint8Array<ArrayBuffer>>,
+    alsoReads: readonly EncryptionKey[],
+  ) {
+    this.#derive = derive;
+    this.#alsoReads = [...alsoReads];
+  }
+
+  async encrypt(plaintext: string): Promise<string> {
+    assertStorableText(plaintext);
+    return await seal(await this.#key(), plaintext);
+  }
+
+  async decrypt(ciphertext: string): Promise<string> {
+    let wellFormed = false;
+    const read = [async () => open(await this.#key(), ciphertext)];
+    for (const key of this.#alsoReads) read.push(() => key.decrypt(ciphertext));
+    for (const attempt of read) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof DecryptionError)) throw error;
+        wellFormed ||= !(error instanceof InvalidCiphertextError);
+      }
+    }
+    throw wellFormed ? new DecryptionError() : new InvalidCiphertextError();
+  }
+
+  async isCurrent(ciphertext: string): Promise<boolean> {
+    const key = await this.#key();
+    try {
+      await open(key, ciphertext);
+      return true;
+    } catch (error) {
+      if (error instanceof DecryptionError) return false;
+      throw error;
+    }
+  }
+
+  #key(): Promise<CryptoKey> {
+    this.#imported ??= this.#import();
+    return this.#imported;
+  }
+
+  async #import(): Promise<CryptoKey> {
+    try {
+      const bytes = await this.#derive!();
+      const key = await importAesKey(bytes);
+      bytes.fill(0);
+      this.#derive = undefined;
+      return key;
+    } catch (error) {
+      // The next use tries again: what fails once, say for lack of memory, need not fail for good.
+      this.#imported = undefined;
+      throw error;
+    }
+  }
+}
+
+/**
+ * Builds the key of an encrypted column from a master password and a salt, from
+ * `@wais/mitthooks-drizzle/pg/encryption`.
+ *
+ * Nothing is computed yet: the key is derived once, on first use, without blocking the event loop. With
+ * the defaults it is the very key that `@weissaufschwarz/mitthooks-drizzle` derives from the same two
+ * strings.
+ *
+ * @param masterPassword The secret that the key comes from, taken as UTF-8. scrypt at these costs does not
+ * protect a password that a person made up: use at least 32 random bytes, for instance as base64.
+ * @param salt A second value that has to stay the same as long as the stored data, taken as UTF-8.
+ * @param options How the key is derived, and which other keys' values it also reads.
+ * @returns The key. It shows nothing of itself when it is logged or serialised.
+ * @throws {TypeError} The password or the salt is missing or empty, or an option has the wrong type.
+ * @throws {RangeError} The number of PBKDF2 iterations is not a positive integer, or, on first use, is
+ * more than the runtime allows.
+ *
+ * @example Build a key from the environment
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
+ *
+ * const env = { MASTER_PASSWORD: "m4s7er", SALT: "s4l7" }; // Deno.env.toObject(), process.env, …
+ * const key = buildEncryptionKey(env.MASTER_PASSWORD, env.SALT);
+ *
+ * const ciphertext = await key.encrypt("secret of an instance");
+ * assertEquals(await key.decrypt(ciphertext), "secret of an instance");
+ * ```
+ *
+ * @example Read what an older password wrote
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
+ *
+ * const old = buildEncryptionKey("old password", "old salt");
+ * const key = buildEncryptionKey("new password", "new salt", { alsoReads: [old] });
+ *
+ * assertEquals(await key.decrypt(await old.encrypt("still readable")), "still readable");
+ * ```
+ */
+export function buildEncryptionKey(
+  masterPassword: string,
+  salt: string,
+  options: BuildEncryptionKeyOptions = {},
+): EncryptionKey {
+  const attempt = "Building an encryption key";
+  assertGiven(attempt, "masterPassword", masterPassword);
+  assertGiven(attempt, "salt", salt);
+  const derive = derivation(attempt, options.kdf ?? { name: "scrypt" });
+  return new AesEncryptionKey(
+    () => derive(masterPassword, salt),
+    checkedKeys(attempt, options.alsoReads),
+  );
+}
+
+/**
+ * Makes the key of an encrypted column from 32 bytes that are a key already, from
+ * `@wais/mitthooks-drizzle/pg/encryption`.
+ *
+ * @param rawKey Exactly 32 bytes from a cryptographic source of randomness; they are copied.
+ * @param options Which other keys' values it also reads.
+ * @returns The key. It shows nothing of itself when it is logged or serialised.
+ * @throws {TypeError} `rawKey` is not a `Uint8Array`, or an option has the wrong type.
+ * @throws {RangeError} `rawKey` does not have 32 bytes.
+ *
+ * @example Import a random key
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { importEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
+ *
+ * const key = importEncryptionKey(crypto.getRandomValues(new Uint8Array(32)));
+ *
+ * assertEquals(await key.decrypt(await key.encrypt("secret")), "secret");
+ * ```
+ */
+export function importEncryptionKey(
+  rawKey: Uint8Array,
+  options: ImportEncryptionKeyOptions = {},
+): EncryptionKey {
+  const attempt = "Importing an encryption key";
+  if (!(rawKey instanceof Uint8Array)) {
+    throw new TypeError(`${attempt}: rawKey is not a Uint8Array`);
+  }
+  if (rawKey.length !== KEY_BYTES) {
+    throw new RangeError(`${attempt}: rawKey has ${rawKey.length} bytes instead of ${KEY_BYTES}`);
+  }
+  const bytes = new Uint8Array(rawKey);
+  return new AesEncryptionKey(
+    // A copy, because the import overwrites what it was given.
+    () => Promise.resolve(bytes.slice()),
+    checkedKeys(attempt, options.alsoReads),
+  );
+}
+
+/** Checks for the three methods' presence alone: a key may be anybody's object. */
+export function isEncryptionKey(value: unknown): value is EncryptionKey {
+  const key = value as Partial<EncryptionKey> | null | undefined;
+  return typeof key?.encrypt === "function" && typeof key.decrypt === "function";
+}
+
+function assertGiven(attempt: string, name: string, value: unknown): void {
+  if (typeof value !== "string" || value === "") {
+    const found = value === ""
+      ? "is empty"
+      : value === undefined
+      ? "is missing"
+      : "is not a string";
+    throw new TypeError(`${attempt}: ${name} ${found}`);
+  }
+}
+
+function derivation(
+  attempt: string,
+  kdf: KeyDerivation,
+): (password: string, salt: string) => Promise<Uint8Array<ArrayBuffer>> {
+  switch (kdf.name) {
+    case "scrypt":
+      return deriveWithScrypt;
+    case "pbkdf2": {
+      const iterations = kdf.iterations ?? DEFAULT_PBKDF2_ITERATIONS;
+      if (!Number.isSafeInteger(iterations) || iterations < 1) {
+        throw new RangeError(`${attempt}: kdf.iterations is not a positive integer`);
+      }
+      return (password, salt) => deriveWithPbkdf2(password, salt, iterations);
+    }
+    default:
+      throw new TypeError(`${attempt}: kdf.name is neither "scrypt" nor "pbkdf2"`);
+  }
+}
+
+function checkedKeys(
+  attempt: string,
+  keys: readonly EncryptionKey[] | undefined,
+): readonly EncryptionKey[] {
+  if (keys === undefined) return [];
+  if (!Array.isArray(keys) || !keys.every(isEncryptionKey)) {
+    throw new TypeError(`${attempt}: alsoReads is not an array of encryption keys`);
+  }
+  return keys;
+}

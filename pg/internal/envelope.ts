@@ -1,0 +1,61 @@
+/**
+ * The stored form of an encrypted value: `base64(iv):base64(ciphertext):base64(tag)`, as the npm package
+ * `@weissaufschwarz/mitthooks-drizzle` writes it. The cipher is AES-256-GCM (NIST SP 800-38D) with a
+ * random IV of 96 bits, the length that section 8.2 of it recommends, and the full tag of 128 bits.
+ */
+
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
+
+const ALGORITHM = "AES-GCM";
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+// Web Crypto appends the tag to the ciphertext, the stored form keeps it apart.
+const parameters = (iv: Uint8Array<ArrayBuffer>) => ({
+  name: ALGORITHM,
+  iv,
+  tagLength: TAG_BYTES * 8,
+});
+
+/** Imports the 32 bytes of a key; they can not be read back from the result. */
+export function importAesKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
+  return crypto.subtle.importKey("raw", bytes, ALGORITHM, false, ["encrypt", "decrypt"]);
+}
+
+/** Encrypts a well-formed string into the stored form. */
+export async function seal(key: CryptoKey, plaintext: string): Promise<string> {
+  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
+  const sealed = new Uint8Array(
+    await crypto.subtle.encrypt(parameters(iv), key, new TextEncoder().encode(plaintext)),
+  );
+  const tagStart = sealed.length - TAG_BYTES;
+  return [iv, sealed.subarray(0, tagStart), sealed.subarray(tagStart)].map(encodeBase64).join(":");
+}
+
+/**
+ * Decrypts the stored form.
+ *
+ * @throws {InvalidCiphertextError} The text does not have the stored form.
+ * @throws {DecryptionError} The tag does not match: another key, or a changed value.
+ */
+export async function open(key: CryptoKey, stored: string): Promise<string> {
+  const parts = stored.split(":");
+  const [iv, ciphertext, tag] = parts.map(decodeBase64);
+  // A shorter tag is easier to forge (SP 800-38D, appendix C), so the length is settled before it is checked.
+  if (
+    parts.length !== 3 || iv?.length !== IV_BYTES || !ciphertext || tag?.length !== TAG_BYTES
+  ) {
+    throw new InvalidCiphertextError();
+  }
+  const sealed = new Uint8Array(ciphertext.length + TAG_BYTES);
+  sealed.set(ciphertext);
+  sealed.set(tag, ciphertext.length);
+  try {
+    const plaintext = await crypto.subtle.decrypt(parameters(iv), key, sealed);
+    // A leading U+FEFF belongs to the value; a decoder would take it for a byte order mark.
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(plaintext);
+  } catch {
+    throw new DecryptionError();
+  }
+}

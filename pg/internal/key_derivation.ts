@@ -1,0 +1,79 @@
+/** Derivation of the 32 bytes of a key from a master password and a salt, both taken as UTF-8. */
+
+import scryptJs from "scrypt-js";
+
+/** Length of an AES-256 key in bytes. */
+export const KEY_BYTES = 32;
+
+/** Iterations of PBKDF2-HMAC-SHA-256 that OWASP's password storage cheat sheet asks for. */
+export const DEFAULT_PBKDF2_ITERATIONS = 600_000;
+
+// The cost that Node's scrypt takes by default and the original package therefore uses: N, r and p of RFC 7914, section 2.
+const SCRYPT_COST = { N: 16_384, r: 8, p: 1 } as const;
+
+type NativeScrypt = (
+  password: Uint8Array,
+  salt: Uint8Array,
+  keyLength: number,
+  cost: { N: number; r: number; p: number },
+  callback: (error: Error | null, key: Uint8Array) => void,
+) => void;
+
+type Runtime = {
+  process?: { getBuiltinModule?: (name: string) => { scrypt?: NativeScrypt } | undefined };
+};
+
+const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+
+/**
+ * scrypt (RFC 7914). Web Crypto does not have it: the runtime's own runs off the event loop where there is
+ * one (Node, Deno, Bun, workerd with `nodejs_compat`), scrypt-js computes the same bytes elsewhere.
+ */
+export async function deriveWithScrypt(
+  password: string,
+  salt: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const native = (globalThis as Runtime).process?.getBuiltinModule?.("node:crypto")?.scrypt;
+  const derived = native
+    ? await new Promise<Uint8Array>((resolve, reject) =>
+      native(utf8(password), utf8(salt), KEY_BYTES, SCRYPT_COST, (error, key) => {
+        if (error) reject(error);
+        else resolve(key);
+      })
+    )
+    : await scryptJs.scrypt(
+      utf8(password),
+      utf8(salt),
+      SCRYPT_COST.N,
+      SCRYPT_COST.r,
+      SCRYPT_COST.p,
+      KEY_BYTES,
+    );
+  return new Uint8Array(derived);
+}
+
+/** PBKDF2 with HMAC-SHA-256 (RFC 8018, section 5.2). */
+export async function deriveWithPbkdf2(
+  password: string,
+  salt: string,
+  iterations: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const base = await crypto.subtle.importKey("raw", utf8(password), "PBKDF2", false, [
+    "deriveBits",
+  ]);
+  try {
+    const bits = await crypto.subtle.deriveBits(
+      { name: "PBKDF2", hash: "SHA-256", salt: utf8(salt), iterations },
+      base,
+      KEY_BYTES * 8,
+    );
+    return new Uint8Array(bits);
+  } catch (cause) {
+    throw new RangeError(
+      `Deriving an encryption key: this runtime refuses PBKDF2 with ${iterations} iterations; ` +
+        "use scrypt, importEncryptionKey, or no more iterations than it allows " +
+        "(100000 on Cloudflare Workers)",
+      { cause },
+    );
+  }
+}

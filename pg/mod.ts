@@ -1,0 +1,69 @@
+/**
+ * # PostgreSQL
+ *
+ * Everything that concerns the database: {@linkcode PgExtensionStorage} keeps extension instances,
+ * {@linkcode withEncryption} makes an application's own queries read and write encrypted columns, and the
+ * error classes. The names of `@wais/mitthooks-drizzle/pg/encryption` and
+ * `@wais/mitthooks-drizzle/pg/schema` are here, too.
+ *
+ * @example Query the instances with Drizzle
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { PGlite } from "@electric-sql/pglite";
+ * import { eq } from "drizzle-orm";
+ * import { drizzle } from "drizzle-orm/pglite";
+ * import { pgTable, text } from "drizzle-orm/pg-core";
+ * import { buildEncryptedTextColumn, buildEncryptionKey, withEncryption } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const encryptedText = buildEncryptedTextColumn(buildEncryptionKey("master password", "salt"));
+ * const accounts = pgTable("account", { id: text().primaryKey(), apiToken: encryptedText("api_token") });
+ *
+ * await using client = await PGlite.create();
+ * await client.exec("CREATE TABLE account (id text PRIMARY KEY, api_token text)");
+ * const db = withEncryption(drizzle(client));
+ *
+ * await db.insert(accounts).values({ id: "ada", apiToken: "t0k3n" });
+ * const [ada] = await db.select().from(accounts).where(eq(accounts.id, "ada"));
+ * assertEquals(ada?.apiToken, "t0k3n");
+ * ```
+ *
+ * @module
+ */
+
+export {
+  buildEncryptedTextColumn,
+  buildEncryptionKey,
+  type BuildEncryptionKeyOptions,
+  type EncryptedTextColumn,
+  type EncryptionKey,
+  importEncryptionKey,
+  type ImportEncryptionKeyOptions,
+  type KeyDerivation,
+} from "./encryption.ts";
+export {
+  DeadlineExceededError,
+  DecryptionError,
+  type ErrorCode,
+  InvalidCiphertextError,
+  MitthooksDrizzleError,
+  StorageError,
+  type StorageOperation,
+  TableMissingError,
+  UnknownExtensionInstanceError,
+} from "./errors.ts";
+export {
+  type AdditionalColumns,
+  buildExtensionInstanceTable,
+  type CheckedColumns,
+  context,
+  type ExtensionInstanceTable,
+} from "./schema.ts";
+export { type EncryptableDatabase, withEncryption } from "./session.ts";
+export {
+  type ContextKind,
+  type DbClientWithExtensionInstances,
+  type ExtensionInstanceToBeAdded,
+  type ExtensionInstanceToBeUpdated,
+  PgExtensionStorage,
+  type PgExtensionStorageOptions,
+} from "./storage.ts";
