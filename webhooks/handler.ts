@@ -5,7 +5,7 @@
  */
 
 import { WebhookHandlerChain } from "@weissaufschwarz/mitthooks/handler/chain";
-import { StorageError } from "../pg/errors.ts";
+import { DeadlineExceededError, StorageError } from "../pg/errors.ts";
 import { Refusal, toResponse, type WebhookAnswer } from "./answers.ts";
 import { BodyError, readBody } from "./internal/body.ts";
 import { Deadline } from "./internal/deadline.ts";
@@ -157,19 +157,15 @@ class Delivery {
       await this.#deadline.run("Storing a webhook", () => store(this.#settings.storage, event));
     } catch (error) {
       // By code: the storage may come from another copy of this package.
-      switch (codeOf(error)) {
-        case "ERR_DEADLINE_EXCEEDED":
-        case "ERR_STORAGE_FAILED":
-        case "ERR_TABLE_MISSING":
-          throw error;
-        case "ERR_UNKNOWN_INSTANCE":
-          throw new Refusal(
-            "ERR_UNKNOWN_INSTANCE",
-            `Handling ${event.kind}: no instance of this id is stored`,
-          );
-        default:
-          throw new StorageError(OPERATION[event.kind], error);
+      if (codeOf(error) === "ERR_UNKNOWN_INSTANCE") {
+        throw new Refusal(
+          "ERR_UNKNOWN_INSTANCE",
+          `Handling ${event.kind}: no instance of this id is stored`,
+        );
       }
+      if (error instanceof DeadlineExceededError || error instanceof StorageError) throw error;
+      // Anything else may have a message that quotes what was to be stored.
+      throw new StorageError(OPERATION[event.kind], error);
     }
   }
 

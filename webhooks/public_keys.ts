@@ -6,7 +6,7 @@
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import { BusyError, PublicKeyUnavailableError, UnknownPublicKeyError } from "./errors.ts";
-import { codeOf } from "./internal/code_of.ts";
+import { DeadlineExceededError } from "../pg/errors.ts";
 import { Deadline } from "./internal/deadline.ts";
 import { LruMap } from "./internal/lru.ts";
 import { fetchPublicKey, isPossibleSerial } from "./internal/public_key_request.ts";
@@ -123,7 +123,7 @@ export class MittwaldPublicKeys implements PublicKeyProvider {
     try {
       return await deadline.run("Waiting for a public key", () => key);
     } catch (error) {
-      if (codeOf(error) !== "ERR_DEADLINE_EXCEEDED") throw error;
+      if (!(error instanceof DeadlineExceededError)) throw error;
       throw new PublicKeyUnavailableError(`no answer within ${this.#timeoutMs} ms`);
     } finally {
       deadline.clear();

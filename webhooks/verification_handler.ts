@@ -8,9 +8,9 @@ import { FailedToFetchPublicKey, InvalidBodyError } from "@weissaufschwarz/mitth
 import type { HandleWebhook, WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import type { WebhookContent } from "@weissaufschwarz/mitthooks/webhook";
+import { MitthooksDrizzleError } from "../pg/errors.ts";
 import { STATUS } from "./answers.ts";
-import { BusyError, PublicKeyUnavailableError } from "./errors.ts";
-import { codeOf } from "./internal/code_of.ts";
+import { BusyError, SignatureInvalidError, SignatureMalformedError } from "./errors.ts";
 import { checkMethods } from "./internal/check_options.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
 import { readSignature, SignatureCheck } from "./internal/signature.ts";
@@ -104,23 +104,18 @@ export class SignatureVerificationHandler implements WebhookHandler {
 }
 
 /** mitthooks' wrapper tells refusals from outages by its own classes, and has none for a signature that is wrong. */
-function toMitthooksError(error: unknown, serial: string): Error {
-  let translated: Error;
-  switch (codeOf(error)) {
-    case "ERR_SIGNATURE_INVALID":
-    case "ERR_SIGNATURE_MALFORMED":
-      translated = new InvalidBodyError((error as Error).message);
-      break;
-    default:
-      translated = new FailedToFetchPublicKey(
-        serial,
-        error instanceof BusyError ? STATUS.ERR_BUSY : STATUS.ERR_PUBLIC_KEY_UNAVAILABLE,
-      );
-      // The class writes the sender's serial into its message, and the wrapper that into the answer.
-      translated.message = error instanceof BusyError || error instanceof PublicKeyUnavailableError
-        ? error.message
-        : "Checking the signature of a webhook: it failed";
+function toMitthooksError(cause: unknown, serial: string): Error {
+  let error: Error;
+  if (cause instanceof SignatureInvalidError || cause instanceof SignatureMalformedError) {
+    error = new InvalidBodyError(cause.message);
+  } else {
+    const code = cause instanceof BusyError ? cause.code : "ERR_PUBLIC_KEY_UNAVAILABLE";
+    error = new FailedToFetchPublicKey(serial, STATUS[code]);
+    // The class writes the sender's serial into its message, and the wrapper writes that into the answer.
+    error.message = cause instanceof MitthooksDrizzleError
+      ? cause.message
+      : "Checking the signature of a webhook: it failed";
   }
-  translated.cause = error;
-  return translated;
+  error.cause = cause;
+  return error;
 }

@@ -31,7 +31,7 @@ export function checkAge(event: LifecycleEvent, maxAgeMs: number): void {
 export function isDryRun(event: LifecycleEvent, requestUrl: string): boolean {
   return [requestUrl, event.request.target.url].some((url) => {
     // By hand: the URL in the body may be relative or otherwise unusual, and must not be a reason to refuse.
-    const query = /\?([^#]*)/.exec(url)?.[1] ?? "";
+    const query = /^[^?#]*\?([^#]*)/.exec(url)?.[1] ?? "";
     return new URLSearchParams(query).getAll("dry-run").includes("true");
   });
 }

@@ -4,7 +4,7 @@ import { decodeBase64 } from "../../pg/internal/base64.ts";
 import { BodyError, readBody } from "./body.ts";
 import { Deadline } from "./deadline.ts";
 import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../errors.ts";
-import { codeOf } from "./code_of.ts";
+import { DeadlineExceededError } from "../../pg/errors.ts";
 
 const MAX_SERIAL_CHARACTERS = 128;
 const MAX_RESPONSE_BYTES = 16 * 1024;
@@ -75,7 +75,7 @@ function toOwnError(error: unknown, timeoutMs: number): Error {
   if (error instanceof UnknownPublicKeyError || error instanceof PublicKeyUnavailableError) {
     return error;
   }
-  if (codeOf(error) === "ERR_DEADLINE_EXCEEDED") {
+  if (error instanceof DeadlineExceededError) {
     return new PublicKeyUnavailableError(`no answer within ${timeoutMs} ms`, { cause: error });
   }
   if (error instanceof BodyError) {

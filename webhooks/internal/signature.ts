@@ -3,9 +3,11 @@
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import { decodeBase64 } from "../../pg/internal/base64.ts";
 import {
+  BusyError,
   PublicKeyUnavailableError,
   SignatureInvalidError,
   SignatureMalformedError,
+  UnknownPublicKeyError,
 } from "../errors.ts";
 import { codeOf } from "./code_of.ts";
 import { LruMap } from "./lru.ts";
@@ -97,15 +99,18 @@ export class SignatureCheck {
     try {
       return await this.#publicKeys.getPublicKey(serial);
     } catch (error) {
+      if (
+        error instanceof BusyError || error instanceof PublicKeyUnavailableError ||
+        error instanceof SignatureInvalidError
+      ) throw error;
+      // By code: the provider may come from another copy of this package.
       switch (codeOf(error)) {
-        case "ERR_BUSY":
-        case "ERR_PUBLIC_KEY_UNAVAILABLE":
         case "ERR_SIGNATURE_INVALID":
-          throw error;
+          throw new UnknownPublicKeyError();
+        case "ERR_BUSY":
+          throw new BusyError("their provider is busy");
         default:
-          throw new PublicKeyUnavailableError("the provider of public keys failed", {
-            cause: error,
-          });
+          throw new PublicKeyUnavailableError("their provider failed", { cause: error });
       }
     }
   }
