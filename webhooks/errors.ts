@@ -20,6 +20,7 @@ import { MitthooksDrizzleError } from "../pg/errors.ts";
  * ```
  */
 export class SignatureMalformedError extends MitthooksDrizzleError {
+  /** Stable identifier of this kind of failure. */
   override readonly code = "ERR_SIGNATURE_MALFORMED";
 
   /**
@@ -45,6 +46,7 @@ export class SignatureMalformedError extends MitthooksDrizzleError {
  * ```
  */
 export class SignatureInvalidError extends MitthooksDrizzleError {
+  /** Stable identifier of this kind of failure. */
   override readonly code = "ERR_SIGNATURE_INVALID";
 
   /**
@@ -98,6 +100,7 @@ export class UnknownPublicKeyError extends SignatureInvalidError {
  * ```
  */
 export class PublicKeyUnavailableError extends MitthooksDrizzleError {
+  /** Stable identifier of this kind of failure. */
   override readonly code = "ERR_PUBLIC_KEY_UNAVAILABLE";
 
   /**
@@ -124,6 +127,7 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
  * ```
  */
 export class BusyError extends MitthooksDrizzleError {
+  /** Stable identifier of this kind of failure. */
   override readonly code = "ERR_BUSY";
 
   /**
@@ -150,6 +154,7 @@ export class BusyError extends MitthooksDrizzleError {
  * ```
  */
 export class HandlerFailedError extends MitthooksDrizzleError {
+  /** Stable identifier of this kind of failure. */
   override readonly code = "ERR_HANDLER_FAILED";
 
   /**
