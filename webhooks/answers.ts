@@ -23,7 +23,24 @@ export type WebhookAnswerCode =
   | "ERR_DEADLINE_EXCEEDED"
   | "ERR_BUSY";
 
-/** The JSON body of every answer. */
+/**
+ * The JSON body of every answer.
+ *
+ * @example Read an answer in a test
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { createWebhookHandler, type WebhookAnswer } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const handler = createWebhookHandler({
+ *   extensionId: "my-extension",
+ *   storage: { upsertExtension() {}, updateExtension() {}, rotateSecret() {}, removeInstance() {} },
+ * });
+ *
+ * const response = await handler(new Request("https://extension.example/webhooks"));
+ * const answer: WebhookAnswer = await response.json();
+ * assertEquals([response.status, answer.code], [405, "ERR_METHOD"]);
+ * ```
+ */
 export interface WebhookAnswer {
   /** Stable identifier of the outcome. */
   code: WebhookAnswerCode;
