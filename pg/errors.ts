@@ -78,7 +78,10 @@ export class DecryptionError extends MitthooksDrizzleError {
    * @param path Where in the query's result the value stood.
    */
   constructor(path?: string) {
-    super("Decrypting a stored value: it was written under another key, or it is damaged");
+    super(
+      "Decrypting a stored value: it was written under another key (another master password or salt), " +
+        "or it is damaged",
+    );
     this.path = path;
   }
 }
@@ -142,13 +145,16 @@ export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
   }
 }
 
-/** The storage operations that a {@linkcode StorageError} can name. */
+/** The operations that a {@linkcode StorageError} can name: methods of the storage, and functions. */
 export type StorageOperation =
   | "upsertExtension"
   | "updateExtension"
   | "rotateSecret"
   | "removeInstance"
-  | "getExtension";
+  | "getExtension"
+  | "verify"
+  | "reencrypt"
+  | "keyStatus";
 
 /**
  * The database refused or could not be reached. `cause` is the driver's own error.
@@ -166,24 +172,29 @@ export type StorageOperation =
 export class StorageError extends MitthooksDrizzleError {
   override readonly code: "ERR_STORAGE_FAILED" | "ERR_TABLE_MISSING" = "ERR_STORAGE_FAILED";
 
-  /** The method of the storage that failed. */
+  /** What failed: a method of the storage, or a function. */
   readonly operation: StorageOperation;
 
   /**
    * Makes the error.
    *
-   * @param operation The method of the storage that failed.
+   * @param operation What failed.
    * @param cause The driver's error.
+   * @param found What was found, for the message.
    */
-  constructor(operation: StorageOperation, cause: unknown) {
-    super(`Running ${operation}: the database refused it or could not be reached`, { cause });
+  constructor(
+    operation: StorageOperation,
+    cause: unknown,
+    found = "the database refused it or could not be reached",
+  ) {
+    super(`Running ${operation}: ${found}`, { cause });
     this.operation = operation;
   }
 }
 
 /**
- * The table of the extension instances does not exist: the migration has not been run against this
- * database. `cause` is the driver's own error (SQLSTATE 42P01).
+ * The table does not exist: the migration has not been run against this database. `cause` is the
+ * driver's own error (SQLSTATE 42P01).
  *
  * @example Its code
  * ```ts
@@ -199,13 +210,11 @@ export class TableMissingError extends StorageError {
   /**
    * Makes the error.
    *
-   * @param operation The method of the storage that failed.
+   * @param operation What failed.
    * @param cause The driver's error.
    */
   constructor(operation: StorageOperation, cause: unknown) {
-    super(operation, cause);
-    this.message = `Running ${operation}: the table of the extension instances does not exist, ` +
-      "run the migrations first";
+    super(operation, cause, "the table does not exist, run the migrations first");
   }
 }
 
