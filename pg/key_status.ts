@@ -68,12 +68,13 @@ export async function keyStatus<TTable extends PgTable>(
     unreadable: 0,
     null: 0,
   }));
-  for (let rows: StoredRow[] | undefined; !rows || rows.length === BATCH_SIZE;) {
-    rows = await storedTable.read(rows?.at(-1)?.key, BATCH_SIZE);
+  let rows: StoredRow[] = [];
+  do {
+    rows = await storedTable.read(rows.at(-1)?.key, BATCH_SIZE);
     for (const values of await inspectRows(description, rows)) {
       for (const [index, { state }] of values.entries()) counts[index]![state]++;
     }
-  }
+  } while (rows.length === BATCH_SIZE);
   return Object.fromEntries(
     description.encrypted.map(({ property }, index) => [property, counts[index]!]),
   );

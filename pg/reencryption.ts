@@ -81,15 +81,17 @@ export interface ReencryptOptions {
 }
 
 /**
- * The primary key of a row of a table, by the columns' names in TypeScript. TypeScript does not know which
- * columns a key of several consists of, so it may be any of the table's there.
+ * The primary key of a row of a table, by the columns' names in TypeScript. Where Drizzle's types do not
+ * tell which columns it consists of (several of them, or Drizzle 1.0), any of the table's may be there.
  */
 export type PrimaryKeyOf<TTable extends PgTable> = [PrimaryKeyColumn<TTable>] extends [never]
-  ? Partial<TTable["$inferSelect"]>
-  : Pick<TTable["$inferSelect"], PrimaryKeyColumn<TTable>>;
+  ? Partial<RowOf<TTable>>
+  : Pick<RowOf<TTable>, PrimaryKeyColumn<TTable>>;
+
+type RowOf<TTable> = TTable extends { $inferSelect: infer TRow } ? TRow : Record<string, unknown>;
 
 type PrimaryKeyColumn<TTable extends PgTable> =
-  & keyof TTable["$inferSelect"]
+  & keyof RowOf<TTable>
   & {
     [TKey in keyof TTable["_"]["columns"]]: TTable["_"]["columns"][TKey] extends
       { _: { isPrimaryKey: true } } ? TKey : never;
@@ -177,9 +179,10 @@ export async function reencrypt<TTable extends PgTable>(
     unreadable: [],
     aborted: false,
   };
-  for (let rows: StoredRow[] | undefined; !rows || rows.length === batchSize;) {
+  let rows: StoredRow[] = [];
+  do {
     if (signal?.aborted) return { ...report, aborted: true };
-    rows = await storedTable.read(rows?.at(-1)?.key, batchSize);
+    rows = await storedTable.read(rows.at(-1)?.key, batchSize);
     if (rows.length === 0) break;
     const found = await inspectRows(description, rows);
     const outdated = rows.flatMap((row, index) => {
@@ -206,7 +209,7 @@ export async function reencrypt<TTable extends PgTable>(
       reencrypted: report.reencrypted,
       unreadable: report.unreadable.length,
     });
-  }
+  } while (rows.length === batchSize);
   return report;
 }
 
