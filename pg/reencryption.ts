@@ -84,18 +84,14 @@ export interface ReencryptOptions {
  * The primary key of a row of a table, by the columns' names in TypeScript. Where Drizzle's types do not
  * tell which columns it consists of (several of them, or Drizzle 1.0), any of the table's may be there.
  */
-export type PrimaryKeyOf<TTable extends PgTable> = [PrimaryKeyColumn<TTable>] extends [never]
-  ? Partial<RowOf<TTable>>
-  : Pick<RowOf<TTable>, PrimaryKeyColumn<TTable>>;
-
-type RowOf<TTable> = TTable extends { $inferSelect: infer TRow } ? TRow : Record<string, unknown>;
-
-type PrimaryKeyColumn<TTable extends PgTable> =
-  & keyof RowOf<TTable>
-  & {
-    [TKey in keyof TTable["_"]["columns"]]: TTable["_"]["columns"][TKey] extends
-      { _: { isPrimaryKey: true } } ? TKey : never;
-  }[keyof TTable["_"]["columns"]];
+export type PrimaryKeyOf<TTable extends PgTable> = TTable extends
+  { $inferSelect: infer TRow; _: { columns: infer TColumns } } ? [
+    {
+      [TKey in keyof TColumns]: TColumns[TKey] extends { _: { isPrimaryKey: true } } ? TKey : never;
+    }[keyof TColumns],
+  ] extends [infer TName] ? [TName] extends [never] ? Partial<TRow> : Pick<TRow, TName & keyof TRow>
+  : never
+  : Record<string, unknown>;
 
 /** What {@linkcode reencrypt} did. */
 export interface ReencryptionReport<TTable extends PgTable = PgTable> {
