@@ -14,10 +14,20 @@ import {
   UnknownExtensionInstanceError,
 } from "./errors.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
+import { assertStorableText } from "./internal/well_formed.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
 
 /** SQLSTATE `undefined_table` (PostgreSQL manual, appendix A). */
 const UNDEFINED_TABLE = "42P01";
+
+/** How messages begin. */
+const ATTEMPTS: Record<StorageOperation, string> = {
+  upsertExtension: "Storing an extension instance",
+  updateExtension: "Updating an extension instance",
+  rotateSecret: "Rotating the secret of an extension instance",
+  removeInstance: "Removing an extension instance",
+  getExtension: "Reading an extension instance",
+};
 
 /**
  * A Drizzle PostgreSQL database, or a transaction of one, of any driver. It need not be wrapped by
@@ -61,7 +71,7 @@ export interface PgExtensionStorageOptions {
  * - {@linkcode StorageError}: the database refused or could not be reached; `cause` is the driver's error,
  * - {@linkcode TableMissingError}: the migration has not been run,
  * - {@linkcode UnknownExtensionInstanceError}: see the methods,
- * - `TypeError`: a secret that is not well-formed Unicode,
+ * - `TypeError`: an argument is missing, or a secret is not well-formed Unicode,
  * - what a key of your own rejects with.
  *
  * @typeParam TTable The table, with the application's own columns if it has some.
@@ -133,19 +143,21 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    * @param extension The instance. Without a variant key, a stored one is removed.
    */
   async upsertExtension(extension: ExtensionInstanceToBeAdded): Promise<void> {
+    const { context, extensionInstanceId, contextId, consentedScopes, secret } = extension;
+    assertGiven(ATTEMPTS.upsertExtension, { extensionInstanceId, contextId, consentedScopes });
+    assertStorableText(secret);
     const now = new Date();
-    const { context } = extension;
     // The row that was proposed for insertion: what stands in VALUES is not sent, or encrypted, again.
     const excluded = alias(this.#table, "excluded");
     await this.#run("upsertExtension", () =>
       this.#db.insert(this.#table).values({
-        id: extension.extensionInstanceId,
-        contextId: extension.contextId,
+        id: extensionInstanceId,
+        contextId,
         ...(context && { context }),
         active: extension.enabled ?? true,
         variantKey: extension.variantKey ?? null,
-        consentedScopes: extension.consentedScopes,
-        secret: extension.secret,
+        consentedScopes,
+        secret,
         createdAt: now,
         updatedAt: now,
       }).onConflictDoUpdate({
@@ -169,21 +181,24 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    * @throws {UnknownExtensionInstanceError} It is not stored, unless unknown instances are ignored.
    */
   async updateExtension(extension: ExtensionInstanceToBeUpdated): Promise<void> {
-    const { context, extensionInstanceId } = extension;
+    const { context, extensionInstanceId, contextId, consentedScopes, enabled } = extension;
+    assertGiven(ATTEMPTS.updateExtension, {
+      extensionInstanceId,
+      contextId,
+      consentedScopes,
+      enabled,
+    });
     const updated = await this.#run("updateExtension", () =>
       this.#db.update(this.#table).set({
-        contextId: extension.contextId,
+        contextId,
         ...(context && { context }),
-        active: extension.enabled,
+        active: enabled,
         variantKey: extension.variantKey ?? null,
-        consentedScopes: extension.consentedScopes,
+        consentedScopes,
         updatedAt: new Date(),
       }).where(eq(this.#table.id, extensionInstanceId)).returning({ id: this.#table.id }));
     if (updated.length === 0 && this.#unknownInstances === "error") {
-      throw new UnknownExtensionInstanceError(
-        "Updating an extension instance",
-        extensionInstanceId,
-      );
+      throw new UnknownExtensionInstanceError(ATTEMPTS.updateExtension, extensionInstanceId);
     }
   }
 
@@ -196,6 +211,8 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    * old secret is no longer valid, so the new one must not get lost.
    */
   async rotateSecret(extensionInstanceId: string, secret: string): Promise<void> {
+    assertGiven(ATTEMPTS.rotateSecret, { extensionInstanceId });
+    assertStorableText(secret);
     const updated = await this.#run(
       "rotateSecret",
       () =>
@@ -203,10 +220,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
           .where(eq(this.#table.id, extensionInstanceId)).returning({ id: this.#table.id }),
     );
     if (updated.length === 0) {
-      throw new UnknownExtensionInstanceError(
-        "Rotating the secret of an extension instance",
-        extensionInstanceId,
-      );
+      throw new UnknownExtensionInstanceError(ATTEMPTS.rotateSecret, extensionInstanceId);
     }
   }
 
@@ -216,6 +230,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    * @param extensionInstanceId Id of the instance.
    */
   async removeInstance(extensionInstanceId: string): Promise<void> {
+    assertGiven(ATTEMPTS.removeInstance, { extensionInstanceId });
     await this.#run(
       "removeInstance",
       () => this.#db.delete(this.#table).where(eq(this.#table.id, extensionInstanceId)),
@@ -233,6 +248,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
   async getExtension(
     extensionInstanceId: string,
   ): Promise<TTable["$inferSelect"] | undefined> {
+    assertGiven(ATTEMPTS.getExtension, { extensionInstanceId });
     const rows = await this.#run(
       "getExtension",
       () => this.#db.select().from(this.#table).where(eq(this.#table.id, extensionInstanceId)),
@@ -250,6 +266,15 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
       throw (cause as { code?: unknown } | undefined)?.code === UNDEFINED_TABLE
         ? new TableMissingError(operation, cause)
         : new StorageError(operation, cause);
+    }
+  }
+}
+
+/** Drizzle leaves out what is undefined, and the old value would silently stay. */
+function assertGiven(attempt: string, fields: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined || value === null) {
+      throw new TypeError(`${attempt}: ${name} is missing`);
     }
   }
 }

@@ -1,0 +1,16 @@
+import { confidentiality } from "./suites/confidentiality.ts";
+import { damage } from "./suites/damage.ts";
+import { reads } from "./suites/reads.ts";
+import { refusals } from "./suites/refusals.ts";
+import { relational } from "./suites/relational.ts";
+import { transactions } from "./suites/transactions.ts";
+import { writes } from "./suites/writes.ts";
+import { testOnEachDriver } from "./support/drivers.ts";
+
+testOnEachDriver("writes", writes);
+testOnEachDriver("reads", reads);
+testOnEachDriver("relational queries", relational);
+testOnEachDriver("transactions", transactions);
+testOnEachDriver("refusals", refusals);
+testOnEachDriver("confidentiality", confidentiality);
+testOnEachDriver("damage", damage);

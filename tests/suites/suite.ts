@@ -1,0 +1,30 @@
+/** What a suite of database tests is made of: cases that take the database they run on. */
+
+import type { Logger } from "drizzle-orm";
+import type { Cache } from "drizzle-orm/cache/core";
+import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+
+/** What a case may ask of the Drizzle database that is opened for it. */
+export interface DrizzleOptions {
+  schema?: Record<string, unknown>;
+  logger?: Logger;
+  cache?: Cache;
+  casing?: "snake_case" | "camelCase";
+}
+
+/** A database of any driver. */
+export type AnyDatabase = PgDatabase<PgQueryResultHKT>;
+
+/** An empty database that belongs to one case alone. */
+export interface TestContext {
+  /** Opens it with Drizzle; several may be open at once and see the same data. */
+  open<TDatabase = AnyDatabase>(options?: DrizzleOptions): TDatabase;
+  /** Runs SQL past Drizzle and this library: for tables, and for what really is stored. */
+  sql(statement: string): Promise<Record<string, unknown>[]>;
+}
+
+/** One test. */
+export interface Case {
+  name: string;
+  run(context: TestContext): Promise<void>;
+}

@@ -1,0 +1,132 @@
+import { assertEquals } from "@std/assert";
+import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
+import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
+import { drizzle } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import {
+  buildEncryptedTextColumn,
+  buildExtensionInstanceTable,
+  importEncryptionKey,
+  PgExtensionStorage,
+} from "../../pg/mod.ts";
+import { SignatureVerificationHandler } from "../../webhooks/mod.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { assertAnswer, EXTENSION_ID, KINDS, payload, Receiver, SECRET } from "./support.ts";
+
+const extensionInstances = buildExtensionInstanceTable(
+  buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32).fill(1))),
+);
+
+const MIGRATION = `
+  CREATE TYPE context AS ENUM ('customer', 'project');
+  CREATE TABLE extension_instance (
+    id varchar(36) PRIMARY KEY, "contextId" varchar(36) NOT NULL,
+    context context DEFAULT 'project' NOT NULL, active boolean NOT NULL, variant_key text,
+    consented_scopes text[] NOT NULL, secret text,
+    "createdAt" timestamp DEFAULT now() NOT NULL, "updatedAt" timestamp DEFAULT now() NOT NULL
+  )`;
+
+/** A storage in a database of its own. */
+async function openStorage({ migrated = true } = {}) {
+  const database = await createDatabase();
+  const client = postgres(database.url, { max: 4, onnotice: () => {} });
+  if (migrated) await client.unsafe(MIGRATION);
+  return {
+    storage: new PgExtensionStorage(drizzle(client), extensionInstances),
+    /** The stored row without its times; the secret's ciphertext left out. */
+    rows: async () =>
+      (await client`
+        SELECT id, "contextId", context, active, variant_key, consented_scopes
+        FROM extension_instance`).map((row) => ({ ...row })),
+    async [Symbol.asyncDispose]() {
+      await client.end();
+      await database.drop();
+    },
+  };
+}
+
+Deno.test("in PostgreSQL, every event twice, and concurrently twice, leaves the row of one delivery", async (t) => {
+  await using db = await openStorage();
+  const receiver = await Receiver.create({ storage: db.storage });
+  const ROW = {
+    id: "instance-1",
+    contextId: "p-abc123",
+    context: "customer",
+    active: true,
+    variant_key: null,
+    consented_scopes: ["project:read"],
+  };
+  const expected: Record<typeof KINDS[number], [unknown[], string | undefined]> = {
+    ExtensionAddedToContext: [[ROW], SECRET],
+    InstanceUpdated: [[{ ...ROW, active: false, variant_key: "basic" }], SECRET],
+    SecretRotated: [[{ ...ROW, active: false, variant_key: "basic" }], "second"],
+    InstanceRemovedFromContext: [[], undefined],
+  };
+  for (const kind of KINDS) {
+    await t.step(kind, async () => {
+      const body = payload(
+        kind,
+        {
+          InstanceUpdated: { state: { enabled: false }, variantKey: "basic" },
+          SecretRotated: { secret: "second" },
+          ExtensionAddedToContext: {},
+          InstanceRemovedFromContext: {},
+        }[kind],
+      );
+      const check = async () => {
+        const secret = (await db.storage.getExtension("instance-1"))?.secret ?? undefined;
+        assertEquals([await db.rows(), secret], expected[kind]);
+      };
+      assertAnswer(await receiver.deliver(body), 200, "STORED");
+      await check();
+      const again = await Promise.all([receiver.deliver(body), receiver.deliver(body)]);
+      for (const answer of again) assertAnswer(answer, 200, "STORED");
+      await check();
+    });
+  }
+});
+
+Deno.test("in PostgreSQL, unknown instances are answered with 404, and a missing table with 500", async () => {
+  await using db = await openStorage();
+  const receiver = await Receiver.create({ storage: db.storage });
+  assertAnswer(await receiver.deliver(payload("InstanceUpdated")), 404, "ERR_UNKNOWN_INSTANCE");
+  assertAnswer(await receiver.deliver(payload("SecretRotated")), 404, "ERR_UNKNOWN_INSTANCE");
+  await using empty = await openStorage({ migrated: false });
+  const unmigrated = await Receiver.create({ storage: empty.storage });
+  assertAnswer(
+    await unmigrated.deliver(payload("ExtensionAddedToContext")),
+    500,
+    "ERR_STORAGE_FAILED",
+  );
+  assertEquals(unmigrated.errors.map(({ code }) => code), ["ERR_TABLE_MISSING"]);
+});
+
+Deno.test("in PostgreSQL, the original's wiring works with our storage, and refuses forgeries with our check", async () => {
+  await using db = await openStorage();
+  const { signer } = await Receiver.create();
+  const wrapper = new HttpWebhookHandler(
+    new CombinedWebhookHandlerFactory(db.storage, EXTENSION_ID)
+      .withoutLogging()
+      .withoutWebhookSignatureVerification()
+      .withWebhookHandlerPrefix(
+        new SignatureVerificationHandler({
+          publicKeys: { getPublicKey: () => signer.publicKey },
+        }),
+      )
+      .build(),
+  );
+  const send = async (body: string, signed: string) => {
+    const headers = await signer.headers(new TextEncoder().encode(signed));
+    const response = await wrapper.handleWebhook(
+      new Request("https://extension.example/", { method: "POST", headers, body }),
+    );
+    return response.status;
+  };
+  const added = JSON.stringify(payload("ExtensionAddedToContext"));
+  const removed = JSON.stringify(payload("InstanceRemovedFromContext"));
+  assertEquals(await send(added, added), 200);
+  assertEquals(await send(removed, added), 400);
+  assertEquals((await db.storage.getExtension("instance-1"))?.secret, SECRET);
+  assertEquals(await send(removed, removed), 200);
+  assertEquals(await db.rows(), []);
+});

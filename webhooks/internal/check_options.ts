@@ -1,0 +1,38 @@
+/** Checks of options that several functions share. */
+
+/** The longest delay that timers can have: a signed 32-bit number of milliseconds. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+/** Refuses what is not a function. */
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== "function") {
+    throw new TypeError(`Reading the option ${name}: it is not a function`);
+  }
+}
+
+/** Refuses what does not have all of the given methods. */
+export function checkMethods(name: string, value: unknown, methods: readonly string[]): void {
+  for (const method of methods) {
+    if (typeof (value as Record<string, unknown> | null | undefined)?.[method] !== "function") {
+      throw new TypeError(`Reading the option ${name}: it has no method ${method}`);
+    }
+  }
+}
+
+/** Refuses what is not a whole number from 1 to a limit. */
+export function checkWholeNumber(name: string, value: unknown, max: number): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Reading the option ${name}: it is not a number`);
+  }
+  if (!Number.isInteger(value) || value < 1 || value > max) {
+    throw new RangeError(
+      `Reading the option ${name}: ${value} is not a whole number from 1 to ${max}`,
+    );
+  }
+  return value;
+}
+
+/** Refuses what no timer can wait for. */
+export function checkDuration(name: string, value: unknown): number {
+  return checkWholeNumber(name, value, MAX_TIMER_MS);
+}

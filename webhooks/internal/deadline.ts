@@ -1,0 +1,45 @@
+/** One time limit over several steps that follow each other. */
+
+import { DeadlineExceededError } from "../../pg/errors.ts";
+
+/** Starts counting when it is made. Whoever makes it must {@linkcode Deadline.clear | clear} it. */
+export class Deadline {
+  readonly #limitMs: number;
+  readonly #endsAt: number;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  // One step at a time, so one slot. Racing each step against one long-lived promise would instead collect a
+  // reaction for every chunk of a body.
+  #expire: (() => void) | undefined;
+  #expired = false;
+
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs;
+    this.#endsAt = performance.now() + limitMs;
+    this.#timer = setTimeout(() => {
+      this.#expired = true;
+      this.#expire?.();
+    }, limitMs);
+  }
+
+  /**
+   * Waits for one step, but not longer than the limit. A step that goes on after that is left alone: whatever becomes
+   * of it, its failure included, is ignored.
+   *
+   * @throws {DeadlineExceededError} When the limit is reached first.
+   */
+  run<T>(attempt: string, step: () => T | PromiseLike<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const expire = () => reject(new DeadlineExceededError(attempt, this.#limitMs));
+      // The clock is asked as well: steps that finish without the event loop turning would starve the timer.
+      if (this.#expired || performance.now() >= this.#endsAt) return expire();
+      this.#expire = expire;
+      new Promise<T>((done) => done(step())).then(resolve, reject);
+    });
+  }
+
+  /** Stops the timer. */
+  clear(): void {
+    this.#expire = undefined;
+    clearTimeout(this.#timer);
+  }
+}

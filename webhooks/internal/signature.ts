@@ -1,0 +1,138 @@
+/** The check of a delivery's signature: Ed25519 (RFC 8032) by Web Crypto over the raw bytes of the body. */
+
+import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import { decodeBase64 } from "../../pg/internal/base64.ts";
+import {
+  BusyError,
+  PublicKeyUnavailableError,
+  SignatureInvalidError,
+  SignatureMalformedError,
+  UnknownPublicKeyError,
+} from "../errors.ts";
+import { codeOf } from "./code_of.ts";
+import { LruMap } from "./lru.ts";
+import { PUBLIC_KEY_BYTES } from "./public_key_request.ts";
+
+const SERIAL_HEADER = "x-marketplace-signature-serial";
+const ALGORITHM_HEADER = "x-marketplace-signature-algorithm";
+const SIGNATURE_HEADER = "x-marketplace-signature";
+const ALGORITHM = "Ed25519";
+/** RFC 8032, section 5.1.6. */
+const SIGNATURE_BYTES = 64;
+const MAX_IMPORTED_KEYS = 64;
+
+/** The three headers of a signature, in mitthooks' names; `""` or `null` where one is missing. */
+export interface SignatureFields {
+  readonly signatureSerial: string | null;
+  readonly signatureAlgorithm: string | null;
+  readonly signature: string | null;
+}
+
+/** A signature that has the right form. */
+export interface Signature {
+  readonly serial: string;
+  readonly algorithm: string;
+  readonly text: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Takes the signature's fields from a request's headers. */
+export function signatureFields(headers: Headers): SignatureFields {
+  return {
+    signatureSerial: headers.get(SERIAL_HEADER),
+    signatureAlgorithm: headers.get(ALGORITHM_HEADER),
+    signature: headers.get(SIGNATURE_HEADER),
+  };
+}
+
+/**
+ * Checks the form of a signature.
+ *
+ * @throws {SignatureMalformedError}
+ */
+export function readSignature(fields: SignatureFields): Signature {
+  const { signatureSerial: serial, signatureAlgorithm: algorithm, signature: text } = fields;
+  if (!serial) throw new SignatureMalformedError("the header of its serial is missing or empty");
+  // Repeated headers arrive joined by commas. In the other two the comma is refused by their form.
+  if (serial.includes(",")) throw new SignatureMalformedError("it has more than one serial");
+  if (!algorithm) {
+    throw new SignatureMalformedError("the header of its algorithm is missing or empty");
+  }
+  if (algorithm.toLowerCase() !== ALGORITHM.toLowerCase()) {
+    throw new SignatureMalformedError(`its algorithm is not ${ALGORITHM}`);
+  }
+  if (!text) throw new SignatureMalformedError("its header is missing or empty");
+  const bytes = decodeBase64(text);
+  if (bytes?.byteLength !== SIGNATURE_BYTES) {
+    throw new SignatureMalformedError(`it is not base64 of ${SIGNATURE_BYTES} bytes`);
+  }
+  return { serial, algorithm, text, bytes };
+}
+
+/** Checks signatures; remembers the keys it has imported. */
+export class SignatureCheck {
+  readonly #publicKeys: PublicKeyProvider;
+  readonly #imported: LruMap<string, CryptoKey> = new LruMap(MAX_IMPORTED_KEYS);
+
+  constructor(publicKeys: PublicKeyProvider) {
+    this.#publicKeys = publicKeys;
+  }
+
+  /**
+   * Returns if a signature was made over exactly these bytes, with the key of its serial.
+   *
+   * @throws {SignatureInvalidError} When it was not, or nobody has a key of that serial.
+   * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be had.
+   */
+  async check(signature: Signature, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    const key = await this.#import(await this.#getPublicKey(signature.serial));
+    const valid = await crypto.subtle.verify(
+      ALGORITHM,
+      key,
+      signature.bytes,
+      body,
+    );
+    if (!valid) throw new SignatureInvalidError();
+  }
+
+  async #getPublicKey(serial: string): Promise<string> {
+    try {
+      return await this.#publicKeys.getPublicKey(serial);
+    } catch (error) {
+      if (
+        error instanceof BusyError || error instanceof PublicKeyUnavailableError ||
+        error instanceof SignatureInvalidError
+      ) throw error;
+      // By code: the provider may come from another copy of this package.
+      switch (codeOf(error)) {
+        case "ERR_SIGNATURE_INVALID":
+          throw new UnknownPublicKeyError();
+        case "ERR_BUSY":
+          throw new BusyError("their provider is busy");
+        default:
+          throw new PublicKeyUnavailableError("their provider failed", { cause: error });
+      }
+    }
+  }
+
+  async #import(publicKey: string): Promise<CryptoKey> {
+    const imported = this.#imported.get(publicKey);
+    if (imported !== undefined) return imported;
+    const bytes = typeof publicKey === "string" ? decodeBase64(publicKey) : undefined;
+    if (bytes?.byteLength !== PUBLIC_KEY_BYTES) {
+      throw new PublicKeyUnavailableError(
+        `the provider's key is not base64 of ${PUBLIC_KEY_BYTES} bytes`,
+      );
+    }
+    let key: CryptoKey;
+    try {
+      key = await crypto.subtle.importKey("raw", bytes, ALGORITHM, false, [
+        "verify",
+      ]);
+    } catch (cause) {
+      throw new PublicKeyUnavailableError("this runtime's Web Crypto refuses it", { cause });
+    }
+    this.#imported.set(publicKey, key);
+    return key;
+  }
+}

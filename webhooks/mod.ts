@@ -1,0 +1,46 @@
+/**
+ * Lifecycle webhooks of mittwald extensions, wherever `fetch` runs: a handler that cannot be made to store what mittwald
+ * did not sign, and the signature check on its own for mitthooks' factories.
+ *
+ * @example Serve an extension's webhooks
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { createWebhookHandler } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const handler = createWebhookHandler({
+ *   extensionId: "my-extension",
+ *   storage: { // in real life: a PgExtensionStorage
+ *     upsertExtension() {},
+ *     updateExtension() {},
+ *     rotateSecret() {},
+ *     removeInstance() {},
+ *   },
+ * });
+ *
+ * await using server = Deno.serve({ port: 0, onListen() {} }, handler);
+ * const response = await fetch(`http://localhost:${server.addr.port}/`, { method: "POST", body: "{}" });
+ * assertEquals(response.status, 400);
+ * assertEquals((await response.json()).code, "ERR_SIGNATURE_MALFORMED");
+ * ```
+ *
+ * @module
+ */
+
+export { createWebhookHandler } from "./handler.ts";
+export { MittwaldPublicKeys } from "./public_keys.ts";
+export { SignatureVerificationHandler } from "./verification_handler.ts";
+export {
+  BusyError,
+  HandlerFailedError,
+  PublicKeyUnavailableError,
+  SignatureInvalidError,
+  SignatureMalformedError,
+  UnknownPublicKeyError,
+} from "./errors.ts";
+export { DeadlineExceededError, MitthooksDrizzleError, StorageError } from "../pg/errors.ts";
+
+export type { WebhookHandlerOptions } from "./handler_options.ts";
+export type { MittwaldPublicKeysOptions } from "./public_keys.ts";
+export type { SignatureVerificationHandlerOptions } from "./verification_handler.ts";
+export type { WebhookAnswer, WebhookAnswerCode } from "./answers.ts";
+export type { ErrorCode, StorageOperation } from "../pg/errors.ts";
