@@ -62,7 +62,10 @@ export class SimulatedMstudio {
   readonly #key: SigningKey;
   readonly #sender: Sender;
 
-  /** Its public key as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws for other serials. */
+  /**
+   * Its public key as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
+   * `UnknownPublicKeyError` for other serials.
+   */
   readonly publicKeys: PublicKeyProvider;
 
   /**
