@@ -66,6 +66,7 @@ export abstract class MitthooksDrizzleError extends Error {
  * ```
  */
 export class DecryptionError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_DECRYPTION_FAILED" | "ERR_INVALID_CIPHERTEXT" =
     "ERR_DECRYPTION_FAILED";
 
@@ -98,6 +99,7 @@ export class DecryptionError extends MitthooksDrizzleError {
  * ```
  */
 export class InvalidCiphertextError extends DecryptionError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_INVALID_CIPHERTEXT";
 
   /**
@@ -125,6 +127,7 @@ export class InvalidCiphertextError extends DecryptionError {
  * ```
  */
 export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_UNKNOWN_INSTANCE";
 
   /** The id that was not found. */
@@ -164,6 +167,7 @@ export type StorageOperation =
  * ```
  */
 export class StorageError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_STORAGE_FAILED" | "ERR_TABLE_MISSING" = "ERR_STORAGE_FAILED";
 
   /** The method of the storage that failed. */
@@ -194,6 +198,7 @@ export class StorageError extends MitthooksDrizzleError {
  * ```
  */
 export class TableMissingError extends StorageError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_TABLE_MISSING";
 
   /**
@@ -223,6 +228,7 @@ export class TableMissingError extends StorageError {
  * ```
  */
 export class DeadlineExceededError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_DEADLINE_EXCEEDED";
 
   /**

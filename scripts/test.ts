@@ -73,6 +73,8 @@ async function runTests(): Promise<number> {
     args: [
       "test",
       "-A",
+      // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
+      "--quiet",
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
       ...namesFiles(Deno.args) ? [] : everything(),
       ...Deno.args,

@@ -83,8 +83,9 @@ export class Project implements AsyncDisposable {
     }));
     let status: Deno.CommandStatus | undefined;
     const ended = process.status.then((result) => status = result);
-    const stop = async (signal: Deno.Signal = "SIGTERM") => {
-      if (!status) process.kill(signal);
+    // A task hands SIGTERM on to what it runs; SIGKILL would leave that behind.
+    const stop = async () => {
+      if (!status) process.kill("SIGTERM");
       const { code } = await ended;
       await reading;
       return { code, output: printed };
@@ -97,11 +98,11 @@ export class Project implements AsyncDisposable {
       return {
         url: `http://localhost:${port}`,
         output: () => printed,
-        stop: () => stop(),
-        [Symbol.asyncDispose]: async () => void await stop("SIGKILL"),
+        stop,
+        [Symbol.asyncDispose]: async () => void await stop(),
       };
     } catch (error) {
-      await stop("SIGKILL");
+      await stop();
       throw error;
     }
   }
