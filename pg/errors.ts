@@ -66,6 +66,7 @@ export abstract class MitthooksDrizzleError extends Error {
  * ```
  */
 export class DecryptionError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_DECRYPTION_FAILED" | "ERR_INVALID_CIPHERTEXT" =
     "ERR_DECRYPTION_FAILED";
 
@@ -101,6 +102,7 @@ export class DecryptionError extends MitthooksDrizzleError {
  * ```
  */
 export class InvalidCiphertextError extends DecryptionError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_INVALID_CIPHERTEXT";
 
   /**
@@ -128,6 +130,7 @@ export class InvalidCiphertextError extends DecryptionError {
  * ```
  */
 export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_UNKNOWN_INSTANCE";
 
   /** The id that was not found. */
@@ -170,6 +173,7 @@ export type StorageOperation =
  * ```
  */
 export class StorageError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_STORAGE_FAILED" | "ERR_TABLE_MISSING" = "ERR_STORAGE_FAILED";
 
   /** What failed: a method of the storage, or a function. */
@@ -205,6 +209,7 @@ export class StorageError extends MitthooksDrizzleError {
  * ```
  */
 export class TableMissingError extends StorageError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_TABLE_MISSING";
 
   /**
@@ -232,6 +237,7 @@ export class TableMissingError extends StorageError {
  * ```
  */
 export class DeadlineExceededError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_DEADLINE_EXCEEDED";
 
   /**

@@ -33,7 +33,10 @@ for name in $newest_first; do
   signal=${name#*-}
   signal=${signal%-*}
   kill -s "$signal" -- "-$group" 2>/dev/null
-  wait_until_gone "$group" 80 || kill -s KILL -- "-$group" 2>/dev/null
+  wait_until_gone "$group" 20 || {
+    kill -s KILL -- "-$group" 2>/dev/null
+    wait_until_gone "$group" 10
+  }
 done
 
 # Directories of the same kind inside of this one belong to processes that were just ended; their own

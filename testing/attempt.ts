@@ -1,0 +1,116 @@
+/**
+ * One attempt to deliver one request.
+ *
+ * @module
+ */
+
+/** Where webhooks are delivered to: a URL, or a handler as `Deno.serve` takes it. */
+export type DeliveryTarget = string | URL | ((request: Request) => Response | Promise<Response>);
+
+/** A request as it goes over the wire. */
+export interface WireRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** Why an attempt got no response. */
+export type AttemptFailure = "timed-out" | "no-response" | "response-lost" | "closed";
+
+/** What came of an attempt: a response that was read to its end, or none. */
+export type AttemptResult =
+  | {
+    readonly status: number;
+    readonly headers: Headers;
+    readonly body: Uint8Array<ArrayBuffer>;
+    readonly failure?: never;
+  }
+  | { readonly failure: AttemptFailure; readonly cause?: unknown };
+
+/** A request as a receiver gets it. */
+export function toRequest(wire: WireRequest): Request {
+  return new Request(wire.url, {
+    method: "POST",
+    headers: wire.headers,
+    body: new Uint8Array(wire.body),
+    redirect: "manual", // mStudio takes everything but 2xx for a failure
+  });
+}
+
+/**
+ * Sends a request and reads the response, all within the time limit. Never rejects.
+ *
+ * @param closed Ends the attempt when aborted.
+ */
+export async function send(
+  target: DeliveryTarget,
+  wire: WireRequest,
+  timeoutMs: number,
+  closed: AbortSignal,
+): Promise<AttemptResult> {
+  const end = new AbortController();
+  let failure: AttemptFailure = "no-response";
+  const endAs = (reason: AttemptFailure) => {
+    failure = reason;
+    end.abort();
+  };
+  const onClosed = () => endAs("closed");
+  if (closed.aborted) return { failure: "closed" };
+  closed.addEventListener("abort", onClosed);
+  const timer = setTimeout(() => endAs("timed-out"), timeoutMs);
+  try {
+    const response = typeof target === "function"
+      ? await unlessAborted(call(target, wire), end.signal)
+      : await fetch(toRequest(wire), { signal: end.signal });
+    // Not by instanceof: adapters and other realms bring a Response of their own.
+    if (!(response?.status > 0)) {
+      throw new TypeError("Reading the handler's answer: it is no Response that can be sent");
+    }
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: await readAll(response, end.signal),
+    };
+  } catch (cause) {
+    return { failure, cause };
+  } finally {
+    clearTimeout(timer);
+    closed.removeEventListener("abort", onClosed);
+  }
+}
+
+/** Turns what a handler throws synchronously into a rejection. */
+async function call(
+  handler: (request: Request) => Response | Promise<Response>,
+  wire: WireRequest,
+): Promise<Response> {
+  return await handler(toRequest(wire));
+}
+
+/** A handler can't be ended from outside, so it is left alone; what becomes of it is nobody's business. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort);
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/** Reads a body to its end. An abort cancels it, which ends streams that never would. */
+async function readAll(response: Response, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
+  const cancel = () => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", cancel);
+  try {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      chunks.push(part.value);
+    }
+    signal.throwIfAborted();
+    return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}

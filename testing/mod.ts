@@ -1,0 +1,67 @@
+/**
+ * A simulated mStudio for tests and local development: it signs the lifecycle webhooks of mittwald's mStudio
+ * and delivers them the way mStudio does, to a handler in the same process or to a URL, with faults on demand.
+ *
+ * Runs wherever Web Crypto has Ed25519. Not for production: whoever holds it can sign.
+ *
+ * @example A test of ten lines
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+ *
+ * const installed = new Set<string>();
+ * const handler = async (request: Request) => {
+ *   const { kind, id } = await request.json();
+ *   kind === "InstanceRemovedFromContext" ? installed.delete(id) : installed.add(id);
+ *   return new Response();
+ * };
+ *
+ * Deno.test("an instance comes and goes", async () => {
+ *   await using mstudio = await SimulatedMstudio.create({
+ *     extensionId: "my-extension",
+ *     target: handler,
+ *   });
+ *   const instance = await mstudio.addInstance({ context: { id: "p-1", kind: "project" } });
+ *   assertEquals(installed, new Set([instance.id]));
+ *   await instance.remove();
+ *   assertEquals(installed, new Set());
+ * });
+ * ```
+ *
+ * @module
+ */
+
+export { SimulatedMstudio } from "./simulator.ts";
+export { buildEvent, buildPayload } from "./events.ts";
+export { generateSigningKey, signatureHeaders } from "./key_pair.ts";
+export { DeliveryError } from "./errors.ts";
+
+export type { SimulatedMstudioOptions } from "./options.ts";
+export type {
+  DeliverOptions,
+  Enqueue,
+  InstanceChange,
+  InstanceFields,
+  SimulatedInstance,
+} from "./simulated_instance.ts";
+export type { AttemptFailure, DeliveryTarget } from "./attempt.ts";
+export type { Backoff } from "./delivery_queue.ts";
+export type { Delivery } from "./deliveries.ts";
+export type { DeliveryErrorCode } from "./errors.ts";
+export type { AttemptOptions, Faults } from "./faults.ts";
+export type { SigningKey } from "./key_pair.ts";
+export type {
+  EventBase,
+  EventContext,
+  EventFields,
+  EventOfKind,
+  EventRequest,
+  EventState,
+  ExtensionAddedToContextEvent,
+  InstanceRemovedFromContextEvent,
+  InstanceUpdatedEvent,
+  LifecycleEvent,
+  LifecycleKind,
+  LifecyclePayload,
+  SecretRotatedEvent,
+} from "./events.ts";

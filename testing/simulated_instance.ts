@@ -1,0 +1,187 @@
+/**
+ * An extension instance as mStudio sees it.
+ *
+ * @module
+ */
+
+import type { Delivery } from "./deliveries.ts";
+import {
+  buildEvent,
+  type EventContext,
+  type EventFields,
+  type EventOfKind,
+  type LifecycleEvent,
+  type LifecycleKind,
+  randomSecret,
+} from "./events.ts";
+import type { Faults } from "./faults.ts";
+
+/** What can be chosen of a new instance. What isn't has a valid value, ids and the secret a random one. */
+export type InstanceFields = Omit<EventFields, "extensionId" | "contributorId">;
+
+/** What can change in an instance. What is left out stays; `variantKey: undefined` removes the variant. */
+export type InstanceChange = Pick<EventFields, "consentedScopes" | "enabled" | "variantKey">;
+
+/** How a delivery is made. */
+export interface DeliverOptions {
+  /** The faults of this delivery, in place of those set for all. */
+  readonly faults?: Faults | undefined;
+}
+
+/** Puts an event into the queue of its instance. */
+export type Enqueue = (
+  event: LifecycleEvent,
+  options: DeliverOptions | undefined,
+) => Promise<Delivery>;
+
+/**
+ * An extension instance of a simulated mStudio. Made by `addInstance` and `instance`.
+ *
+ * Its methods change it and queue the event that tells so. Their promises resolve when the receiver has
+ * answered with 2xx. Nobody needs to wait for them: events of an instance are delivered in order.
+ *
+ * @example An instance from its beginning to its end
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+ *
+ * await using mstudio = await SimulatedMstudio.create({
+ *   extensionId: "my-extension",
+ *   target: () => new Response(null, { status: 204 }),
+ * });
+ * const instance = await mstudio.addInstance({ context: { kind: "customer" } });
+ * await instance.update({ enabled: false });
+ * await instance.rotateSecret();
+ * await instance.remove();
+ * assertEquals(mstudio.deliveries.map(({ kind }) => kind), [
+ *   "ExtensionAddedToContext",
+ *   "InstanceUpdated",
+ *   "SecretRotated",
+ *   "InstanceRemovedFromContext",
+ * ]);
+ * ```
+ */
+export class SimulatedInstance {
+  readonly #enqueue: Enqueue;
+  #fields: EventFields;
+  #secret: string;
+  #removed = false;
+
+  /** Id of the instance. */
+  readonly id: string;
+  /** What it is installed in. */
+  readonly context: EventContext;
+
+  /**
+   * Made by `SimulatedMstudio`.
+   *
+   * @param fields The instance's data.
+   * @param enqueue Puts its events into its queue.
+   */
+  constructor(fields: EventFields, enqueue: Enqueue) {
+    const { id, context } = buildEvent("InstanceUpdated", fields);
+    this.id = id;
+    this.context = context;
+    this.#fields = { ...fields, id, context };
+    this.#secret = fields.secret ?? randomSecret();
+    this.#enqueue = enqueue;
+  }
+
+  /** The scopes that were agreed to. */
+  get consentedScopes(): readonly string[] {
+    return this.event("InstanceUpdated").consentedScopes;
+  }
+
+  /** Whether it is switched on. */
+  get enabled(): boolean {
+    return this.event("InstanceUpdated").state.enabled;
+  }
+
+  /** The chosen variant. */
+  get variantKey(): string | undefined {
+    return this.#fields.variantKey;
+  }
+
+  /** The latest secret, delivered or not. */
+  get secret(): string {
+    return this.#secret;
+  }
+
+  /**
+   * Builds an event that tells the instance's present state, without sending it.
+   *
+   * @param kind Which event.
+   * @param fields What to tell differently.
+   * @returns The event.
+   * @throws {TypeError} `kind` is none of the four.
+   */
+  event<Kind extends LifecycleKind>(kind: Kind, fields: EventFields = {}): EventOfKind<Kind> {
+    return buildEvent(kind, {
+      ...this.#fields,
+      secret: this.#secret,
+      ...fields,
+      context: { ...this.context, ...fields.context },
+    });
+  }
+
+  /**
+   * Delivers `ExtensionAddedToContext`. Only needed after `instance`: `addInstance` does it.
+   *
+   * @param options The faults of this delivery.
+   * @returns The attempt that succeeded.
+   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   */
+  add(options?: DeliverOptions): Promise<Delivery> {
+    return this.#enqueue(this.event("ExtensionAddedToContext"), options);
+  }
+
+  /**
+   * Changes the instance and delivers `InstanceUpdated`.
+   *
+   * @param change What changes.
+   * @param options The faults of this delivery.
+   * @returns The attempt that succeeded.
+   * @throws {TypeError} Rejects, if the instance was removed.
+   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   */
+  update(change: InstanceChange = {}, options?: DeliverOptions): Promise<Delivery> {
+    if (this.#removed) return this.#refuse("Updating");
+    this.#fields = { ...this.#fields, ...change };
+    return this.#enqueue(this.event("InstanceUpdated"), options);
+  }
+
+  /**
+   * Gives the instance a new secret and delivers `SecretRotated`.
+   *
+   * @param secret The new secret. Default: a random one.
+   * @param options The faults of this delivery.
+   * @returns The attempt that succeeded.
+   * @throws {TypeError} Rejects, if the instance was removed.
+   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   */
+  rotateSecret(secret: string = randomSecret(), options?: DeliverOptions): Promise<Delivery> {
+    if (this.#removed) return this.#refuse("Rotating the secret of");
+    this.#secret = secret;
+    return this.#enqueue(this.event("SecretRotated"), options);
+  }
+
+  /**
+   * Removes the instance: drops what is queued for it, and delivers `InstanceRemovedFromContext`.
+   *
+   * An attempt that is on its way is awaited until it is answered or its time is over, and not repeated.
+   *
+   * @param options The faults of this delivery.
+   * @returns The attempt that succeeded.
+   * @throws {DeliveryError} Rejects, if it was given up, or the simulator was closed.
+   */
+  remove(options?: DeliverOptions): Promise<Delivery> {
+    this.#removed = true;
+    return this.#enqueue(this.event("InstanceRemovedFromContext"), options);
+  }
+
+  #refuse(attempt: string): Promise<never> {
+    return Promise.reject(
+      new TypeError(`${attempt} instance ${JSON.stringify(this.id)}: it was removed`),
+    );
+  }
+}

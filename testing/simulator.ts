@@ -1,0 +1,374 @@
+/**
+ * A simulated mStudio.
+ *
+ * @module
+ */
+
+import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import { toRequest } from "./attempt.ts";
+import type { Delivery } from "./deliveries.ts";
+import {
+  buildEvent,
+  type EventFields,
+  type EventOfKind,
+  type LifecycleEvent,
+  type LifecycleKind,
+} from "./events.ts";
+import { type AttemptOptions, checkFaults, type Faults } from "./faults.ts";
+import { generateSigningKey, type SigningKey } from "./key_pair.ts";
+import { type Settings, settingsOf, type SimulatedMstudioOptions } from "./options.ts";
+import { answerPublicKeyRequest, publicKeyProvider } from "./public_keys.ts";
+import { Sender } from "./sender.ts";
+import {
+  type DeliverOptions,
+  type InstanceFields,
+  SimulatedInstance,
+} from "./simulated_instance.ts";
+
+/**
+ * A simulated mStudio: signs the lifecycle events of extension instances and delivers them as mStudio does.
+ *
+ * - At least once, each signed anew for every attempt, until the receiver answers with 2xx.
+ * - In order per instance, different instances at the same time.
+ * - When an instance is removed, what is queued for it is dropped, and only the removal is delivered.
+ * - An attempt fails after 6 seconds. A request to a URL is aborted then; a handler is left running.
+ *
+ * Close it when it is no longer needed, best with `await using`.
+ *
+ * @example Test an extension's handler
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+ *
+ * const enabled = new Map<string, boolean>();
+ * async function handler(request: Request): Promise<Response> {
+ *   const { id, state } = await request.json();
+ *   enabled.set(id, state.enabled);
+ *   return new Response("stored");
+ * }
+ *
+ * await using mstudio = await SimulatedMstudio.create({
+ *   extensionId: "my-extension",
+ *   target: handler,
+ * });
+ * const instance = await mstudio.addInstance();
+ * const delivery = await instance.update({ enabled: false });
+ * assertEquals(delivery.responseBody, "stored");
+ * assertEquals(enabled.get(instance.id), false);
+ * ```
+ */
+export class SimulatedMstudio {
+  readonly #settings: Settings;
+  readonly #key: SigningKey;
+  readonly #sender: Sender;
+
+  /**
+   * Its public key as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
+   * `UnknownPublicKeyError` for other serials.
+   */
+  readonly publicKeys: PublicKeyProvider;
+
+  /**
+   * Its public key over HTTP: a handler for `Deno.serve` and the like that answers
+   * `GET /v2/public-keys/{serial}` as mittwald's API does, with 404 for other serials.
+   */
+  readonly publicKeyEndpoint: (request: Request) => Response;
+
+  private constructor(settings: Settings, key: SigningKey) {
+    this.#settings = settings;
+    this.#key = key;
+    this.#sender = new Sender(settings, key);
+    this.publicKeys = publicKeyProvider(key);
+    this.publicKeyEndpoint = (request) => answerPublicKeyRequest(key, request);
+  }
+
+  /**
+   * Sets one up, with a key pair of its own. It delivers nothing by itself.
+   *
+   * @param options How it is set up.
+   * @returns It.
+   * @throws {TypeError} Rejects, if the target is neither a URL nor a function.
+   * @throws {RangeError} Rejects, if a number of the options is out of range.
+   * @throws {DOMException} Rejects, if the platform's Web Crypto has no Ed25519.
+   */
+  static async create(options: SimulatedMstudioOptions): Promise<SimulatedMstudio> {
+    return new SimulatedMstudio(settingsOf(options), await generateSigningKey(options.serial));
+  }
+
+  /** Serial of its public key. */
+  get serial(): string {
+    return this.#key.serial;
+  }
+
+  /** Its public key: base64 of 32 bytes. */
+  get publicKey(): string {
+    return this.#key.publicKey;
+  }
+
+  /** All attempts that ended, in the order in which they did. */
+  get deliveries(): readonly Delivery[] {
+    return this.#sender.deliveries;
+  }
+
+  /**
+   * Sets the faults of all deliveries that have none of their own, from their next attempt on.
+   *
+   * @param faults The faults. `{}` switches all of them off.
+   * @throws {RangeError} A number is out of range.
+   *
+   * @example Responses get lost for a while
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   *   backoff: { initialMs: 1 },
+   * });
+   * mstudio.setFaults({ dropResponse: 2 });
+   * await mstudio.addInstance();
+   * assertEquals(mstudio.deliveries.map(({ failure }) => failure), [
+   *   "response-lost",
+   *   "response-lost",
+   *   undefined,
+   * ]);
+   * ```
+   */
+  setFaults(faults: Faults): void {
+    checkFaults(faults);
+    this.#sender.faults = faults;
+  }
+
+  /**
+   * Makes an instance and delivers nothing yet.
+   *
+   * @param fields Its data.
+   * @returns The instance. Its `add` delivers `ExtensionAddedToContext`.
+   *
+   * @example An update that comes before the instance is known
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(null, { status: 404 }),
+   * });
+   * const event = mstudio.instance({ enabled: false }).event("InstanceUpdated");
+   * assertEquals((await mstudio.deliverOnce(event)).status, 404);
+   * ```
+   */
+  instance(fields: InstanceFields = {}): SimulatedInstance {
+    return new SimulatedInstance(
+      { ...this.#ids(), ...fields },
+      (event, options) => this.deliver(event, options),
+    );
+  }
+
+  /**
+   * Makes an instance and delivers `ExtensionAddedToContext`.
+   *
+   * @param fields Its data.
+   * @param options The faults of this delivery.
+   * @returns The instance, once the receiver has answered with 2xx.
+   * @throws {DeliveryError} Rejects, if it was given up, or the simulator was closed.
+   */
+  addInstance(fields: InstanceFields = {}, options?: DeliverOptions): Promise<SimulatedInstance> {
+    const instance = this.instance(fields);
+    return this.#sender.enqueue(instance.event("ExtensionAddedToContext"), options, () => instance);
+  }
+
+  /**
+   * Builds an event of this extension, without sending it.
+   *
+   * @param kind Which event.
+   * @param fields What to choose; all else gets a valid value.
+   * @returns The event.
+   * @throws {TypeError} `kind` is none of the four.
+   */
+  event<Kind extends LifecycleKind>(kind: Kind, fields: EventFields = {}): EventOfKind<Kind> {
+    return buildEvent(kind, { ...this.#ids(), ...fields });
+  }
+
+  /**
+   * Queues an event for its instance, and delivers it when its turn comes. An `InstanceRemovedFromContext`
+   * drops what is queued for the instance.
+   *
+   * A promise that nobody waits for is no unhandled rejection where the delivery was dropped or the simulator
+   * closed; it is one where the delivery was given up.
+   *
+   * @param event The event.
+   * @param options The faults of this delivery.
+   * @returns The attempt that succeeded.
+   * @throws {RangeError} Rejects, if a number in the faults is out of range.
+   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   *
+   * @example The same event twice
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   * });
+   * const event = mstudio.event("InstanceUpdated", { id: "i-1", enabled: false });
+   * const { attempt } = await mstudio.deliver(event, { faults: { duplicate: true } });
+   * assertEquals(attempt, 2);
+   * ```
+   */
+  deliver(event: LifecycleEvent, options?: DeliverOptions): Promise<Delivery> {
+    return this.#sender.enqueue(event, options, (delivery) => delivery);
+  }
+
+  /**
+   * Makes a single attempt, now, past the queue of the instance and without the faults set for all.
+   *
+   * @param event The event.
+   * @param options What the attempt does differently.
+   * @returns The response, whatever its status.
+   * @throws {RangeError} Rejects, if `delayMs` is out of range.
+   * @throws {DeliveryError} Rejects with `ERR_NO_RESPONSE` or `ERR_CLOSED`, if there was none.
+   *
+   * @example A forged webhook, and a dry run
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: (request) => new Response(new URL(request.url).searchParams.get("dry-run")),
+   * });
+   * const event = mstudio.event("SecretRotated");
+   * const response = await mstudio.deliverOnce(event, { forge: true });
+   * assertEquals(response.status, 200); // this handler checks no signature: it should
+   * const dryRun = await mstudio.deliverOnce(event, { dryRun: true });
+   * assertEquals(await dryRun.text(), "true");
+   * ```
+   */
+  deliverOnce(event: LifecycleEvent, options: AttemptOptions = {}): Promise<Response> {
+    return this.#sender.once(event, options);
+  }
+
+  /**
+   * Sends again, byte for byte, what an earlier attempt sent: as an attacker would who has recorded it.
+   *
+   * @param delivery The attempt, from {@linkcode SimulatedMstudio.deliveries | deliveries}.
+   * @returns The response, whatever its status.
+   * @throws {TypeError} Rejects, if the attempt is not one of this simulator's.
+   * @throws {DeliveryError} Rejects with `ERR_NO_RESPONSE` or `ERR_CLOSED`, if there was no response.
+   *
+   * @example Replay an old rotation
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * const secrets: string[] = [];
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: async (request) => {
+   *     secrets.push((await request.json()).secret);
+   *     return new Response();
+   *   },
+   * });
+   * const instance = await mstudio.addInstance({ secret: "first" });
+   * const rotation = await instance.rotateSecret("second");
+   * await instance.rotateSecret("third");
+   * await mstudio.replay(rotation);
+   * assertEquals(secrets, ["first", "second", "third", "second"]);
+   * ```
+   */
+  replay(delivery: Delivery): Promise<Response> {
+    return this.#sender.replay(delivery);
+  }
+
+  /**
+   * Signs a body, valid or not.
+   *
+   * @param body The body. A string is signed as UTF-8.
+   * @returns The signature's three headers.
+   *
+   * @example Something that mStudio would never send
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * const handler = (request: Request) => new Response(null, { status: request.body ? 200 : 400 });
+   * await using mstudio = await SimulatedMstudio.create({ extensionId: "mine", target: handler });
+   * const body = "not JSON";
+   * const headers = await mstudio.sign(body);
+   * const request = new Request("https://extension.example/", { method: "POST", headers, body });
+   * assertEquals(request.headers.get("X-Marketplace-Signature-Serial"), mstudio.serial);
+   * assertEquals(handler(request).status, 200);
+   * ```
+   */
+  async sign(body: string | Uint8Array): Promise<Record<string, string>> {
+    return await this.#sender.sign(
+      typeof body === "string" ? new TextEncoder().encode(body) : body,
+    );
+  }
+
+  /**
+   * Builds and signs the request of one attempt, without sending it.
+   *
+   * @param event The event.
+   * @param options What the attempt does differently. Losing the response and delays are the sender's: they are
+   * left out.
+   * @returns The request. Its body can be read once.
+   *
+   * @example Call a handler yourself
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * const handler = async (request: Request) => new Response((await request.json()).kind);
+   * await using mstudio = await SimulatedMstudio.create({ extensionId: "mine", target: handler });
+   * const response = await handler(await mstudio.request(mstudio.event("SecretRotated")));
+   * assertEquals(await response.text(), "SecretRotated");
+   * ```
+   */
+  async request(event: LifecycleEvent, options: AttemptOptions = {}): Promise<Request> {
+    return toRequest(await this.#sender.wire(event, options));
+  }
+
+  /**
+   * Waits until nothing is queued any more, delivered or not. What never succeeds is waited for without end,
+   * unless `maxAttempts` is set.
+   *
+   * @example Ten instances at the same time
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   * });
+   * for (let count = 0; count < 10; count++) void mstudio.addInstance();
+   * await mstudio.idle();
+   * assertEquals(mstudio.deliveries.length, 10);
+   * ```
+   */
+  idle(): Promise<void> {
+    return this.#sender.idle();
+  }
+
+  /**
+   * Ends all deliveries: requests to URLs are aborted, timers cleared, and promises that are not settled reject with
+   * `ERR_CLOSED`. A handler that is still running is left alone. Closing again does nothing.
+   */
+  close(): Promise<void> {
+    return this.#sender.close();
+  }
+
+  /** The same as `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #ids(): EventFields {
+    const { extensionId, contributorId } = this.#settings;
+    return { extensionId, contributorId };
+  }
+}

@@ -1,0 +1,145 @@
+/** The checks of `deno task check` can fail: each is run on small packages with one thing wrong. */
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { Check } from "../scripts/checks/check.ts";
+import { findingsIn, isAboutDependency } from "../scripts/checks/doc_lint.ts";
+import { jsrManifest, manifests } from "../scripts/checks/manifests.ts";
+import { portable } from "../scripts/checks/portable.ts";
+
+const MANIFEST = {
+  name: "@example/package",
+  version: "1.0.0",
+  license: "MIT",
+  exports: { ".": "./mod.ts", "./pg": "./pg/mod.ts", "./cli": "./cli.ts" },
+  imports: { "left-pad": "npm:left-pad@^1.0.0" },
+  tasks: { test: "true" },
+  publish: { include: ["mod.ts"] },
+};
+
+const PORTABLE_FILES = {
+  "mod.ts": 'export { value } from "./pg/mod.ts";\n',
+  "pg/mod.ts": "/** Buffer, Deno, process.env */\nexport const value: string = 'Deno.env';\n",
+  // The command line is a program: it may use what Deno has.
+  "cli.ts": 'import "node:fs";\nconsole.log(Deno.args);\n',
+};
+
+/** What a check finds in a package of these files. */
+async function findings(
+  check: Check,
+  files: Readonly<Record<string, string>>,
+  manifest: object = MANIFEST,
+): Promise<string[]> {
+  const root = await Deno.makeTempDir();
+  const temporary = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${root}/pg`);
+    await Deno.writeTextFile(`${root}/deno.json`, JSON.stringify(manifest));
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${root}/${path}`, text);
+    }
+    return await check.run({ root, temporary });
+  } finally {
+    await Deno.remove(root, { recursive: true });
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
+Deno.test("portable: accepts modules that use what every runtime has", async () => {
+  assertEquals(await findings(portable, PORTABLE_FILES), []);
+});
+
+Deno.test("portable: accepts the optional way to node:crypto", async () => {
+  const pg = `interface Runtime {
+  process?: { getBuiltinModule?: (name: string) => { scrypt?: unknown } | undefined };
+}
+export const value: unknown = () =>
+  (globalThis as Runtime).process?.getBuiltinModule?.("node:crypto")?.scrypt;
+export async function later(): Promise<void> {
+  for await (const _ of []) await value;
+}
+`;
+  assertEquals(await findings(portable, { ...PORTABLE_FILES, "pg/mod.ts": pg }), []);
+});
+
+Deno.test("portable: finds every use of what a runtime may lack, with its place", async () => {
+  const lines = [
+    'import { readFile } from "node:fs";',
+    'import "./deeper.ts";',
+    "export const value: unknown = Buffer.from([1]);",
+    "export const a: unknown = Deno.env;",
+    "export const b: unknown = process.env.HOME;",
+    'export const c: unknown = globalThis["process"].env;',
+    'export const d: unknown = globalThis.process?.getBuiltinModule?.("node:fs");',
+    'export const e: unknown = globalThis.process.getBuiltinModule("node:crypto");',
+    "export const f: unknown = await Promise.resolve(1);",
+    "for await (const _ of []) { /* */ }",
+    'export const g = (name: string): unknown => import("node:" + name);',
+    'export const h = (): unknown => import("node:path");',
+    "// deno-lint-ignore portable/every-runtime",
+    "export const i: unknown = readFile;",
+  ];
+  const found = await findings(portable, {
+    ...PORTABLE_FILES,
+    "pg/mod.ts": lines.join("\n") + "\n",
+    "pg/deeper.ts": 'import pad from "left-pad";\nexport const value: unknown = pad;\n',
+  });
+  assertEquals(
+    new Set(found.map((line) => line.split(":").slice(0, 2).join(":"))),
+    new Set([
+      "pg/deeper.ts:1",
+      ...[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13].map((line) => `pg/mod.ts:${line}`),
+    ]),
+  );
+});
+
+Deno.test("portable: a module that is missing is no success", async () => {
+  const files = { ...PORTABLE_FILES, "pg/mod.ts": 'export { value } from "./missing.ts";\n' };
+  await assertRejects(() => findings(portable, files), Error, "missing.ts");
+});
+
+Deno.test("portable: a package without portable entry points is no success", async () => {
+  const manifest = { ...MANIFEST, exports: { "./cli": "./cli.ts" } };
+  assertEquals((await findings(portable, PORTABLE_FILES, manifest)).length, 1);
+});
+
+Deno.test("manifests: accepts an equal jsr.json and names the fields that differ", async () => {
+  const written = (changes: object) => ({
+    "jsr.json": JSON.stringify({ ...jsrManifest(MANIFEST), ...changes }),
+  });
+  assertEquals(await findings(manifests, written({})), []);
+  for (
+    const [field, value] of Object.entries({
+      name: "@example/other",
+      version: "1.0.1",
+      license: undefined,
+      exports: { ".": "./mod.ts" },
+      imports: {},
+      publish: { include: [] },
+      tasks: { test: "true" },
+    })
+  ) {
+    const found = await findings(manifests, written({ [field]: value }));
+    assertEquals(found.length, 1, field);
+    assertMatch(found[0] ?? "", new RegExp(`^${field}: `));
+  }
+});
+
+Deno.test("doc-lint: only what is declared elsewhere is left out", () => {
+  const finding = (code: string, line: string) =>
+    `error[${code}]: public type 'A' references private type 'B'
+  --> /package/mod.ts:42:1
+   |
+42 | export type A = B;
+   | ^
+   = hint: make the referenced type public or remove the reference
+   |
+ 7 | ${line}
+   | - this is the referenced type
+   |
+`;
+  const ours = new Set(["7 export type B = string;"]);
+  const output = "Warning: something\n" + finding("private-type-ref", "export type B = string;") +
+    finding("private-type-ref", "export interface B {") +
+    finding("missing-jsdoc", "export interface B {") + "error: Found 3 errors.\n";
+  const found = findingsIn(output);
+  assertEquals(found.map((text) => isAboutDependency(text, ours)), [false, true, false]);
+});
