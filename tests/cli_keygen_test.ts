@@ -106,7 +106,7 @@ Deno.test("keygen --write fills values that are empty, in their places", async (
   const cases: [before: string, after: RegExp][] = [
     ["A=1\nENCRYPTION_KEY=\nB=2", /^A=1\nENCRYPTION_KEY=[\w+/]{43}=\nB=2$/],
     ['ENCRYPTION_KEY=""\r\nB=2\r\n', /^ENCRYPTION_KEY=[\w+/]{43}=\r\nB=2\r\n$/],
-    ["ENCRYPTION_KEY=   # 32 bytes\n", /^ENCRYPTION_KEY=[\w+/]{43}=   # 32 bytes\n$/],
+    ["ENCRYPTION_KEY=   # 32 bytes\n", /^ENCRYPTION_KEY=[\w+/]{43}= {3}# 32 bytes\n$/],
     ["\uFEFFexport ENCRYPTION_KEY=\n", /^export ENCRYPTION_KEY=[\w+/]{43}=\n$/],
     // Commented out, and within another value.
     ["# ENCRYPTION_KEY=\n", /^# ENCRYPTION_KEY=\nENCRYPTION_KEY=\S+\n$/],
