@@ -7,6 +7,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import { Cache } from "drizzle-orm/cache/core";
 import {
   bigint,
   boolean,
@@ -19,6 +20,7 @@ import {
   text,
   timestamp,
   uuid,
+  withReplicas,
 } from "drizzle-orm/pg-core";
 import {
   buildEncryptedTextColumn,
@@ -105,6 +107,28 @@ const beforeDecrypting = (run: (ciphertext: string) => Promise<void>): Encryptio
     return await current.decrypt(ciphertext);
   },
 });
+
+/** Keeps every result, and never finds out that one is out of date. */
+class StaleCache extends Cache {
+  readonly #entries = new Map<string, unknown[]>();
+
+  override strategy(): "all" {
+    return "all";
+  }
+
+  override get(key: string): Promise<unknown[] | undefined> {
+    return Promise.resolve(this.#entries.get(key));
+  }
+
+  override put(key: string, response: unknown): Promise<void> {
+    this.#entries.set(key, response as unknown[]);
+    return Promise.resolve();
+  }
+
+  override onMutate(): Promise<void> {
+    return Promise.resolve();
+  }
+}
 
 export const reencryption: Case[] = [
   {
@@ -721,6 +745,25 @@ export const reencryption: Case[] = [
         { secret: `new${strange}one` },
         { secret: `new${strange}` },
       ]);
+    },
+  },
+  {
+    name: "replicas and caches, which lag behind, are not asked",
+    async run(context) {
+      await context.sql(ITEM_DDL);
+      await storeItems(context, 3);
+      const askedReplica: string[] = [];
+      const replica = context.open({ logger: { logQuery: (query) => askedReplica.push(query) } });
+      const replicated = withReplicas(context.open(), [replica]);
+      assertEquals((await reencrypt(replicated, items)).reencrypted, 3);
+      assertEquals((await keyStatus(replicated, items))["secret"]!.current, 3);
+      assertEquals(askedReplica, []);
+      const cached = context.open({ cache: new StaleCache() });
+      assertEquals((await keyStatus(cached, items))["secret"]!.current, 3);
+      await context.sql("DELETE FROM item");
+      await storeItems(context, 2);
+      assertEquals((await keyStatus(cached, items))["secret"]!.otherKey, 2);
+      assertEquals((await reencrypt(cached, items)).reencrypted, 2);
     },
   },
   {
