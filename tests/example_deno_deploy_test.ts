@@ -81,6 +81,15 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
     assertEquals(await row(instance.id), undefined);
   });
 
+  await t.step("with another master password it is not healthy, and says why", async () => {
+    await mstudio.addInstance();
+    await using wrong = await project.withEnv({ ENCRYPTION_MASTER_PASSWORD: "another password" })
+      .serve("task", "start");
+    const response = await fetch(`${wrong.url}/health`);
+    assertEquals([response.status, await response.json()], [503, { status: "unavailable" }]);
+    assertStringIncludes(wrong.output(), "another master password or salt");
+  });
+
   await t.step("deno task mstudio delivers to it without any other service", async () => {
     const port = String(freePort());
     await using local = await project.withEnv({ MITTWALD_API_URL: `http://localhost:${port}` })

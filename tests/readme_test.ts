@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
-import { buildEncryptionKey } from "../mod.ts";
+import { buildEncryptionKey, type EncryptionKey } from "../mod.ts";
 import { SimulatedMstudio } from "../testing/mod.ts";
 import { fromFileUrl } from "../scripts/lib/paths.ts";
 import { createDatabase } from "./support/postgres.ts";
@@ -94,12 +94,18 @@ Deno.test("README", async (t) => {
     }
   });
 
+  const emptyReport = "{ total: 0, scanned: 0, reencrypted: 0, unreadable: [], aborted: false }\n" +
+    "{ token: { current: 0, otherKey: 0, unreadable: 0, null: 0 } }\n";
   for (
-    const [file, printed] of [["keys.ts", "still readable\n"], ["custom_columns.ts", ""]] as const
+    const [file, printed] of [
+      ["keys.ts", "still readable"],
+      ["custom_columns.ts", ""],
+      ["reencryption.ts", emptyReport],
+    ] as const
   ) {
     await t.step(`${file} runs`, async () => {
       const { code, output } = await project.deno("run", "-A", file);
-      assertEquals([code, output], [0, printed]);
+      assertEquals([code, output.trim().replace(/\s+/g, " ")], [0, printed]);
     });
   }
 
@@ -154,6 +160,33 @@ Deno.test("README", async (t) => {
       assertEquals(await storedSecret(event.id), "forged");
     },
   );
+
+  await t.step("the keys of each step of a change read what they are said to read", async () => {
+    const module = await import(`file://${project.path}/rotating_key.ts`);
+    const keys: EncryptionKey[] = [module.keyOfStep1, module.keyOfStep2, module.keyOfStep4];
+    const values = await Promise.all(keys.map((key) => key.encrypt("secret")));
+    const reads = await Promise.all(
+      keys.map((key) =>
+        Promise.all(values.map((value) => key.decrypt(value).then(() => true, () => false)))
+      ),
+    );
+    assertEquals(reads, [[true, true, true], [true, true, true], [false, true, true]]);
+  });
+
+  await t.step("the operator's command", async () => {
+    const commands = shell.filter((line) => line.startsWith("npx mitthooks-drizzle "));
+    assertEquals(commands.length, 4);
+    const cli = fromFileUrl(new URL("../cli.ts", import.meta.url));
+    for (const command of commands) {
+      const args = command.replace("npx mitthooks-drizzle", "").trim().split(/\s+/);
+      const { code, output } = await project.deno("run", "-A", cli, ...args);
+      assertEquals(code, 0, command + output);
+    }
+    assertMatch(
+      await Deno.readTextFile(`${project.path}/.env`),
+      /^ENCRYPTION_MASTER_PASSWORD=\S{44}\nENCRYPTION_SALT=\S{24}\n$/,
+    );
+  });
 
   await t.step("the tests that it shows pass", async () => {
     const tests = Object.keys(files).filter((name) => name.endsWith("_test.ts"));

@@ -1,6 +1,5 @@
 import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
 import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
-import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { extensionInstances } from "./schema.ts";
@@ -13,8 +12,7 @@ function env(name: string): string {
 }
 
 const client = postgres(env("DATABASE_URL"));
-const db = drizzle(client);
-const storage = new PgExtensionStorage(db, extensionInstances);
+const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
 
 const handleWebhook = createWebhookHandler({
   storage,
@@ -24,13 +22,13 @@ const handleWebhook = createWebhookHandler({
   onError: (error) => console.error(error.code, error.message, error.cause ?? ""),
 });
 
-/** Says whether this process can do its work: the database answers, and the table is there. */
+/** Says whether this process can do its work: the database answers, the table is there, and the key is the right one. */
 async function health(): Promise<Response> {
   try {
-    await db.execute(sql`select 1 from ${extensionInstances} limit 1`);
+    await storage.verify();
     return Response.json({ status: "ok" });
   } catch (error) {
-    console.error("health", error instanceof Error ? error.cause ?? error : error);
+    console.error("health:", error instanceof Error ? error.message : "unknown failure");
     return Response.json({ status: "unavailable" }, { status: 503 });
   }
 }
