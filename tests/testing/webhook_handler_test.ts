@@ -11,26 +11,13 @@ import {
 } from "@wais/mitthooks-drizzle/pg";
 import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
 import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
-
-const DDL = `
-CREATE TYPE "context" AS ENUM ('customer', 'project');
-CREATE TABLE "extension_instance" (
-  "id" varchar(36) PRIMARY KEY NOT NULL,
-  "contextId" varchar(36) NOT NULL,
-  "context" "context" DEFAULT 'project' NOT NULL,
-  "active" boolean NOT NULL,
-  "variant_key" text,
-  "consented_scopes" text[] NOT NULL,
-  "secret" text,
-  "createdAt" timestamp DEFAULT now() NOT NULL,
-  "updatedAt" timestamp DEFAULT now() NOT NULL
-);`;
+import { extensionInstanceDdl } from "../support/extension_instance.ts";
 
 const LOOPBACK = { hostname: "127.0.0.1", port: 0, onListen() {} };
 
 Deno.test("the webhook handler takes a simulated mStudio for the real one", async () => {
   await using client = await PGlite.create();
-  await client.exec(DDL);
+  await client.exec(extensionInstanceDdl);
   const key = buildEncryptionKey("master password", "salt");
   const table = buildExtensionInstanceTable(buildEncryptedTextColumn(key));
   const storage = new PgExtensionStorage(drizzle(client), table);
