@@ -10,6 +10,8 @@ import { createTables, notes, people } from "./tables.ts";
 const PLAINTEXT = "plaintext-5f2c";
 const PASSWORD = "password-7d1a";
 
+type Inspect = (value: unknown, options: unknown) => string;
+
 /** What `console.log` of this runtime would print of the values. */
 function logged(...values: unknown[]): string {
   const lines: unknown[][] = [];
@@ -21,10 +23,12 @@ function logged(...values: unknown[]): string {
     console.log = original;
   }
   const runtime = globalThis as {
-    Deno?: { inspect(value: unknown, options: unknown): string };
-    Bun?: { inspect(value: unknown, options: unknown): string };
+    Deno?: { inspect: Inspect };
+    Bun?: { inspect: Inspect };
+    process?: { getBuiltinModule(name: "node:util"): { inspect: Inspect } };
   };
-  const inspect = runtime.Deno?.inspect ?? runtime.Bun?.inspect;
+  const inspect = runtime.Deno?.inspect ?? runtime.Bun?.inspect ??
+    runtime.process?.getBuiltinModule("node:util").inspect;
   const options = { depth: Infinity, showHidden: true, showProxy: true };
   return lines.flat().map((value) => inspect ? inspect(value, options) : String(value)).join("\n");
 }
