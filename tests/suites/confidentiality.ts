@@ -29,7 +29,9 @@ function logged(...values: unknown[]): string {
   };
   const inspect = runtime.Deno?.inspect ?? runtime.Bun?.inspect ??
     runtime.process?.getBuiltinModule("node:util").inspect;
-  const options = { depth: Infinity, showHidden: true, showProxy: true };
+  // Node shows what is behind a proxy instead of what console.log prints.
+  const showProxy = runtime.Deno !== undefined;
+  const options = { depth: Infinity, showHidden: true, showProxy };
   return lines.flat().map((value) => inspect ? inspect(value, options) : String(value)).join("\n");
 }
 
