@@ -35,6 +35,19 @@ function logged(...values: unknown[]): string {
   return lines.flat().map((value) => inspect ? inspect(value, options) : String(value)).join("\n");
 }
 
+/** JSON of a value, or what is said instead: values that are not encrypted yet refuse it. */
+function serialised(value: unknown): string {
+  try {
+    return JSON.stringify(
+      value,
+      (_key, inner) => typeof inner === "function" ? undefined : inner,
+    ) ??
+      "";
+  } catch (error) {
+    return String(error);
+  }
+}
+
 /** Everything that can be found out about an error without a debugger. */
 function printed(error: unknown): string {
   const seen = new Set<unknown>();
@@ -46,12 +59,9 @@ function printed(error: unknown): string {
   ) {
     seen.add(current);
     parts.push(String(current), String(current.stack), logged(current));
-    parts.push(
-      JSON.stringify(
-        Object.getOwnPropertyDescriptors(current),
-        (_key, value) => typeof value === "function" ? undefined : value,
-      ),
-    );
+    for (const descriptor of Object.values(Object.getOwnPropertyDescriptors(current))) {
+      parts.push(serialised(descriptor.value));
+    }
   }
   return parts.join("\n");
 }
