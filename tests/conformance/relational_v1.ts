@@ -116,18 +116,43 @@ export const relational: Case[] = [
     },
   },
   {
-    name: "extras, which Drizzle does not decode: a column in them stays ciphertext",
+    name: "extras are decoded by Drizzle 1.0, so a column in them is decrypted",
     async run(context) {
       const db = await fill(context);
       const found = await db.query.people.findFirst({
         columns: { id: true },
         where: { id: 1 },
         extras: {
-          stored: (table: typeof people) => sql<string>`${table.phone}`.mapWith(people.phone),
+          again: (table: typeof people) => sql`${table.phone}`.mapWith(people.phone),
+          stored: (table: typeof people) => sql`${table.phone} || ''`,
         },
       });
       const [{ phone: stored } = {}] = await context.sql("SELECT phone FROM person WHERE id = 1");
-      assertEquals<unknown>(found, { id: 1, stored });
+      assertEquals<unknown>(found, { id: 1, again: "555", stored });
+    },
+  },
+  {
+    name: "with compiled mappers",
+    async run(context) {
+      await fill(context);
+      const options = { relations: relations(), jit: true } as Record<string, unknown>;
+      const db = withEncryption(context.open<AnyDatabase>(options)) as unknown as Database;
+      const found = await db.query.people.findMany({
+        orderBy: { id: "asc" },
+        columns: { phone: true },
+        with: { notes: { columns: { body: true }, orderBy: { id: "asc" } } },
+      });
+      assertEquals<unknown>(found, [
+        { phone: "555", notes: [{ body: "first" }, { body: "second" }] },
+        { phone: null, notes: [] },
+      ]);
+      const rows = await db.select({ phone: people.phone, body: notes.body }).from(people)
+        .leftJoin(notes, drizzle.eq(notes.ownerId, people.id)).orderBy(people.id, notes.id);
+      assertEquals<unknown>(rows, [
+        { phone: "555", body: "first" },
+        { phone: "555", body: "second" },
+        { phone: null, body: null },
+      ]);
     },
   },
   {
