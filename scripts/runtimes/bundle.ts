@@ -25,7 +25,7 @@ const DRIZZLE_1: Replacements = Object.fromEntries(
 );
 
 /** The package's own modules become imports of the package. */
-function asPackage(replacements: Replacements): esbuild.Plugin {
+function asPackage(replacements: Replacements, project: string | undefined): esbuild.Plugin {
   const own = ["mod.ts", "pg", "webhooks", "testing"].map((name) => join(repository, name));
   return {
     name: "as-package",
@@ -36,18 +36,53 @@ function asPackage(replacements: Replacements): esbuild.Plugin {
         const replacement = replacements[absolute ?? path];
         // What stands in for a module may itself import that module.
         if (replacement !== undefined && replacement !== importer) return { path: replacement };
-        if (absolute === undefined || !resolveDir.startsWith(join(repository, "tests"))) return;
+        if (!resolveDir.startsWith(join(repository, "tests"))) return undefined;
+        // Packages come out of the project, and not out of this repository's own node_modules.
+        const outOfProject = (name: string) =>
+          project === undefined
+            ? { path: name, external: true }
+            : build.resolve(name, { kind, resolveDir: project });
+        if (absolute === undefined) return isExternal(path) ? undefined : outOfProject(path);
         const [first, ...rest] = absolute.slice(repository.length).split("/");
         if (!own.includes(join(repository, first!))) return undefined;
         if (rest.includes("internal")) {
           return { errors: [{ text: `${path} is no public module of the package` }] };
         }
         const subpath = first === "mod.ts" ? "" : `/${first}`;
-        // Resolved once more: by the rules for external packages, or out of the installed one.
-        return build.resolve(`${NPM_NAME}${subpath}`, { kind, resolveDir, importer });
+        return outOfProject(`${NPM_NAME}${subpath}`);
       });
     },
   };
+}
+
+/** Module that gets the subpaths of the package. */
+const SUBPATHS = join(repository, "tests/runtimes/edge/subpaths.ts");
+
+function withSubpaths(subpaths: readonly string[]): esbuild.Plugin {
+  const specifiers = subpaths.map((subpath) => JSON.stringify(`${NPM_NAME}${subpath.slice(1)}`));
+  return {
+    name: "with-subpaths",
+    setup(build) {
+      build.onLoad(
+        { filter: /\/edge\/subpaths\.ts$/ },
+        ({ path }) =>
+          path !== SUBPATHS ? undefined : {
+            contents: [
+              ...specifiers.map((specifier, index) => `import * as m${index} from ${specifier};`),
+              `export const subpaths = {${
+                specifiers.map((specifier, index) => `${specifier}: m${index}`).join()
+              }};`,
+            ].join("\n"),
+            resolveDir: dirname(path),
+          },
+      );
+    },
+  };
+}
+
+/** Modules of a runtime, which have a scheme. */
+function isExternal(specifier: string): boolean {
+  return /^[a-z]+:/.test(specifier);
 }
 
 /** How to bundle. */
@@ -59,6 +94,8 @@ export interface BundleOptions {
   readonly packages: "external" | { readonly project: string };
   readonly drizzleLine?: "0" | "1";
   readonly replacements?: Replacements;
+  /** Subpaths of the package that the edge suites import. */
+  readonly subpaths?: readonly string[];
   readonly conditions?: readonly string[];
   readonly external?: readonly string[];
   readonly minify?: boolean;
@@ -83,18 +120,18 @@ export async function bundle(options: BundleOptions): Promise<Record<string, num
     mainFields: ["module", "main"],
     conditions: [...options.conditions ?? []],
     external: [...options.external ?? []],
-    ...packages === "external"
-      ? { packages: "external" }
-      : { nodePaths: [join(packages.project, "node_modules")] },
     minify: options.minify ?? false,
     metafile: true,
     logLevel: "silent",
     tsconfigRaw: {},
-    plugins: [asPackage({
-      ...SUITE_REPLACEMENTS,
-      ...options.drizzleLine === "1" && DRIZZLE_1,
-      ...options.replacements,
-    })],
+    plugins: [
+      withSubpaths(options.subpaths ?? []),
+      asPackage({
+        ...SUITE_REPLACEMENTS,
+        ...options.drizzleLine === "1" && DRIZZLE_1,
+        ...options.replacements,
+      }, packages === "external" ? undefined : packages.project),
+    ],
   });
   const sizes: Record<string, number> = {};
   for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
