@@ -19,15 +19,16 @@ export type Exchanged = Readonly<Record<string, string>>;
 
 const plaintext = (writer: string, key: string) => `${key} by ${writer}: äöü € 🔑`;
 
-/** Encrypts one value under each key. */
+/** The secret that a runtime's row has. */
+export const secretOf = (writer: string): string => `secret of ${writer} äöü 🔑`;
+
+/** Encrypts one value under each key, and the secret of a row for whom no database is in reach. */
 export async function writeExchanged(writer: string): Promise<Exchanged> {
-  return Object.fromEntries(
-    await Promise.all(
-      Object.entries(keys).map(async ([name, key]) =>
-        [name, await key().encrypt(plaintext(writer, name))] as const
-      ),
-    ),
-  );
+  const values: Record<string, string> = { row: await keys["scrypt"]!().encrypt(secretOf(writer)) };
+  for (const [name, build] of Object.entries(keys)) {
+    values[name] = await build().encrypt(plaintext(writer, name));
+  }
+  return values;
 }
 
 /**

@@ -7,9 +7,8 @@ import { assertEquals } from "@std/assert";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { PgExtensionStorage } from "../../pg/mod.ts";
+import { secretOf } from "../conformance/exchange.ts";
 import { extensionInstances } from "../support/extension_instance.ts";
-
-const secretOf = (writer: string) => `secret of ${writer} äöü 🔑`;
 
 async function withStorage<T>(
   url: string,

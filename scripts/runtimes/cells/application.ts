@@ -1,0 +1,2 @@
+import type { Cell } from "../cell.ts";
+export const applicationCells: readonly Cell[] = [];
