@@ -263,11 +263,17 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
       // Drizzle's error prints the parameters. What else is thrown does not come from the database.
       if (!(error instanceof DrizzleQueryError)) throw error;
       const { cause } = error;
-      throw (cause as { code?: unknown } | undefined)?.code === UNDEFINED_TABLE
+      throw hasSqlState(cause, UNDEFINED_TABLE)
         ? new TableMissingError(operation, cause)
         : new StorageError(operation, cause);
     }
   }
+}
+
+/** Drivers keep the SQLSTATE in `code`, and Bun's SQL in `errno`. */
+function hasSqlState(error: unknown, state: string): boolean {
+  const { code, errno } = error as { code?: unknown; errno?: unknown } ?? {};
+  return code === state || errno === state;
 }
 
 /** Drizzle leaves out what is undefined, and the old value would silently stay. */
