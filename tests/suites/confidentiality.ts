@@ -1,6 +1,6 @@
 /** Neither a plaintext nor a password shows up where it does not belong. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DrizzleQueryError, eq, sql } from "drizzle-orm";
 import { Cache } from "drizzle-orm/cache/core";
 import { buildEncryptedTextColumn, buildEncryptionKey, withEncryption } from "../../pg/mod.ts";
@@ -161,7 +161,7 @@ export const confidentiality: Case[] = [
       const [row] = await context.open().select().from(people);
       const [{ phone } = {}] = await context.sql("SELECT phone FROM person");
       texts.push(logged(row), logged(row!.phone));
-      assertEquals(logged({ phone: row!.phone }), "{ phone: [encrypted] }");
+      assertMatch(logged({ phone: row!.phone }), /^\{\s+phone: \[encrypted\],?\s+\}$/);
       for (const text of texts) {
         assert(!text.includes(PLAINTEXT) && !text.includes(PASSWORD), text);
         assert(!text.includes(String(phone).split(":")[2]!));
