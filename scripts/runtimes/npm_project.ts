@@ -23,9 +23,11 @@ export async function createProject(
   await npmInstall(directory);
 }
 
-async function npmInstall(directory: string): Promise<void> {
+/** Installs what the project's manifest asks for, and packages besides. */
+export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
   await runInDirectory(directory, "npm", [
     "install",
+    ...packages,
     "--prefer-offline",
     "--no-audit",
     "--no-fund",

@@ -32,9 +32,9 @@ async function openEdgeVm() {
   vm.evaluate(await readFile(script, "utf8"));
   vm.context.job = job;
   return {
-    list: async () => vm.evaluate("listCases(job)"),
+    list: () => vm.evaluate("listCases(job)"),
     run: async (index) => JSON.parse(await vm.evaluate(`runCase(job, ${Number(index)})`)),
-    close: async () => {},
+    close: () => {},
   };
 }
 
