@@ -38,6 +38,9 @@ const DRIVER_MODULES = [
 /** The directory of the runners. */
 export const runners: string = join(repository, "tests/runtimes");
 
+/** A job of the runner that does nothing yet; see `tests/runtimes/run.ts`. */
+export const suiteJob = { writer: "", drivers: [], url: "", platform: false, exchangeUrl: "" };
+
 /** A project with the tarball and a line of Drizzle. */
 export interface LineProject {
   readonly directory: string;

@@ -12,15 +12,25 @@ import { readExchanged, writeExchanged } from "../conformance/exchange.ts";
 import { platform } from "../conformance/platform.ts";
 import { type BoundCase, runCases, tapLine } from "../conformance/report.ts";
 import { webhooks } from "../conformance/webhooks.ts";
+import type { Case } from "../suites/suite.ts";
 import type { Connect } from "./drivers/driver.ts";
 import { readRows, writeRow } from "./rows.ts";
+
+/** A driver. */
+interface Driver {
+  title: string;
+  /** Name of its module. */
+  module: string;
+  /** What stands between it and the database. */
+  through?: string;
+}
 
 /** What to do. */
 interface Job {
   /** Name of the runtime, as writer of values. */
   writer: string;
-  /** Modules of drivers beside this one, and what stands between them and the database. */
-  drivers: { title: string; module: string; through?: string; without?: string[] }[];
+  /** Drivers to run the suites on. */
+  drivers: Driver[];
   /** An empty database of this job's own, where a driver needs one. */
   url: string;
   /** Whether to run the cases that need no database. */
@@ -33,6 +43,19 @@ interface Job {
   readFrom?: string;
 }
 
+interface DriverModule {
+  connect: Connect;
+  /** Suites of the driver's own, also in the place of those that it cannot run. */
+  suites?: Record<string, readonly Case[]>;
+  /** What the driver refuses: the message, and the cases that have to fail with it. */
+  refused?: { message: string; cases: readonly string[] };
+}
+
+async function assertRefused(attempt: Promise<void>, message: string): Promise<void> {
+  const found = await attempt.then(() => "nothing", (error: Error) => error.message);
+  if (found !== message) throw new Error(`refused with ${found}`);
+}
+
 function* platformCases(job: Job): Iterable<BoundCase> {
   if (!job.platform) return;
   for (const [suite, cases] of Object.entries({ encryption, webhooks })) {
@@ -43,20 +66,21 @@ function* platformCases(job: Job): Iterable<BoundCase> {
 }
 
 async function* databaseCases(job: Job): AsyncIterable<BoundCase> {
-  for (const { title, module, through, without = [] } of job.drivers) {
+  for (const { title, module, through } of job.drivers) {
     // Not a literal: a bundler would look for it. The extension is that of this module.
     const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
     const specifier = new URL(`./drivers/${module}${extension}`, import.meta.url).href;
-    const { connect } = await import(specifier) as { connect: Connect };
-    for (const [suite, cases] of Object.entries(databaseSuites)) {
+    const { connect, suites = {}, refused } = await import(specifier) as DriverModule;
+    for (const [suite, cases] of Object.entries({ ...databaseSuites, ...suites })) {
       for (const { name, run } of cases) {
-        if (without.includes(`${suite}: ${name}`)) continue;
+        const isRefused = refused?.cases.includes(`${suite}: ${name}`);
         yield {
-          name: `${suite} (${title}): ${name}`,
+          name: `${suite} (${title}): ${isRefused ? "refused by the driver: " : ""}${name}`,
           async run() {
             const context = await connect({ url: job.url, ...through && { through } });
             try {
-              await run(context);
+              if (isRefused) await assertRefused(run(context), refused!.message);
+              else await run(context);
             } finally {
               await context.close();
             }

@@ -6,7 +6,7 @@
 import { importMapWithoutJsr } from "../../lib/import_map.ts";
 import { join, repository } from "../../lib/paths.ts";
 import type { Cell } from "../cell.ts";
-import { type DrizzleLine, type Lab, runners } from "../lab.ts";
+import { type DrizzleLine, type Lab, runners, suiteJob } from "../lab.ts";
 import type { Outcome } from "../outcome.ts";
 import { bunProgram, denoProgram, nodeProgram, type Program } from "../programs.ts";
 import { runRunner } from "../run_program.ts";
@@ -35,7 +35,7 @@ function serverCell({ name, shows, representative, line, drivers, program }: Ser
   const start = async (lab: Lab, job: Record<string, unknown>): Promise<Outcome> => {
     const { path } = await program();
     const fromSource = path === Deno.execPath();
-    const common = { writer: name, drivers: [], platform: false, exchangeUrl: lab.exchangeUrl };
+    const common = { ...suiteJob, writer: name, exchangeUrl: lab.exchangeUrl };
     const env = { CONFORMANCE_JOB: JSON.stringify({ ...common, ...job }) };
     if (fromSource) {
       const importMap = await importMapWithoutJsr(lab.directory.path);

@@ -5,7 +5,9 @@ import { type Connect, emptyDatabase, runSql } from "./driver.ts";
 
 export const connect: Connect = async ({ url, through }) => {
   await emptyDatabase(url);
-  const client = postgres(through ?? url, { max: 4, onnotice: () => {} });
+  // As postgres.js asks for it behind a pooler: no named statements, which belong to one connection.
+  const prepare = through === undefined;
+  const client = postgres(through ?? url, { max: 4, prepare, onnotice: () => {} });
   return {
     open: <TDatabase>(options: DrizzleOptions = {}) =>
       drizzle({ client, ...options }) as unknown as TDatabase,
