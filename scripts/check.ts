@@ -8,6 +8,7 @@
 import { type Check, commandCheck } from "./checks/check.ts";
 import { docLint } from "./checks/doc_lint.ts";
 import { manifests } from "./checks/manifests.ts";
+import { npmPackage } from "./checks/npm_package.ts";
 import { portable } from "./checks/portable.ts";
 import { GuardedDirectory } from "./lib/guarded_directory.ts";
 import { importMapWithoutJsr } from "./lib/import_map.ts";
@@ -25,6 +26,7 @@ const checks: readonly Check[] = [
   commandCheck("publish", () => ["publish", "--dry-run", "--allow-dirty"]),
   manifests,
   portable,
+  npmPackage,
 ];
 
 const unknown = Deno.args.find((name) => !checks.some((check) => check.name === name));

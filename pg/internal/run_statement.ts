@@ -38,7 +38,9 @@ export async function runStatement<T>(
   }
 }
 
-/** The SQLSTATE of a driver's error; every driver has it under this name. */
+/** The SQLSTATE of a driver's error: `errno` of Bun's SQL, whose `code` names the kind of error, `code` of all others. */
 export function sqlState(error: unknown): unknown {
-  return (error as { code?: unknown } | null | undefined)?.code;
+  const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
+  // The errno of an error of the network is a number.
+  return typeof errno === "string" ? errno : code;
 }

@@ -9,8 +9,9 @@ import { join, repository, toFileUrl } from "./paths.ts";
 /** Longest time to wait for an answer of JSR, in milliseconds. */
 const ANSWER_LIMIT_MS = 3_000;
 
-/** The stand-ins, by the name that tests import. */
+/** The stand-ins, by the name that tests and scripts import. */
 const STAND_INS: Readonly<Record<string, string>> = {
+  "@deno/dnt": "tests/support/dnt.ts",
   "@std/assert": "tests/support/std_assert.ts",
   "@std/encoding": "tests/support/std_encoding.ts",
 };

@@ -5,7 +5,8 @@ import { eq, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { DecryptionError, withEncryption } from "../../pg/mod.ts";
 import type { Case, TestContext } from "./suite.ts";
-import { createTables, notes, people, schema } from "./tables.ts";
+import { schema } from "./relations.ts";
+import { createTables, notes, people } from "./tables.ts";
 
 type Database = PgDatabase<PgQueryResultHKT, typeof schema>;
 

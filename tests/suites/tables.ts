@@ -1,7 +1,6 @@
 /** The tables that the suites about `withEncryption` use, and a look at what really is stored in them. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { relations } from "drizzle-orm";
 import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
 import { buildEncryptedTextColumn, type EncryptionKey, importEncryptionKey } from "../../pg/mod.ts";
 import type { TestContext } from "./suite.ts";
@@ -25,13 +24,6 @@ export const notes = pgTable("note", {
   body: textUnderA().notNull(),
   data: jsonb(),
 });
-
-export const peopleRelations = relations(people, ({ many }) => ({ notes: many(notes) }));
-export const notesRelations = relations(notes, ({ one }) => ({
-  owner: one(people, { fields: [notes.ownerId], references: [people.id] }),
-}));
-
-export const schema = { people, notes, peopleRelations, notesRelations };
 
 const ENVELOPE = /^[A-Za-z0-9+/]{16}:[A-Za-z0-9+/]*={0,2}:[A-Za-z0-9+/]{22}==$/;
 

@@ -1,0 +1,16 @@
+/**
+ * `deno task build:npm`: builds the npm package in `npm/`, and packs it beside.
+ *
+ * dnt compiles it; where JSR does not answer, `deno pack` does. Publish with `npm publish npm/`.
+ *
+ * @module
+ */
+import { buildNpmPackage, packNpmPackage } from "./lib/npm_package.ts";
+import { join, repository } from "./lib/paths.ts";
+
+const { directory, manifest, compiler, missing } = await buildNpmPackage(join(repository, "npm"));
+const tarball = await packNpmPackage(directory, directory);
+console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}: ${tarball}`);
+if (missing.length > 0) {
+  console.log(`npm would not publish it: ${missing.join(", ")} missing, so the package is private`);
+}

@@ -1,0 +1,103 @@
+/**
+ * What stands between Neon's drivers and PostgreSQL: a proxy for WebSockets, and an endpoint that speaks as
+ * much of Neon's HTTP protocol as its driver uses.
+ *
+ * @module
+ */
+// @ts-types="@types/pg"
+import pg from "pg";
+
+/** A running proxy. */
+export interface NeonProxy extends AsyncDisposable {
+  /** `host:port` of the WebSocket proxy. */
+  readonly webSocket: string;
+  /** URL of the HTTP endpoint. */
+  readonly http: string;
+}
+
+/** A query of the HTTP protocol; its parameters are texts. */
+interface HttpQuery {
+  readonly query: string;
+  readonly params: (string | null)[];
+}
+
+/** Starts both on a free port of 127.0.0.1. */
+export function startNeonProxy(): NeonProxy {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    if (request.headers.get("upgrade") === "websocket") return passOn(request);
+    return answerQueries(request);
+  });
+  const address = `127.0.0.1:${server.addr.port}`;
+  return {
+    webSocket: address,
+    http: `http://${address}/sql`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+/** Passes the bytes of a WebSocket on to the address in its query string. */
+function passOn(request: Request): Response {
+  const [hostname, port] = new URL(request.url).searchParams.get("address")!.split(":");
+  const { socket, response } = Deno.upgradeWebSocket(request);
+  socket.binaryType = "arraybuffer";
+  const connected = Deno.connect({ hostname: hostname!, port: Number(port) });
+  // One after another: a message may come before the last one is written.
+  let written: Promise<void> = Promise.resolve();
+  socket.onmessage = ({ data }) => {
+    written = written.then(async () => {
+      const connection = await connected;
+      let rest = new Uint8Array(data as ArrayBuffer);
+      while (rest.length > 0) rest = rest.subarray(await connection.write(rest));
+    }).catch(() => socket.close());
+  };
+  socket.onclose = () => void connected.then((connection) => connection.close()).catch(() => {});
+  socket.onopen = async () => {
+    try {
+      for await (const chunk of (await connected).readable) {
+        if (socket.readyState === WebSocket.OPEN) socket.send(chunk);
+      }
+    } catch { /* either side has closed the connection */ }
+    socket.close();
+  };
+  return response;
+}
+
+/** Answers a query, or several of a transaction. */
+async function answerQueries(request: Request): Promise<Response> {
+  const client = new pg.Client({
+    connectionString: request.headers.get("neon-connection-string")!,
+  });
+  const body = await request.json() as HttpQuery | { queries: HttpQuery[] };
+  await client.connect();
+  try {
+    if (!("queries" in body)) return Response.json(await runQuery(client, body));
+    await client.query("BEGIN");
+    const results: unknown[] = [];
+    for (const query of body.queries) results.push(await runQuery(client, query));
+    await client.query("COMMIT");
+    return Response.json({ results });
+  } catch (error) {
+    // The fields of PostgreSQL's error, by the names that both drivers use.
+    const { message, ...fields } = error as pg.DatabaseError;
+    return Response.json({ message, ...fields }, { status: 400 });
+  } finally {
+    await client.end();
+  }
+}
+
+async function runQuery(client: pg.Client, { query, params }: HttpQuery) {
+  const { command, rowCount, rows, fields } = await client.query({
+    text: query,
+    values: params,
+    rowMode: "array",
+    // Values go over the wire as PostgreSQL writes them; the driver parses them.
+    types: { getTypeParser: () => (value: unknown) => value },
+  });
+  return {
+    command,
+    rowCount,
+    rowAsArray: true,
+    rows,
+    fields: fields.map(({ name, dataTypeID }) => ({ name, dataTypeID })),
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * Projects and programs from npm. Downloads stay in `.cache/`.
+ *
+ * @module
+ */
+import { runInDirectory } from "../lib/npm_process.ts";
+import { join, repository } from "../lib/paths.ts";
+
+/** Where downloads stay. */
+export const cacheDirectory: string = join(repository, ".cache");
+
+/** Installs packages into an empty project. */
+export async function createProject(
+  directory: string,
+  dependencies: Readonly<Record<string, string>>,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true });
+  await Deno.writeTextFile(
+    join(directory, "package.json"),
+    JSON.stringify({ private: true, type: "module", ...fields, dependencies }, null, 2),
+  );
+  await npmInstall(directory);
+}
+
+/** Installs what the project's manifest asks for, and packages besides. */
+export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
+  await runInDirectory(directory, "npm", [
+    "install",
+    ...packages,
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+    // Nothing that is used here needs its install script.
+    "--ignore-scripts",
+    "--no-package-lock",
+    `--cache=${join(cacheDirectory, "npm")}`,
+  ]);
+}
+
+/** Version of an installed package. */
+export async function installedVersion(directory: string, name: string): Promise<string> {
+  const path = join(directory, "node_modules", name, "package.json");
+  return JSON.parse(await Deno.readTextFile(path)).version;
+}
+
+/**
+ * A project with programs only, which does not change between runs.
+ *
+ * @param name Name of its directory; belongs to the same dependencies every time.
+ * @param dependencies What it needs.
+ * @returns Its directory.
+ */
+export async function toolProject(
+  name: string,
+  dependencies: Readonly<Record<string, string>>,
+): Promise<string> {
+  const directory = join(cacheDirectory, "tools", name);
+  const wanted = JSON.stringify(dependencies);
+  const stamp = join(directory, "installed.json");
+  if (await Deno.readTextFile(stamp).catch(() => "") === wanted) return directory;
+  await Deno.remove(directory, { recursive: true }).catch(() => {});
+  await createProject(directory, dependencies);
+  await Deno.writeTextFile(stamp, wanted);
+  return directory;
+}

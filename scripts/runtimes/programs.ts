@@ -1,0 +1,44 @@
+/**
+ * The runtimes themselves, as their npm packages hold them.
+ *
+ * @module
+ */
+import { join } from "../lib/paths.ts";
+import { installedVersion, toolProject } from "./npm_project.ts";
+
+/** A program. */
+export interface Program {
+  readonly name: string;
+  readonly version: string;
+  readonly path: string;
+}
+
+const PLATFORM = Deno.build.os === "darwin" ? "darwin" : "linux";
+const ARCHITECTURE = Deno.build.arch === "aarch64" ? "arm64" : "x64";
+
+/** Newest Node of a major version. */
+export async function nodeProgram(major: number): Promise<Program> {
+  const name = `node-${PLATFORM}-${ARCHITECTURE}`;
+  const directory = await toolProject(`node-${major}`, { [name]: String(major) });
+  return {
+    name: `Node ${major}`,
+    version: await installedVersion(directory, name),
+    path: join(directory, "node_modules", name, "bin", "node"),
+  };
+}
+
+/** Newest Bun. */
+export async function bunProgram(): Promise<Program> {
+  const directory = await toolProject("bun", { bun: "^1.3.0" });
+  const name = `@oven/bun-${PLATFORM}-${ARCHITECTURE === "arm64" ? "aarch64" : "x64"}`;
+  return {
+    name: "Bun",
+    version: await installedVersion(directory, name),
+    path: join(directory, "node_modules", name, "bin", "bun"),
+  };
+}
+
+/** This very Deno. */
+export function denoProgram(): Program {
+  return { name: "Deno", version: Deno.version.deno, path: Deno.execPath() };
+}

@@ -1,0 +1,143 @@
+/**
+ * `deno task test:runtimes [--all] [NAME…]`: runs the suites on the packed tarball, on every runtime, driver
+ * and line of Drizzle. Without `--all`, one cell of each class. Names choose cells, by parts of their names.
+ *
+ * Downloads stay in `.cache/`. A complete `--all` renews the table in the README.
+ *
+ * @module
+ */
+import { createDatabase } from "../tests/support/postgres.ts";
+import { GuardedDirectory } from "./lib/guarded_directory.ts";
+import { fromFileUrl, join, repository } from "./lib/paths.ts";
+import { findPostgres } from "./lib/postgres_binaries.ts";
+import { startServer } from "./lib/postgres_server.ts";
+import { scratchPrefix } from "./lib/scratch_databases.ts";
+import { endBundler } from "./runtimes/bundle.ts";
+import type { Cell, CellResult } from "./runtimes/cell.ts";
+import { applicationCells } from "./runtimes/cells/application.ts";
+import { driverCells } from "./runtimes/cells/driver.ts";
+import { edgeCells } from "./runtimes/cells/edge.ts";
+import { serverCells } from "./runtimes/cells/server.ts";
+import { typeCells } from "./runtimes/cells/types.ts";
+import { openExchange, rowsOfOthers } from "./runtimes/exchange.ts";
+import { Lab } from "./runtimes/lab.ts";
+import { sumOfOutcomes } from "./runtimes/outcome.ts";
+import { resultTable, withTable } from "./runtimes/table.ts";
+
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const CELLS: readonly Cell[] = [
+  ...serverCells,
+  ...edgeCells,
+  ...driverCells,
+  ...typeCells,
+  ...applicationCells,
+];
+
+const all = Deno.args.includes("--all");
+const names = Deno.args.filter((argument) => argument !== "--all");
+const chosen = CELLS.filter(({ name, representative }) =>
+  names.length > 0 ? names.some((part) => name.includes(part)) : all || representative
+);
+if (chosen.length === 0) {
+  console.error(`There is no such cell, only ${CELLS.map(({ name }) => name).join(", ")}`);
+  Deno.exit(2);
+}
+
+const externalUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
+const prefix = scratchPrefix();
+Deno.umask(0o022);
+if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
+Deno.env.set("TEST_DATABASE_PREFIX", prefix);
+const directory = new GuardedDirectory(
+  externalUrl === undefined ? {} : {
+    finally: [
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--quiet",
+      `--config=${join(repository, "deno.json")}`,
+      fromFileUrl(new URL("./lib/scratch_databases.ts", import.meta.url)),
+      prefix,
+    ],
+  },
+);
+const signalled = Promise.withResolvers<number>();
+for (const [signal, status] of Object.entries(SIGNALS)) {
+  Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));
+}
+
+let status = 1;
+try {
+  status = await Promise.race([runCells(), signalled.promise]);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+} finally {
+  await endBundler();
+  await directory.close();
+}
+Deno.exit(status);
+
+async function runCells(): Promise<number> {
+  if (externalUrl === undefined) {
+    const binaries = await findPostgres(directory);
+    const server = await startServer({ directory, binaries });
+    Deno.env.set("TEST_SERVER_URL", server.url);
+    console.log(`${binaries.version} from ${binaries.origin}`);
+  }
+  const lab = new Lab(directory, async () => (await createDatabase()).url);
+  const { manifest, compiler } = await lab.package();
+  console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}`);
+  await openExchange(lab);
+
+  const results: [Cell, CellResult][] = [];
+  for (const cell of chosen) results.push([cell, await timed(cell.name, () => attempt(cell, lab))]);
+  await rowsOfOthers(lab);
+  const written = Object.keys(lab.values).length;
+  for (const entry of results) {
+    const [cell, result] = entry;
+    if (cell.read === undefined) continue;
+    const read = await timed(`${cell.name} reads ${written}`, async () => ({
+      ...await cell.read!(lab).catch(failure),
+      versions: result.versions,
+    }));
+    entry[1] = { ...sumOfOutcomes([result, read]), versions: result.versions };
+  }
+
+  if (all && names.length === 0) await renewReadme(resultTable(results));
+  const { passed, failed } = sumOfOutcomes(results.map(([, result]) => result));
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+async function attempt(cell: Cell, lab: Lab): Promise<CellResult> {
+  return await cell.run(lab).catch((error) => ({ ...failure(error), versions: "?" }));
+}
+
+function failure(error: unknown) {
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  return { passed: 0, failed: 1, failures: [text] };
+}
+
+/** Says what came of a step and how long it took. */
+async function timed(name: string, step: () => Promise<CellResult>): Promise<CellResult> {
+  const start = performance.now();
+  const result = await step();
+  const { failures, versions, passed, failed } = result;
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  const verdict = failed === 0 ? "ok" : "FAILED";
+  console.log(`${verdict} ${name} (${versions}): ${passed} passed, ${failed} failed, ${seconds} s`);
+  for (const text of failures) console.log(text.replaceAll(/^/gm, "    "));
+  return result;
+}
+
+async function renewReadme(table: string): Promise<void> {
+  const path = join(repository, "README.md");
+  const text = await Deno.readTextFile(path).catch(() => "");
+  const renewed = withTable(text, table);
+  if (renewed === undefined) console.log(table);
+  else if (renewed !== text) {
+    await Deno.writeTextFile(path, renewed);
+    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path], cwd: repository })
+      .output();
+  }
+}

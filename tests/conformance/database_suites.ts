@@ -1,0 +1,25 @@
+/**
+ * The suites that need a database, by their titles.
+ *
+ * @module
+ */
+import { confidentiality } from "../suites/confidentiality.ts";
+import { damage } from "../suites/damage.ts";
+import { reads } from "../suites/reads.ts";
+import { refusals } from "../suites/refusals.ts";
+import { relational } from "../suites/relational.ts";
+import { storage } from "../suites/storage.ts";
+import type { Case } from "../suites/suite.ts";
+import { transactions } from "../suites/transactions.ts";
+import { writes } from "../suites/writes.ts";
+
+export const databaseSuites: Readonly<Record<string, readonly Case[]>> = {
+  writes,
+  reads,
+  "relational queries": relational,
+  transactions,
+  refusals,
+  confidentiality,
+  damage,
+  storage,
+};

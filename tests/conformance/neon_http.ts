@@ -1,0 +1,113 @@
+/**
+ * What only neon-http has: batches, and the refusal of transactions.
+ *
+ * @module
+ */
+import { assertEquals, assertRejects } from "@std/assert";
+import { eq } from "drizzle-orm";
+import { DecryptionError, PgExtensionStorage, withEncryption } from "../../pg/mod.ts";
+import type { AnyDatabase, Case, TestContext } from "../suites/suite.ts";
+import { assertStored, createTables, dump, keyB, notes, people } from "../suites/tables.ts";
+import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
+
+/** What the driver refuses, and the cases that need it. */
+export const refused = {
+  message: "No transactions support in neon-http driver",
+  cases: [
+    "relational queries: prepared, and in a transaction",
+    "confidentiality: the SQL logger sees ciphertext",
+    "storage: in a transaction of the application: rolled back with it, committed with it",
+  ],
+} as const;
+
+type Database = AnyDatabase & { batch(queries: unknown[]): Promise<unknown[]> };
+
+async function fill(context: TestContext): Promise<Database> {
+  await createTables(context);
+  return withEncryption(context.open<Database>());
+}
+
+const batches: Case[] = [
+  {
+    name: "written encrypted and read decrypted, in one request",
+    async run(context) {
+      const db = await fill(context);
+      const results = await db.batch([
+        db.insert(people).values({ id: 1, name: "Ada", phone: "555", token: "t0k3n" }).returning(),
+        db.update(people).set({ phone: "777" }).where(eq(people.id, 1)),
+        db.select({ phone: people.phone, token: people.token }).from(people),
+        db.select().from(people).leftJoin(notes, eq(notes.ownerId, people.id)),
+      ]);
+      assertEquals([results[0], results[2], results[3]], [
+        [{ id: 1, name: "Ada", phone: "555", token: "t0k3n" }],
+        [{ phone: "777", token: "t0k3n" }],
+        [{ person: { id: 1, name: "Ada", phone: "777", token: "t0k3n" }, note: null }],
+      ]);
+      await assertStored(context, "SELECT phone FROM person", "777");
+      await assertStored(context, "SELECT api_token FROM person", "t0k3n", keyB);
+    },
+  },
+  {
+    name: "one comparison of an encrypted column refuses the batch before it is sent",
+    async run(context) {
+      const db = await fill(context);
+      const before = await dump(context);
+      await assertRejects(
+        () =>
+          db.batch([
+            db.insert(people).values({ id: 1, name: "Ada", phone: "555" }),
+            db.delete(people).where(eq(people.phone, "555")),
+          ]),
+        TypeError,
+      );
+      assertEquals(await dump(context), before);
+    },
+  },
+  {
+    name: "a damaged value is named by its place, with that of its query in front",
+    async run(context) {
+      const db = await fill(context);
+      await db.insert(people).values({ id: 1, name: "Ada", phone: "555" });
+      await context.sql("UPDATE person SET phone = overlay(phone placing '!' from 1)");
+      const error = await assertRejects(
+        () => db.batch([db.select().from(notes), db.select().from(people)]),
+        DecryptionError,
+      );
+      assertEquals(error.path, "[1][0].phone");
+    },
+  },
+  {
+    name: "an error in the database rolls all of it back",
+    async run(context) {
+      const db = await fill(context);
+      await assertRejects(() =>
+        db.batch([
+          db.insert(people).values({ id: 1, name: "Ada", phone: "555" }),
+          db.insert(people).values({ id: 1, name: "Bob", phone: "555" }),
+        ])
+      );
+      assertEquals(await db.$count(people), 0);
+    },
+  },
+];
+
+const transactions: Case[] = [
+  {
+    name: "refused by the driver, with its own message, wrapped or not",
+    async run(context) {
+      const db = await fill(context);
+      for (const database of [db, context.open()]) {
+        const error = await assertRejects(
+          async () => await database.transaction(() => Promise.resolve()),
+          Error,
+        );
+        assertEquals(error.message, refused.message);
+      }
+      await context.sql(extensionInstanceDdl);
+      const storage = new PgExtensionStorage(context.open(), extensionInstances);
+      await storage.removeInstance("needs no transaction");
+    },
+  },
+];
+
+export const suites: Readonly<Record<string, readonly Case[]>> = { batches, transactions };

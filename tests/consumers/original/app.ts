@@ -1,0 +1,55 @@
+import {
+    type DbClientWithExtensionInstances,
+    PgExtensionStorage,
+} from "@weissaufschwarz/mitthooks-drizzle/index.js";
+import type { ExtensionInstanceTable } from "@weissaufschwarz/mitthooks-drizzle/schema";
+import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
+import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
+import { eq } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { Pool } from "pg";
+import * as schema from "./schema.js";
+
+// Create a PostgreSQL connection pool
+const pool = new Pool({
+    connectionString: process.env.DATABASE_URL,
+});
+
+// Create a Drizzle database instance
+const db = drizzle(pool, {
+    schema,
+});
+
+function createStorage(
+    client: DbClientWithExtensionInstances,
+    table: ExtensionInstanceTable,
+): PgExtensionStorage {
+    return new PgExtensionStorage(client, table);
+}
+
+/** A storage for each request, as serverless platforms make it. */
+export async function handleWebhook(request: Request): Promise<Response> {
+    const combinedHandler = new CombinedWebhookHandlerFactory(
+        createStorage(db, schema.extensionInstances),
+        process.env.EXTENSION_ID!,
+    ).withoutLogging().withoutWebhookSignatureVerification().build();
+    return await new HttpWebhookHandler(combinedHandler).handleWebhook(request);
+}
+
+/** What the application reads for itself, its own column included. */
+export async function listInstances(): Promise<{ id: string; scopes: string[]; active: boolean }[]> {
+    return await db.select({
+        id: schema.extensionInstances.id,
+        scopes: schema.extensionInstances.consentedScopes,
+        active: schema.extensionInstances.active,
+    }).from(schema.extensionInstances).orderBy(schema.extensionInstances.id);
+}
+
+export async function touch(id: string): Promise<void> {
+    await db.update(schema.extensionInstances).set({ active: true })
+        .where(eq(schema.extensionInstances.id, id));
+}
+
+export async function close(): Promise<void> {
+    await pool.end();
+}

@@ -1,0 +1,44 @@
+/** Sends an instance through its life and prints what the application lists. */
+import { close, handleWebhook, listInstances, touch } from "./app.js";
+
+const id = process.env.INSTANCE_ID!;
+
+async function deliver(kind: string, more: Record<string, unknown>): Promise<void> {
+    const response = await handleWebhook(
+        new Request("https://extension.example/webhooks", {
+            method: "POST",
+            headers: {
+                "X-Marketplace-Signature-Serial": "serial",
+                "X-Marketplace-Signature-Algorithm": "Ed25519",
+                "X-Marketplace-Signature": "signature",
+            },
+            body: JSON.stringify({
+                apiVersion: "v1",
+                kind,
+                id,
+                context: { id: "7a9d8971-09b0-4c39-8c64-546b6e1875ce", kind: "project" },
+                meta: {
+                    extensionId: process.env.EXTENSION_ID,
+                    contributorId: "2e3cf3c4-9df5-4e26-8a27-a2ee7b3d4ec6",
+                },
+                request: {
+                    id: "5d1b3e11-6a0f-4ef2-b0a3-2f7a2a6b3a52",
+                    createdAt: new Date().toISOString(),
+                    target: { method: "POST", url: "https://extension.example/webhooks" },
+                },
+                ...more,
+            }),
+        }),
+    );
+    if (response.status !== 200) {
+        throw new Error(`${kind}: status ${response.status}: ${await response.text()}`);
+    }
+}
+
+const state = { enabled: true };
+await deliver("ExtensionAddedToContext", { state, consentedScopes: ["a"], secret: "first secret" });
+await deliver("InstanceUpdated", { state: { enabled: false }, consentedScopes: ["a", "b"] });
+await deliver("SecretRotated", { secret: `secret of ${id}` });
+await touch(id);
+console.log(JSON.stringify(await listInstances()));
+await close();

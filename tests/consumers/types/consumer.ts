@@ -1,0 +1,220 @@
+/**
+ * Every public type as an application sees it. It is compiled, not run, against each supported line of
+ * Drizzle; `Equal` tells `any` from everything else.
+ */
+import { PGlite } from "@electric-sql/pglite";
+import * as everything from "@weissaufschwarz/mitthooks-drizzle";
+import {
+  type AdditionalColumns,
+  type BuildEncryptionKeyOptions,
+  type ContextKind,
+  type DbClientWithExtensionInstances,
+  DecryptionError,
+  type EncryptableDatabase,
+  type ErrorCode,
+  type ExtensionInstanceTable,
+  type ExtensionInstanceToBeAdded,
+  MitthooksDrizzleError,
+  PgExtensionStorage,
+  StorageError,
+  type StorageOperation,
+  withEncryption,
+} from "@weissaufschwarz/mitthooks-drizzle/pg";
+import {
+  buildEncryptedTextColumn,
+  buildEncryptionKey,
+  type EncryptedTextColumn,
+  type EncryptionKey,
+  importEncryptionKey,
+} from "@weissaufschwarz/mitthooks-drizzle/pg/encryption";
+import {
+  buildExtensionInstanceTable,
+  context,
+} from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
+import { createWebhookHandler } from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { eq } from "drizzle-orm";
+import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
+import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
+import { drizzle as drizzlePglite } from "drizzle-orm/pglite";
+import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
+import pg from "pg";
+import postgres from "postgres";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+  : false;
+type Flat<T> = { [TKey in keyof T]: T[TKey] };
+function expectType<_T extends true>(): void {}
+
+// Keys and columns.
+const options: BuildEncryptionKeyOptions = { kdf: { name: "pbkdf2", iterations: 100_000 } };
+const key = buildEncryptionKey("password", "salt", options);
+expectType<Equal<typeof key, EncryptionKey>>();
+expectType<Equal<ReturnType<EncryptionKey["encrypt"]>, Promise<string>>>();
+importEncryptionKey(new Uint8Array(32), { alsoReads: [key] });
+// @ts-expect-error there is no such derivation
+buildEncryptionKey("password", "salt", { kdf: { name: "md5" } });
+// @ts-expect-error the salt is missing
+buildEncryptionKey("password");
+const encryptedText = buildEncryptedTextColumn(key);
+expectType<Equal<typeof encryptedText, EncryptedTextColumn>>();
+// @ts-expect-error a Buffer is no key
+buildEncryptedTextColumn(new Uint8Array(32));
+
+// An encrypted column in a table of the application's own.
+const people = pgTable("person", {
+  id: integer().primaryKey(),
+  phone: encryptedText(),
+  token: encryptedText("api_token").notNull(),
+  nick: encryptedText().notNull().$default(() => "x"),
+});
+expectType<
+  Equal<
+    Flat<typeof people.$inferSelect>,
+    { id: number; phone: string | null; token: string; nick: string }
+  >
+>();
+expectType<
+  Equal<
+    Flat<typeof people.$inferInsert>,
+    { id: number; token: string; phone?: string | null | undefined; nick?: string | undefined }
+  >
+>();
+
+// The table of extension instances, with and without columns of the application's own.
+expectType<Equal<(typeof context.enumValues)[number], ContextKind>>();
+const instances = buildExtensionInstanceTable(encryptedText);
+expectType<Equal<typeof instances, ExtensionInstanceTable>>();
+type Row = {
+  id: string;
+  contextId: string;
+  context: "customer" | "project";
+  active: boolean;
+  variantKey: string | null;
+  consentedScopes: string[];
+  secret: string | null;
+  createdAt: Date;
+  updatedAt: Date;
+};
+type NewRow = {
+  id: string;
+  contextId: string;
+  active: boolean;
+  consentedScopes: string[];
+  context?: "customer" | "project" | undefined;
+  variantKey?: string | null | undefined;
+  secret?: string | null | undefined;
+  createdAt?: Date | undefined;
+  updatedAt?: Date | undefined;
+};
+expectType<Equal<Flat<typeof instances.$inferSelect>, Row>>();
+expectType<Equal<Flat<typeof instances.$inferInsert>, NewRow>>();
+
+const custom = buildExtensionInstanceTable(encryptedText, {
+  customField: text("custom_field"),
+  counter: integer("counter").default(0),
+  logins: integer().notNull().default(0),
+  tags: jsonb().$type<{ deep: string[] }>(),
+});
+expectType<
+  Equal<
+    Flat<typeof custom.$inferSelect>,
+    & Row
+    & {
+      customField: string | null;
+      counter: number | null;
+      logins: number;
+      tags: { deep: string[] } | null;
+    } extends infer T ? Flat<T> : never
+  >
+>();
+expectType<
+  Equal<
+    Flat<typeof custom.$inferInsert>,
+    & NewRow
+    & {
+      customField?: string | null | undefined;
+      counter?: number | null | undefined;
+      logins?: number | undefined;
+      tags?: { deep: string[] } | null | undefined;
+    } extends infer T ? Flat<T> : never
+  >
+>();
+eq(custom.customField, "x");
+// @ts-expect-error the table has no such column
+eq(instances.customField, "x");
+// @ts-expect-error a required column without a default
+buildExtensionInstanceTable(encryptedText, { required: text().notNull() });
+// @ts-expect-error this column exists already
+buildExtensionInstanceTable(encryptedText, { secret: text() });
+const columns: AdditionalColumns = { note: text() };
+void columns;
+
+// Databases of every driver, in and out with the same type.
+const nodePostgres = drizzleNodePostgres({ client: new pg.Pool() });
+const postgresJs = drizzlePostgresJs({ client: postgres() });
+const pglite = drizzlePglite({ client: new PGlite() });
+const wrapped = withEncryption(nodePostgres);
+expectType<Equal<typeof wrapped, typeof nodePostgres>>();
+const clients: DbClientWithExtensionInstances[] = [nodePostgres, postgresJs, pglite];
+const databases: EncryptableDatabase[] = clients;
+void databases;
+// @ts-expect-error this is no database
+withEncryption({});
+
+export async function queries(): Promise<void> {
+  const rows = await withEncryption(postgresJs).select().from(people);
+  expectType<
+    Equal<typeof rows, { id: number; phone: string | null; token: string; nick: string }[]>
+  >();
+  const [partial] = await withEncryption(pglite).select({ secret: custom.secret, n: custom.logins })
+    .from(custom).where(eq(custom.id, "x"));
+  expectType<Equal<typeof partial, { secret: string | null; n: number } | undefined>>();
+  await wrapped.insert(people).values({ id: 1, token: "t" });
+  // @ts-expect-error the token is missing
+  await wrapped.insert(people).values({ id: 1 });
+
+  const storage = new PgExtensionStorage(postgresJs, custom);
+  const instance = await storage.getExtension("x");
+  expectType<Equal<typeof instance, typeof custom.$inferSelect | undefined>>();
+  const added: ExtensionInstanceToBeAdded = {
+    extensionInstanceId: "x",
+    contextId: "p",
+    consentedScopes: [],
+    secret: "s",
+    context: "customer",
+    enabled: false,
+  };
+  await storage.upsertExtension(added);
+  // @ts-expect-error enabled is missing
+  await storage.updateExtension({ extensionInstanceId: "x", contextId: "p", consentedScopes: [] });
+  new PgExtensionStorage(pglite, instances, { unknownInstances: "ignore" });
+  // @ts-expect-error there is no such choice
+  new PgExtensionStorage(pglite, instances, { unknownInstances: "drop" });
+  // @ts-expect-error this is another table
+  new PgExtensionStorage(pglite, people);
+  await nodePostgres.transaction(async (tx) => {
+    await new PgExtensionStorage(tx, instances).removeInstance("x");
+    const inner = withEncryption(tx);
+    expectType<Equal<typeof inner, typeof tx>>();
+  });
+  const handler = createWebhookHandler({ storage, extensionId: "e" });
+  expectType<Equal<ReturnType<typeof handler>, Promise<Response>>>();
+}
+
+export function codes(error: unknown): StorageOperation | string | undefined {
+  if (error instanceof StorageError) {
+    expectType<Equal<typeof error.operation, StorageOperation>>();
+    return error.operation;
+  }
+  if (error instanceof DecryptionError) {
+    expectType<Equal<typeof error.path, string | undefined>>();
+    return error.path;
+  }
+  if (error instanceof MitthooksDrizzleError) {
+    expectType<Equal<typeof error.code, ErrorCode>>();
+    return error.code;
+  }
+  return undefined;
+}
+
+expectType<Equal<typeof everything.buildEncryptionKey, typeof buildEncryptionKey>>();
