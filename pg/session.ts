@@ -1,6 +1,7 @@
 /** `withEncryption`: a Drizzle database whose session encrypts before and decrypts after each query. */
 
-import { fillPlaceholders } from "drizzle-orm";
+import { fillPlaceholders, type SQLWrapper } from "drizzle-orm";
+import { assertNoComparedPlaceholder } from "./internal/compared_placeholders.ts";
 import { decryptResult } from "./internal/decrypt_result.ts";
 import { encryptParameters } from "./internal/encrypt_parameters.ts";
 import { sealedValuesCreated } from "./internal/sealed_value.ts";
@@ -44,20 +45,32 @@ interface Batchable {
   _prepare(): PreparedQuery;
 }
 
+interface Dialect {
+  sqlToQuery(query: SQLWrapper, ...rest: unknown[]): Query;
+  _sqlToQuery?(query: SQLWrapper, ...rest: unknown[]): Query;
+}
+
 interface Session {
+  dialect: Dialect;
   prepareQuery(query: Query, ...rest: unknown[]): PreparedQuery;
   batch?(queries: readonly Batchable[]): Promise<unknown[]>;
 }
 
+interface Builder {
+  dialect: Dialect;
+  session: Session;
+}
+
 interface Database {
+  dialect: Dialect;
   session: Session;
   _: { session: Session };
-  query?: Record<string, { session: Session }>;
-  _query?: Record<string, { session: Session }>;
+  query?: Record<string, Builder>;
+  _query?: Record<string, Builder>;
   transaction(run: (tx: Database) => unknown, ...rest: unknown[]): Promise<unknown>;
 }
 
-/** Each wrapped database and session by what it wraps, and each wrapped one by itself. */
+/** Each wrapped database, session and dialect by what it wraps, and each wrapped one by itself. */
 const wrapped = new WeakMap<object, object>();
 
 /**
@@ -141,17 +154,21 @@ function remember<T extends object>(original: T, wrap: (original: T) => T): T {
 function wrapDatabase(db: Database): Database {
   return remember(db, () => {
     const session = wrapSession(db.session);
+    const dialect = wrapDialect(db.dialect);
     const changes: Partial<Database> = {
+      dialect,
       session,
       _: { ...db._, session },
       // A transaction gets a session of its own, and a nested one does not ask the outer one's for it.
       transaction: (run, ...rest) => db.transaction((tx) => run(wrapDatabase(tx)), ...rest),
     };
-    // The builders of relational queries keep a reference to the session.
+    // The builders of relational queries keep references to both.
     for (const name of ["query", "_query"] as const) {
       if (!db[name]) continue;
       changes[name] = Object.fromEntries(
-        Object.entries(db[name]).map(([table, builder]) => [table, copyWith(builder, { session })]),
+        Object.entries(db[name]).map((
+          [table, builder],
+        ) => [table, copyWith(builder, { dialect, session })]),
       );
     }
     return copyWith(db, changes);
@@ -162,8 +179,24 @@ function wrapSession(session: Session): Session {
   return remember(session, () => {
     // Everything else is inherited and calls these.
     const wrapper = Object.create(session) as Session;
+    wrapper.dialect = wrapDialect(session.dialect);
     wrapper.prepareQuery = (query, ...rest) => wrapPrepared(session, query, rest);
     if (session.batch) wrapper.batch = (queries) => runBatch(session, queries);
+    return wrapper;
+  });
+}
+
+/** The dialect sees a query for the last time while its columns can be told from its text. */
+function wrapDialect(dialect: Dialect): Dialect {
+  return remember(dialect, () => {
+    const wrapper = Object.create(dialect) as Dialect;
+    for (const name of ["sqlToQuery", "_sqlToQuery"] as const) {
+      if (!dialect[name]) continue;
+      wrapper[name] = (query, ...rest) => {
+        assertNoComparedPlaceholder(query);
+        return dialect[name]!(query, ...rest);
+      };
+    }
     return wrapper;
   });
 }

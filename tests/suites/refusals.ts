@@ -9,7 +9,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { between, eq, inArray, like, ne, notInArray, or, sql } from "drizzle-orm";
-import { integer, pgTable } from "drizzle-orm/pg-core";
+import { alias, integer, pgTable } from "drizzle-orm/pg-core";
 import { withEncryption } from "../../pg/mod.ts";
 import type { AnyDatabase, Case, TestContext } from "./suite.ts";
 import { createTables, dump, notes, people, textUnderA } from "./tables.ts";
@@ -117,18 +117,81 @@ export const refusals: Case[] = [
     },
   })),
   {
-    name: "a placeholder in a condition passes the column only if it is told to",
+    name: "a comparison with a placeholder is refused when it is prepared",
     async run(context) {
       const db = await fill(context);
       const before = await dump(context);
-      const bound = sql.param(sql.placeholder("phone"), people.phone);
-      const refused = db.delete(people).where(sql`${people.phone} <> ${bound}`).prepare("refused");
-      const error = await assertRejects(() => refused.execute({ phone: "555" }), TypeError);
+      const value = sql.placeholder("value");
+      const comparisons = [
+        () => db.select().from(people).where(eq(people.phone, value)).prepare("a"),
+        () => db.delete(people).where(ne(people.phone, value)).prepare("b"),
+        () => db.delete(people).where(inArray(people.phone, [value])).prepare("c"),
+        () => db.delete(people).where(notInArray(people.phone, value)).prepare("d"),
+        () =>
+          db.delete(people).where(or(eq(people.id, 1), between(people.token, "", value))).prepare(
+            "e",
+          ),
+        () => db.delete(people).where(sql`${value} <> ${people.phone}`).prepare("f"),
+        () =>
+          db.update(people).set({ name: sql`${people.phone} is distinct from ${value}` }).prepare(
+            "g",
+          ),
+        () => {
+          const sub = db.select().from(people).where(eq(people.phone, value)).as("sub");
+          return db.select().from(sub).prepare("h");
+        },
+        () => {
+          const cte = db.$with("cte").as(db.select().from(people).where(ne(people.phone, value)));
+          return db.with(cte).select().from(cte).prepare("i");
+        },
+        () =>
+          db.select().from(people).where(inArray(
+            people.id,
+            db.select({ id: alias(people, "other").id }).from(alias(people, "other"))
+              .where(eq(alias(people, "other").phone, value)),
+          )).prepare("j"),
+      ];
+      for (const prepare of comparisons) {
+        const error = assertThrows(prepare, TypeError);
+        assertEquals(
+          error.message,
+          "Preparing a query: it compares an encrypted column with a placeholder, " +
+            "encrypted values cannot be compared",
+        );
+      }
+      await assertRejects(
+        async () => await db.delete(people).where(ne(people.phone, value)),
+        TypeError,
+      );
+      assertThrows(
+        () => db.execute(sql`delete from person where ${people.phone} <> ${value}`),
+        TypeError,
+      );
+      await assertRejects(async () => await db.$count(people, ne(people.phone, value)), TypeError);
+      const bound = sql.param(value, people.phone);
+      const late = db.delete(people).where(sql`${people.phone} <> ${bound}`).prepare("late");
+      const error = await assertRejects(() => late.execute({ value: "555" }), TypeError);
       assertEquals(error.message, COMPARED);
       assertEquals(await dump(context), before);
-      const find = db.select().from(people).where(eq(people.phone, sql.placeholder("phone")))
-        .prepare("compare");
-      assertEquals(await find.execute({ phone: "555" }), []);
+    },
+  },
+  {
+    name: "placeholders beside encrypted columns, and raw ciphertext, are legal",
+    async run(context) {
+      const db = await fill(context);
+      const value = sql.placeholder("value");
+      const { id, name, phone } = people;
+      const found = db.select({ phone, same: sql`${phone} is not null and ${name} = ${value}` })
+        .from(people).where(sql`${phone} is not null and ${id} = ${sql.placeholder("id")}`)
+        .orderBy(phone).limit(sql.placeholder("limit")).prepare("legal");
+      assertEquals<unknown>(await found.execute({ value: "Ada", id: 1, limit: 1 }), [
+        { phone: "555", same: true },
+      ]);
+      const [{ phone: stored } = {}] = await context.sql("SELECT phone FROM person WHERE id = 1");
+      assertEquals(
+        await db.select({ id }).from(people).where(sql`${phone} = ${stored}`),
+        [{ id: 1 }],
+      );
     },
   },
   {
