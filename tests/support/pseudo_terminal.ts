@@ -70,6 +70,7 @@ export class TerminalProgram implements AsyncDisposable {
     this.#child = new Deno.Command("/bin/sh", {
       args: ["-c", `exec "$@" <"$TERMINAL" >"$TERMINAL" 2>&1`, "sh", command, ...args],
       env: { ...env, TERMINAL: path, TERM: "xterm-256color" },
+      clearEnv: true,
       detached: true,
       stdin: "null",
       ...rest,
