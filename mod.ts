@@ -2,8 +2,8 @@
  * # mitthooks-drizzle
  *
  * Keeps the instances of a mittwald extension, and their secrets encrypted, in PostgreSQL through Drizzle
- * ORM, on every JavaScript runtime. This module has all public names; they can also be imported from
- * `@wais/mitthooks-drizzle/pg`.
+ * ORM, and takes the lifecycle webhooks about them, on every JavaScript runtime. This module has all public
+ * names of `@wais/mitthooks-drizzle/pg` and `@wais/mitthooks-drizzle/webhooks`.
  *
  * @example Storage for mitthooks
  * ```ts
@@ -48,13 +48,36 @@ export {
   importEncryptionKey,
   type ImportEncryptionKeyOptions,
   InvalidCiphertextError,
+  type KeyCounts,
   type KeyDerivation,
+  keyStatus,
   MitthooksDrizzleError,
   PgExtensionStorage,
   type PgExtensionStorageOptions,
+  type PrimaryKeyOf,
+  reencrypt,
+  type ReencryptionProgress,
+  type ReencryptionReport,
+  type ReencryptOptions,
   StorageError,
   type StorageOperation,
   TableMissingError,
   UnknownExtensionInstanceError,
   withEncryption,
 } from "./pg/mod.ts";
+export {
+  BusyError,
+  createWebhookHandler,
+  HandlerFailedError,
+  MittwaldPublicKeys,
+  type MittwaldPublicKeysOptions,
+  PublicKeyUnavailableError,
+  SignatureInvalidError,
+  SignatureMalformedError,
+  SignatureVerificationHandler,
+  type SignatureVerificationHandlerOptions,
+  UnknownPublicKeyError,
+  type WebhookAnswer,
+  type WebhookAnswerCode,
+  type WebhookHandlerOptions,
+} from "./webhooks/mod.ts";

@@ -21,27 +21,41 @@ import { assertStorableText } from "./internal/well_formed.ts";
  * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
  * import type { EncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
  *
- * declare const kms: {
+ * interface KeyService {
  *   seal(keyId: string, text: string): Promise<string>;
  *   open(sealed: string): Promise<{ keyId: string; text: string } | undefined>;
- * };
+ * }
  *
- * class KmsKey implements EncryptionKey {
- *   constructor(readonly keyId: string) {}
+ * class ServiceKey implements EncryptionKey {
+ *   constructor(readonly service: KeyService, readonly keyId: string) {}
  *
  *   encrypt(plaintext: string): Promise<string> {
- *     return kms.seal(this.keyId, plaintext);
+ *     return this.service.seal(this.keyId, plaintext);
  *   }
  *
  *   // An outage rejects with the service's own error, which reaches the caller of the query.
  *   async decrypt(ciphertext: string): Promise<string> {
- *     const opened = await kms.open(ciphertext);
+ *     const opened = await this.service.open(ciphertext);
  *     if (!opened) throw new DecryptionError();
  *     return opened.text;
  *   }
+ *
+ *   async isCurrent(ciphertext: string): Promise<boolean> {
+ *     return (await this.service.open(ciphertext))?.keyId === this.keyId;
+ *   }
  * }
  *
- * assertEquals(new KmsKey("instances").keyId, "instances");
+ * const values = new Map<string, { keyId: string; text: string }>(); // stands for the service
+ * const service: KeyService = {
+ *   seal(keyId, text) {
+ *     const sealed = crypto.randomUUID();
+ *     values.set(sealed, { keyId, text });
+ *     return Promise.resolve(sealed);
+ *   },
+ *   open: (sealed) => Promise.resolve(values.get(sealed)),
+ * };
+ * const key = new ServiceKey(service, "instances");
+ * assertEquals(await key.decrypt(await key.encrypt("secret")), "secret");
  * ```
  */
 export interface EncryptionKey {

@@ -66,6 +66,7 @@ export abstract class MitthooksDrizzleError extends Error {
  * ```
  */
 export class DecryptionError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_DECRYPTION_FAILED" | "ERR_INVALID_CIPHERTEXT" =
     "ERR_DECRYPTION_FAILED";
 
@@ -78,7 +79,10 @@ export class DecryptionError extends MitthooksDrizzleError {
    * @param path Where in the query's result the value stood.
    */
   constructor(path?: string) {
-    super("Decrypting a stored value: it was written under another key, or it is damaged");
+    super(
+      "Decrypting a stored value: it was written under another key (another master password or salt), " +
+        "or it is damaged",
+    );
     this.path = path;
   }
 }
@@ -98,6 +102,7 @@ export class DecryptionError extends MitthooksDrizzleError {
  * ```
  */
 export class InvalidCiphertextError extends DecryptionError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_INVALID_CIPHERTEXT";
 
   /**
@@ -125,6 +130,7 @@ export class InvalidCiphertextError extends DecryptionError {
  * ```
  */
 export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_UNKNOWN_INSTANCE";
 
   /** The id that was not found. */
@@ -142,13 +148,16 @@ export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
   }
 }
 
-/** The storage operations that a {@linkcode StorageError} can name. */
+/** The operations that a {@linkcode StorageError} can name: methods of the storage, and functions. */
 export type StorageOperation =
   | "upsertExtension"
   | "updateExtension"
   | "rotateSecret"
   | "removeInstance"
-  | "getExtension";
+  | "getExtension"
+  | "verify"
+  | "reencrypt"
+  | "keyStatus";
 
 /**
  * The database refused or could not be reached. `cause` is the driver's own error.
@@ -164,26 +173,32 @@ export type StorageOperation =
  * ```
  */
 export class StorageError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_STORAGE_FAILED" | "ERR_TABLE_MISSING" = "ERR_STORAGE_FAILED";
 
-  /** The method of the storage that failed. */
+  /** What failed: a method of the storage, or a function. */
   readonly operation: StorageOperation;
 
   /**
    * Makes the error.
    *
-   * @param operation The method of the storage that failed.
+   * @param operation What failed.
    * @param cause The driver's error.
+   * @param found What was found, for the message.
    */
-  constructor(operation: StorageOperation, cause: unknown) {
-    super(`Running ${operation}: the database refused it or could not be reached`, { cause });
+  constructor(
+    operation: StorageOperation,
+    cause: unknown,
+    found = "the database refused it or could not be reached",
+  ) {
+    super(`Running ${operation}: ${found}`, { cause });
     this.operation = operation;
   }
 }
 
 /**
- * The table of the extension instances does not exist: the migration has not been run against this
- * database. `cause` is the driver's own error (SQLSTATE 42P01).
+ * The table does not exist: the migration has not been run against this database. `cause` is the
+ * driver's own error (SQLSTATE 42P01).
  *
  * @example Its code
  * ```ts
@@ -194,18 +209,17 @@ export class StorageError extends MitthooksDrizzleError {
  * ```
  */
 export class TableMissingError extends StorageError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_TABLE_MISSING";
 
   /**
    * Makes the error.
    *
-   * @param operation The method of the storage that failed.
+   * @param operation What failed.
    * @param cause The driver's error.
    */
   constructor(operation: StorageOperation, cause: unknown) {
-    super(operation, cause);
-    this.message = `Running ${operation}: the table of the extension instances does not exist, ` +
-      "run the migrations first";
+    super(operation, cause, "the table does not exist, run the migrations first");
   }
 }
 
@@ -223,6 +237,7 @@ export class TableMissingError extends StorageError {
  * ```
  */
 export class DeadlineExceededError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_DEADLINE_EXCEEDED";
 
   /**

@@ -3,8 +3,8 @@
  *
  * Everything that concerns the database: {@linkcode PgExtensionStorage} keeps extension instances,
  * {@linkcode withEncryption} makes an application's own queries read and write encrypted columns, and the
- * error classes. The names of `@wais/mitthooks-drizzle/pg/encryption` and
- * `@wais/mitthooks-drizzle/pg/schema` are here, too.
+ * error classes. The names of `@wais/mitthooks-drizzle/pg/encryption`,
+ * `@wais/mitthooks-drizzle/pg/schema` and `@wais/mitthooks-drizzle/pg/reencryption` are here, too.
  *
  * @example Query the instances with Drizzle
  * ```ts
@@ -51,6 +51,15 @@ export {
   TableMissingError,
   UnknownExtensionInstanceError,
 } from "./errors.ts";
+export {
+  type KeyCounts,
+  keyStatus,
+  type PrimaryKeyOf,
+  reencrypt,
+  type ReencryptionProgress,
+  type ReencryptionReport,
+  type ReencryptOptions,
+} from "./reencryption.ts";
 export {
   type AdditionalColumns,
   buildExtensionInstanceTable,

@@ -5,29 +5,23 @@ import type {
   ExtensionToBeAdded,
   ExtensionToBeUpdated,
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { DrizzleQueryError, eq } from "drizzle-orm";
+import { eq, isNotNull } from "drizzle-orm";
 import { alias, type PgDatabase, type PgQueryResultHKT } from "drizzle-orm/pg-core";
-import {
-  StorageError,
-  type StorageOperation,
-  TableMissingError,
-  UnknownExtensionInstanceError,
-} from "./errors.ts";
+import { UnknownExtensionInstanceError } from "./errors.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
+import { keyOf } from "./internal/encrypted_table.ts";
+import { runStatement } from "./internal/run_statement.ts";
 import { assertStorableText } from "./internal/well_formed.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
 
-/** SQLSTATE `undefined_table` (PostgreSQL manual, appendix A). */
-const UNDEFINED_TABLE = "42P01";
-
 /** How messages begin. */
-const ATTEMPTS: Record<StorageOperation, string> = {
+const ATTEMPTS = {
   upsertExtension: "Storing an extension instance",
   updateExtension: "Updating an extension instance",
   rotateSecret: "Rotating the secret of an extension instance",
   removeInstance: "Removing an extension instance",
   getExtension: "Reading an extension instance",
-};
+} as const;
 
 /**
  * A Drizzle PostgreSQL database, or a transaction of one, of any driver. It need not be wrapped by
@@ -149,7 +143,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
     const now = new Date();
     // The row that was proposed for insertion: what stands in VALUES is not sent, or encrypted, again.
     const excluded = alias(this.#table, "excluded");
-    await this.#run("upsertExtension", () =>
+    await runStatement("upsertExtension", () =>
       this.#db.insert(this.#table).values({
         id: extensionInstanceId,
         contextId,
@@ -188,7 +182,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
       consentedScopes,
       enabled,
     });
-    const updated = await this.#run("updateExtension", () =>
+    const updated = await runStatement("updateExtension", () =>
       this.#db.update(this.#table).set({
         contextId,
         ...(context && { context }),
@@ -213,7 +207,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
   async rotateSecret(extensionInstanceId: string, secret: string): Promise<void> {
     assertGiven(ATTEMPTS.rotateSecret, { extensionInstanceId });
     assertStorableText(secret);
-    const updated = await this.#run(
+    const updated = await runStatement(
       "rotateSecret",
       () =>
         this.#db.update(this.#table).set({ secret, updatedAt: new Date() })
@@ -231,7 +225,7 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    */
   async removeInstance(extensionInstanceId: string): Promise<void> {
     assertGiven(ATTEMPTS.removeInstance, { extensionInstanceId });
-    await this.#run(
+    await runStatement(
       "removeInstance",
       () => this.#db.delete(this.#table).where(eq(this.#table.id, extensionInstanceId)),
     );
@@ -249,31 +243,51 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
     extensionInstanceId: string,
   ): Promise<TTable["$inferSelect"] | undefined> {
     assertGiven(ATTEMPTS.getExtension, { extensionInstanceId });
-    const rows = await this.#run(
+    const rows = await runStatement(
       "getExtension",
       () => this.#db.select().from(this.#table).where(eq(this.#table.id, extensionInstanceId)),
     );
     return rows[0];
   }
 
-  async #run<T>(operation: StorageOperation, statement: () => PromiseLike<T>): Promise<T> {
-    try {
-      return await statement();
-    } catch (error) {
-      // Drizzle's error prints the parameters. What else is thrown does not come from the database.
-      if (!(error instanceof DrizzleQueryError)) throw error;
-      const { cause } = error;
-      throw hasSqlState(cause, UNDEFINED_TABLE)
-        ? new TableMissingError(operation, cause)
-        : new StorageError(operation, cause);
-    }
+  /**
+   * Checks that the storage can do its work: the database answers, the table is there with every column,
+   * the key can be had, and a stored secret, if there is one, can be read. Meant for a health check or the
+   * start of an application; nothing is written.
+   *
+   * @throws {TableMissingError} The table does not exist.
+   * @throws {StorageError} A column does not exist, or the database cannot be reached.
+   * @throws {DecryptionError} The stored secret cannot be read, most likely because master password or
+   * salt are not those it was written under.
+   *
+   * @example A health endpoint
+   * ```ts
+   * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+   *
+   * export async function health(storage: PgExtensionStorage): Promise<Response> {
+   *   try {
+   *     await storage.verify();
+   *     return new Response("healthy");
+   *   } catch (error) {
+   *     console.error(error);
+   *     return new Response("unhealthy", { status: 503 });
+   *   }
+   * }
+   * ```
+   */
+  async verify(): Promise<void> {
+    const table = this.#table;
+    const rows = await runStatement(
+      "verify",
+      () =>
+        this.#db.select().from(table).where(isNotNull(table.secret)).limit(1)
+          // What a cache answers says nothing about the database.
+          .$withCache(false),
+    );
+    const key = keyOf(table.secret);
+    // Where no secret is stored, nothing has asked for the key so far.
+    if (rows.length === 0 && key) await key.decrypt(await key.encrypt(""));
   }
-}
-
-/** Drivers keep the SQLSTATE in `code`, and Bun's SQL in `errno`. */
-function hasSqlState(error: unknown, state: string): boolean {
-  const { code, errno } = error as { code?: unknown; errno?: unknown } ?? {};
-  return code === state || errno === state;
 }
 
 /** Drizzle leaves out what is undefined, and the old value would silently stay. */

@@ -9,10 +9,10 @@
  */
 import { GuardedDirectory } from "./lib/guarded_directory.ts";
 import { importMapWithoutJsr } from "./lib/import_map.ts";
-import { fromFileUrl, join, repository } from "./lib/paths.ts";
+import { join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
-import { scratchPrefix } from "./lib/scratch_databases.ts";
+import { dropCommand, scratchPrefix } from "./lib/scratch_databases.ts";
 import { everything, namesFiles } from "./lib/test_arguments.ts";
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -24,17 +24,7 @@ Deno.umask(0o022);
 
 if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
 const directory = new GuardedDirectory(
-  externalUrl === undefined ? {} : {
-    finally: [
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--quiet",
-      `--config=${join(repository, "deno.json")}`,
-      fromFileUrl(new URL("./lib/scratch_databases.ts", import.meta.url)),
-      prefix,
-    ],
-  },
+  externalUrl === undefined ? {} : { finally: dropCommand(prefix) },
 );
 
 const signalled = Promise.withResolvers<number>();
@@ -73,6 +63,8 @@ async function runTests(): Promise<number> {
     args: [
       "test",
       "-A",
+      // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
+      "--quiet",
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
       ...namesFiles(Deno.args) ? [] : everything(),
       ...Deno.args,

@@ -39,12 +39,15 @@ export type DeliveryErrorCode =
  * ```
  */
 export class DeliveryError extends Error {
+  /** `DeliveryError`. */
   override readonly name = "DeliveryError";
 
   /** Why the delivery did not happen. */
   readonly code: DeliveryErrorCode;
 
   /**
+   * Made by the simulator.
+   *
    * @param code Why the delivery did not happen.
    * @param message What was attempted, colon, what was found.
    * @param options `cause`: the error that led to this one.

@@ -23,7 +23,12 @@ export interface EventBase {
   /** What the instance is installed in. */
   readonly context: EventContext;
   /** Which extension it is, and who contributes it. */
-  readonly meta: { readonly extensionId: string; readonly contributorId: string };
+  readonly meta: {
+    /** Id of the extension. */
+    readonly extensionId: string;
+    /** Id of its contributor. */
+    readonly contributorId: string;
+  };
   /** The chosen variant; absent where none is chosen. */
   readonly variantKey?: string;
 }
@@ -33,11 +38,15 @@ export interface EventState {
   /** The scopes that the customer agreed to. */
   readonly consentedScopes: readonly string[];
   /** Whether the instance is switched on. */
-  readonly state: { readonly enabled: boolean };
+  readonly state: {
+    /** `false`: switched off. */
+    readonly enabled: boolean;
+  };
 }
 
 /** The extension was added to a customer or a project. */
 export interface ExtensionAddedToContextEvent extends EventBase, EventState {
+  /** Tells the events apart. */
   readonly kind: "ExtensionAddedToContext";
   /** The instance's first secret. */
   readonly secret: string;
@@ -45,11 +54,13 @@ export interface ExtensionAddedToContextEvent extends EventBase, EventState {
 
 /** Scopes, variant or state of an instance changed. */
 export interface InstanceUpdatedEvent extends EventBase, EventState {
+  /** Tells the events apart. */
   readonly kind: "InstanceUpdated";
 }
 
 /** An instance got a new secret; the old one is void. */
 export interface SecretRotatedEvent extends EventBase {
+  /** Tells the events apart. */
   readonly kind: "SecretRotated";
   /** The new secret. */
   readonly secret: string;
@@ -57,6 +68,7 @@ export interface SecretRotatedEvent extends EventBase {
 
 /** The extension was removed from a customer or a project. */
 export interface InstanceRemovedFromContextEvent extends EventBase, EventState {
+  /** Tells the events apart. */
   readonly kind: "InstanceRemovedFromContext";
 }
 
@@ -100,7 +112,12 @@ export interface EventRequest {
   /** When it was made: ISO 8601, UTC. */
   readonly createdAt: string;
   /** Where it is sent to. */
-  readonly target: { readonly method: "POST"; readonly url: string };
+  readonly target: {
+    /** Always `POST`. */
+    readonly method: "POST";
+    /** The URL, with its query. */
+    readonly url: string;
+  };
 }
 
 /** What is signed and sent: an event, and the request that carries it. */

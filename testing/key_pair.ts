@@ -13,7 +13,9 @@ export interface SigningKey {
   /** The public key: base64 of its 32 bytes. */
   readonly publicKey: string;
   /**
-   * @param body The bytes to sign.
+   * Signs bytes.
+   *
+   * @param body The bytes.
    * @returns Base64 of the 64 bytes of the signature.
    */
   sign(body: Uint8Array): Promise<string>;

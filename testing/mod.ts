@@ -36,7 +36,7 @@ export { buildEvent, buildPayload } from "./events.ts";
 export { generateSigningKey, signatureHeaders } from "./key_pair.ts";
 export { DeliveryError } from "./errors.ts";
 
-export type { SimulatedMstudioOptions } from "./simulator.ts";
+export type { SimulatedMstudioOptions } from "./options.ts";
 export type {
   DeliverOptions,
   Enqueue,

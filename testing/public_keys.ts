@@ -5,15 +5,14 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import { UnknownPublicKeyError } from "../webhooks/errors.ts";
 import type { SigningKey } from "./key_pair.ts";
 
 /** Offers a key to a receiver in the same process. */
 export function publicKeyProvider(key: SigningKey): PublicKeyProvider {
   return {
     getPublicKey(serial) {
-      if (serial !== key.serial) {
-        throw new Error(`Looking up a public key: no key has the serial ${JSON.stringify(serial)}`);
-      }
+      if (serial !== key.serial) throw new UnknownPublicKeyError();
       return key.publicKey;
     },
   };

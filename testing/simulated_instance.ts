@@ -73,6 +73,8 @@ export class SimulatedInstance {
   readonly context: EventContext;
 
   /**
+   * Made by `SimulatedMstudio`.
+   *
    * @param fields The instance's data.
    * @param enqueue Puts its events into its queue.
    */

@@ -5,65 +5,25 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import {
-  type AttemptResult,
-  type DeliveryTarget,
-  send,
-  toRequest,
-  type WireRequest,
-} from "./attempt.ts";
-import { type Delivery, describe, undelivered } from "./deliveries.ts";
-import { type Backoff, DeliveryQueue } from "./delivery_queue.ts";
+import { toRequest } from "./attempt.ts";
+import type { Delivery } from "./deliveries.ts";
 import {
   buildEvent,
-  buildPayload,
   type EventFields,
   type EventOfKind,
   type LifecycleEvent,
   type LifecycleKind,
 } from "./events.ts";
-import {
-  type AttemptOptions,
-  checkFaults,
-  dryRunUrl,
-  duplicatesOf,
-  type Faults,
-  faultsOfAttempt,
-  MAX_TIMER_MS,
-  tampered,
-} from "./faults.ts";
-import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
+import { type AttemptOptions, checkFaults, type Faults } from "./faults.ts";
+import { generateSigningKey, type SigningKey } from "./key_pair.ts";
+import { type Settings, settingsOf, type SimulatedMstudioOptions } from "./options.ts";
 import { answerPublicKeyRequest, publicKeyProvider } from "./public_keys.ts";
+import { Sender } from "./sender.ts";
 import {
   type DeliverOptions,
   type InstanceFields,
   SimulatedInstance,
 } from "./simulated_instance.ts";
-import { pause } from "./timers.ts";
-
-/** How a simulated mStudio is set up. */
-export interface SimulatedMstudioOptions {
-  /** Id of the extension whose events it delivers. */
-  readonly extensionId: string;
-  /** Id of the extension's contributor. Default: a random one. */
-  readonly contributorId?: string | undefined;
-  /** Where it delivers to: the extension's webhook URL, or its handler. */
-  readonly target: DeliveryTarget;
-  /** With a handler as target: the URL of its requests. Default: `https://extension.example/webhooks`. */
-  readonly url?: string | URL | undefined;
-  /** How long it waits after a failure: doubling from `initialMs` (default: 1 s) to `maxMs` (default: 5 min). */
-  readonly backoff?: Partial<Backoff> | undefined;
-  /** How long an attempt may take, in milliseconds. Default: 6 000. */
-  readonly attemptTimeoutMs?: number | undefined;
-  /** How many failures in a row make it give up. Default: `Infinity`, as mStudio never does. */
-  readonly maxAttempts?: number | undefined;
-  /** Serial of its public key. Default: a random one. */
-  readonly serial?: string | undefined;
-  /** The faults of all deliveries; see `setFaults`. Default: none. */
-  readonly faults?: Faults | undefined;
-}
-
-const DEFAULT_URL = "https://extension.example/webhooks";
 
 /**
  * A simulated mStudio: signs the lifecycle events of extension instances and delivers them as mStudio does.
@@ -98,23 +58,14 @@ const DEFAULT_URL = "https://extension.example/webhooks";
  * ```
  */
 export class SimulatedMstudio {
-  readonly #options: SimulatedMstudioOptions;
-  readonly #contributorId: string;
-  readonly #url: string;
-  readonly #timeoutMs: number;
-  readonly #backoff: Backoff;
-  readonly #maxAttempts: number;
+  readonly #settings: Settings;
   readonly #key: SigningKey;
-  #forgersKey: Promise<SigningKey> | undefined;
-  #faults: Faults = {};
+  readonly #sender: Sender;
 
-  readonly #closed = new AbortController();
-  readonly #queues = new Map<string, DeliveryQueue<Delivery>>();
-  readonly #singles = new Set<Promise<unknown>>();
-  readonly #deliveries: Delivery[] = [];
-  readonly #sent = new WeakMap<Delivery, { event: LifecycleEvent; wire: WireRequest }>();
-
-  /** Its public key as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws for other serials. */
+  /**
+   * Its public key as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
+   * `UnknownPublicKeyError` for other serials.
+   */
   readonly publicKeys: PublicKeyProvider;
 
   /**
@@ -123,18 +74,10 @@ export class SimulatedMstudio {
    */
   readonly publicKeyEndpoint: (request: Request) => Response;
 
-  private constructor(options: SimulatedMstudioOptions, key: SigningKey) {
-    this.#options = options;
-    this.#contributorId = options.contributorId ?? crypto.randomUUID();
-    this.#url = urlOf(options);
-    this.#timeoutMs = inRange("attemptTimeoutMs", options.attemptTimeoutMs ?? 6_000, MAX_TIMER_MS);
-    this.#backoff = {
-      initialMs: inRange("backoff.initialMs", options.backoff?.initialMs ?? 1_000, MAX_TIMER_MS),
-      maxMs: inRange("backoff.maxMs", options.backoff?.maxMs ?? 300_000, MAX_TIMER_MS),
-    };
-    this.#maxAttempts = inRange("maxAttempts", options.maxAttempts ?? Infinity, Infinity, 1);
-    this.setFaults(options.faults ?? {});
+  private constructor(settings: Settings, key: SigningKey) {
+    this.#settings = settings;
     this.#key = key;
+    this.#sender = new Sender(settings, key);
     this.publicKeys = publicKeyProvider(key);
     this.publicKeyEndpoint = (request) => answerPublicKeyRequest(key, request);
   }
@@ -149,7 +92,7 @@ export class SimulatedMstudio {
    * @throws {DOMException} Rejects, if the platform's Web Crypto has no Ed25519.
    */
   static async create(options: SimulatedMstudioOptions): Promise<SimulatedMstudio> {
-    return new SimulatedMstudio(options, await generateSigningKey(options.serial));
+    return new SimulatedMstudio(settingsOf(options), await generateSigningKey(options.serial));
   }
 
   /** Serial of its public key. */
@@ -164,7 +107,7 @@ export class SimulatedMstudio {
 
   /** All attempts that ended, in the order in which they did. */
   get deliveries(): readonly Delivery[] {
-    return this.#deliveries;
+    return this.#sender.deliveries;
   }
 
   /**
@@ -194,7 +137,7 @@ export class SimulatedMstudio {
    */
   setFaults(faults: Faults): void {
     checkFaults(faults);
-    this.#faults = faults;
+    this.#sender.faults = faults;
   }
 
   /**
@@ -202,6 +145,19 @@ export class SimulatedMstudio {
    *
    * @param fields Its data.
    * @returns The instance. Its `add` delivers `ExtensionAddedToContext`.
+   *
+   * @example An update that comes before the instance is known
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(null, { status: 404 }),
+   * });
+   * const event = mstudio.instance({ enabled: false }).event("InstanceUpdated");
+   * assertEquals((await mstudio.deliverOnce(event)).status, 404);
+   * ```
    */
   instance(fields: InstanceFields = {}): SimulatedInstance {
     return new SimulatedInstance(
@@ -220,7 +176,7 @@ export class SimulatedMstudio {
    */
   addInstance(fields: InstanceFields = {}, options?: DeliverOptions): Promise<SimulatedInstance> {
     const instance = this.instance(fields);
-    return this.#enqueue(instance.event("ExtensionAddedToContext"), options, () => instance);
+    return this.#sender.enqueue(instance.event("ExtensionAddedToContext"), options, () => instance);
   }
 
   /**
@@ -247,9 +203,23 @@ export class SimulatedMstudio {
    * @returns The attempt that succeeded.
    * @throws {RangeError} Rejects, if a number in the faults is out of range.
    * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   *
+   * @example The same event twice
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   * });
+   * const event = mstudio.event("InstanceUpdated", { id: "i-1", enabled: false });
+   * const { attempt } = await mstudio.deliver(event, { faults: { duplicate: true } });
+   * assertEquals(attempt, 2);
+   * ```
    */
   deliver(event: LifecycleEvent, options?: DeliverOptions): Promise<Delivery> {
-    return this.#enqueue(event, options, (delivery) => delivery);
+    return this.#sender.enqueue(event, options, (delivery) => delivery);
   }
 
   /**
@@ -278,10 +248,7 @@ export class SimulatedMstudio {
    * ```
    */
   deliverOnce(event: LifecycleEvent, options: AttemptOptions = {}): Promise<Response> {
-    return this.#single(event, options, async () => {
-      checkFaults(options);
-      return await this.#wire(event, options);
-    });
+    return this.#sender.once(event, options);
   }
 
   /**
@@ -313,10 +280,7 @@ export class SimulatedMstudio {
    * ```
    */
   replay(delivery: Delivery): Promise<Response> {
-    const sent = this.#sent.get(delivery);
-    return sent === undefined
-      ? Promise.reject(new TypeError("Replaying a delivery: this simulator did not make it"))
-      : this.#single(sent.event, {}, () => Promise.resolve(sent.wire));
+    return this.#sender.replay(delivery);
   }
 
   /**
@@ -340,8 +304,9 @@ export class SimulatedMstudio {
    * ```
    */
   async sign(body: string | Uint8Array): Promise<Record<string, string>> {
-    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-    return signatureHeaders(this.#key.serial, await this.#key.sign(bytes));
+    return await this.#sender.sign(
+      typeof body === "string" ? new TextEncoder().encode(body) : body,
+    );
   }
 
   /**
@@ -351,30 +316,50 @@ export class SimulatedMstudio {
    * @param options What the attempt does differently. Losing the response and delays are the sender's: they are
    * left out.
    * @returns The request. Its body can be read once.
+   *
+   * @example Call a handler yourself
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * const handler = async (request: Request) => new Response((await request.json()).kind);
+   * await using mstudio = await SimulatedMstudio.create({ extensionId: "mine", target: handler });
+   * const response = await handler(await mstudio.request(mstudio.event("SecretRotated")));
+   * assertEquals(await response.text(), "SecretRotated");
+   * ```
    */
   async request(event: LifecycleEvent, options: AttemptOptions = {}): Promise<Request> {
-    return toRequest(await this.#wire(event, options));
+    return toRequest(await this.#sender.wire(event, options));
   }
 
   /**
    * Waits until nothing is queued any more, delivered or not. What never succeeds is waited for without end,
    * unless `maxAttempts` is set.
+   *
+   * @example Ten instances at the same time
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   * });
+   * for (let count = 0; count < 10; count++) void mstudio.addInstance();
+   * await mstudio.idle();
+   * assertEquals(mstudio.deliveries.length, 10);
+   * ```
    */
-  async idle(): Promise<void> {
-    while (this.#queues.size > 0) {
-      await Promise.all(Array.from(this.#queues.values(), (queue) => queue.running));
-    }
+  idle(): Promise<void> {
+    return this.#sender.idle();
   }
 
   /**
    * Ends all deliveries: requests to URLs are aborted, timers cleared, and promises that are not settled reject with
    * `ERR_CLOSED`. A handler that is still running is left alone. Closing again does nothing.
    */
-  async close(): Promise<void> {
-    this.#closed.abort();
-    for (const queue of this.#queues.values()) queue.wake();
-    await this.idle();
-    await Promise.allSettled(this.#singles);
+  close(): Promise<void> {
+    return this.#sender.close();
   }
 
   /** The same as `close`, for `await using`. */
@@ -383,129 +368,7 @@ export class SimulatedMstudio {
   }
 
   #ids(): EventFields {
-    return { extensionId: this.#options.extensionId, contributorId: this.#contributorId };
+    const { extensionId, contributorId } = this.#settings;
+    return { extensionId, contributorId };
   }
-
-  #enqueue<T>(
-    event: LifecycleEvent,
-    options: DeliverOptions | undefined,
-    result: (delivery: Delivery) => T,
-  ): Promise<T> {
-    const faults = options?.faults;
-    let resolve!: (value: T) => void;
-    let reject!: (error: unknown) => void;
-    const promise = new Promise<T>((onDone, onFailed) => {
-      resolve = onDone;
-      reject = onFailed;
-    });
-    try {
-      checkFaults(faults ?? {});
-      this.#assertOpen(event);
-      const queue = this.#queueOf(event.id);
-      const add = event.kind === "InstanceRemovedFromContext" ? "replaceAll" : "add";
-      queue[add]({
-        attempt: async (number) => {
-          const own = faultsOfAttempt(faults ?? this.#faults, number);
-          const wire = await this.#wire(event, own);
-          return (await this.#send(event, number, wire, own)).delivery;
-        },
-        duplicates: () => duplicatesOf(faults ?? this.#faults),
-        done: (delivery) => resolve(result(delivery)),
-        undone: (reason, count, latest) => {
-          // Both are the caller's own doing, who need not wait for what he has called off.
-          if (reason !== "ERR_GAVE_UP") promise.catch(() => {});
-          reject(undelivered(event, reason, count, latest));
-        },
-        broken: reject,
-      });
-    } catch (error) {
-      reject(error);
-    }
-    return promise;
-  }
-
-  #queueOf(id: string): DeliveryQueue<Delivery> {
-    let queue = this.#queues.get(id);
-    if (queue === undefined) {
-      queue = new DeliveryQueue(
-        this.#backoff,
-        this.#maxAttempts,
-        this.#closed.signal,
-        () => this.#queues.delete(id),
-      );
-      this.#queues.set(id, queue);
-    }
-    return queue;
-  }
-
-  async #single(
-    event: LifecycleEvent,
-    options: AttemptOptions,
-    build: () => Promise<WireRequest>,
-  ): Promise<Response> {
-    this.#assertOpen(event);
-    const sending = build().then((wire) => this.#send(event, 1, wire, options));
-    this.#singles.add(sending);
-    try {
-      const { delivery, result } = await sending;
-      if (delivery.failure !== undefined || result.failure !== undefined) {
-        const reason = delivery.failure === "closed" ? "ERR_CLOSED" : "ERR_NO_RESPONSE";
-        throw undelivered(event, reason, 1, [delivery]);
-      }
-      // A Response with one of these statuses must not have a body, not even an empty one.
-      const body = [204, 205, 304].includes(result.status) ? null : result.body;
-      return new Response(body, { status: result.status, headers: result.headers });
-    } finally {
-      this.#singles.delete(sending);
-    }
-  }
-
-  /** Builds and signs what one attempt sends. */
-  async #wire(event: LifecycleEvent, options: AttemptOptions): Promise<WireRequest> {
-    const { dryRun, createdAt, forge, tamper } = options;
-    const url = dryRun ? dryRunUrl(this.#url, dryRun) : this.#url;
-    const body = new TextEncoder().encode(JSON.stringify(buildPayload(event, url, createdAt)));
-    const key = forge ? await (this.#forgersKey ??= generateSigningKey()) : this.#key;
-    const signature = signatureHeaders(this.#key.serial, await key.sign(body));
-    return {
-      url,
-      headers: { "Content-Type": "application/json", ...signature },
-      body: tamper ? tampered(body) : body,
-    };
-  }
-
-  async #send(
-    event: LifecycleEvent,
-    attempt: number,
-    wire: WireRequest,
-    { delayMs, dropResponse }: AttemptOptions,
-  ): Promise<{ delivery: Delivery; result: AttemptResult }> {
-    if (delayMs) await pause(delayMs, this.#closed.signal);
-    const result = await send(this.#options.target, wire, this.#timeoutMs, this.#closed.signal);
-    const delivery = describe(event, attempt, wire, result, dropResponse ?? false);
-    this.#deliveries.push(delivery);
-    this.#sent.set(delivery, { event, wire });
-    return { delivery, result };
-  }
-
-  #assertOpen(event: LifecycleEvent): void {
-    if (this.#closed.signal.aborted) throw undelivered(event, "ERR_CLOSED", 0, []);
-  }
-}
-
-function urlOf({ target, url }: SimulatedMstudioOptions): string {
-  const given = typeof target === "function" ? url ?? DEFAULT_URL : target;
-  if (typeof target !== "function" && url !== undefined) {
-    throw new TypeError('Setting the option "url": the target is a URL itself');
-  }
-  const parsed = typeof given === "string" && URL.canParse(given) ? new URL(given) : given;
-  if (!(parsed instanceof URL) || !/^https?:$/.test(parsed.protocol)) {
-    throw new TypeError("Setting the target: it is neither a function nor an HTTP URL");
-  }
-  return parsed.href;
-}
-
-function inRange(name: string, value: number, max: number, min = 0): number {
-  if (value >= min && value <= max) return value;
-  throw new RangeError(`Setting the option "${name}": ${value} is not from ${min} to ${max}`);
 }

@@ -183,7 +183,8 @@ Deno.test("a failed decryption says always the same, without a cause", async () 
   const error = await assertRejects(() => key.decrypt(value), DecryptionError);
   assertEquals(
     error.message,
-    "Decrypting a stored value: it was written under another key, or it is damaged",
+    "Decrypting a stored value: it was written under another key (another master password or salt), " +
+      "or it is damaged",
   );
   assertEquals([error.cause, error.path], [undefined, undefined]);
   assertInstanceOf(error, MitthooksDrizzleError);

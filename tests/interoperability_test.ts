@@ -4,16 +4,14 @@ import { assertEquals } from "@std/assert";
 import { drizzle } from "drizzle-orm/node-postgres";
 // @ts-types="@types/pg"
 import pg from "pg";
-import * as original from "@weissaufschwarz/mitthooks-drizzle-original/encryption";
-import { PgExtensionStorage as OriginalStorage } from "@weissaufschwarz/mitthooks-drizzle-original/index";
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
   PgExtensionStorage,
 } from "../mod.ts";
-import { buildExtensionInstanceTable as buildOriginalTable } from "@weissaufschwarz/mitthooks-drizzle-original/schema";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
+import * as original from "./support/original.ts";
 import { createDatabase } from "./support/postgres.ts";
 
 const passwords: [name: string, password: string, salt: string][] = [
@@ -27,7 +25,7 @@ const plaintexts = ["secret", "ü€🔑", "\u0000\ufeff", "x".repeat(100_000), 
 /** The column's own functions: the original encrypts and decrypts in them. */
 function originalColumn(password: string, salt: string) {
   const column = original.buildEncryptedTextColumn(original.buildEncryptionKey(password, salt));
-  const { secret } = buildOriginalTable(column);
+  const { secret } = original.buildExtensionInstanceTable(column);
   return {
     encrypt: (plaintext: string) => String(secret.mapToDriverValue(plaintext)),
     decrypt: (stored: string) => String(secret.mapFromDriverValue(stored)),
@@ -56,12 +54,12 @@ Deno.test("both storages work on one table", async () => {
     const ourTable = buildExtensionInstanceTable(
       buildEncryptedTextColumn(buildEncryptionKey("password", "salt")),
     );
-    const theirTable = buildOriginalTable(
+    const theirTable = original.buildExtensionInstanceTable(
       original.buildEncryptedTextColumn(original.buildEncryptionKey("password", "salt")),
     );
     const ours = new PgExtensionStorage(db, ourTable);
-    const theirs = new OriginalStorage(
-      db as unknown as ConstructorParameters<typeof OriginalStorage>[0],
+    const theirs = new original.PgExtensionStorage(
+      db as unknown as ConstructorParameters<typeof original.PgExtensionStorage>[0],
       theirTable,
     );
     const readWithOriginal = async (id: string) =>

@@ -6,6 +6,7 @@
  * @module
  */
 import postgres from "postgres";
+import { fromFileUrl, join, repository } from "./paths.ts";
 
 /** Makes the prefix for one run. */
 export function scratchPrefix(): string {
@@ -35,6 +36,16 @@ export async function dropScratchDatabases(serverUrl: string, prefix: string): P
   } finally {
     await sql.end();
   }
+}
+
+/**
+ * The command that drops the databases of one run, for when the run itself cannot any more.
+ *
+ * @param prefix The prefix of the run. The server is the one in TEST_SERVER_URL.
+ */
+export function dropCommand(prefix: string): string[] {
+  const config = `--config=${join(repository, "deno.json")}`;
+  return [Deno.execPath(), "run", "-A", "--quiet", config, fromFileUrl(import.meta.url), prefix];
 }
 
 if (import.meta.main) {

@@ -1,10 +1,11 @@
 /** What `PgExtensionStorage` keeps. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import { integer, text } from "drizzle-orm/pg-core";
 import {
   buildEncryptedTextColumn,
+  buildEncryptionKey,
   buildExtensionInstanceTable,
   DecryptionError,
   importEncryptionKey,
@@ -428,6 +429,7 @@ export const storage: Case[] = [
         rotateSecret: () => storage.rotateSecret(ID, "x"),
         removeInstance: () => storage.removeInstance(ID),
         getExtension: () => storage.getExtension(ID),
+        verify: () => storage.verify(),
       };
       for (const [operation, attempt] of Object.entries(attempts)) {
         const error = await assertRejects<StorageError>(attempt, StorageError);
@@ -464,6 +466,79 @@ export const storage: Case[] = [
       await assertRejects(() => storage.getExtension(nobody), TypeError);
       await assertRejects(() => storage.rotateSecret(nobody, "x"), TypeError);
       assertEquals(await storedRow(context), before);
+    },
+  },
+  {
+    name: "verify: all is well without a row, without a secret, and with a secret that can be read",
+    async run(context) {
+      const storage = await prepare(context);
+      await storage.verify();
+      await storage.upsertExtension(INSTANCE);
+      const before = await storedRow(context);
+      await storage.verify();
+      assertEquals(await storedRow(context), before);
+      await context.sql("UPDATE extension_instance SET secret = NULL");
+      await storage.verify();
+    },
+  },
+  {
+    name: "verify: a missing column, of the application's own, too",
+    async run(context) {
+      const storage = await prepare(context);
+      await storage.upsertExtension(INSTANCE);
+      const table = buildExtensionInstanceTable(buildEncryptedTextColumn(encryptionKey), {
+        customField: text("custom_field"),
+      });
+      const own = new PgExtensionStorage(context.open(), table);
+      const found = async (attempt: () => Promise<void>) => {
+        const error = await assertRejects<StorageError>(attempt, StorageError);
+        assertEquals(
+          [error.operation, error.message],
+          [
+            "verify",
+            "Running verify: a column of the table does not exist, run the migrations first",
+          ],
+        );
+        // undefined_column
+        assertEquals((error.cause as { code?: string }).code, "42703");
+      };
+      await found(() => own.verify());
+      await storage.verify();
+      await context.sql("ALTER TABLE extension_instance DROP variant_key");
+      await found(() => storage.verify());
+    },
+  },
+  {
+    name: "verify: a secret of another master password: the error names the likely cause",
+    async run(context) {
+      const storage = await prepare(context);
+      await storage.upsertExtension(INSTANCE);
+      for (const [password, salt] of [["another", "salt"], ["password", "another"]] as const) {
+        const table = buildExtensionInstanceTable(
+          buildEncryptedTextColumn(buildEncryptionKey(password, salt)),
+        );
+        const error = await assertRejects(
+          () => new PgExtensionStorage(context.open(), table).verify(),
+          DecryptionError,
+        );
+        assertEquals(error.code, "ERR_DECRYPTION_FAILED");
+        assertMatch(error.message, /another master password or salt/);
+      }
+    },
+  },
+  {
+    name: "verify: a key that cannot be had, without a row as well",
+    async run(context) {
+      await context.sql(extensionInstanceDdl);
+      const outage = new Error("the service is away");
+      const table = buildExtensionInstanceTable(buildEncryptedTextColumn({
+        encrypt: () => Promise.reject(outage),
+        decrypt: () => Promise.reject(outage),
+      }));
+      const storage = new PgExtensionStorage(context.open(), table);
+      assertEquals(await assertRejects(() => storage.verify()), outage);
+      await new PgExtensionStorage(context.open(), extensionInstances).upsertExtension(INSTANCE);
+      assertEquals(await assertRejects(() => storage.verify()), outage);
     },
   },
   {

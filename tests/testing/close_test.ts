@@ -65,20 +65,28 @@ test("closing ends a delay", async () => {
   assertEquals(calls, 0);
 });
 
-test("closing aborts a request to a URL", async () => {
-  // A bare socket: Deno.serve does not notice at once that a client has gone.
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: `http://127.0.0.1:${listener.addr.port}/`,
+const WAYS: Record<string, (mstudio: SimulatedMstudio) => Promise<unknown>> = {
+  "a queued": (mstudio) => mstudio.addInstance(),
+  "a single": (mstudio) => mstudio.deliverOnce(mstudio.event("InstanceUpdated")),
+};
+
+for (const [way, deliver] of Object.entries(WAYS)) {
+  test(`closing aborts ${way} request to a URL`, async () => {
+    // A bare socket: Deno.serve does not notice at once that a client has gone.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const mstudio = await SimulatedMstudio.create({
+      extensionId: "e-1",
+      target: `http://127.0.0.1:${listener.addr.port}/`,
+    });
+    const closed = assertClosed(deliver(mstudio));
+    using connection = await listener.accept();
+    await connection.read(new Uint8Array(1));
+    await mstudio.close();
+    assertEquals(mstudio.deliveries.map(({ failure }) => failure), ["closed"]);
+    await readToEnd(connection);
+    await closed;
   });
-  const added = mstudio.addInstance();
-  using connection = await listener.accept();
-  await connection.read(new Uint8Array(1));
-  await mstudio.close();
-  await readToEnd(connection);
-  await assertClosed(added);
-});
+}
 
 /** Reads what was sent before the other side went; resolves only once it has gone. */
 async function readToEnd(connection: Deno.Conn): Promise<void> {

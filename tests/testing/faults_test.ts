@@ -56,6 +56,20 @@ Deno.test("duplicate: the same event comes again, signed anew, before the next o
   assertEquals(first, second);
 });
 
+Deno.test("duplicate: every copy may fail as often as a single delivery", async () => {
+  const statuses = [500, 200, 500, 200, 500, 200];
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: "e-1",
+    target: () => new Response(null, { status: statuses.shift()! }),
+    backoff: { initialMs: 1 },
+    maxAttempts: 2,
+  });
+  const { attempt } = await mstudio.deliver(mstudio.event("InstanceUpdated"), {
+    faults: { duplicate: 2 },
+  });
+  assertEquals(attempt, 6);
+});
+
 Deno.test("drop the response: the receiver worked, the sender tries again", async () => {
   const { mstudio, receiver } = await create({ dropResponse: true });
   await using _ = mstudio;

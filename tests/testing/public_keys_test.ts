@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { APIPublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+import { UnknownPublicKeyError } from "@wais/mitthooks-drizzle/webhooks";
 
 function create(serial?: string): Promise<SimulatedMstudio> {
   return SimulatedMstudio.create({ extensionId: "e-1", target: () => new Response(), serial });
@@ -22,7 +23,7 @@ Deno.test("the provider knows its serial and no other", async () => {
   await using mstudio = await create("serial-1");
   assertEquals(await mstudio.publicKeys.getPublicKey("serial-1"), mstudio.publicKey);
   for (const serial of ["", "serial-2", "SERIAL-1"]) {
-    assertThrows(() => mstudio.publicKeys.getPublicKey(serial), Error, "Looking up a public key");
+    assertThrows(() => mstudio.publicKeys.getPublicKey(serial), UnknownPublicKeyError);
   }
 });
 

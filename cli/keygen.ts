@@ -1,0 +1,53 @@
+/** `keygen`: makes keys. */
+
+import { parseOptions } from "./arguments.ts";
+import { setInEnvFile } from "./env_file.ts";
+import { stderr, stdout } from "./output.ts";
+
+/** As many bytes as the key that is derived from it has: there is nothing to gain from more. */
+const PASSWORD_BYTES = 32;
+const SALT_BYTES = 16;
+const KEY_BYTES = 32;
+
+export const keygenHelp = `Makes a master password and a salt, or a raw key, from random bytes.
+
+Usage: mitthooks-drizzle keygen [--raw] [--write FILE]
+
+Prints lines for a .env file:
+  ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT   for buildEncryptionKey
+  ENCRYPTION_KEY                                   for importEncryptionKey, in base64, with --raw
+
+Options:
+  --raw          a key of 32 bytes instead of master password and salt
+  --write FILE   puts the lines into FILE and prints no secret; values that are set there stay
+  --help         shows this help
+`;
+
+/** Runs the command. */
+export async function keygen(args: readonly string[]): Promise<number> {
+  const { raw, write } = parseOptions(args, {
+    raw: { type: "boolean" },
+    write: { type: "string" },
+  });
+  const variables: Record<string, string> = raw ? { ENCRYPTION_KEY: randomBase64(KEY_BYTES) } : {
+    ENCRYPTION_MASTER_PASSWORD: randomBase64(PASSWORD_BYTES),
+    ENCRYPTION_SALT: randomBase64(SALT_BYTES),
+  };
+  if (write === undefined) {
+    for (const [name, value] of Object.entries(variables)) stdout.line(`${name}=${value}`);
+    return 0;
+  }
+  const { written, kept, created } = await setInEnvFile(write, variables);
+  if (kept.length > 0) {
+    stderr.line(
+      `${write}: ${kept.join(" and ")} ${kept.length > 1 ? "have" : "has"} a value, kept`,
+    );
+  }
+  if (written.length === 0) return 1;
+  stdout.line(`${write}: ${written.join(" and ")} written${created ? ", the file is new" : ""}`);
+  return 0;
+}
+
+function randomBase64(bytes: number): string {
+  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(bytes))));
+}

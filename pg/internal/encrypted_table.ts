@@ -1,0 +1,109 @@
+/** What changing keys needs to know about a table: its primary key and its encrypted columns. */
+
+import { getTableColumns, is } from "drizzle-orm";
+import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
+import { type EncryptionKey, isEncryptionKey } from "../encryption_key.ts";
+import { PendingCiphertext } from "./pending_ciphertext.ts";
+
+/** A column of any table. */
+export type Column = ReturnType<typeof getTableColumns<PgTable>>[string];
+
+/** An encrypted column. */
+export interface EncryptedColumn {
+  /** Its name in TypeScript. */
+  readonly property: string;
+  readonly column: Column;
+  readonly key: Required<EncryptionKey>;
+}
+
+/** A table with at least one encrypted column. */
+export interface EncryptedTable {
+  readonly table: PgTable;
+  /** The columns of the primary key in its order, by their names in TypeScript. */
+  readonly primaryKey: readonly (readonly [property: string, column: Column])[];
+  readonly encrypted: readonly EncryptedColumn[];
+}
+
+/**
+ * Looks at a table.
+ *
+ * @param attempt What for; how messages begin.
+ * @throws {TypeError} It is no table, has no primary key, an encrypted one, no encrypted column, or a key
+ * that cannot tell its own values.
+ */
+export function describeTable(attempt: string, table: PgTable): EncryptedTable {
+  if (!is(table, PgTable)) throw new TypeError(`${attempt}: table is not a PostgreSQL table`);
+  const { name } = getTableConfig(table);
+  const found = `the table ${JSON.stringify(name)} has`;
+  const encrypted: EncryptedColumn[] = [];
+  for (const [property, column] of Object.entries(getTableColumns(table))) {
+    const key = keyOf(column);
+    if (!key) continue;
+    if (!canTellItsOwn(key)) {
+      throw new TypeError(
+        `${attempt}: the key of column ${JSON.stringify(property)} has no method isCurrent, ` +
+          "so it cannot tell which values are written under it",
+      );
+    }
+    encrypted.push({ property, column, key });
+  }
+  if (encrypted.length === 0) throw new TypeError(`${attempt}: ${found} no encrypted column`);
+  const primaryKey = primaryKeyOf(table);
+  if (primaryKey.length === 0) throw new TypeError(`${attempt}: ${found} no primary key`);
+  if (primaryKey.some(([, column]) => keyOf(column))) {
+    throw new TypeError(`${attempt}: ${found} an encrypted column in its primary key`);
+  }
+  return { table, primaryKey, encrypted };
+}
+
+/** Whether a table has encrypted columns. */
+export function hasEncryptedColumns(table: PgTable): boolean {
+  return Object.values(getTableColumns(table)).some(keyOf);
+}
+
+/**
+ * Whether a table has columns that another copy of this package encrypts: its classes are not ours, so
+ * neither its values nor its errors would be recognised.
+ */
+export function hasForeignEncryptedColumns(table: PgTable): boolean {
+  return Object.values(getTableColumns(table)).some((column) => {
+    const encoded = encodeNothing(column) as
+      | { key?: unknown; encrypt?: unknown }
+      | null
+      | undefined;
+    return !(encoded instanceof PendingCiphertext) && typeof encoded?.encrypt === "function" &&
+      isEncryptionKey(encoded.key);
+  });
+}
+
+/** The key that an encrypted column writes under, or `undefined` for any other column. */
+export function keyOf(column: Column): EncryptionKey | undefined {
+  const encoded = encodeNothing(column);
+  return encoded instanceof PendingCiphertext ? encoded.key : undefined;
+}
+
+/** What the column's encoder makes of an empty text; it does not tell its key otherwise. */
+function encodeNothing(column: Column): unknown {
+  // Other columns' encoders are spared values that are not meant for them.
+  if (column.getSQLType() !== "text") return undefined;
+  try {
+    return column.mapToDriverValue("");
+  } catch {
+    return undefined;
+  }
+}
+
+function canTellItsOwn(key: EncryptionKey): key is Required<EncryptionKey> {
+  return typeof key.isCurrent === "function";
+}
+
+function primaryKeyOf(table: PgTable): (readonly [string, Column])[] {
+  const columns = Object.entries(getTableColumns(table));
+  const [composite] = getTableConfig(table).primaryKeys;
+  if (!composite) return columns.filter(([, column]) => column.primary);
+  // Its columns are copies of the table's.
+  return composite.columns.flatMap((part) => {
+    const found = columns.find(([, { name }]) => name === part.name);
+    return found ? [found] : [];
+  });
+}

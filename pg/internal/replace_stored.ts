@@ -1,0 +1,134 @@
+/** Writes new ciphertexts in the place of others, and nothing else. */
+
+import { type SQL, sql } from "drizzle-orm";
+import { StorageError } from "../errors.ts";
+import type { EncryptableDatabase } from "../session.ts";
+import type { EncryptedTable } from "./encrypted_table.ts";
+import { runStatement, sqlState } from "./run_statement.ts";
+import type { StoredTable } from "./stored_batches.ts";
+
+/** New values of one row. */
+export interface Replacement {
+  /** The row's primary key as text. */
+  readonly key: readonly string[];
+  /** For each encrypted column what is stored and what is to be; `undefined` where nothing changes. */
+  readonly values: readonly ({ readonly from: string; readonly to: string } | undefined)[];
+}
+
+interface Update extends PromiseLike<Record<string, unknown>[]> {
+  set(values: Record<string, SQL>): Update;
+  from(source: SQL): Update;
+  where(condition: SQL): Update;
+  returning(fields: Record<string, SQL>): Update;
+}
+
+interface Writer {
+  update(table: EncryptedTable["table"]): Update;
+}
+
+// SQLSTATEs (PostgreSQL manual, appendix A): somebody else's transaction got in the way.
+const CONFLICTS: ReadonlySet<unknown> = new Set(["40001", "40P01"]);
+const IN_FAILED_TRANSACTION = "25P02";
+const ATTEMPTS = 5;
+
+/** Name of the list of new values in the statement. */
+const LIST = sql.raw(`"__replacement"`);
+
+/**
+ * Replaces stored values, each only if it still is what it was.
+ *
+ * @returns How many were replaced.
+ */
+export async function replaceStored(
+  db: EncryptableDatabase,
+  description: EncryptedTable,
+  storedTable: StoredTable,
+  replacements: readonly Replacement[],
+): Promise<number> {
+  if (replacements.length === 0) return 0;
+  const rows = await tryAgain(() =>
+    runStatement(
+      "reencrypt",
+      () => buildUpdate(db as unknown as Writer, description, storedTable, replacements),
+    )
+  );
+  return rows.reduce((sum, row) => sum + Number(row["replaced"]), 0);
+}
+
+/** The whole batch goes as one text in JSON: its number of rows is not limited by that of parameters. */
+function buildUpdate(
+  db: Writer,
+  description: EncryptedTable,
+  storedTable: StoredTable,
+  replacements: readonly Replacement[],
+): Update {
+  const { primaryKey, encrypted } = description;
+  const name = (prefix: string, index: number) => sql.raw(`"${prefix}${index}"`);
+  const listed = (prefix: string, index: number) => sql`${LIST}.${name(prefix, index)}`;
+  const text = JSON.stringify(replacements.map(({ key, values }) =>
+    Object.fromEntries([
+      ...key.map((part, index) => [`key${index}`, part]),
+      ...values.flatMap((value, index) =>
+        value ? [[`from${index}`, value.from], [`to${index}`, value.to]] : []
+      ),
+    ])
+  ));
+  const columns = [
+    ...primaryKey.map((_, index) => name("key", index)),
+    ...encrypted.flatMap((_, index) => [name("from", index), name("to", index)]),
+  ];
+  const list = sql`json_to_recordset(${text}::text::json) as ${LIST}(${
+    sql.join(columns.map((column) => sql`${column} text`), sql`, `)
+  })`;
+  // Null, where nothing is listed, is equal to nothing.
+  const unchanged = encrypted.map(({ column }, index) => sql`${column} = ${listed("from", index)}`);
+  const set = encrypted.map(({ property, column }, index) =>
+    [
+      property,
+      sql`case when ${unchanged[index]} then ${listed("to", index)} else ${column} end`,
+    ] as const
+  );
+  const sameRow = primaryKey.map(([, column], index) =>
+    sql`${column} = ${storedTable.castKey(index, listed("key", index))}`
+  );
+  // No two ciphertexts are equal, so the new one is there only if this statement wrote it.
+  const replaced = encrypted.map(({ column }, index) =>
+    sql`case when ${column} = ${listed("to", index)} then 1 else 0 end`
+  );
+  return db.update(onlyEncrypted(description))
+    .set(Object.fromEntries(set))
+    .from(list)
+    .where(sql`${sql.join(sameRow, sql` and `)} and (${sql.join(unchanged, sql` or `)})`)
+    .returning({ replaced: sql`(${sql.join(replaced, sql` + `)})::text` });
+}
+
+/** The table without its other columns, and without $onUpdate: Drizzle would write those, too. */
+function onlyEncrypted({ table, encrypted }: EncryptedTable): EncryptedTable["table"] {
+  const columns = encrypted.map(({ property, column }) =>
+    [property, copyWith(column, "onUpdateFn", undefined)] as const
+  );
+  return copyWith(table, Symbol.for("drizzle:Columns"), Object.fromEntries(columns));
+}
+
+function copyWith<T extends object>(original: T, property: PropertyKey, value: unknown): T {
+  return Object.create(Object.getPrototypeOf(original), {
+    ...Object.getOwnPropertyDescriptors(original),
+    [property]: { value, configurable: true, enumerable: true, writable: true },
+  });
+}
+
+/** After a deadlock, or a conflict at a stricter isolation level, a statement of its own can be repeated. */
+async function tryAgain<T>(statement: () => Promise<T>): Promise<T> {
+  let conflict: StorageError | undefined;
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await statement();
+    } catch (error) {
+      const state = error instanceof StorageError ? sqlState(error.cause) : undefined;
+      // Within the caller's transaction it cannot; then the reason is told, not the consequence.
+      if (state === IN_FAILED_TRANSACTION && conflict) throw conflict;
+      if (!CONFLICTS.has(state) || attempt === ATTEMPTS) throw error;
+      conflict = error as StorageError;
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** Runs a statement of Drizzle and turns what the database refuses into this package's errors. */
+
+import { DrizzleQueryError } from "drizzle-orm";
+import { StorageError, type StorageOperation, TableMissingError } from "../errors.ts";
+
+// SQLSTATEs (PostgreSQL manual, appendix A).
+const UNDEFINED_TABLE = "42P01";
+const UNDEFINED_COLUMN = "42703";
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+
+/**
+ * Runs a statement.
+ *
+ * @throws {StorageError} The database refused it or could not be reached. What else is thrown, by a key for
+ * instance, stays what it is.
+ */
+export async function runStatement<T>(
+  operation: StorageOperation,
+  statement: () => PromiseLike<T>,
+): Promise<T> {
+  try {
+    return await statement();
+  } catch (error) {
+    // Drizzle's error prints the parameters. What else is thrown does not come from the database.
+    if (!(error instanceof DrizzleQueryError)) throw error;
+    const { cause } = error;
+    switch (sqlState(cause)) {
+      case UNDEFINED_TABLE:
+        throw new TableMissingError(operation, cause);
+      case UNDEFINED_COLUMN:
+        throw new StorageError(
+          operation,
+          cause,
+          "a column of the table does not exist, run the migrations first",
+        );
+      default:
+        throw new StorageError(operation, cause);
+    }
+  }
+}
+
+/** The SQLSTATE of a driver's error: drivers have it in `code`, Bun's SQL in `errno`. */
+export function sqlState(error: unknown): unknown {
+  const { code, errno } = error as { code?: unknown; errno?: unknown } ?? {};
+  // Errors of a socket, too, have an `errno`: a number, or the name that is also in `code`.
+  return typeof errno === "string" && SQLSTATE.test(errno) ? errno : code;
+}

@@ -1,0 +1,81 @@
+/** Under which keys the values of a table are. */
+
+import type { PgTable } from "drizzle-orm/pg-core";
+import { assertDatabase } from "./internal/assert_database.ts";
+import { describeTable } from "./internal/encrypted_table.ts";
+import { type StoredRow, StoredTable } from "./internal/stored_batches.ts";
+import { inspectRows } from "./internal/stored_value.ts";
+import type { EncryptableDatabase } from "./session.ts";
+
+/** Rows that are read at once. */
+const BATCH_SIZE = 500;
+
+/** How many values of one column are under which key. */
+export interface KeyCounts {
+  /** Written under the current key. */
+  current: number;
+  /** Readable, but written under another key, which must therefore not be removed yet. */
+  otherKey: number;
+  /** Written under an unknown key, or damaged. */
+  unreadable: number;
+  /** Not there. */
+  null: number;
+}
+
+/**
+ * Counts, for each encrypted column of a table, the values under the current key, under another one and
+ * under none that is known, from `@wais/mitthooks-drizzle/pg/reencryption`. Before a key is removed from
+ * `alsoReads`, `otherKey` has to be 0 everywhere.
+ *
+ * Reads in batches and writes nothing. Rows that change meanwhile are counted as they were when read.
+ *
+ * @param db The database, whether or not it is wrapped by `withEncryption`.
+ * @param table A table with a primary key and at least one encrypted column.
+ * @returns The counts, by the columns' names in TypeScript.
+ * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, or a
+ * column's key has no method `isCurrent`.
+ * @throws {StorageError} The database refused a statement or could not be reached. What a key rejects with
+ * reaches the caller unchanged.
+ *
+ * @example May the old key go?
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { PGlite } from "@electric-sql/pglite";
+ * import { drizzle } from "drizzle-orm/pglite";
+ * import { pgTable, text } from "drizzle-orm/pg-core";
+ * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
+ * import { keyStatus } from "@wais/mitthooks-drizzle/pg/reencryption";
+ *
+ * const token = buildEncryptedTextColumn(buildEncryptionKey("master password", "salt"));
+ * const accounts = pgTable("account", { id: text().primaryKey(), token: token() });
+ * await using client = await PGlite.create();
+ * await client.exec("CREATE TABLE account (id text PRIMARY KEY, token text)");
+ *
+ * const status = await keyStatus(drizzle(client), accounts);
+ * assert(Object.values(status).every(({ otherKey }) => otherKey === 0));
+ * ```
+ */
+export async function keyStatus<TTable extends PgTable>(
+  db: EncryptableDatabase,
+  table: TTable,
+): Promise<Record<string, KeyCounts>> {
+  const attempt = "Counting the values under each key";
+  const description = describeTable(attempt, table);
+  const storedTable = await StoredTable.open("keyStatus", assertDatabase(attempt, db), description);
+  const counts = description.encrypted.map(() => ({
+    current: 0,
+    otherKey: 0,
+    unreadable: 0,
+    null: 0,
+  }));
+  let rows: StoredRow[] = [];
+  do {
+    rows = await storedTable.read(rows.at(-1)?.key, BATCH_SIZE);
+    for (const values of await inspectRows(description, rows)) {
+      for (const [index, { state }] of values.entries()) counts[index]![state]++;
+    }
+  } while (rows.length === BATCH_SIZE);
+  return Object.fromEntries(
+    description.encrypted.map(({ property }, index) => [property, counts[index]!]),
+  );
+}

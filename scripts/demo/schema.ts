@@ -1,0 +1,16 @@
+/** The schema of the demo, as an application would write it. */
+
+import { integer } from "drizzle-orm/pg-core";
+import { buildEncryptedTextColumn, buildEncryptionKey } from "../../pg/encryption.ts";
+import { buildExtensionInstanceTable } from "../../pg/schema.ts";
+
+export { context } from "../../pg/schema.ts";
+
+/** An application takes these from its environment. */
+export const MASTER_PASSWORD = "correct horse battery staple";
+export const SALT = "Fleur de Sel";
+
+export const extensionInstances = buildExtensionInstanceTable(
+  buildEncryptedTextColumn(buildEncryptionKey(MASTER_PASSWORD, SALT)),
+  { visits: integer().notNull().default(0) },
+);

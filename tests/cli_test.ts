@@ -1,0 +1,377 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { stripVTControlCharacters } from "node:util";
+import postgres from "postgres";
+import { buildEncryptionKey, type EncryptionKey, importEncryptionKey } from "../mod.ts";
+import { cliCommand, cliEnvironment, runCommand, startCommand } from "./support/cli.ts";
+import { extensionInstanceDdl } from "./support/extension_instance.ts";
+import { createDatabase, poll } from "./support/postgres.ts";
+import { TerminalProgram } from "./support/pseudo_terminal.ts";
+
+const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
+const OLD_PASSWORD = "the old master password";
+const NEW_PASSWORD = "the new master password";
+const SALT = "the salt";
+const oldKey = buildEncryptionKey(OLD_PASSWORD, SALT);
+const newKey = buildEncryptionKey(NEW_PASSWORD, SALT);
+const unknownKey = importEncryptionKey(new Uint8Array(32));
+
+const COLUMN_NAMES = { contextId: "context_id", createdAt: "created_at", updatedAt: "updated_at" };
+
+/** A database with the tables of the schema module, and the environment of step 2 of the procedure. */
+async function openDatabase() {
+  const database = await createDatabase();
+  const sql = postgres(database.url, { max: 1, onnotice: () => {} });
+  let ddl = extensionInstanceDdl;
+  for (const [name, snakeCase] of Object.entries(COLUMN_NAMES)) {
+    ddl = ddl.replaceAll(name, snakeCase);
+  }
+  await sql.unsafe(`${ddl};
+    CREATE SCHEMA tenant;
+    CREATE TABLE tenant.token (owner_id bigint, name text, token_value text, PRIMARY KEY (owner_id, name));
+    CREATE TABLE plain (id int PRIMARY KEY, note text)`);
+  return {
+    sql,
+    url: database.url,
+    env: {
+      DATABASE_URL: database.url,
+      ENCRYPTION_MASTER_PASSWORD: NEW_PASSWORD,
+      ENCRYPTION_SALT: SALT,
+      OLD_MASTER_PASSWORD: OLD_PASSWORD,
+    },
+    async storeInstances(count: number, key: EncryptionKey) {
+      const numbers = Array.from({ length: count }, (_, index) => index);
+      const secrets = await Promise.all(numbers.map((number) => key.encrypt(`secret ${number}`)));
+      await sql`
+        INSERT INTO extension_instance (id, context_id, active, consented_scopes, secret)
+        SELECT id, 'p-abc123', true, '{}', secret
+        FROM unnest(${numbers.map(String)}::text[], ${secrets}::text[]) AS row (id, secret)`;
+    },
+    async secrets() {
+      const rows = await sql<{ secret: string }[]>`SELECT secret FROM extension_instance`;
+      return rows.map(({ secret }) => secret);
+    },
+    async [Symbol.asyncDispose]() {
+      await sql.end();
+      await database.drop();
+    },
+  };
+}
+
+const ESCAPE = "\x1b";
+/** Back to the beginning of the line, and erase it. */
+const CLEAR = `\r${ESCAPE}[K`;
+
+/** What stood on a terminal, drawn over or not, without colours. */
+function frames(output: string): string[] {
+  return stripVTControlCharacters(output.replaceAll(CLEAR, "\n")).split(/\r?\n/);
+}
+
+const ARGUMENTS = ["--schema", SCHEMA, "--casing", "snake_case"];
+
+/** Nothing that the command prints may hold any of it. */
+function assertNoSecrets(output: string, ...secrets: string[]): void {
+  for (const secret of [OLD_PASSWORD, NEW_PASSWORD, SALT, ...secrets]) {
+    assert(!output.includes(secret));
+  }
+}
+
+Deno.test("status and reencrypt: from the old key to the new one", async () => {
+  await using database = await openDatabase();
+  const { sql, env } = database;
+  await database.storeInstances(1_234, oldKey);
+  await sql`INSERT INTO tenant.token VALUES
+    (9007199254740993, 'a', ${await newKey.encrypt("token a")}),
+    (2, 'b', ${await oldKey.encrypt("token b")}), (3, 'c', NULL)`;
+
+  const before = await runCommand(["status", ...ARGUMENTS], { env });
+  assertEquals(before, {
+    code: 0,
+    stderr: "",
+    stdout: `extension_instance
+  column  current  other key  unreadable  null
+  secret        0      1,234           0     0
+
+tenant.token
+  column      current  other key  unreadable  null
+  tokenValue        1          1           0     1
+
+1,235 values are not under the current key: keep the other key and run reencrypt
+`,
+  });
+
+  const dry = await runCommand(["reencrypt", ...ARGUMENTS, "--dry-run"], { env });
+  assertEquals([dry.code, dry.stdout], [
+    0,
+    `extension_instance: 1,234 rows, 1,234 values to be re-encrypted (dry run, nothing was written)
+tenant.token: 3 rows, 1 value to be re-encrypted (dry run, nothing was written)
+`,
+  ]);
+  assertEquals((await runCommand(["status", ...ARGUMENTS], { env })).stdout, before.stdout);
+
+  // The address from an argument, and no DATABASE_URL.
+  const { DATABASE_URL, ...withoutUrl } = env;
+  const run = await runCommand(
+    ["reencrypt", ...ARGUMENTS, "--batch-size", "100", "--database-url", DATABASE_URL],
+    { env: withoutUrl },
+  );
+  assertEquals([run.code, run.stdout], [
+    0,
+    `extension_instance: 1,234 rows, 1,234 values re-encrypted
+tenant.token: 3 rows, 1 value re-encrypted
+`,
+  ]);
+  // Without a terminal: plain lines, one for each tenth.
+  assertEquals(run.stderr.split("\n").slice(0, 2), [
+    "extension_instance: 200 of 1,234 rows, 200 re-encrypted, 0 unreadable",
+    "extension_instance: 300 of 1,234 rows, 300 re-encrypted, 0 unreadable",
+  ]);
+  assertStringIncludes(run.stderr, "extension_instance: 1,234 of 1,234 rows, 1,234 re-encrypted");
+  for (const sign of ["\r", ESCAPE, "█"]) assert(!(run.stderr + run.stdout).includes(sign));
+
+  for (const secret of await database.secrets()) {
+    assertMatch(await newKey.decrypt(secret), /^secret \d+$/);
+  }
+  // Step 4: without the old key.
+  const { OLD_MASTER_PASSWORD: _, ...step4 } = env;
+  const after = await runCommand(["status", ...ARGUMENTS], { env: step4 });
+  assertEquals(after.code, 0);
+  assertStringIncludes(after.stdout, "No value needs another key than the current one\n");
+  for (const { stdout, stderr } of [before, dry, run, after]) {
+    assertNoSecrets(stdout + stderr, ...await database.secrets());
+  }
+});
+
+Deno.test("status and reencrypt: what cannot be read is told, and fails", async () => {
+  await using database = await openDatabase();
+  const { sql, env } = database;
+  await database.storeInstances(2, oldKey);
+  await sql`INSERT INTO tenant.token VALUES
+    (9007199254740993, 'a "quoted" name', ${await unknownKey.encrypt("x")}), (2, 'b', 'damaged')`;
+  const status = await runCommand(["status", ...ARGUMENTS], { env });
+  assertEquals(status.code, 1);
+  assertStringIncludes(status.stdout, "2 values cannot be read with any of the keys\n");
+  const run = await runCommand(["reencrypt", ...ARGUMENTS], { env });
+  assertEquals([run.code, run.stdout], [
+    1,
+    `extension_instance: 2 rows, 2 values re-encrypted
+tenant.token: 2 rows, 0 values re-encrypted
+2 rows with a value that no key can read:
+  {"ownerId":"2","name":"b"}
+  {"ownerId":"9007199254740993","name":"a \\"quoted\\" name"}
+`,
+  ]);
+});
+
+Deno.test("reencrypt on a terminal: a bar that goes away, and colours", async () => {
+  await using database = await openDatabase();
+  await database.storeInstances(1_000, oldKey);
+  const args = [...cliCommand.args, "reencrypt", ...ARGUMENTS, "--batch-size", "10"];
+  const env = cliEnvironment(database.env);
+  {
+    await using terminal = new TerminalProgram(cliCommand.program, { args, env, columns: 100 });
+    assertEquals(await terminal.status(), 0);
+    assertStringIncludes(terminal.output, "█");
+    assertStringIncludes(terminal.output, " 50 %  500 of 1,000 rows");
+    assertStringIncludes(terminal.output, `${ESCAPE}[32m█`);
+    // Whatever is drawn fits, so that no line wraps.
+    for (const frame of frames(terminal.output)) assertLess(frame.length, 100);
+    // The last frame is erased before the report comes.
+    assertStringIncludes(
+      terminal.output,
+      `${CLEAR}${ESCAPE}[1mextension_instance${ESCAPE}[22m: 1,000 rows, 1,000 values re-encrypted`,
+    );
+  }
+  {
+    await using terminal = new TerminalProgram(cliCommand.program, {
+      args,
+      env: { ...env, NO_COLOR: "1" },
+      columns: 30,
+    });
+    assertEquals(await terminal.status(), 0);
+    assert(!terminal.output.replaceAll(CLEAR, "").includes(ESCAPE));
+    const drawn = frames(terminal.output).filter((frame) => frame.includes("%"));
+    assertGreater(drawn.length, 50);
+    for (const frame of drawn) assertLess(frame.length, 30);
+  }
+  {
+    const status = [...cliCommand.args, "status", ...ARGUMENTS];
+    await using terminal = new TerminalProgram(cliCommand.program, { args: status, env });
+    assertEquals(await terminal.status(), 0);
+    assertStringIncludes(terminal.output, `${ESCAPE}[1mextension_instance${ESCAPE}`);
+  }
+});
+
+Deno.test("reencrypt on a terminal: Ctrl-C stops between two batches, another run goes on", async () => {
+  await using database = await openDatabase();
+  await database.storeInstances(20_000, oldKey);
+  {
+    await using terminal = new TerminalProgram(cliCommand.program, {
+      args: [...cliCommand.args, "reencrypt", ...ARGUMENTS, "--batch-size", "10"],
+      env: cliEnvironment(database.env),
+    });
+    await poll(() => terminal.output.includes("█") || terminal.output.includes("░"));
+    terminal.type("\x03");
+    assertEquals(await terminal.status(), 130);
+    const [, done, total, values] =
+      /extension_instance\S*: ([\d,]+) of ([\d,]+) rows, ([\d,]+) values re-encrypted/
+        .exec(terminal.output)!;
+    assertStringIncludes(terminal.output, "Stopping after this batch");
+    assertStringIncludes(terminal.output, "Stopped before the end; run it again to go on");
+    assertEquals([total, values], ["20,000", done]);
+    const number = Number(done!.replace(",", ""));
+    assertGreater(number, 0);
+    assertLess(number, 20_000);
+    const [first] = await database.secrets();
+    const status = await runCommand(["status", ...ARGUMENTS], { env: database.env });
+    assertStringIncludes(
+      status.stdout,
+      `${(20_000 - number).toLocaleString("en-US")} values are not`,
+    );
+    assertNoSecrets(terminal.output, first!);
+  }
+  const again = await runCommand(["reencrypt", ...ARGUMENTS], { env: database.env });
+  assertEquals(again.code, 0);
+  for (const secret of await database.secrets()) await newKey.decrypt(secret);
+});
+
+for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.test(`reencrypt without a terminal: ${signal} stops it between two batches`, async () => {
+    await using database = await openDatabase();
+    await database.storeInstances(20_000, oldKey);
+    const child = startCommand(["reencrypt", ...ARGUMENTS, "--batch-size", "10"], {
+      env: database.env,
+    });
+    const stdout = new Response(child.stdout).text();
+    let stderr = "";
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      // The first line of progress.
+      if (stderr === "") child.kill(signal);
+      stderr += text;
+    }
+    assertEquals((await child.status).code, status);
+    assertMatch(
+      await stdout,
+      /^extension_instance: [\d,]+ of 20,000 rows, [\d,]+ values re-encrypted\nStopped before the end/,
+    );
+    assertStringIncludes(stderr, "Stopping after this batch");
+  });
+}
+
+Deno.test("every command has help", async () => {
+  for (const command of ["keygen", "status", "reencrypt"]) {
+    for (const option of ["--help", "-h"]) {
+      const { code, stdout, stderr } = await runCommand([command, option]);
+      assertEquals([code, stderr], [0, ""]);
+      assertStringIncludes(stdout, `Usage: mitthooks-drizzle ${command}`);
+    }
+  }
+  const { code, stdout } = await runCommand(["--help"]);
+  assertEquals(code, 0);
+  for (const command of ["keygen", "status", "reencrypt"]) assertStringIncludes(stdout, command);
+  for (const args of [[], ["rotate"]]) {
+    const wrong = await runCommand(args);
+    assertEquals([wrong.code, wrong.stdout], [2, ""]);
+    assertStringIncludes(wrong.stderr, "Usage: mitthooks-drizzle COMMAND");
+  }
+});
+
+Deno.test("arguments that make no sense: status 2, and they are not repeated", async () => {
+  const env = { DATABASE_URL: "postgres://127.0.0.1:1/nothing" };
+  const cases: [args: string[], message: string][] = [
+    [["status"], "give the schema module: --schema ./schema.ts"],
+    [["reencrypt"], "give the schema module: --schema ./schema.ts"],
+    [["keygen", "--master-password", "hunter2"], "there is an unknown option: --master-password"],
+    [["keygen", "--hunter2=x"], "there is an unknown option: --hunter"],
+    [["keygen", "hunter2"], "there is an argument that belongs to no option"],
+    [["keygen", "--raw=hunter2"], "an option has no value, or must not have one: --raw"],
+    [["keygen", "--write"], "an option has no value, or must not have one: --write"],
+    ...["0", "-1", "1.5", "hunter2", "1e3"].map((size): [string[], string] => [
+      ["reencrypt", "--schema", SCHEMA, `--batch-size=${size}`],
+      "--batch-size is not a positive integer",
+    ]),
+    [
+      ["status", "--schema", SCHEMA, "--casing", "x"],
+      "--casing is neither snake_case nor camelCase",
+    ],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stdout, stderr } = await runCommand(args, { env });
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(stderr, `${args[0]}: ${message}`);
+    assert(!stderr.includes("hunter2"));
+  }
+});
+
+Deno.test("schema modules that cannot be used", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const keys = { ENCRYPTION_MASTER_PASSWORD: NEW_PASSWORD, ENCRYPTION_SALT: SALT };
+    await Deno.writeTextFile(`${directory}/empty.ts`, "export const nothing = { a: 1 };");
+    await Deno.writeTextFile(`${directory}/broken.ts`, 'throw new Error("it is broken");');
+    const cases: [schema: string, env: Record<string, string>, code: number, message: string][] = [
+      [`./missing.ts`, keys, 1, "Loading ./missing.ts: "],
+      [
+        "empty.ts",
+        keys,
+        1,
+        "Loading empty.ts: none of its exports is a table with encrypted columns",
+      ],
+      ["broken.ts", keys, 1, "Loading broken.ts: it is broken"],
+      [SCHEMA, {}, 1, "Building an encryption key: masterPassword is empty"],
+      [SCHEMA, keys, 2, "set DATABASE_URL, or give --database-url"],
+    ];
+    for (const [schema, env, expected, message] of cases) {
+      const { code, stderr } = await runCommand(["status", "--schema", schema], {
+        env,
+        cwd: directory,
+      });
+      assertEquals(code, expected);
+      assertStringIncludes(stderr, message);
+      assertNoSecrets(stderr);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("databases that cannot be used: the password stays untold", async () => {
+  await using database = await openDatabase();
+  const elsewhere = (change: (url: URL) => void) => {
+    const url = new URL(database.url);
+    url.password = "hunter2";
+    change(url);
+    return url.href;
+  };
+  const cases: [url: string, message: RegExp][] = [
+    [elsewhere((url) => url.port = "1"), /could not be reached: .*ECONNREFUSED/],
+    [elsewhere(() => {}), /could not be reached: password authentication failed/],
+    ["not a URL: hunter2", /its URL cannot be used/],
+    ["postgres://user:hunter2@[broken/name", /its URL cannot be used/],
+  ];
+  for (const [url, message] of cases) {
+    for (const command of ["status", "reencrypt"]) {
+      const { code, stdout, stderr } = await runCommand([command, ...ARGUMENTS], {
+        env: { ...database.env, DATABASE_URL: url },
+      });
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(stderr, message);
+      assert(!stderr.includes("hunter2"));
+      assertNoSecrets(stderr);
+    }
+  }
+  await database.sql`DROP TABLE tenant.token`;
+  const missing = await runCommand(["reencrypt", ...ARGUMENTS], { env: database.env });
+  assertEquals(missing.code, 1);
+  assertStringIncludes(
+    missing.stderr,
+    "reencrypt: Running reencrypt: the table does not exist, run the migrations first: " +
+      'relation "tenant.token" does not exist',
+  );
+});

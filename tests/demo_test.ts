@@ -1,0 +1,67 @@
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import postgres from "postgres";
+
+const root = new URL("..", import.meta.url);
+
+async function runDemo(env: Record<string, string>) {
+  const temporary = await Deno.makeTempDir();
+  try {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "--quiet", "demo"],
+      cwd: root,
+      env: { NO_COLOR: "1", TMPDIR: temporary, ...env },
+      stdin: "null",
+    }).output();
+    const output = new TextDecoder().decode(stdout);
+    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    assertEquals([...Deno.readDirSync(temporary)], []);
+    return output;
+  } finally {
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
+/** What everybody must be able to see in the demo, whatever the database. */
+function assertShown(output: string): void {
+  const lines = output.split("\n");
+  assertEquals(lines.filter((line) => line.length > 100), []);
+  const rows = lines.filter((line) => / [AB] /.test(line));
+  assertEquals(rows.length, 9);
+  // Stored is never what is read.
+  assertMatch(
+    rows[0]!,
+    /^ExtensionAddedToContext +A customer yes pro +\S{13}…\S{13} first-secret-A$/,
+  );
+  assertMatch(rows[3]!, /^SecretRotated +A customer no +basic +\S{13}…\S{13} second-secret-A$/);
+  assertMatch(rows[6]!, /^forged, so refused +A .* second-secret-A$/);
+  assertMatch(rows[8]!, /^InstanceRemovedFromContext B +\(no row\) +\(no row\)$/);
+  for (const row of rows) assertNotMatch(row, /secret-. .*secret-./);
+  assertMatch(output, /^Forged webhook +answered with 401 ERR_SIGNATURE_INVALID$/m);
+  assertMatch(output, /^Wrong password +ERR_DECRYPTION_FAILED, at \[0\]\.secret$/m);
+  assertMatch(output, /^Original's row +written by version 0\.1\.0, read as "only-for-me"$/m);
+}
+
+Deno.test("the demo on PGlite", async () => {
+  const output = await runDemo({ TEST_DATABASE_URL: "" });
+  assertMatch(output, /^Database +PostgreSQL .* in this process/);
+  assertShown(output);
+});
+
+Deno.test("the demo on a server: in a scratch database, which is gone afterwards", async () => {
+  const url = Deno.env.get("TEST_SERVER_URL")!;
+  const sql = postgres(url, { max: 1 });
+  try {
+    const tables = () =>
+      sql`SELECT table_name FROM information_schema.tables
+      WHERE table_schema NOT IN ('pg_catalog', 'information_schema')`;
+    const before = [...await tables()];
+    const output = await runDemo({ TEST_DATABASE_URL: url });
+    const name = /^Database +the scratch database (\w+)/.exec(output)?.[1];
+    assert(name);
+    assertShown(output);
+    assertEquals([...await sql`SELECT 1 FROM pg_database WHERE datname = ${name}`], []);
+    assertEquals([...await tables()], before);
+  } finally {
+    await sql.end();
+  }
+});
