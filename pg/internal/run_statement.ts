@@ -6,7 +6,6 @@ import { StorageError, type StorageOperation, TableMissingError } from "../error
 // SQLSTATEs (PostgreSQL manual, appendix A).
 const UNDEFINED_TABLE = "42P01";
 const UNDEFINED_COLUMN = "42703";
-const SQLSTATE = /^[0-9A-Z]{5}$/;
 
 /**
  * Runs a statement.
@@ -39,9 +38,9 @@ export async function runStatement<T>(
   }
 }
 
-/** The SQLSTATE of a driver's error: drivers have it in `code`, Bun's SQL in `errno`. */
+/** The SQLSTATE of a driver's error: `errno` of Bun's SQL, whose `code` names the kind of error, `code` of all others. */
 export function sqlState(error: unknown): unknown {
-  const { code, errno } = error as { code?: unknown; errno?: unknown } ?? {};
-  // Errors of a socket, too, have an `errno`: a number, or the name that is also in `code`.
-  return typeof errno === "string" && SQLSTATE.test(errno) ? errno : code;
+  const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
+  // The errno of an error of the network is a number.
+  return typeof errno === "string" ? errno : code;
 }
