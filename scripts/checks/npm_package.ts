@@ -1,6 +1,6 @@
 /**
- * The npm package as its users get it: packed, installed into an empty project, and every subpath imported,
- * at run time and in types; publint and attw have nothing to say. Prints its sizes.
+ * The npm package as its users get it: packed, installed into an empty project, every subpath imported, at
+ * run time and in types, and the command run; publint and attw have nothing to say. Prints its sizes.
  *
  * @module
  */
@@ -39,6 +39,7 @@ export const npmPackage: Check = {
       ...missing.map((name) => `${name} is missing`),
       ...await leaks(installed),
       ...await findingsOf("importing", () => importAll(project, manifest)),
+      ...await findingsOf("command", () => runCommands(project, manifest)),
       ...await findingsOf("types", () => compileAll(project, manifest, join(tools, "tsc"))),
       ...await findingsOf(
         "publint",
@@ -81,6 +82,12 @@ async function importAll(project: string, manifest: NpmManifest): Promise<void> 
      }`,
   );
   await runInDirectory(project, "node", ["import.mjs"]);
+}
+
+async function runCommands(project: string, { bin }: NpmManifest): Promise<void> {
+  for (const name of Object.keys(bin ?? {})) {
+    await runInDirectory(project, join(project, "node_modules/.bin", name), ["--help"]);
+  }
 }
 
 async function compileAll(project: string, manifest: NpmManifest, tsc: string): Promise<void> {

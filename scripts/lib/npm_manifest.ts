@@ -27,6 +27,7 @@ export interface NpmManifest {
   readonly exports: Readonly<Record<string, NpmExport>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly [field: string]: unknown;
 }
 

@@ -102,7 +102,7 @@ async function copyModules(
   manifest: NpmManifest,
   sourceName: string,
 ): Promise<void> {
-  const commands = new Set(Object.values(manifest["bin"] as Record<string, string> ?? {}));
+  const commands = new Set(Object.values(manifest.bin ?? {}));
   const pending = Object.values(manifest.exports).flatMap((entry) => [entry.types, entry.default]);
   const done = new Set<string>();
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {

@@ -500,7 +500,7 @@ export const storage: Case[] = [
           ],
         );
         // undefined_column
-        assertEquals((error.cause as { code?: string }).code, "42703");
+        assertEquals(sqlStateOf(error.cause), "42703");
       };
       await found(() => own.verify());
       await storage.verify();

@@ -98,7 +98,7 @@ function nodeCell(major: number, representative: boolean): Cell {
 
 /** Another line of Drizzle, on Node. */
 function lineCell(line: DrizzleLine, representative: boolean): Cell {
-  const drivers = representative ? [POSTGRES_JS, PGLITE] : ALL_DRIVERS;
+  const drivers = ALL_DRIVERS;
   return serverCell({
     name: `Drizzle ${line}`,
     shows: `all suites on ${titles(drivers)}`,
