@@ -11,7 +11,7 @@ import { GuardedDirectory } from "./lib/guarded_directory.ts";
 import { fromFileUrl, join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
-import { scratchPrefix } from "./lib/scratch_databases.ts";
+import { dropCommand, scratchPrefix } from "./lib/scratch_databases.ts";
 import { endBundler } from "./runtimes/bundle.ts";
 import type { Cell, CellResult } from "./runtimes/cell.ts";
 import { applicationCells } from "./runtimes/cells/application.ts";
@@ -49,17 +49,7 @@ Deno.umask(0o022);
 if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
 Deno.env.set("TEST_DATABASE_PREFIX", prefix);
 const directory = new GuardedDirectory(
-  externalUrl === undefined ? {} : {
-    finally: [
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--quiet",
-      `--config=${join(repository, "deno.json")}`,
-      fromFileUrl(new URL("./lib/scratch_databases.ts", import.meta.url)),
-      prefix,
-    ],
-  },
+  externalUrl === undefined ? {} : { finally: dropCommand(prefix) },
 );
 const signalled = Promise.withResolvers<number>();
 for (const [signal, status] of Object.entries(SIGNALS)) {
