@@ -67,7 +67,8 @@ function comparesPlaceholder(parts: readonly unknown[]): boolean {
       column = part;
       compared = false;
     } else if (is(part, StringChunk)) {
-      const text = part.value.join("");
+      // A list in Drizzle 0.x, a string in 1.0.
+      const text = [part.value].flat().join("");
       if (text.trim() === "" || (compared && AND.test(text))) continue;
       compared = column !== undefined && COMPARISON.test(text);
       if (!compared) column = undefined;
