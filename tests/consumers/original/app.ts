@@ -10,12 +10,10 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import { Pool } from "pg";
 import * as schema from "./schema.js";
 
-// Create a PostgreSQL connection pool
 const pool = new Pool({
     connectionString: process.env.DATABASE_URL,
 });
 
-// Create a Drizzle database instance
 const db = drizzle(pool, {
     schema,
 });
