@@ -8,7 +8,7 @@
  */
 import { createDatabase } from "../tests/support/postgres.ts";
 import { GuardedDirectory } from "./lib/guarded_directory.ts";
-import { fromFileUrl, join, repository } from "./lib/paths.ts";
+import { join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
 import { dropCommand, scratchPrefix } from "./lib/scratch_databases.ts";
