@@ -18,7 +18,7 @@ const SUITE_REPLACEMENTS: Replacements = {
 
 /** Where the 1.0 line differs. */
 const DRIZZLE_1: Replacements = Object.fromEntries(
-  ["relational", "storage"].map((name) => [
+  ["reencryption", "relational", "storage"].map((name) => [
     join(repository, `tests/suites/${name}.ts`),
     join(repository, `tests/conformance/${name}_v1.ts`),
   ]),

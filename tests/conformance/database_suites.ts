@@ -6,6 +6,7 @@
 import { confidentiality } from "../suites/confidentiality.ts";
 import { damage } from "../suites/damage.ts";
 import { reads } from "../suites/reads.ts";
+import { reencryption } from "../suites/reencryption.ts";
 import { refusals } from "../suites/refusals.ts";
 import { relational } from "../suites/relational.ts";
 import { storage } from "../suites/storage.ts";
@@ -22,4 +23,5 @@ export const databaseSuites: Readonly<Record<string, readonly Case[]>> = {
   confidentiality,
   damage,
   storage,
+  "re-encryption": reencryption,
 };

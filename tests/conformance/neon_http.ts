@@ -17,6 +17,7 @@ export const refused = {
     "relational queries: prepared, and in a transaction",
     "confidentiality: the SQL logger sees ciphertext",
     "storage: in a transaction of the application: rolled back with it, committed with it",
+    "re-encryption: a database wrapped by withEncryption, a transaction, and a rolled back one",
   ],
 } as const;
 

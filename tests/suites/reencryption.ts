@@ -34,7 +34,7 @@ import {
   TableMissingError,
   withEncryption,
 } from "../../pg/mod.ts";
-import type { Case, TestContext } from "./suite.ts";
+import { type Case, sqlStateOf, type TestContext } from "./suite.ts";
 
 const raw = (byte: number) => new Uint8Array(32).fill(byte);
 const oldest = importEncryptionKey(raw(1));
@@ -522,7 +522,7 @@ export const reencryption: Case[] = [
       for (const [operation, run] of Object.entries({ reencrypt, keyStatus })) {
         const error = await assertRejects<StorageError>(() => run(db, items), TableMissingError);
         assertEquals(error.operation, operation);
-        assertEquals((error.cause as { code?: string }).code, "42P01");
+        assertEquals(sqlStateOf(error.cause), "42P01");
       }
       await context.sql("CREATE TABLE item (id int PRIMARY KEY)");
       const error = await assertRejects<StorageError>(() => keyStatus(db, items), StorageError);

@@ -18,7 +18,7 @@ import {
   extensionInstanceDdl,
   extensionInstances,
 } from "../support/extension_instance.ts";
-import type { Case, TestContext } from "./suite.ts";
+import { type Case, sqlStateOf, type TestContext } from "./suite.ts";
 
 const INSTANCE = {
   extensionInstanceId: "11111111-1111-4111-8111-111111111111",
@@ -48,12 +48,6 @@ async function storedRow(context: TestContext, id = ID) {
     created: new Date(`${created}Z`),
     updated: new Date(`${updated}Z`),
   } as Record<string, unknown> & { secret: string; created: Date; updated: Date };
-}
-
-/** The SQLSTATE of a driver's error; Bun's SQL keeps it in `errno`. */
-function sqlStateOf(error: unknown): string | undefined {
-  const { code, errno } = error as { code?: string; errno?: string | number };
-  return typeof errno === "string" ? errno : code;
 }
 
 /** Passes once the client's clock shows a later millisecond, so that two writes cannot look alike. */

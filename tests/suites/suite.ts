@@ -28,3 +28,9 @@ export interface Case {
   name: string;
   run(context: TestContext): Promise<void>;
 }
+
+/** The SQLSTATE of a driver's error; Bun's SQL keeps it in `errno`. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const { code, errno } = error as { code?: string; errno?: string | number };
+  return typeof errno === "string" ? errno : code;
+}
