@@ -7,40 +7,15 @@
  *
  * @module
  */
-import { GuardedDirectory } from "./lib/guarded_directory.ts";
+import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
-import { dropCommand, scratchPrefix } from "./lib/scratch_databases.ts";
 import { everything, namesFiles } from "./lib/test_arguments.ts";
 
-const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-
-const externalUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
-const prefix = scratchPrefix();
-// PostgreSQL's user must be able to read what is unpacked for it.
-Deno.umask(0o022);
-
-if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
-const directory = new GuardedDirectory(
-  externalUrl === undefined ? {} : { finally: dropCommand(prefix) },
-);
-
-const signalled = Promise.withResolvers<number>();
-for (const [signal, status] of Object.entries(SIGNALS)) {
-  Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));
-}
-
-let status = 1;
-try {
-  status = await Promise.race([runTests(), signalled.promise]);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-} finally {
-  await directory.close();
-}
-Deno.exit(status);
+const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+await finish(runTests);
 
 async function runTests(): Promise<number> {
   const env: Record<string, string> = {

@@ -7,11 +7,10 @@
  * @module
  */
 import { createDatabase } from "../tests/support/postgres.ts";
-import { GuardedDirectory } from "./lib/guarded_directory.ts";
+import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
-import { dropCommand, scratchPrefix } from "./lib/scratch_databases.ts";
 import { endBundler } from "./runtimes/bundle.ts";
 import type { Cell, CellResult } from "./runtimes/cell.ts";
 import { applicationCells } from "./runtimes/cells/application.ts";
@@ -24,7 +23,6 @@ import { Lab } from "./runtimes/lab.ts";
 import { sumOfOutcomes } from "./runtimes/outcome.ts";
 import { resultTable, withTable } from "./runtimes/table.ts";
 
-const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const CELLS: readonly Cell[] = [
   ...serverCells,
   ...edgeCells,
@@ -43,29 +41,9 @@ if (chosen.length === 0) {
   Deno.exit(2);
 }
 
-const externalUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
-const prefix = scratchPrefix();
-Deno.umask(0o022);
-if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
+const { directory, externalUrl, prefix, finish } = beginGuardedRun();
 Deno.env.set("TEST_DATABASE_PREFIX", prefix);
-const directory = new GuardedDirectory(
-  externalUrl === undefined ? {} : { finally: dropCommand(prefix) },
-);
-const signalled = Promise.withResolvers<number>();
-for (const [signal, status] of Object.entries(SIGNALS)) {
-  Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));
-}
-
-let status = 1;
-try {
-  status = await Promise.race([runCells(), signalled.promise]);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-} finally {
-  await endBundler();
-  await directory.close();
-}
-Deno.exit(status);
+await finish(runCells, endBundler);
 
 async function runCells(): Promise<number> {
   if (externalUrl === undefined) {

@@ -1,0 +1,60 @@
+/**
+ * What every program that tests against PostgreSQL begins and ends with: a directory that goes with it, the
+ * server in TEST_DATABASE_URL if there is one, and an end on signals.
+ *
+ * @module
+ */
+import { GuardedDirectory } from "./guarded_directory.ts";
+import { dropCommand, scratchPrefix } from "./scratch_databases.ts";
+
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+/** A program's run. */
+export interface GuardedRun {
+  /** Is removed, and what it started is ended, however the run ends. */
+  readonly directory: GuardedDirectory;
+  /** The server in TEST_DATABASE_URL; databases with the prefix are dropped from it at the end. */
+  readonly externalUrl: string | undefined;
+  /** Begins the names of all databases of this run. */
+  readonly prefix: string;
+  /**
+   * Does the work, cleans up and ends the program. A signal ends it early.
+   *
+   * @param work Resolves to the exit status.
+   * @param cleanUp Runs in any case, before the directory is removed.
+   */
+  finish(work: () => Promise<number>, cleanUp?: () => Promise<void>): Promise<never>;
+}
+
+/** Begins a run. */
+export function beginGuardedRun(): GuardedRun {
+  const externalUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
+  const prefix = scratchPrefix();
+  // PostgreSQL's user must be able to read what is unpacked for it.
+  Deno.umask(0o022);
+  if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
+  const directory = new GuardedDirectory(
+    externalUrl === undefined ? {} : { finally: dropCommand(prefix) },
+  );
+  const signalled = Promise.withResolvers<number>();
+  for (const [signal, status] of Object.entries(SIGNALS)) {
+    Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));
+  }
+  return {
+    directory,
+    externalUrl,
+    prefix,
+    async finish(work, cleanUp) {
+      let status = 1;
+      try {
+        status = await Promise.race([work(), signalled.promise]);
+      } catch (error) {
+        console.error(error instanceof Error ? error.message : error);
+      } finally {
+        await cleanUp?.();
+        await directory.close();
+      }
+      Deno.exit(status);
+    },
+  };
+}
