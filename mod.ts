@@ -59,6 +59,7 @@ export {
   type ReencryptionProgress,
   type ReencryptionReport,
   type ReencryptOptions,
+  StaleEventError,
   StorageError,
   type StorageOperation,
   TableMissingError,

@@ -1,7 +1,7 @@
 /** The keys that encrypted columns use. */
 
 import { importAesKey, open, seal } from "./internal/envelope.ts";
-import { DecryptionError, InvalidCiphertextError } from "./errors.ts";
+import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
 import {
   DEFAULT_PBKDF2_ITERATIONS,
   deriveWithPbkdf2,

@@ -46,11 +46,12 @@ export {
   type ErrorCode,
   InvalidCiphertextError,
   MitthooksDrizzleError,
+  StaleEventError,
   StorageError,
   type StorageOperation,
   TableMissingError,
   UnknownExtensionInstanceError,
-} from "./errors.ts";
+} from "../errors.ts";
 export {
   type KeyCounts,
   keyStatus,

@@ -7,7 +7,7 @@ import type {
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import { eq, isNotNull } from "drizzle-orm";
 import { alias, type PgDatabase, type PgQueryResultHKT } from "drizzle-orm/pg-core";
-import { UnknownExtensionInstanceError } from "./errors.ts";
+import { UnknownExtensionInstanceError } from "../errors.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
 import { keyOf } from "./internal/encrypted_table.ts";
 import { runStatement } from "./internal/run_statement.ts";

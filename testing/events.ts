@@ -4,7 +4,7 @@
  * @module
  */
 
-import { encodeBase64 } from "../pg/internal/base64.ts";
+import { encodeBase64 } from "../internal/base64.ts";
 
 /** What an extension instance is installed in. */
 export interface EventContext {

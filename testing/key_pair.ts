@@ -4,7 +4,7 @@
  * @module
  */
 
-import { encodeBase64 } from "../pg/internal/base64.ts";
+import { encodeBase64 } from "../internal/base64.ts";
 
 /** An Ed25519 key pair (RFC 8032) with the serial under which its public half is looked up. */
 export interface SigningKey {

@@ -5,7 +5,7 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import { UnknownPublicKeyError } from "../webhooks/errors.ts";
+import { UnknownPublicKeyError } from "../errors.ts";
 import type { SigningKey } from "./key_pair.ts";
 
 /** Offers a key to a receiver in the same process. */

@@ -18,7 +18,7 @@ import {
   InvalidCiphertextError,
   MitthooksDrizzleError,
 } from "../mod.ts";
-import { decodeBase64, encodeBase64 } from "../pg/internal/base64.ts";
+import { decodeBase64, encodeBase64 } from "../internal/base64.ts";
 import { deriveWithPbkdf2, deriveWithScrypt } from "../pg/internal/key_derivation.ts";
 
 const raw = (byte: number) => new Uint8Array(32).fill(byte);

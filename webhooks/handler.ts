@@ -5,13 +5,12 @@
  */
 
 import { WebhookHandlerChain } from "@weissaufschwarz/mitthooks/handler/chain";
-import { DeadlineExceededError, StorageError } from "../pg/errors.ts";
+import { DeadlineExceededError, HandlerFailedError, StorageError } from "../errors.ts";
 import { Refusal, toResponse, type WebhookAnswer } from "./answers.ts";
 import { BodyError, readBody } from "./internal/body.ts";
-import { Deadline } from "./internal/deadline.ts";
+import { Deadline } from "../internal/deadline.ts";
 import { checkAge, checkExtension, isDryRun } from "./internal/delivery.ts";
-import { HandlerFailedError } from "./errors.ts";
-import { codeOf } from "./internal/code_of.ts";
+import { codeOf } from "../internal/code_of.ts";
 import { type LifecycleEvent, readEvent } from "./internal/event.ts";
 import { readOptions, type Settings, type WebhookHandlerOptions } from "./handler_options.ts";
 import { parseBody } from "./internal/json.ts";

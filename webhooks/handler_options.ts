@@ -8,13 +8,13 @@ import type { WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interfac
 import type { Logger } from "@weissaufschwarz/mitthooks/logging/interface";
 import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import type { MitthooksDrizzleError } from "../pg/errors.ts";
+import type { MitthooksDrizzleError } from "../errors.ts";
 import {
   checkDuration,
   checkFunction,
   checkMethods,
   checkWholeNumber,
-} from "./internal/check_options.ts";
+} from "../internal/check_options.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
 
 const DEFAULT_MAX_BODY_BYTES = 256 * 1024;

@@ -31,16 +31,19 @@ export { MittwaldPublicKeys } from "./public_keys.ts";
 export { SignatureVerificationHandler } from "./verification_handler.ts";
 export {
   BusyError,
+  DeadlineExceededError,
   HandlerFailedError,
+  MitthooksDrizzleError,
   PublicKeyUnavailableError,
   SignatureInvalidError,
   SignatureMalformedError,
+  StaleEventError,
+  StorageError,
   UnknownPublicKeyError,
-} from "./errors.ts";
-export { DeadlineExceededError, MitthooksDrizzleError, StorageError } from "../pg/errors.ts";
+} from "../errors.ts";
 
 export type { WebhookHandlerOptions } from "./handler_options.ts";
 export type { MittwaldPublicKeysOptions } from "./public_keys.ts";
 export type { SignatureVerificationHandlerOptions } from "./verification_handler.ts";
 export type { WebhookAnswer, WebhookAnswerCode } from "./answers.ts";
-export type { ErrorCode, StorageOperation } from "../pg/errors.ts";
+export type { ErrorCode, StorageOperation } from "../errors.ts";

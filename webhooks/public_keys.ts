@@ -5,12 +5,16 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import { BusyError, PublicKeyUnavailableError, UnknownPublicKeyError } from "./errors.ts";
-import { DeadlineExceededError } from "../pg/errors.ts";
-import { Deadline } from "./internal/deadline.ts";
-import { LruMap } from "./internal/lru.ts";
+import {
+  BusyError,
+  DeadlineExceededError,
+  PublicKeyUnavailableError,
+  UnknownPublicKeyError,
+} from "../errors.ts";
+import { Deadline } from "../internal/deadline.ts";
+import { LruMap } from "../internal/lru.ts";
 import { fetchPublicKey, isPossibleSerial } from "./internal/public_key_request.ts";
-import { checkDuration, checkFunction } from "./internal/check_options.ts";
+import { checkDuration, checkFunction } from "../internal/check_options.ts";
 
 const DEFAULT_API_URL = "https://api.mittwald.de";
 const DEFAULT_TIMEOUT_MS = 3_000;

@@ -8,10 +8,14 @@ import { FailedToFetchPublicKey, InvalidBodyError } from "@weissaufschwarz/mitth
 import type { HandleWebhook, WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import type { WebhookContent } from "@weissaufschwarz/mitthooks/webhook";
-import { MitthooksDrizzleError } from "../pg/errors.ts";
+import {
+  BusyError,
+  MitthooksDrizzleError,
+  SignatureInvalidError,
+  SignatureMalformedError,
+} from "../errors.ts";
 import { STATUS } from "./answers.ts";
-import { BusyError, SignatureInvalidError, SignatureMalformedError } from "./errors.ts";
-import { checkMethods } from "./internal/check_options.ts";
+import { checkMethods } from "../internal/check_options.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
 import { readSignature, SignatureCheck } from "./internal/signature.ts";
 

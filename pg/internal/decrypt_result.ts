@@ -1,6 +1,6 @@
 /** Decrypts the sealed values in the result of a query. */
 
-import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
+import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
 import { readSealedValue, type Sealed } from "./sealed_value.ts";
 
 /** How many values are decrypted at once: enough to keep every core busy, few enough to stay small. */

@@ -1,7 +1,7 @@
 /** Writes new ciphertexts in the place of others, and nothing else. */
 
 import { type SQL, sql } from "drizzle-orm";
-import { StorageError } from "../errors.ts";
+import { StorageError } from "../../errors.ts";
 import type { EncryptableDatabase } from "../session.ts";
 import type { EncryptedTable } from "./encrypted_table.ts";
 import { runStatement, sqlState } from "./run_statement.ts";

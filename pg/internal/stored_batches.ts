@@ -4,7 +4,7 @@
  */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { StorageOperation } from "../errors.ts";
+import type { StorageOperation } from "../../errors.ts";
 import type { EncryptableDatabase } from "../session.ts";
 import type { Column, EncryptedTable } from "./encrypted_table.ts";
 import { runStatement } from "./run_statement.ts";

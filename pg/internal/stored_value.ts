@@ -1,7 +1,7 @@
 /** Tells under which key a stored value was written. */
 
 import type { EncryptionKey } from "../encryption_key.ts";
-import { DecryptionError } from "../errors.ts";
+import { DecryptionError } from "../../errors.ts";
 import type { EncryptedTable } from "./encrypted_table.ts";
 import type { StoredRow } from "./stored_batches.ts";
 

@@ -9,7 +9,7 @@ import { type Check, type CheckContext, readManifest, runDeno } from "./check.ts
 import { type LocalModule, moduleGraph } from "./module_graph.ts";
 
 /** Entry points that have to be portable. The command line and the simulator are not among them. */
-const PORTABLE = /^\.\/(mod\.ts|(pg|webhooks)\/.*)$/;
+const PORTABLE = /^\.\/(mod\.ts|(pg|webhooks|tokens)\/.*)$/;
 
 /** The packages that the library may load. */
 const DEPENDENCIES = new Set(["@weissaufschwarz/mitthooks", "drizzle-orm", "scrypt-js"]);
@@ -20,7 +20,9 @@ export const portable: Check = {
   async run(context) {
     const { exports = {} } = await readManifest(context.root);
     const entries = [...new Set(Object.values(exports))].filter((path) => PORTABLE.test(path));
-    if (entries.length === 0) return ["deno.json exports none of mod.ts, pg/ and webhooks/"];
+    if (entries.length === 0) {
+      return ["deno.json exports none of mod.ts, pg/, webhooks/ and tokens/"];
+    }
     const modules = await moduleGraph(context.root, entries);
     const relative = (path: string) =>
       path.startsWith(context.root) ? path.slice(context.root.length).replace(/^\//, "") : path;

@@ -9,7 +9,7 @@ import type {
   ExtensionToBeAdded,
   ExtensionToBeUpdated,
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { UnknownExtensionInstanceError } from "../../pg/errors.ts";
+import { UnknownExtensionInstanceError } from "../../errors.ts";
 
 /** What the webhook handler passes on beyond mitthooks' fields. */
 export interface More {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { StorageError, TableMissingError } from "../../pg/errors.ts";
+import { StorageError, TableMissingError } from "../../errors.ts";
 import { BusyError, HandlerFailedError, type WebhookHandlerOptions } from "../../webhooks/mod.ts";
 import { assertAnswer, encode, KINDS, payload, Receiver, SECRET } from "./support.ts";
 

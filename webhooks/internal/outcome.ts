@@ -1,8 +1,13 @@
 /** What becomes of a delivery: the answer to the sender, and what the operator is told. */
 
-import { type ErrorCode, MitthooksDrizzleError } from "../../pg/errors.ts";
+import {
+  type ErrorCode,
+  HandlerFailedError,
+  MitthooksDrizzleError,
+  SignatureInvalidError,
+  SignatureMalformedError,
+} from "../../errors.ts";
 import { Refusal, STATUS, type WebhookAnswer } from "../answers.ts";
-import { HandlerFailedError, SignatureInvalidError, SignatureMalformedError } from "../errors.ts";
 import type { Settings } from "../handler_options.ts";
 
 /** How the handling of a delivery ended. */

@@ -1,10 +1,13 @@
 /** One request to mittwald's API for one public key. */
 
-import { decodeBase64 } from "../../pg/internal/base64.ts";
+import { decodeBase64 } from "../../internal/base64.ts";
 import { BodyError, readBody } from "./body.ts";
-import { Deadline } from "./deadline.ts";
-import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../errors.ts";
-import { DeadlineExceededError } from "../../pg/errors.ts";
+import { Deadline } from "../../internal/deadline.ts";
+import {
+  DeadlineExceededError,
+  PublicKeyUnavailableError,
+  UnknownPublicKeyError,
+} from "../../errors.ts";
 
 const MAX_SERIAL_CHARACTERS = 128;
 const MAX_RESPONSE_BYTES = 16 * 1024;

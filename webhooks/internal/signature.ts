@@ -1,16 +1,16 @@
 /** The check of a delivery's signature: Ed25519 (RFC 8032) by Web Crypto over the raw bytes of the body. */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import { decodeBase64 } from "../../pg/internal/base64.ts";
+import { decodeBase64 } from "../../internal/base64.ts";
 import {
   BusyError,
   PublicKeyUnavailableError,
   SignatureInvalidError,
   SignatureMalformedError,
   UnknownPublicKeyError,
-} from "../errors.ts";
-import { codeOf } from "./code_of.ts";
-import { LruMap } from "./lru.ts";
+} from "../../errors.ts";
+import { codeOf } from "../../internal/code_of.ts";
+import { LruMap } from "../../internal/lru.ts";
 import { PUBLIC_KEY_BYTES } from "./public_key_request.ts";
 
 const SERIAL_HEADER = "x-marketplace-signature-serial";

@@ -11,7 +11,7 @@ import {
   instanceUpdatedKind,
   secretRotatedKind,
 } from "@weissaufschwarz/mitthooks/schemas";
-import type { StorageOperation } from "../../pg/errors.ts";
+import type { StorageOperation } from "../../errors.ts";
 import type { LifecycleEvent } from "./event.ts";
 
 /** What the webhooks know beyond mitthooks' types. A storage that does not know these fields ignores them. */

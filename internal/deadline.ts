@@ -1,6 +1,6 @@
 /** One time limit over several steps that follow each other. */
 
-import { DeadlineExceededError } from "../../pg/errors.ts";
+import { DeadlineExceededError } from "../errors.ts";
 
 /** Starts counting when it is made. Whoever makes it must {@linkcode Deadline.clear | clear} it. */
 export class Deadline {

@@ -1,0 +1,501 @@
+/**
+ * The errors of this package. Every one of them extends {@linkcode MitthooksDrizzleError} and carries a
+ * stable {@linkcode MitthooksDrizzleError.code | code} to `switch` on; messages may change between
+ * versions, codes do not. Mistakes of the caller are plain `TypeError`s and `RangeError`s instead.
+ *
+ * No message contains a secret, a key, a plaintext or a ciphertext.
+ *
+ * @module
+ */
+
+/** The codes of all errors of this package. */
+export type ErrorCode =
+  | "ERR_BUSY"
+  | "ERR_DEADLINE_EXCEEDED"
+  | "ERR_DECRYPTION_FAILED"
+  | "ERR_HANDLER_FAILED"
+  | "ERR_INVALID_CIPHERTEXT"
+  | "ERR_PUBLIC_KEY_UNAVAILABLE"
+  | "ERR_SECRET_REFUSED"
+  | "ERR_SIGNATURE_INVALID"
+  | "ERR_SIGNATURE_MALFORMED"
+  | "ERR_STALE_EVENT"
+  | "ERR_STORAGE_FAILED"
+  | "ERR_TABLE_MISSING"
+  | "ERR_TOKEN_UNAVAILABLE"
+  | "ERR_UNKNOWN_INSTANCE";
+
+/**
+ * Base class of every error of this package.
+ *
+ * @example Tell this package's errors from all others
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { DecryptionError, MitthooksDrizzleError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * assert(new DecryptionError() instanceof MitthooksDrizzleError);
+ * ```
+ */
+export abstract class MitthooksDrizzleError extends Error {
+  /** Stable identifier of the kind of failure. */
+  abstract readonly code: ErrorCode;
+
+  /**
+   * Makes the error.
+   *
+   * @param message What was attempted, colon, what was found.
+   * @param options `cause`: the error that led to this one.
+   */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/**
+ * A stored value could not be decrypted: it was written under another key, or it was damaged.
+ *
+ * The message is always the same and there is no cause, so that nothing about the key or the value can
+ * be learned from it.
+ *
+ * @example Find the value that is damaged
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const error = new DecryptionError("[3].secret");
+ * assertEquals(error.code, "ERR_DECRYPTION_FAILED");
+ * assertEquals(error.path, "[3].secret");
+ * ```
+ */
+export class DecryptionError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code: "ERR_DECRYPTION_FAILED" | "ERR_INVALID_CIPHERTEXT" =
+    "ERR_DECRYPTION_FAILED";
+
+  /** Where in the query's result the value stood, for example `[3].secret`; `undefined` outside of a query. */
+  readonly path: string | undefined;
+
+  /**
+   * Makes the error.
+   *
+   * @param path Where in the query's result the value stood.
+   */
+  constructor(path?: string) {
+    super(
+      "Decrypting a stored value: it was written under another key (another master password or salt), " +
+        "or it is damaged",
+    );
+    this.path = path;
+  }
+}
+
+/**
+ * A stored value is no ciphertext at all: it does not have the stored form
+ * `base64(iv):base64(ciphertext):base64(tag)` with an IV of 12 and a tag of 16 bytes.
+ *
+ * @example It is a {@linkcode DecryptionError} with a code of its own
+ * ```ts
+ * import { assert, assertEquals } from "@std/assert";
+ * import { DecryptionError, InvalidCiphertextError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const error = new InvalidCiphertextError();
+ * assert(error instanceof DecryptionError);
+ * assertEquals(error.code, "ERR_INVALID_CIPHERTEXT");
+ * ```
+ */
+export class InvalidCiphertextError extends DecryptionError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_INVALID_CIPHERTEXT";
+
+  /**
+   * Makes the error.
+   *
+   * @param path Where in the query's result the value stood.
+   */
+  constructor(path?: string) {
+    super(path);
+    this.message = "Decrypting a stored value: it does not have the form of a ciphertext";
+  }
+}
+
+/**
+ * An update or a new secret came for an extension instance that is not stored.
+ *
+ * @example Read the id
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const error = new UnknownExtensionInstanceError("Updating an extension instance", "8f2c");
+ * assertEquals(error.extensionInstanceId, "8f2c");
+ * assertEquals(error.message, 'Updating an extension instance: no instance "8f2c" is stored');
+ * ```
+ */
+export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_UNKNOWN_INSTANCE";
+
+  /** The id that was not found. */
+  readonly extensionInstanceId: string;
+
+  /**
+   * Makes the error.
+   *
+   * @param attempt What was attempted.
+   * @param extensionInstanceId The id that was not found.
+   */
+  constructor(attempt: string, extensionInstanceId: string) {
+    super(`${attempt}: no instance ${JSON.stringify(extensionInstanceId)} is stored`);
+    this.extensionInstanceId = extensionInstanceId;
+  }
+}
+
+/**
+ * An event came after a newer one of its instance was applied, or after the instance was removed. It was not
+ * applied; a sender that delivers it again, signed with a newer time, gets it through.
+ *
+ * @example Read the id
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { StaleEventError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const error = new StaleEventError("Updating an extension instance", "8f2c");
+ * assertEquals(error.code, "ERR_STALE_EVENT");
+ * assertEquals(error.extensionInstanceId, "8f2c");
+ * ```
+ */
+export class StaleEventError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_STALE_EVENT";
+
+  /** The id of the instance. */
+  readonly extensionInstanceId: string;
+
+  /**
+   * Makes the error.
+   *
+   * @param attempt What was attempted.
+   * @param extensionInstanceId The id of the instance.
+   */
+  constructor(attempt: string, extensionInstanceId: string) {
+    super(
+      `${attempt}: a newer event of instance ${
+        JSON.stringify(extensionInstanceId)
+      } was applied before, ` +
+        "or the instance was removed",
+    );
+    this.extensionInstanceId = extensionInstanceId;
+  }
+}
+
+/**
+ * No access token could be had for an extension instance. `ERR_SECRET_REFUSED`: the API does not take the
+ * stored secret. `ERR_TOKEN_UNAVAILABLE`: the API cannot be reached, or answered with something else than a token.
+ *
+ * @example Tell the two apart
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { InstanceTokenError } from "@wais/mitthooks-drizzle/tokens";
+ *
+ * const error = new InstanceTokenError("ERR_SECRET_REFUSED", "8f2c", "the API answered with status 403");
+ * assertEquals(error.code, "ERR_SECRET_REFUSED");
+ * assertEquals(
+ *   error.message,
+ *   'Getting an access token of instance "8f2c": the API answered with status 403',
+ * );
+ * ```
+ */
+export class InstanceTokenError extends MitthooksDrizzleError {
+  /** Why there is no token. */
+  override readonly code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED";
+
+  /** The id of the instance. */
+  readonly extensionInstanceId: string;
+
+  /**
+   * Makes the error.
+   *
+   * @param code Why there is no token.
+   * @param extensionInstanceId The id of the instance.
+   * @param found What was found; never the secret or a token.
+   * @param options `cause`: the error that led to this one.
+   */
+  constructor(
+    code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED",
+    extensionInstanceId: string,
+    found: string,
+    options?: ErrorOptions,
+  ) {
+    super(
+      `Getting an access token of instance ${JSON.stringify(extensionInstanceId)}: ${found}`,
+      options,
+    );
+    this.code = code;
+    this.extensionInstanceId = extensionInstanceId;
+  }
+}
+
+/** The operations that a {@linkcode StorageError} can name: methods of the storage, and functions. */
+export type StorageOperation =
+  | "upsertExtension"
+  | "updateExtension"
+  | "rotateSecret"
+  | "removeInstance"
+  | "getExtension"
+  | "forgetRemoved"
+  | "verify"
+  | "reencrypt"
+  | "keyStatus";
+
+/**
+ * The database refused or could not be reached. `cause` is the driver's own error.
+ *
+ * @example Read what failed
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { StorageError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const error = new StorageError("rotateSecret", new Error("connection refused"));
+ * assertEquals(error.operation, "rotateSecret");
+ * assertEquals((error.cause as Error).message, "connection refused");
+ * ```
+ */
+export class StorageError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code: "ERR_STORAGE_FAILED" | "ERR_TABLE_MISSING" = "ERR_STORAGE_FAILED";
+
+  /** What failed: a method of the storage, or a function. */
+  readonly operation: StorageOperation;
+
+  /**
+   * Makes the error.
+   *
+   * @param operation What failed.
+   * @param cause The driver's error.
+   * @param found What was found, for the message.
+   */
+  constructor(
+    operation: StorageOperation,
+    cause: unknown,
+    found = "the database refused it or could not be reached",
+  ) {
+    super(`Running ${operation}: ${found}`, { cause });
+    this.operation = operation;
+  }
+}
+
+/**
+ * The table does not exist: the migration has not been run against this database. `cause` is the
+ * driver's own error (SQLSTATE 42P01).
+ *
+ * @example Its code
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { TableMissingError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * assertEquals(new TableMissingError("getExtension", undefined).code, "ERR_TABLE_MISSING");
+ * ```
+ */
+export class TableMissingError extends StorageError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_TABLE_MISSING";
+
+  /**
+   * Makes the error.
+   *
+   * @param operation What failed.
+   * @param cause The driver's error.
+   */
+  constructor(operation: StorageOperation, cause: unknown) {
+    super(operation, cause, "the table does not exist, run the migrations first");
+  }
+}
+
+/**
+ * An operation did not finish within its time limit.
+ *
+ * @example Its code
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { DeadlineExceededError } from "@wais/mitthooks-drizzle/pg";
+ *
+ * const error = new DeadlineExceededError("Storing a webhook", 5000);
+ * assertEquals(error.code, "ERR_DEADLINE_EXCEEDED");
+ * assertEquals(error.message, "Storing a webhook: not finished after 5000 ms");
+ * ```
+ */
+export class DeadlineExceededError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_DEADLINE_EXCEEDED";
+
+  /**
+   * Makes the error.
+   *
+   * @param attempt What was attempted.
+   * @param limitMs The time limit in milliseconds.
+   */
+  constructor(attempt: string, limitMs: number) {
+    super(`${attempt}: not finished after ${limitMs} ms`);
+  }
+}
+
+/**
+ * A signature cannot even be checked: one of its three headers is missing, its algorithm is not Ed25519, or it
+ * is not base64 of 64 bytes.
+ *
+ * @example Its code
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { SignatureMalformedError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * assertEquals(new SignatureMalformedError("it is empty").code, "ERR_SIGNATURE_MALFORMED");
+ * ```
+ */
+export class SignatureMalformedError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_SIGNATURE_MALFORMED";
+
+  /**
+   * Makes the error.
+   *
+   * @param found What is wrong with the signature; never the signature itself.
+   */
+  constructor(found: string) {
+    super(`Reading the signature of a webhook: ${found}`);
+  }
+}
+
+/**
+ * A signature does not belong to the body it came with: one of the two was changed, or it was made with
+ * another key.
+ *
+ * @example Its code
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { SignatureInvalidError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * assertEquals(new SignatureInvalidError().code, "ERR_SIGNATURE_INVALID");
+ * ```
+ */
+export class SignatureInvalidError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_SIGNATURE_INVALID";
+
+  /**
+   * Makes the error.
+   *
+   * @param found What is wrong with the signature; by default that it does not fit the body.
+   */
+  constructor(found: string = "it does not fit the body") {
+    super(`Checking the signature of a webhook: ${found}`);
+  }
+}
+
+/**
+ * Nobody owns a public key of the given serial, so no signature that names it can be valid. A public key provider
+ * of your own throws it to have such deliveries refused with 401; every other error it throws is answered with 502.
+ *
+ * @example A provider with one key
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ * import { SignatureInvalidError, UnknownPublicKeyError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const publicKeys = {
+ *   getPublicKey(serial: string): string {
+ *     if (serial !== "2026-01") throw new UnknownPublicKeyError();
+ *     return "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+ *   },
+ * };
+ *
+ * assertThrows(() => publicKeys.getPublicKey("made-up"), SignatureInvalidError);
+ * ```
+ */
+export class UnknownPublicKeyError extends SignatureInvalidError {
+  /** Makes the error. The serial is the sender's choice and stays out of messages. */
+  constructor() {
+    super("no public key has its serial");
+  }
+}
+
+/**
+ * The public key of a signature could not be had: the endpoint is down, too slow, or answered with something that
+ * is not a key. Where another error led to it, that is its `cause`.
+ *
+ * @example Its message
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { PublicKeyUnavailableError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const error = new PublicKeyUnavailableError("the endpoint answered with status 500");
+ * assertEquals(error.code, "ERR_PUBLIC_KEY_UNAVAILABLE");
+ * assertEquals(error.message, "Getting a public key: the endpoint answered with status 500");
+ * ```
+ */
+export class PublicKeyUnavailableError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_PUBLIC_KEY_UNAVAILABLE";
+
+  /**
+   * Makes the error.
+   *
+   * @param found Why there is no key.
+   * @param options `cause`: the error that led to this one.
+   */
+  constructor(found: string, options?: ErrorOptions) {
+    super(`Getting a public key: ${found}`, options);
+  }
+}
+
+/**
+ * A public key was not asked for, because too many others are being asked for, or turned out not to exist, at the
+ * moment. The sender tries again later.
+ *
+ * @example Its code
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { BusyError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * assertEquals(new BusyError("4 requests are under way").code, "ERR_BUSY");
+ * ```
+ */
+export class BusyError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_BUSY";
+
+  /**
+   * Makes the error.
+   *
+   * @param found What keeps it busy.
+   */
+  constructor(found: string) {
+    super(`Getting a public key: ${found}`);
+  }
+}
+
+/**
+ * A further handler failed after the data was stored. `cause` is what it threw.
+ *
+ * @example Read what the handler threw
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { HandlerFailedError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const error = new HandlerFailedError(new Error("the mail server is down"));
+ * assertEquals(error.code, "ERR_HANDLER_FAILED");
+ * assertEquals((error.cause as Error).message, "the mail server is down");
+ * ```
+ */
+export class HandlerFailedError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code = "ERR_HANDLER_FAILED";
+
+  /**
+   * Makes the error.
+   *
+   * @param cause What the handler threw.
+   */
+  constructor(cause: unknown) {
+    super("Handling a webhook: a handler failed", { cause });
+  }
+}
