@@ -63,9 +63,9 @@ export abstract class MitthooksDrizzleError extends Error {
  * import { assertEquals } from "@std/assert";
  * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
  *
- * const error = new DecryptionError("[3].secret");
+ * const error = new DecryptionError("[3].secret", { table: "account", column: "secret" });
  * assertEquals(error.code, "ERR_DECRYPTION_FAILED");
- * assertEquals(error.path, "[3].secret");
+ * assertEquals([error.path, error.table, error.column], ["[3].secret", "account", "secret"]);
  * ```
  */
 export class DecryptionError extends MitthooksDrizzleError {
@@ -76,17 +76,26 @@ export class DecryptionError extends MitthooksDrizzleError {
   /** Where in the query's result the value stood, for example `[3].secret`; `undefined` outside of a query. */
   readonly path: string | undefined;
 
+  /** Name of the table that the value stands in, or of its alias; `undefined` outside of a query. */
+  readonly table: string | undefined;
+
+  /** Name of the column that the value stands in; `undefined` outside of a query. */
+  readonly column: string | undefined;
+
   /**
    * Makes the error.
    *
    * @param path Where in the query's result the value stood.
+   * @param place Table and column that it stands in.
    */
-  constructor(path?: string) {
+  constructor(path?: string, place?: { readonly table: string; readonly column: string }) {
     super(
       "Decrypting a stored value: it was written under another key (another master password or salt), " +
         "or it is damaged",
     );
     this.path = path;
+    this.table = place?.table;
+    this.column = place?.column;
   }
 }
 
@@ -112,9 +121,10 @@ export class InvalidCiphertextError extends DecryptionError {
    * Makes the error.
    *
    * @param path Where in the query's result the value stood.
+   * @param place Table and column that it stands in.
    */
-  constructor(path?: string) {
-    super(path);
+  constructor(path?: string, place?: { readonly table: string; readonly column: string }) {
+    super(path, place);
     this.message = "Decrypting a stored value: it does not have the form of a ciphertext";
   }
 }

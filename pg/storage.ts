@@ -9,7 +9,7 @@ import { eq, isNotNull } from "drizzle-orm";
 import { alias, type PgDatabase, type PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { UnknownExtensionInstanceError } from "../errors.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
-import { keyOf } from "./internal/encrypted_table.ts";
+import { keyOf } from "./internal/encrypted_column.ts";
 import { runStatement } from "./internal/run_statement.ts";
 import { assertStorableText } from "./internal/well_formed.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";

@@ -9,12 +9,14 @@ import { reads } from "../suites/reads.ts";
 import { reencryption } from "../suites/reencryption.ts";
 import { refusals } from "../suites/refusals.ts";
 import { relational } from "../suites/relational.ts";
+import { rule } from "../suites/rule.ts";
 import { storage } from "../suites/storage.ts";
 import type { Case } from "../suites/suite.ts";
 import { transactions } from "../suites/transactions.ts";
 import { writes } from "../suites/writes.ts";
 
 export const databaseSuites: Readonly<Record<string, readonly Case[]>> = {
+  rule,
   writes,
   reads,
   "relational queries": relational,
