@@ -11,6 +11,7 @@ import * as schema from "../pg/schema.ts";
 import { type BenchArguments, readArguments, USAGE } from "./bench/arguments.ts";
 import { Databases } from "./bench/databases.ts";
 import { describeRun } from "./bench/describe_run.ts";
+import { runtimeTitle } from "./bench/figures.ts";
 import { type Arena, measureRow, ORDINARY_PACE, QUICK_PACE } from "./bench/measure.ts";
 import type { BenchResult, RowResult, RuntimeResult } from "./bench/result.ts";
 import { allRows, type Row } from "./bench/rows.ts";
@@ -26,12 +27,20 @@ import { endBundler } from "./runtimes/bundle.ts";
 const LARGE = 1_000_000;
 const LARGE_WHEN_QUICK = 20_000;
 
+/** Nothing is cleaned up or written back in the middle of a slice, and the large table fits into memory. */
+const SERVER_SETTINGS = {
+  autovacuum: "off",
+  checkpoint_timeout: "1h",
+  max_wal_size: "8GB",
+  shared_buffers: "512MB",
+};
+
 const wanted = argumentsOrExit();
 if (wanted.from !== undefined) {
   const result: BenchResult = JSON.parse(await Deno.readTextFile(wanted.from));
-  for (const { runtime, version, rows } of result.runtimes) {
-    console.log(`\n${runtime} ${version}`);
-    for (const row of rows) console.log(rowReport(row));
+  for (const runtime of result.runtimes) {
+    console.log(`\n${runtimeTitle(runtime)}`);
+    for (const row of runtime.rows) console.log(rowReport(row));
   }
   if (wanted.write) await writeDocuments(result);
 } else {
@@ -41,9 +50,9 @@ if (wanted.from !== undefined) {
     let postgres = "PostgreSQL in TEST_DATABASE_URL";
     if (externalUrl === undefined) {
       const binaries = await findPostgres(directory);
-      const server = await startServer({ directory, binaries });
+      const server = await startServer({ directory, binaries, settings: SERVER_SETTINGS });
       Deno.env.set("TEST_SERVER_URL", server.url);
-      postgres = binaries.version.replace(/^postgres \(PostgreSQL\)/, "PostgreSQL");
+      postgres = `PostgreSQL ${/\d[\d.]*/.exec(binaries.version)?.[0]}`;
     }
     console.log(postgres);
     const arena = { directory, databases: new Databases(), runtimes: new Runtimes(directory) };
@@ -83,18 +92,7 @@ function chooseRows(): Row[] {
 async function measureAll(arena: Arena, postgres: string): Promise<number> {
   const rows = chooseRows();
   const pace = { ...wanted.quick ? QUICK_PACE : ORDINARY_PACE, rounds: wanted.rounds };
-  const runtimes: RuntimeResult[] = [];
-  for (const name of wanted.runtimes) {
-    const { name: runtime, version } = await arena.runtimes.program(name);
-    console.log(`\n${runtime} ${version}`);
-    const results: RowResult[] = [];
-    for (const row of rows) {
-      const result = await measureRow(arena, name, row, pace);
-      console.log(rowReport(result));
-      results.push(result);
-    }
-    runtimes.push({ runtime, version, rows: results });
-  }
+  const runtimes: (RuntimeResult & { rows: RowResult[] })[] = [];
   const result: BenchResult = {
     ...describeRun(),
     versions: { PostgreSQL: postgres, ...await arena.runtimes.versions() },
@@ -102,11 +100,25 @@ async function measureAll(arena: Arena, postgres: string): Promise<number> {
     quick: wanted.quick,
     runtimes,
   };
-  if (wanted.json !== undefined) {
-    await Deno.writeTextFile(wanted.json, `${JSON.stringify(result, null, 2)}\n`);
+  for (const name of wanted.runtimes) {
+    const { name: runtime, version } = await arena.runtimes.program(name);
+    const measured = { runtime, version, rows: [] as RowResult[] };
+    runtimes.push(measured);
+    console.log(`\n${runtimeTitle(measured)}`);
+    for (const row of rows) {
+      const rowResult = await measureRow(arena, name, row, pace);
+      console.log(rowReport(rowResult));
+      measured.rows.push(rowResult);
+      // Each time, so that nothing is lost when a long run ends early.
+      if (wanted.json !== undefined) await save(result, wanted.json);
+    }
   }
   if (wanted.write) await writeDocuments(result);
-  // A row without ratios is one whose first contestant, this library, did not do its work.
+  // This library did not do its work, or nobody else did.
   const failed = runtimes.flatMap(({ rows }) => rows).filter(({ ratios }) => ratios.length === 0);
   return failed.length === 0 ? 0 : 1;
+}
+
+async function save(result: BenchResult, path: string): Promise<void> {
+  await Deno.writeTextFile(path, `${JSON.stringify(result, null, 2)}\n`);
 }

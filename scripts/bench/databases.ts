@@ -42,6 +42,11 @@ export class Databases {
     return known;
   }
 
+  /** Cleans up what earlier rows left behind; the server does not do it by itself. */
+  async settle(url: string): Promise<void> {
+    await query(url, "VACUUM ANALYZE");
+  }
+
   /** Fills the table that is re-encrypted, with values of the old key. */
   async fillReencrypted(url: string, rows: number): Promise<void> {
     await query(url, "TRUNCATE reencrypted");
@@ -51,7 +56,7 @@ export class Databases {
        FROM generate_series(1, $2::int) AS id`,
       [await this.#secrets, rows],
     );
-    await query(url, "VACUUM ANALYZE reencrypted");
+    await this.settle(url);
   }
 
   async #create(instances: number): Promise<string> {
@@ -77,7 +82,6 @@ export class Databases {
       url,
       `INSERT INTO note SELECT id, 'note ' || id FROM generate_series(0, ${NOTES} - 1) AS id`,
     );
-    await query(url, "VACUUM ANALYZE");
     return url;
   }
 }

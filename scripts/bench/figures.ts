@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Quantity, RatioResult, RowResult } from "./result.ts";
+import type { Quantity, RatioResult, RowResult, RuntimeResult } from "./result.ts";
 
 /** Three digits that count, or all before the point. */
 export function digits(value: number): string {
@@ -45,7 +45,13 @@ export function moreIsBetter(quantity: Quantity): boolean {
   return quantity === "rate" || quantity === "counting";
 }
 
-/** The first line of the reason why somebody is absent. */
+/** The line of the reason, why somebody is absent, that says most. */
 export function reasonOf({ reason }: RowResult["absent"][number]): string {
-  return reason.split("\n").find((line) => line.trim() !== "") ?? "no reason was given";
+  const lines = reason.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return lines.find((line) => line.includes("Error")) ?? lines[0] ?? "no reason was given";
+}
+
+/** A runtime with its version: `Node 20.20.2`. */
+export function runtimeTitle({ runtime, version }: RuntimeResult): string {
+  return `${runtime.split(" ")[0]} ${version}`;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { digits, reasonOf } from "./figures.ts";
+import { comparison, digits, reasonOf, runtimeTitle } from "./figures.ts";
 import type { BenchResult, RatioResult, RowResult, RuntimeResult } from "./result.ts";
 
 /** Where the picture is, as seen from the README. */
@@ -17,8 +17,7 @@ export const PICTURE = "docs/benchmarks.svg";
  */
 export function figuresSection(result: BenchResult, rowNames: readonly string[]): string {
   const lines = rowNames.flatMap((name) => linesOfRow(result, name));
-  const runtimes = result.runtimes.map(({ runtime, version }) => `${runtime} ${version}`);
-  const header = ["work", "compared", ...runtimes];
+  const header = ["work", "compared", ...result.runtimes.map(runtimeTitle)];
   const table = [header, header.map(() => "---"), ...lines]
     .map((cells) => `| ${cells.join(" | ")} |`).join("\n");
   const { machine, versions } = result;
@@ -34,9 +33,8 @@ export function figuresSection(result: BenchResult, rowNames: readonly string[])
 
 ${table}
 
-Ratios, medians of all rounds. Measured on ${measured}.${
-    result.quick ? "\n**A smoke run: these figures mean nothing.**" : ""
-  }`;
+Medians of the ratios of all rounds. Where rates are compared, more is better; where times are, less.
+Measured on ${measured}.${result.quick ? "\n**A smoke run: these figures mean nothing.**" : ""}`;
 }
 
 function linesOfRow(result: BenchResult, name: string): string[][] {
@@ -50,7 +48,7 @@ function linesOfRow(result: BenchResult, name: string): string[][] {
   }
   return [...compared.values()].map(({ quantity, over }) => [
     some.work,
-    `${quantity} ÷ ${over}`,
+    comparison({ quantity, over }),
     ...result.runtimes.map((runtime) => cell(runtime, name, quantity, over)),
   ]);
 }

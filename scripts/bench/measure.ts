@@ -135,6 +135,7 @@ async function ready(
     return { name, turn, end: () => Promise.resolve() };
   }
   const url = await databases.url(instances);
+  await databases.settle(url);
   const process = new ContestantProcess(directory, command, { url, instances, lastEvents });
   const slice = (count: number) => process.slice({ workload, count, concurrency: row.concurrency });
   try {

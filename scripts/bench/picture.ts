@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { withUnit } from "./figures.ts";
+import { runtimeTitle, withUnit } from "./figures.ts";
 import { type BenchResult, medianOf, type Quantity } from "./result.ts";
 
 const WIDTH = 720;
@@ -105,11 +105,11 @@ export function picture(result: BenchResult): string {
 }
 
 function groupsOf(result: BenchResult, name: string, quantity: Quantity): Group[] {
-  return result.runtimes.flatMap(({ runtime, version, rows }) => {
-    const contestants = rows.find((row) => row.name === name)?.contestants ?? [];
+  return result.runtimes.flatMap((runtime) => {
+    const contestants = runtime.rows.find((row) => row.name === name)?.contestants ?? [];
     const bars = contestants.filter(({ name }) => name in CLASSES)
       .map((contestant) => ({ name: contestant.name, value: medianOf(contestant, quantity) }));
-    return bars.length === 0 ? [] : [{ label: `${runtime} ${version}`, bars }];
+    return bars.length === 0 ? [] : [{ label: runtimeTitle(runtime), bars }];
   });
 }
 
@@ -126,6 +126,7 @@ function legend(y: number): string[] {
 }
 
 function noteOf({ machine, versions, rounds, date, quick }: BenchResult): string {
+  if (quick) return "A smoke run: these figures mean nothing";
   const parts = [
     `Medians of ${rounds} rounds`,
     `${machine.cores} cores`,
@@ -133,7 +134,7 @@ function noteOf({ machine, versions, rounds, date, quick }: BenchResult): string
     `node-postgres ${versions["pg"]}`,
     date.slice(0, 10),
   ];
-  return `${quick ? "A smoke run, these figures mean nothing · " : ""}${parts.join(" · ")}`;
+  return parts.join(" · ");
 }
 
 function text(x: number, y: number, content: string, className?: string): string {

@@ -27,14 +27,11 @@ const ORIGINAL = {
   "drizzle-orm": "0.44.7",
 } as const;
 
-const OF_THE_ORIGINAL: readonly Contestant["program"][] = ["original", "cold_original"];
-const OF_OURS: readonly Contestant["program"][] = [
-  "ours",
-  "floor",
-  "drizzle",
-  "cold_ours",
-  "reencrypt",
-];
+/** Contestants by the project that they need. */
+const PROGRAMS = {
+  ours: ["ours", "floor", "drizzle", "cold_ours", "reencrypt"],
+  original: ["original", "cold_original"],
+} as const satisfies Record<string, readonly Contestant["program"][]>;
 
 /** The projects, made when they are first needed, and the runtimes. */
 export class Runtimes {
@@ -60,16 +57,12 @@ export class Runtimes {
     }
   }
 
-  /** How to start a contestant. Deno runs this library from source, everything else from npm. */
+  /** How to start a contestant: on every runtime from a project that has its packages from npm. */
   async command(name: RuntimeName, program: Contestant["program"]): Promise<Command> {
     const { path } = await this.program(name);
+    const ofOriginal = PROGRAMS.original.some((other) => other === program);
+    const project = await (ofOriginal ? this.#originalProject() : this.#ourProject());
     const deno = name === "deno" ? ["run", "-A", "--quiet"] : [];
-    if (name === "deno" && OF_OURS.includes(program)) {
-      const source = join(repository, `scripts/bench/contestants/${program}.ts`);
-      return { command: path, args: [...deno, source], cwd: repository };
-    }
-    const project =
-      await (OF_THE_ORIGINAL.includes(program) ? this.#originalProject() : this.#ourProject());
     return { command: path, args: [...deno, join(project, `bench/${program}.js`)], cwd: project };
   }
 
@@ -93,7 +86,7 @@ export class Runtimes {
         built.directory,
         join(this.#directory.path, "tarball"),
       );
-      return await this.#project("ours", OF_OURS, {
+      return await this.#project("ours", {
         [NPM_NAME]: `file:${tarball}`,
         "drizzle-orm": await installedVersion(repository, "drizzle-orm"),
       });
@@ -101,19 +94,18 @@ export class Runtimes {
   }
 
   #originalProject(): Promise<string> {
-    return this.#original ??= this.#project("original", OF_THE_ORIGINAL, ORIGINAL);
+    return this.#original ??= this.#project("original", ORIGINAL);
   }
 
   async #project(
-    name: string,
-    programs: readonly string[],
+    name: keyof typeof PROGRAMS,
     packages: Readonly<Record<string, string>>,
   ): Promise<string> {
     const project = join(this.#directory.path, name);
     // The same driver for all.
     const pg = await installedVersion(repository, "pg");
     await createProject(project, { ...packages, pg });
-    await bundleContestants(programs, join(project, "bench"));
+    await bundleContestants(PROGRAMS[name], join(project, "bench"));
     return project;
   }
 }
