@@ -1,16 +1,16 @@
 /** Reading a body of unknown length. */
 
+import type { Deadline } from "../../internal/deadline.ts";
+
 /** What ends the reading of a body early. */
 export class BodyError extends Error {
-  readonly reason: "too large" | "unreadable";
+  readonly reason: "read before" | "too large" | "unreadable";
 
-  constructor(reason: "too large" | "unreadable", message: string, options?: ErrorOptions) {
+  constructor(reason: BodyError["reason"], message: string, options?: ErrorOptions) {
     super(message, options);
     this.reason = reason;
   }
 }
-
-const FIRST_BUFFER_BYTES = 8 * 1024;
 
 /**
  * Reads a body, but not beyond a limit; what any header says of its length does not matter. However it ends, the
@@ -18,36 +18,23 @@ const FIRST_BUFFER_BYTES = 8 * 1024;
  *
  * @param source Whose body to read: a request or a response.
  * @param maxBytes The limit in bytes.
- * @param step Waits for one chunk; may throw to stop reading.
+ * @param deadline When to stop.
+ * @param attempt What was attempted, for its error.
  */
 export async function readBody(
   source: Request | Response,
   maxBytes: number,
-  step: <T>(read: () => Promise<T>) => Promise<T>,
+  deadline: Deadline,
+  attempt: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  if (source.bodyUsed || source.body?.locked) {
-    throw new BodyError("unreadable", "it was already read before it came here");
+  const { body } = source;
+  if (source.bodyUsed || body?.locked) {
+    throw new BodyError("read before", "it was already read before it came here, by a body parser");
   }
-  if (source.body === null) return new Uint8Array(0);
-  const reader = source.body.getReader();
+  if (body === null) return new Uint8Array(0);
+  const reader = body.getReader();
   try {
-    let buffer = new Uint8Array(Math.min(FIRST_BUFFER_BYTES, maxBytes));
-    let length = 0;
-    for (;;) {
-      const chunk = await step(() => readChunk(reader));
-      if (chunk === undefined) return buffer.subarray(0, length);
-      const needed = length + chunk.byteLength;
-      if (needed > maxBytes) {
-        throw new BodyError("too large", `it is larger than ${maxBytes} bytes`);
-      }
-      if (needed > buffer.byteLength) {
-        const larger = new Uint8Array(Math.min(maxBytes, Math.max(needed, 2 * buffer.byteLength)));
-        larger.set(buffer.subarray(0, length));
-        buffer = larger;
-      }
-      buffer.set(chunk, length);
-      length = needed;
-    }
+    return await deadline.run(attempt, () => readAll(reader, maxBytes, deadline, attempt));
   } catch (error) {
     // Not awaited: a source that does not send may not answer to a cancellation either.
     reader.cancel().catch(() => {});
@@ -55,10 +42,43 @@ export async function readBody(
   }
 }
 
+async function readAll(
+  reader: ReadableStreamDefaultReader<unknown>,
+  maxBytes: number,
+  deadline: Deadline,
+  attempt: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // Most bodies are one chunk. Of more, none is kept: a chunk can hold on to a buffer many times its size.
+  let buffer = new Uint8Array(0);
+  let length = 0;
+  for (;;) {
+    const chunk = await readChunk(reader);
+    if (chunk === undefined) return buffer.subarray(0, length);
+    deadline.check(attempt);
+    const needed = length + chunk.byteLength;
+    if (needed > maxBytes) {
+      throw new BodyError("too large", `it is larger than ${maxBytes} bytes`);
+    }
+    if (length === 0) {
+      buffer = chunk;
+    } else {
+      if (needed > buffer.byteLength) buffer = enlarge(buffer, Math.min(maxBytes, 2 * needed));
+      buffer.set(chunk, length);
+    }
+    length = needed;
+  }
+}
+
+function enlarge(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(length);
+  larger.set(bytes);
+  return larger;
+}
+
 /** The next chunk; `undefined` at the end. */
 async function readChunk(
   reader: ReadableStreamDefaultReader<unknown>,
-): Promise<Uint8Array | undefined> {
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   let chunk: ReadableStreamReadResult<unknown>;
   try {
     chunk = await reader.read();
@@ -71,5 +91,6 @@ async function readChunk(
     throw new BodyError("unreadable", "it does not consist of bytes");
   }
   const { buffer, byteOffset, byteLength } = chunk.value;
-  return new Uint8Array(buffer, byteOffset, byteLength);
+  // No body has a SharedArrayBuffer.
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
