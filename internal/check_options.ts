@@ -3,6 +3,15 @@
 /** The longest delay that timers can have: a signed 32-bit number of milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
 
+/** Refuses options that do not exist, a misspelled one for example. */
+export function checkNames(options: object, names: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) {
+      throw new TypeError(`Reading the option ${name}: there is no such option`);
+    }
+  }
+}
+
 /** Refuses what is not a function. */
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== "function") {
