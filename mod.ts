@@ -51,6 +51,8 @@ export {
   type KeyCounts,
   type KeyDerivation,
   keyStatus,
+  type KeyStatusOptions,
+  type KeyStatusProgress,
   MitthooksDrizzleError,
   PgExtensionStorage,
   type PgExtensionStorageOptions,

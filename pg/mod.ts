@@ -55,6 +55,8 @@ export {
 export {
   type KeyCounts,
   keyStatus,
+  type KeyStatusOptions,
+  type KeyStatusProgress,
   type PrimaryKeyOf,
   reencrypt,
   type ReencryptionProgress,

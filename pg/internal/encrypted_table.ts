@@ -28,8 +28,8 @@ export interface EncryptedTable {
  * Looks at a table.
  *
  * @param attempt What for; how messages begin.
- * @throws {TypeError} It is no table, has no primary key, an encrypted one, no encrypted column, or a key
- * that cannot tell its own values.
+ * @throws {TypeError} It is no table, has no primary key, an encrypted one, no encrypted column, one of
+ * another copy of this package, or a key that cannot tell its own values.
  */
 export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   if (!is(table, PgTable)) throw new TypeError(`${attempt}: table is not a PostgreSQL table`);
@@ -38,7 +38,15 @@ export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   const encrypted: EncryptedColumn[] = [];
   for (const [property, column] of Object.entries(getTableColumns(table))) {
     const key = keyOf(column);
-    if (!key) continue;
+    if (!key) {
+      if (!isOfAnotherCopy(column)) continue;
+      throw new TypeError(
+        `${attempt}: column ${JSON.stringify(property)} of ${
+          JSON.stringify(name)
+        } is encrypted by another ` +
+          "copy of this package, take both from the same one",
+      );
+    }
     if (!canTellItsOwn(key)) {
       throw new TypeError(
         `${attempt}: the key of column ${JSON.stringify(property)} has no method isCurrent, ` +

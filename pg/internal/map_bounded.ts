@@ -1,37 +1,39 @@
-/** Bounded concurrency. */
+/** Maps many values without starting all of them at once. */
 
-/** Values at work at once: enough to keep every core busy, few enough to stay small. */
-const LIMIT = 256;
+/** Enough to keep every core, or a key service, busy; few enough to stay small. */
+const CONCURRENCY = 256;
 
 /**
- * Maps values, at most 256 at a time; a next one begins whenever one has ended.
+ * Maps values, a limited number at a time: the next one begins as soon as one of them has ended.
  *
+ * @param values What to map.
+ * @param map Called in the order of the values.
+ * @param limit How many may be at work at once.
  * @returns The results, in the order of the values.
- * @throws What the first of those that failed, in their order, failed with. None is at work any more then.
+ * @throws What the first of them that failed, in their order, failed with. None is at work any more then, and
+ * none begins after a failure.
  */
 export async function mapBounded<T, U>(
   values: readonly T[],
   map: (value: T, index: number) => Promise<U>,
+  limit: number = CONCURRENCY,
 ): Promise<U[]> {
   const results = new Array<U>(values.length);
   let next = 0;
-  let failed = Infinity;
-  let failure: unknown;
-  async function work(): Promise<void> {
-    // Those behind a failure cannot be the first to fail.
-    while (next < values.length && next < failed) {
+  let firstFailed = values.length;
+  let reason: unknown;
+  const work = async () => {
+    while (next < firstFailed) {
       const index = next++;
       try {
         results[index] = await map(values[index]!, index);
       } catch (error) {
-        if (index < failed) {
-          failed = index;
-          failure = error;
-        }
+        // Those that began before are still at work, and one of them may fail, too.
+        if (index < firstFailed) [firstFailed, reason] = [index, error];
       }
     }
-  }
-  await Promise.all(Array.from({ length: Math.min(LIMIT, values.length) }, work));
-  if (failed < Infinity) throw failure;
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, values.length) }, work));
+  if (firstFailed < values.length) throw reason;
   return results;
 }

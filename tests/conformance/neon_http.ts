@@ -18,6 +18,10 @@ export const refused = {
     "confidentiality: the SQL logger sees ciphertext",
     "storage: in a transaction of the application: rolled back with it, committed with it",
     "re-encryption: a database wrapped by withEncryption, a transaction, and a rolled back one",
+    "re-encryption: row-level security that applies to the current user is an error, whoever owns the table",
+    "re-encryption: in a transaction nothing is tried again, and the reason is told, not the consequence",
+    "re-encryption: points in time as keys, whatever the session's way to write them",
+    "re-encryption: keys that do not survive the way through text: an error that names the column",
   ],
 } as const;
 
