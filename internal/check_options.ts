@@ -3,6 +3,18 @@
 /** The longest delay that timers can have: a signed 32-bit number of milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
 
+/** Refuses what is no object, and names that no option has. */
+export function checkNames(attempt: string, options: unknown, names: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`${attempt}: its options are no object`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) {
+      throw new TypeError(`${attempt}: it has no option ${JSON.stringify(name)}`);
+    }
+  }
+}
+
 /** Refuses what is not a function. */
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== "function") {
