@@ -37,6 +37,20 @@ export class Deadline {
     });
   }
 
+  /**
+   * For the loops within a step, which could go on without the event loop turning.
+   *
+   * @throws {DeadlineExceededError} When the limit was reached.
+   */
+  check(attempt: string): void {
+    if (this.remainingMs() === 0) throw new DeadlineExceededError(attempt, this.#limitMs);
+  }
+
+  /** What is left of the limit, in milliseconds; 0 when it was reached. */
+  remainingMs(): number {
+    return Math.max(0, this.#endsAt - performance.now());
+  }
+
   /** Stops the timer. */
   clear(): void {
     this.#expire = undefined;

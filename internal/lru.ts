@@ -36,4 +36,9 @@ export class LruMap<K, V> {
       }
     }
   }
+
+  /** Forgets an entry. */
+  delete(key: K): void {
+    this.#entries.delete(key);
+  }
 }

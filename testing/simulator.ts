@@ -83,6 +83,25 @@ export class SimulatedMstudio {
    * - `POST /v2/extension-instances/{id}/tokens`: exchanges the secret of an instance for an access token; 404 where
    *   there is no such instance, 403 where the secret is not valid: only that of the last event that was answered with
    *   success is, and not before `newSecretRefusedMs` have passed since.
+   *
+   * @example An extension that runs without a network
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   * import { InstanceTokens } from "@wais/mitthooks-drizzle/tokens";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   *   newSecretRefusedMs: 0,
+   * });
+   * const instance = await mstudio.addInstance();
+   * const tokens = new InstanceTokens({
+   *   storage: { getExtension: () => Promise.resolve({ secret: instance.secret }) },
+   *   fetch: (input, init) => mstudio.api(new Request(input, init)),
+   * });
+   * assertEquals(mstudio.instanceOfToken(await tokens.get(instance.id)), instance.id);
+   * ```
    */
   readonly api: (request: Request) => Promise<Response>;
 
