@@ -81,7 +81,7 @@ async function showInstances(database: DemoDatabase): Promise<void> {
     target: (request) => fetch(new Request(url, request)),
     maxAttempts: 1,
   });
-  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.publicKeyEndpoint);
+  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.api);
   await using server = Deno.serve(
     { port: 0, onListen() {} },
     createWebhookHandler({

@@ -4,11 +4,15 @@
  * @module
  */
 
+import { pause } from "./timers.ts";
+
 /** Where webhooks are delivered to: a URL, or a handler as `Deno.serve` takes it. */
 export type DeliveryTarget = string | URL | ((request: Request) => Response | Promise<Response>);
 
-/** A request as it goes over the wire. */
+/** A request as it goes over the wire, and what the log tells of it. */
 export interface WireRequest {
+  readonly requestId: string;
+  readonly createdAt: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
@@ -37,16 +41,21 @@ export function toRequest(wire: WireRequest): Request {
   });
 }
 
-/**
- * Sends a request and reads the response, all within the time limit. Never rejects.
- *
- * @param closed Ends the attempt when aborted.
- */
+/** How long an attempt may take, and what ends it early. */
+export interface AttemptLimits {
+  /** The time limit in milliseconds. */
+  readonly timeoutMs: number;
+  /** How long the request is held back, in milliseconds. */
+  readonly delayMs?: number | undefined;
+  /** Ends the attempt when aborted. */
+  readonly closed: AbortSignal;
+}
+
+/** Sends a request and reads the response, delay included all within the time limit. Never rejects. */
 export async function send(
   target: DeliveryTarget,
   wire: WireRequest,
-  timeoutMs: number,
-  closed: AbortSignal,
+  { timeoutMs, delayMs = 0, closed }: AttemptLimits,
 ): Promise<AttemptResult> {
   const end = new AbortController();
   let failure: AttemptFailure = "no-response";
@@ -59,6 +68,10 @@ export async function send(
   closed.addEventListener("abort", onClosed);
   const timer = setTimeout(() => endAs("timed-out"), timeoutMs);
   try {
+    if (delayMs > 0) {
+      await pause(delayMs, end.signal);
+      end.signal.throwIfAborted();
+    }
     const response = typeof target === "function"
       ? await unlessAborted(call(target, wire), end.signal)
       : await fetch(toRequest(wire), { signal: end.signal });

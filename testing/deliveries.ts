@@ -11,45 +11,73 @@ import { DeliveryError } from "./errors.ts";
 
 /** One attempt to deliver an event, as the log tells it. It doesn't hold what was sent. */
 export interface Delivery {
-  /** Kind of the event. */
+  /** Kind of the event, in its short spelling. */
   readonly kind: LifecycleKind;
   /** Id of the instance. */
   readonly instanceId: string;
+  /** Id of the request; a late arrival and a replay have that of the attempt that they repeat. */
+  readonly requestId: string;
+  /** When the request claims to be made, as signed: ISO 8601, UTC. */
+  readonly createdAt: string;
   /** Which attempt of this event it was, counted from 1. */
   readonly attempt: number;
   /** Where it was sent to. */
   readonly url: string;
-  /** Whether the sender saw a status from 200 to 299. */
+  /** Whether the request reached the receiver after the attempt had failed; nobody took note of the response. */
+  readonly late: boolean;
+  /** Whether it was sent by `replay`. */
+  readonly replay: boolean;
+  /** Whether its sender saw a status from 200 to 299. */
   readonly ok: boolean;
-  /** The status that the sender saw. */
+  /** The status of the response; that of a lost response is not known. */
   readonly status: number | undefined;
-  /** Why it saw none. */
+  /** Why there was no response, or none that the sender saw. */
   readonly failure: AttemptFailure | undefined;
+  /** The `code` of a response that is JSON; also that of a response that was lost on purpose. */
+  readonly responseCode: string | undefined;
   /** The response's body; also that of a response that was lost on purpose. */
   readonly responseBody: string | undefined;
   /** The error behind a failure: what a handler threw, why a connection failed. */
   readonly error: unknown;
 }
 
+/** What was sent in an attempt. */
+export interface Sent {
+  readonly event: LifecycleEvent;
+  readonly attempt: number;
+  readonly wire: WireRequest;
+}
+
+/** What is special about an attempt. */
+export interface Marks {
+  readonly responseLost?: boolean | undefined;
+  readonly late?: boolean | undefined;
+  readonly replay?: boolean | undefined;
+}
+
 /** Describes an attempt for the log. */
 export function describe(
-  event: LifecycleEvent,
-  attempt: number,
-  wire: WireRequest,
+  { event, attempt, wire }: Sent,
   result: AttemptResult,
-  responseLost: boolean,
+  { responseLost = false, late = false, replay = false }: Marks,
 ): Delivery {
   const answered = result.failure === undefined;
-  const seen = answered && !responseLost ? result : undefined;
+  const status = answered && !responseLost ? result.status : undefined;
+  const responseBody = answered ? new TextDecoder().decode(result.body) : undefined;
   return Object.freeze({
     kind: event.kind,
     instanceId: event.id,
+    requestId: wire.requestId,
+    createdAt: wire.createdAt,
     attempt,
     url: wire.url,
-    ok: seen !== undefined && seen.status >= 200 && seen.status <= 299,
-    status: seen?.status,
+    late,
+    replay,
+    ok: !late && status !== undefined && status >= 200 && status <= 299,
+    status,
     failure: answered ? (responseLost ? "response-lost" : undefined) : result.failure,
-    responseBody: answered ? new TextDecoder().decode(result.body) : undefined,
+    responseCode: codeOf(responseBody),
+    responseBody,
     error: answered ? undefined : result.cause,
   });
 }
@@ -78,10 +106,9 @@ export function undelivered(
   );
 }
 
-function outcome({ status, failure, responseBody }: Delivery): string {
+function outcome({ status, failure, responseCode }: Delivery): string {
   if (status === undefined) return failure ?? "no-response";
-  const code = codeOf(responseBody);
-  return code === undefined ? `${status}` : `${status} ${code}`;
+  return responseCode === undefined ? `${status}` : `${status} ${responseCode}`;
 }
 
 /** A body can hold anything, a secret too; only what has the form of an error code is repeated. */

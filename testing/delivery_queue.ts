@@ -19,6 +19,8 @@ export type Undone = "ERR_GAVE_UP" | "ERR_DROPPED" | "ERR_CLOSED";
 
 /** An event to be delivered. */
 export interface Job<Attempt extends { readonly ok: boolean }> {
+  /** How many failures in a row make it give up. Default: that of the queue. */
+  readonly maxAttempts?: number | undefined;
   /** Makes attempt number `attempt`, which counts from 1. */
   attempt(attempt: number): Promise<Attempt>;
   /** How many deliveries are to follow the first successful one. */
@@ -131,6 +133,6 @@ export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
   #reasonToEnd(entry: Entry<Attempt>, failures: number): Undone | undefined {
     if (this.#closed.aborted) return "ERR_CLOSED";
     if (entry.dropped) return "ERR_DROPPED";
-    return failures >= this.#maxAttempts ? "ERR_GAVE_UP" : undefined;
+    return failures >= (entry.job.maxAttempts ?? this.#maxAttempts) ? "ERR_GAVE_UP" : undefined;
   }
 }

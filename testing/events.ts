@@ -85,6 +85,12 @@ export type LifecycleKind = LifecycleEvent["kind"];
 /** The event of one kind. */
 export type EventOfKind<Kind extends LifecycleKind> = Extract<LifecycleEvent, { kind: Kind }>;
 
+/**
+ * The two spellings in which kinds come: `short` is the one of mittwald's reference and of mitthooks; `long` puts
+ * `ExtensionInstance` in front of the three kinds that concern an instance, as mittwald's Go library knows it.
+ */
+export type KindSpelling = "short" | "long";
+
 /** The fields of an event that can be chosen. What isn't has a valid value, ids and secrets a random one. */
 export interface EventFields {
   /** Id of the extension. */
@@ -217,6 +223,18 @@ export function buildPayload(
       target: { method: "POST", url },
     },
   };
+}
+
+const LONG_KINDS: Readonly<Record<LifecycleKind, string>> = {
+  ExtensionAddedToContext: "ExtensionAddedToContext",
+  InstanceUpdated: "ExtensionInstanceUpdated",
+  SecretRotated: "ExtensionInstanceSecretRotated",
+  InstanceRemovedFromContext: "ExtensionInstanceRemovedFromContext",
+};
+
+/** A kind as it is written in a body. */
+export function spellKind(kind: LifecycleKind, spelling: KindSpelling): string {
+  return spelling === "long" ? LONG_KINDS[kind] : kind;
 }
 
 /** A secret nobody can guess: 32 random bytes in base64. */

@@ -60,6 +60,7 @@ export type {
   ExtensionAddedToContextEvent,
   InstanceRemovedFromContextEvent,
   InstanceUpdatedEvent,
+  KindSpelling,
   LifecycleEvent,
   LifecycleKind,
   LifecyclePayload,

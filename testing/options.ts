@@ -6,7 +6,9 @@
 
 import type { DeliveryTarget } from "./attempt.ts";
 import type { Backoff } from "./delivery_queue.ts";
+import type { KindSpelling } from "./events.ts";
 import { checkFaults, type Faults, MAX_TIMER_MS } from "./faults.ts";
+import { checkNames } from "../internal/check_options.ts";
 
 /** How a simulated mStudio is set up. */
 export interface SimulatedMstudioOptions {
@@ -18,16 +20,36 @@ export interface SimulatedMstudioOptions {
   readonly target: DeliveryTarget;
   /** With a handler as target: the URL of its requests. Default: `https://extension.example/webhooks`. */
   readonly url?: string | URL | undefined;
-  /** How long it waits after a failure: doubling from `initialMs` (default: 1 s) to `maxMs` (default: 5 min). */
+  /**
+   * How long it waits after a failure: doubling from `initialMs` (default: 1 s, with a handler as target 10 ms) to
+   * `maxMs` (default: 5 min).
+   */
   readonly backoff?: Partial<Backoff> | undefined;
   /** How long an attempt may take, in milliseconds. Default: 6 000. */
   readonly attemptTimeoutMs?: number | undefined;
-  /** How many failures in a row make it give up. Default: `Infinity`, as mStudio never does. */
+  /**
+   * How many failures in a row make it give up. Default: `Infinity`, as mStudio never does; with a handler as target
+   * 10, so that a test whose handler always fails comes to an end.
+   */
   readonly maxAttempts?: number | undefined;
   /** Serial of its public key. Default: a random one. */
   readonly serial?: string | undefined;
   /** The faults of all deliveries; see `setFaults`. Default: none. */
   readonly faults?: Faults | undefined;
+  /** How it spells the kinds of events. Default: `short`. */
+  readonly kindSpelling?: KindSpelling | undefined;
+  /**
+   * Whether every attempt is stamped with the time at which it is made. With `false` all attempts of an event keep the
+   * time at which it was queued. mittwald does not say which of both mStudio does. Default: `true`.
+   */
+  readonly restamp?: boolean | undefined;
+  /** How long access tokens are valid, in milliseconds. Default: 3 600 000. */
+  readonly tokenLifetimeMs?: number | undefined;
+  /**
+   * How long the API refuses a new secret after the receiver has answered its event with success, in milliseconds.
+   * Default: 2 000.
+   */
+  readonly newSecretRefusedMs?: number | undefined;
 }
 
 /** The options, checked and complete. */
@@ -40,26 +62,67 @@ export interface Settings {
   readonly attemptTimeoutMs: number;
   readonly maxAttempts: number;
   readonly faults: Faults;
+  readonly kindSpelling: KindSpelling;
+  readonly restamp: boolean;
+  readonly tokenLifetimeMs: number;
+  readonly newSecretRefusedMs: number;
 }
+
+const NAMES = [
+  "extensionId",
+  "contributorId",
+  "target",
+  "url",
+  "backoff",
+  "attemptTimeoutMs",
+  "maxAttempts",
+  "serial",
+  "faults",
+  "kindSpelling",
+  "restamp",
+  "tokenLifetimeMs",
+  "newSecretRefusedMs",
+] as const satisfies readonly (keyof SimulatedMstudioOptions)[];
 
 const DEFAULT_URL = "https://extension.example/webhooks";
 
 /** Throws a `TypeError` or a `RangeError` that names what is wrong. */
 export function settingsOf(options: SimulatedMstudioOptions): Settings {
-  const { extensionId, target, backoff, faults = {} } = options;
-  checkFaults(faults);
+  checkNames("Setting up a simulated mStudio", options, NAMES);
+  const { extensionId, target, backoff, faults = {}, kindSpelling = "short" } = options;
+  const inProcess = typeof target === "function";
+  if (kindSpelling !== "short" && kindSpelling !== "long") {
+    throw new TypeError('Setting the option "kindSpelling": it is neither "short" nor "long"');
+  }
+  const ms = (name: keyof SimulatedMstudioOptions, standard: number) =>
+    inRange(name, options[name] as number | undefined ?? standard, MAX_TIMER_MS);
+  const attemptTimeoutMs = ms("attemptTimeoutMs", 6_000);
+  checkFaults(faults, attemptTimeoutMs);
   return {
     extensionId,
     contributorId: options.contributorId ?? crypto.randomUUID(),
     target,
     url: urlOf(options),
     backoff: {
-      initialMs: inRange("backoff.initialMs", backoff?.initialMs ?? 1_000, MAX_TIMER_MS),
+      initialMs: inRange(
+        "backoff.initialMs",
+        backoff?.initialMs ?? (inProcess ? 10 : 1_000),
+        MAX_TIMER_MS,
+      ),
       maxMs: inRange("backoff.maxMs", backoff?.maxMs ?? 300_000, MAX_TIMER_MS),
     },
-    attemptTimeoutMs: inRange("attemptTimeoutMs", options.attemptTimeoutMs ?? 6_000, MAX_TIMER_MS),
-    maxAttempts: inRange("maxAttempts", options.maxAttempts ?? Infinity, Infinity, 1),
+    attemptTimeoutMs,
+    maxAttempts: inRange(
+      "maxAttempts",
+      options.maxAttempts ?? (inProcess ? 10 : Infinity),
+      Infinity,
+      1,
+    ),
     faults,
+    kindSpelling,
+    restamp: options.restamp ?? true,
+    tokenLifetimeMs: ms("tokenLifetimeMs", 3_600_000),
+    newSecretRefusedMs: ms("newSecretRefusedMs", 2_000),
   };
 }
 

@@ -1,63 +1,78 @@
 /**
- * Signs events, delivers them, and keeps the log.
+ * Delivers events and keeps the log.
  *
  * @module
  */
 
-import { type AttemptResult, send, type WireRequest } from "./attempt.ts";
-import { type Delivery, describe, undelivered } from "./deliveries.ts";
+import { type AttemptResult, send } from "./attempt.ts";
+import { type Delivery, describe, type Marks, type Sent, undelivered } from "./deliveries.ts";
 import { DeliveryQueue } from "./delivery_queue.ts";
-import { buildPayload, type LifecycleEvent } from "./events.ts";
+import type { LifecycleEvent } from "./events.ts";
 import {
   type AttemptOptions,
+  checkAttemptOptions,
   checkFaults,
-  dryRunUrl,
   duplicatesOf,
   type Faults,
   faultsOfAttempt,
-  tampered,
+  stampOf,
 } from "./faults.ts";
-import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
+import type { InstanceRegister } from "./instance_register.ts";
 import type { Settings } from "./options.ts";
+import type { RequestBuilder } from "./request_builder.ts";
 import type { DeliverOptions } from "./simulated_instance.ts";
 import { pause } from "./timers.ts";
 
-interface Sent {
+interface Attempted {
   readonly delivery: Delivery;
   readonly result: AttemptResult;
+}
+
+/** How an event is queued. */
+export interface EnqueueOptions extends DeliverOptions {
+  /** Whether it is delivered once, whatever comes of it. */
+  readonly once?: boolean | undefined;
 }
 
 /** The sender behind a simulated mStudio. */
 export class Sender {
   readonly #settings: Settings;
-  readonly #key: SigningKey;
-  #forgersKey: Promise<SigningKey> | undefined;
+  readonly #requests: RequestBuilder;
+  readonly #register: InstanceRegister;
 
   readonly #closed = new AbortController();
   /** The queues that hold something, by instance. */
   readonly #queues = new Map<string, DeliveryQueue<Delivery>>();
   readonly #singles = new Set<Promise<unknown>>();
+  /** Requests that are still on their way to the receiver after their attempts have failed. */
+  readonly #lateArrivals = new Set<Promise<unknown>>();
   /** What was sent, secrets included: apart from the log, so that no one prints it by accident. */
-  readonly #sent = new WeakMap<Delivery, { event: LifecycleEvent; wire: WireRequest }>();
+  readonly #sent = new WeakMap<Delivery, Sent>();
+  /** The faults of deliveries that have none of their own. */
+  #faults: Faults;
 
   /** All attempts that ended. */
   readonly deliveries: Delivery[] = [];
-  /** The faults of deliveries that have none of their own. */
-  faults: Faults;
 
-  constructor(settings: Settings, key: SigningKey) {
+  constructor(settings: Settings, requests: RequestBuilder, register: InstanceRegister) {
     this.#settings = settings;
-    this.#key = key;
-    this.faults = settings.faults;
+    this.#requests = requests;
+    this.#register = register;
+    this.#faults = settings.faults;
+  }
+
+  /** Sets the faults of deliveries that have none of their own. */
+  setFaults(faults: Faults): void {
+    checkFaults(faults, this.#settings.attemptTimeoutMs);
+    this.#faults = faults;
   }
 
   /** Puts an event into the queue of its instance; resolves with `result` of the attempt that succeeded. */
   enqueue<T>(
     event: LifecycleEvent,
-    options: DeliverOptions | undefined,
+    { faults, once = false }: EnqueueOptions,
     result: (delivery: Delivery) => T,
   ): Promise<T> {
-    const faults = options?.faults;
     let resolve!: (value: T) => void;
     let reject!: (error: unknown) => void;
     const promise = new Promise<T>((onDone, onFailed) => {
@@ -65,17 +80,23 @@ export class Sender {
       reject = onFailed;
     });
     try {
-      checkFaults(faults ?? {});
+      checkFaults(faults ?? {}, this.#settings.attemptTimeoutMs);
       this.#assertOpen(event);
-      const queue = this.#queueOf(event.id);
+      const faultsNow = () => faults ?? this.#faults;
+      const keptStamp = this.#settings.restamp ? undefined : stampOf(faultsNow(), 1);
+      this.#register.announce(event);
       const add = event.kind === "InstanceRemovedFromContext" ? "replaceAll" : "add";
-      queue[add]({
-        attempt: async (number) => {
-          const own = faultsOfAttempt(faults ?? this.faults, number);
-          const wire = await this.wire(event, own);
-          return (await this.#send(event, number, wire, own)).delivery;
+      this.#queueOf(event.id)[add]({
+        maxAttempts: once ? 1 : undefined,
+        attempt: async (attempt) => {
+          const createdAt = keptStamp ?? stampOf(faultsNow(), attempt);
+          const options = { ...faultsOfAttempt(faultsNow(), attempt), createdAt };
+          const wire = await this.#requests.build(event, options);
+          const { delivery } = await this.#attempt({ event, attempt, wire }, options);
+          if (delivery.ok) this.#register.confirm(event);
+          return delivery;
         },
-        duplicates: () => duplicatesOf(faults ?? this.faults),
+        duplicates: () => once ? 0 : duplicatesOf(faultsNow()),
         done: (delivery) => resolve(result(delivery)),
         undone: (reason, count, latest) => {
           // Both are the caller's own doing, who need not wait for what he has called off.
@@ -106,11 +127,12 @@ export class Sender {
 
   /** A single attempt, past the queue. */
   async once(event: LifecycleEvent, options: AttemptOptions): Promise<Response> {
-    checkFaults(options);
+    checkAttemptOptions(options, this.#settings.attemptTimeoutMs);
     this.#assertOpen(event);
     return await this.#respond(
       event,
-      this.wire(event, options).then((wire) => this.#send(event, 1, wire, options)),
+      this.#requests.build(event, options)
+        .then((wire) => this.#attempt({ event, attempt: 1, wire }, options)),
     );
   }
 
@@ -121,13 +143,14 @@ export class Sender {
       throw new TypeError("Replaying a delivery: this simulator did not make it");
     }
     this.#assertOpen(sent.event);
-    return await this.#respond(sent.event, this.#send(sent.event, 1, sent.wire, {}));
+    return await this.#respond(sent.event, this.#send(sent, {}, { replay: true }));
   }
 
-  /** Settles when nothing is queued. */
+  /** Settles when nothing is queued, and nothing will arrive late. */
   async idle(): Promise<void> {
-    while (this.#queues.size > 0) {
+    while (this.#queues.size + this.#lateArrivals.size > 0) {
       await Promise.all(Array.from(this.#queues.values(), (queue) => queue.running));
+      await Promise.all(this.#lateArrivals);
     }
   }
 
@@ -135,19 +158,14 @@ export class Sender {
   async close(): Promise<void> {
     this.#closed.abort();
     for (const queue of this.#queues.values()) queue.wake();
-    await this.idle();
     await Promise.allSettled(this.#singles);
+    await this.idle();
   }
 
-  /** Signs a body. */
-  async sign(body: Uint8Array): Promise<Record<string, string>> {
-    return signatureHeaders(this.#key.serial, await this.#key.sign(body));
-  }
-
-  async #respond(event: LifecycleEvent, sending: Promise<Sent>): Promise<Response> {
-    this.#singles.add(sending);
+  async #respond(event: LifecycleEvent, attempting: Promise<Attempted>): Promise<Response> {
+    this.#singles.add(attempting);
     try {
-      const { delivery, result } = await sending;
+      const { delivery, result } = await attempting;
       if (delivery.failure !== undefined || result.failure !== undefined) {
         const reason = delivery.failure === "closed" ? "ERR_CLOSED" : "ERR_NO_RESPONSE";
         throw undelivered(event, reason, 1, [delivery]);
@@ -156,36 +174,36 @@ export class Sender {
       const body = [204, 205, 304].includes(result.status) ? null : result.body;
       return new Response(body, { status: result.status, headers: result.headers });
     } finally {
-      this.#singles.delete(sending);
+      this.#singles.delete(attempting);
     }
   }
 
-  /** Builds and signs what one attempt sends. */
-  async wire(event: LifecycleEvent, options: AttemptOptions): Promise<WireRequest> {
-    const { dryRun, createdAt, forge, tamper } = options;
-    const url = dryRun ? dryRunUrl(this.#settings.url, dryRun) : this.#settings.url;
-    const body = new TextEncoder().encode(JSON.stringify(buildPayload(event, url, createdAt)));
-    const key = forge ? await (this.#forgersKey ??= generateSigningKey()) : this.#key;
-    const signature = signatureHeaders(this.#key.serial, await key.sign(body));
-    return {
-      url,
-      headers: { "Content-Type": "application/json", ...signature },
-      body: tamper ? tampered(body) : body,
-    };
+  async #attempt(sent: Sent, options: AttemptOptions): Promise<Attempted> {
+    const { delayMs, arriveLateMs, dropResponse } = options;
+    if (arriveLateMs === undefined) {
+      return await this.#send(sent, { delayMs }, { responseLost: dropResponse });
+    }
+    const sentAt = performance.now();
+    // Longer than the attempt may take, so that it fails.
+    const attempted = await this.#send(sent, { delayMs: arriveLateMs }, {});
+    const late = this.#arriveLate(sent, sentAt + arriveLateMs);
+    this.#lateArrivals.add(late);
+    void late.finally(() => this.#lateArrivals.delete(late));
+    return attempted;
   }
 
-  async #send(
-    event: LifecycleEvent,
-    attempt: number,
-    wire: WireRequest,
-    { delayMs, dropResponse }: AttemptOptions,
-  ): Promise<Sent> {
-    if (delayMs) await pause(delayMs, this.#closed.signal);
-    const { target, attemptTimeoutMs } = this.#settings;
-    const result = await send(target, wire, attemptTimeoutMs, this.#closed.signal);
-    const delivery = describe(event, attempt, wire, result, dropResponse ?? false);
+  async #arriveLate(sent: Sent, at: number): Promise<void> {
+    await pause(Math.max(0, at - performance.now()), this.#closed.signal);
+    if (!this.#closed.signal.aborted) await this.#send(sent, {}, { late: true });
+  }
+
+  async #send(sent: Sent, limits: { delayMs?: number | undefined }, marks: Marks) {
+    const { target, attemptTimeoutMs: timeoutMs } = this.#settings;
+    const closed = this.#closed.signal;
+    const result = await send(target, sent.wire, { ...limits, timeoutMs, closed });
+    const delivery = describe(sent, result, marks);
     this.deliveries.push(delivery);
-    this.#sent.set(delivery, { event, wire });
+    this.#sent.set(delivery, sent);
     return { delivery, result };
   }
 

@@ -28,10 +28,10 @@ export interface DeliverOptions {
   readonly faults?: Faults | undefined;
 }
 
-/** Puts an event into the queue of its instance. */
+/** Puts an event into the queue of its instance, to be delivered until it succeeds, or `once`. */
 export type Enqueue = (
   event: LifecycleEvent,
-  options: DeliverOptions | undefined,
+  options: DeliverOptions & { readonly once?: boolean | undefined },
 ) => Promise<Delivery>;
 
 /**
@@ -65,6 +65,9 @@ export class SimulatedInstance {
   readonly #enqueue: Enqueue;
   #fields: EventFields;
   #secret: string;
+  /** Counts the rotations begun; the second is that of the secret, so that an older one never replaces a newer one. */
+  #rotations = 0;
+  #rotationOfSecret = 0;
   #removed = false;
 
   /** Id of the instance. */
@@ -102,7 +105,7 @@ export class SimulatedInstance {
     return this.#fields.variantKey;
   }
 
-  /** The latest secret, delivered or not. */
+  /** The latest secret, delivered or not; after `rotateSecretNow` only if that has succeeded. */
   get secret(): string {
     return this.#secret;
   }
@@ -129,9 +132,11 @@ export class SimulatedInstance {
    *
    * @param options The faults of this delivery.
    * @returns The attempt that succeeded.
+   * @throws {TypeError} Rejects, if the instance was removed.
    * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
    */
-  add(options?: DeliverOptions): Promise<Delivery> {
+  add(options: DeliverOptions = {}): Promise<Delivery> {
+    if (this.#removed) return this.#refuse("Adding");
     return this.#enqueue(this.event("ExtensionAddedToContext"), options);
   }
 
@@ -144,7 +149,7 @@ export class SimulatedInstance {
    * @throws {TypeError} Rejects, if the instance was removed.
    * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
    */
-  update(change: InstanceChange = {}, options?: DeliverOptions): Promise<Delivery> {
+  update(change: InstanceChange = {}, options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Updating");
     this.#fields = { ...this.#fields, ...change };
     return this.#enqueue(this.event("InstanceUpdated"), options);
@@ -159,10 +164,54 @@ export class SimulatedInstance {
    * @throws {TypeError} Rejects, if the instance was removed.
    * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
    */
-  rotateSecret(secret: string = randomSecret(), options?: DeliverOptions): Promise<Delivery> {
+  rotateSecret(secret: string = randomSecret(), options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Rotating the secret of");
+    this.#rotationOfSecret = ++this.#rotations;
     this.#secret = secret;
     return this.#enqueue(this.event("SecretRotated"), options);
+  }
+
+  /**
+   * Rotates the secret as a call of mittwald's API does: `SecretRotated` is delivered once, when its turn comes, and
+   * never again. If that fails, the new secret does not become valid, and the old one stays the instance's, even where
+   * the receiver has stored the new one and only its response was lost.
+   *
+   * @param secret The new secret. Default: a random one.
+   * @param options The faults of this delivery. `duplicate` does not apply.
+   * @returns The attempt, if it succeeded.
+   * @throws {TypeError} Rejects, if the instance was removed.
+   * @throws {DeliveryError} Rejects, if the attempt failed (`ERR_GAVE_UP`), was dropped, or the simulator was closed.
+   *
+   * @example A receiver that is down
+   * ```ts
+   * import { assertEquals, assertRejects } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * let status = 200;
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(null, { status }),
+   * });
+   * const instance = await mstudio.addInstance({ secret: "first" });
+   * status = 500;
+   * await assertRejects(() => instance.rotateSecretNow("second"));
+   * assertEquals(instance.secret, "first");
+   * ```
+   */
+  rotateSecretNow(
+    secret: string = randomSecret(),
+    options: DeliverOptions = {},
+  ): Promise<Delivery> {
+    if (this.#removed) return this.#refuse("Rotating the secret of");
+    const rotation = ++this.#rotations;
+    const event = this.event("SecretRotated", { secret });
+    const delivered = this.#enqueue(event, { ...options, once: true });
+    delivered.then(() => {
+      if (rotation < this.#rotationOfSecret) return;
+      this.#rotationOfSecret = rotation;
+      this.#secret = secret;
+    }, () => {});
+    return delivered;
   }
 
   /**
@@ -174,7 +223,7 @@ export class SimulatedInstance {
    * @returns The attempt that succeeded.
    * @throws {DeliveryError} Rejects, if it was given up, or the simulator was closed.
    */
-  remove(options?: DeliverOptions): Promise<Delivery> {
+  remove(options: DeliverOptions = {}): Promise<Delivery> {
     this.#removed = true;
     return this.#enqueue(this.event("InstanceRemovedFromContext"), options);
   }

@@ -14,10 +14,13 @@ import {
   type LifecycleEvent,
   type LifecycleKind,
 } from "./events.ts";
-import { type AttemptOptions, checkFaults, type Faults } from "./faults.ts";
-import { generateSigningKey, type SigningKey } from "./key_pair.ts";
+import { answerApiRequest } from "./api.ts";
+import type { AttemptOptions, Faults } from "./faults.ts";
+import { InstanceRegister } from "./instance_register.ts";
+import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
+import { KeyRing } from "./key_ring.ts";
 import { type Settings, settingsOf, type SimulatedMstudioOptions } from "./options.ts";
-import { answerPublicKeyRequest, publicKeyProvider } from "./public_keys.ts";
+import { RequestBuilder } from "./request_builder.ts";
 import { Sender } from "./sender.ts";
 import {
   type DeliverOptions,
@@ -30,8 +33,10 @@ import {
  *
  * - At least once, each signed anew for every attempt, until the receiver answers with 2xx.
  * - In order per instance, different instances at the same time.
- * - When an instance is removed, what is queued for it is dropped, and only the removal is delivered.
+ * - When an instance is removed, what is queued for it is dropped, and only the removal is delivered. It stays
+ *   removed: there is no further event of it.
  * - An attempt fails after 6 seconds. A request to a URL is aborted then; a handler is left running.
+ * - It never gives up a URL; a handler in the same process after ten failures in a row.
  *
  * Close it when it is no longer needed, best with `await using`.
  *
@@ -59,27 +64,55 @@ import {
  */
 export class SimulatedMstudio {
   readonly #settings: Settings;
-  readonly #key: SigningKey;
+  readonly #keys: KeyRing;
+  readonly #register: InstanceRegister;
+  readonly #requests: RequestBuilder;
   readonly #sender: Sender;
 
   /**
-   * Its public key as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
+   * Its public keys as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
    * `UnknownPublicKeyError` for other serials.
    */
   readonly publicKeys: PublicKeyProvider;
 
   /**
-   * Its public key over HTTP: a handler for `Deno.serve` and the like that answers
-   * `GET /v2/public-keys/{serial}` as mittwald's API does, with 404 for other serials.
+   * The part of mittwald's API that an extension with webhooks needs, as a handler for `Deno.serve` and the like:
+   *
+   * - `GET /v2/public-keys/{serial}`: the public keys, old ones included; 404 for other serials, 503 during a
+   *   `publicKeyOutage`.
+   * - `POST /v2/extension-instances/{id}/tokens`: exchanges the secret of an instance for an access token; 404 where
+   *   there is no such instance, 403 where the secret is not valid: only that of the last event that was answered with
+   *   success is, and not before `newSecretRefusedMs` have passed since.
+   *
+   * @example An extension that runs without a network
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   * import { InstanceTokens } from "@wais/mitthooks-drizzle/tokens";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   *   newSecretRefusedMs: 0,
+   * });
+   * const instance = await mstudio.addInstance();
+   * const tokens = new InstanceTokens({
+   *   storage: { getExtension: () => Promise.resolve({ secret: instance.secret }) },
+   *   fetch: (input, init) => mstudio.api(new Request(input, init)),
+   * });
+   * assertEquals(mstudio.instanceOfToken(await tokens.get(instance.id)), instance.id);
+   * ```
    */
-  readonly publicKeyEndpoint: (request: Request) => Response;
+  readonly api: (request: Request) => Promise<Response>;
 
   private constructor(settings: Settings, key: SigningKey) {
     this.#settings = settings;
-    this.#key = key;
-    this.#sender = new Sender(settings, key);
-    this.publicKeys = publicKeyProvider(key);
-    this.publicKeyEndpoint = (request) => answerPublicKeyRequest(key, request);
+    this.#keys = new KeyRing(key);
+    this.#register = new InstanceRegister(settings.tokenLifetimeMs, settings.newSecretRefusedMs);
+    this.#requests = new RequestBuilder(settings, this.#keys);
+    this.#sender = new Sender(settings, this.#requests, this.#register);
+    this.publicKeys = this.#keys.provider();
+    this.api = async (request) => await answerApiRequest(this.#keys, this.#register, request);
   }
 
   /**
@@ -87,7 +120,7 @@ export class SimulatedMstudio {
    *
    * @param options How it is set up.
    * @returns It.
-   * @throws {TypeError} Rejects, if the target is neither a URL nor a function.
+   * @throws {TypeError} Rejects, if the target is neither a URL nor a function, or there is no option of a name.
    * @throws {RangeError} Rejects, if a number of the options is out of range.
    * @throws {DOMException} Rejects, if the platform's Web Crypto has no Ed25519.
    */
@@ -95,17 +128,66 @@ export class SimulatedMstudio {
     return new SimulatedMstudio(settingsOf(options), await generateSigningKey(options.serial));
   }
 
-  /** Serial of its public key. */
+  /** Serial of the key that it signs with. */
   get serial(): string {
-    return this.#key.serial;
+    return this.#keys.current.serial;
   }
 
-  /** Its public key: base64 of 32 bytes. */
+  /** Public half of the key that it signs with: base64 of 32 bytes. */
   get publicKey(): string {
-    return this.#key.publicKey;
+    return this.#keys.current.publicKey;
   }
 
-  /** All attempts that ended, in the order in which they did. */
+  /**
+   * Signs with a new key pair from now on. The public keys of the old ones can still be looked up.
+   *
+   * @param serial Serial of the new pair. Default: a random one.
+   * @throws {TypeError} Rejects, if the serial has a key already.
+   *
+   * @example A receiver that asks for keys by their serial
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * const serials: (string | null)[] = [];
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: (request) => {
+   *     serials.push(request.headers.get("X-Marketplace-Signature-Serial"));
+   *     return new Response();
+   *   },
+   *   serial: "first",
+   * });
+   * const instance = await mstudio.addInstance();
+   * await mstudio.rotateSigningKey("second");
+   * await instance.remove();
+   * assertEquals(serials, ["first", "second"]);
+   * ```
+   */
+  async rotateSigningKey(serial?: string): Promise<void> {
+    await this.#keys.rotate(serial);
+  }
+
+  /** Whether nobody can get a public key at the moment. Set it to begin and to end an outage. */
+  get publicKeyOutage(): boolean {
+    return this.#keys.outage;
+  }
+  set publicKeyOutage(outage: boolean) {
+    this.#keys.outage = outage;
+  }
+
+  /**
+   * Tells what an access token is good for, as mittwald's API would.
+   *
+   * @param publicToken The token.
+   * @returns Id of the instance that it is valid for; `undefined` where it was made up, has expired, or its instance
+   * was removed.
+   */
+  instanceOfToken(publicToken: string): string | undefined {
+    return this.#register.instanceOfToken(publicToken);
+  }
+
+  /** All attempts that ended, late arrivals and replays among them, in the order in which they did. */
   get deliveries(): readonly Delivery[] {
     return this.#sender.deliveries;
   }
@@ -124,7 +206,6 @@ export class SimulatedMstudio {
    * await using mstudio = await SimulatedMstudio.create({
    *   extensionId: "my-extension",
    *   target: () => new Response(),
-   *   backoff: { initialMs: 1 },
    * });
    * mstudio.setFaults({ dropResponse: 2 });
    * await mstudio.addInstance();
@@ -136,8 +217,7 @@ export class SimulatedMstudio {
    * ```
    */
   setFaults(faults: Faults): void {
-    checkFaults(faults);
-    this.#sender.faults = faults;
+    this.#sender.setFaults(faults);
   }
 
   /**
@@ -162,7 +242,7 @@ export class SimulatedMstudio {
   instance(fields: InstanceFields = {}): SimulatedInstance {
     return new SimulatedInstance(
       { ...this.#ids(), ...fields },
-      (event, options) => this.deliver(event, options),
+      (event, options) => this.#sender.enqueue(event, options, (delivery) => delivery),
     );
   }
 
@@ -172,9 +252,13 @@ export class SimulatedMstudio {
    * @param fields Its data.
    * @param options The faults of this delivery.
    * @returns The instance, once the receiver has answered with 2xx.
+   * @throws {TypeError} Rejects, if an instance of this id was removed.
    * @throws {DeliveryError} Rejects, if it was given up, or the simulator was closed.
    */
-  addInstance(fields: InstanceFields = {}, options?: DeliverOptions): Promise<SimulatedInstance> {
+  addInstance(
+    fields: InstanceFields = {},
+    options: DeliverOptions = {},
+  ): Promise<SimulatedInstance> {
     const instance = this.instance(fields);
     return this.#sender.enqueue(instance.event("ExtensionAddedToContext"), options, () => instance);
   }
@@ -201,6 +285,7 @@ export class SimulatedMstudio {
    * @param event The event.
    * @param options The faults of this delivery.
    * @returns The attempt that succeeded.
+   * @throws {TypeError} Rejects, if the instance was removed, and the event is not its removal.
    * @throws {RangeError} Rejects, if a number in the faults is out of range.
    * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
    *
@@ -218,17 +303,18 @@ export class SimulatedMstudio {
    * assertEquals(attempt, 2);
    * ```
    */
-  deliver(event: LifecycleEvent, options?: DeliverOptions): Promise<Delivery> {
+  deliver(event: LifecycleEvent, options: DeliverOptions = {}): Promise<Delivery> {
     return this.#sender.enqueue(event, options, (delivery) => delivery);
   }
 
   /**
-   * Makes a single attempt, now, past the queue of the instance and without the faults set for all.
+   * Makes a single attempt, now, past the queue of the instance and without the faults set for all. It is not of
+   * mStudio's doing: a secret in it does not become valid, and an instance that was removed can be spoken of.
    *
    * @param event The event.
    * @param options What the attempt does differently.
    * @returns The response, whatever its status.
-   * @throws {RangeError} Rejects, if `delayMs` is out of range.
+   * @throws {RangeError} Rejects, if a number of the options is out of range.
    * @throws {DeliveryError} Rejects with `ERR_NO_RESPONSE` or `ERR_CLOSED`, if there was none.
    *
    * @example A forged webhook, and a dry run
@@ -304,9 +390,9 @@ export class SimulatedMstudio {
    * ```
    */
   async sign(body: string | Uint8Array): Promise<Record<string, string>> {
-    return await this.#sender.sign(
-      typeof body === "string" ? new TextEncoder().encode(body) : body,
-    );
+    const key = this.#keys.current;
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    return signatureHeaders(key.serial, await key.sign(bytes));
   }
 
   /**
@@ -329,12 +415,12 @@ export class SimulatedMstudio {
    * ```
    */
   async request(event: LifecycleEvent, options: AttemptOptions = {}): Promise<Request> {
-    return toRequest(await this.#sender.wire(event, options));
+    return toRequest(await this.#requests.build(event, options));
   }
 
   /**
-   * Waits until nothing is queued any more, delivered or not. What never succeeds is waited for without end,
-   * unless `maxAttempts` is set.
+   * Waits until nothing is queued any more, delivered or not, and what arrives late has arrived. What never succeeds is
+   * waited for without end, where `maxAttempts` is `Infinity`.
    *
    * @example Ten instances at the same time
    * ```ts

@@ -14,7 +14,7 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
     target: (request) => fetch(new Request(`${server.url}/webhooks`, request)),
     maxAttempts: 1,
   });
-  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.publicKeyEndpoint);
+  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.api);
   await using project = await Project.create(await readFolder(FOLDER), {
     DATABASE_URL: database.url,
     ENCRYPTION_MASTER_PASSWORD: "master password of the example",

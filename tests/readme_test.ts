@@ -30,7 +30,7 @@ Deno.test("README", async (t) => {
     maxAttempts: 1,
   });
   let url = "";
-  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.publicKeyEndpoint);
+  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.api);
   await using project = await Project.create(files, {
     DATABASE_URL: database.url,
     ENCRYPTION_MASTER_PASSWORD: "master password",

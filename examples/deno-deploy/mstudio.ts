@@ -11,7 +11,7 @@ await using mstudio = await SimulatedMstudio.create({
 
 // What MITTWALD_API_URL of the application has to point to.
 const port = Number(Deno.env.get("MSTUDIO_PORT") ?? 8001);
-await using _api = Deno.serve({ port, onListen() {} }, mstudio.publicKeyEndpoint);
+await using _api = Deno.serve({ port, onListen() {} }, mstudio.api);
 
 const instance = await mstudio.addInstance({ context: { id: "p-local", kind: "project" } });
 console.log(`added    ${instance.id}`);

@@ -26,7 +26,7 @@ export function namesFiles(args: readonly string[]): boolean {
  * module that belongs to the library.
  */
 export function everything(): string[] {
-  const places = ["tests", "mod.ts", "cli.ts", "pg", "webhooks", "testing"];
+  const places = ["tests", "mod.ts", "cli.ts", "errors.ts", "pg", "webhooks", "tokens", "testing"];
   return ["--doc", ...places.filter((place) => exists(join(repository, place)))];
 }
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DeliveryError, SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
-import { gate } from "./receiver.ts";
+import { gate, until } from "./receiver.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -24,7 +24,7 @@ test("closing ends the wait between two attempts", async () => {
   const instance = mstudio.instance();
   const added = instance.add();
   void instance.update(); // nobody waits for it: no unhandled rejection
-  while (mstudio.deliveries.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => mstudio.deliveries.length >= 1);
   await mstudio.close();
   await assertClosed(added);
   assertEquals(mstudio.deliveries.length, 1);
@@ -63,6 +63,21 @@ test("closing ends a delay", async () => {
   await mstudio.close();
   await assertClosed(added);
   assertEquals(calls, 0);
+});
+
+test("closing ends the wait for late arrivals", async () => {
+  let calls = 0;
+  const mstudio = await SimulatedMstudio.create({
+    extensionId: "e-1",
+    target: () => new Response(`${++calls}`),
+    attemptTimeoutMs: 5,
+    maxAttempts: 1,
+    faults: { arriveLateMs: HOUR_MS },
+  });
+  await assertRejects(() => mstudio.addInstance(), DeliveryError, "timed-out");
+  await mstudio.close();
+  assertEquals(calls, 0);
+  assertEquals(mstudio.deliveries.length, 1);
 });
 
 const WAYS: Record<string, (mstudio: SimulatedMstudio) => Promise<unknown>> = {
@@ -106,7 +121,7 @@ test("leaving the scope closes, in the middle of everything", async () => {
       const instance = mstudio.instance();
       unsettled.push(instance.add(), instance.update(), instance.remove());
     }
-    while (mstudio.deliveries.length < 15) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => mstudio.deliveries.length >= 15);
   }
   const outcomes = await Promise.allSettled(unsettled);
   assert(outcomes.every(({ status }) => status === "rejected"));

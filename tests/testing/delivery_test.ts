@@ -7,7 +7,7 @@ import {
   type SimulatedMstudioOptions,
 } from "@wais/mitthooks-drizzle/testing";
 import { backoffMs } from "../../testing/delivery_queue.ts";
-import { gate } from "./receiver.ts";
+import { gate, until } from "./receiver.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -19,15 +19,12 @@ function create(
     extensionId: "e-1",
     target,
     backoff: { initialMs: 1, maxMs: 2 },
+    maxAttempts: Infinity,
     ...options,
   });
 }
 
 const kindAndOutcome = ({ kind, status, failure }: Delivery) => [kind, status ?? failure];
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
-}
 
 Deno.test("a delivery is repeated until it is answered with 2xx", async () => {
   const statuses = [500, 404, 400, 302, 300, 503, 201];

@@ -4,6 +4,7 @@ import {
   assertGreaterOrEqual,
   assertNotEquals,
   assertRejects,
+  assertThrows,
 } from "@std/assert";
 import {
   type Delivery,
@@ -12,7 +13,7 @@ import {
   SimulatedMstudio,
 } from "@wais/mitthooks-drizzle/testing";
 import { tampered } from "../../testing/faults.ts";
-import { Receiver } from "./receiver.ts";
+import { Receiver, until } from "./receiver.ts";
 
 async function create(
   faults: Faults = {},
@@ -22,6 +23,7 @@ async function create(
     extensionId: "e-1",
     target: receiver.handle,
     backoff: { initialMs: 1, maxMs: 2 },
+    maxAttempts: Infinity,
     faults,
   });
   receiver.publicKeys = mstudio.publicKeys;
@@ -149,6 +151,20 @@ Deno.test("delay: the request was signed before it was held back", async () => {
   for (const id of ["queued", "single"]) assertGreaterOrEqual(arrivals.get(id)!, 49);
 });
 
+Deno.test("delay: it counts into the time of the attempt, and what is held back too long never arrives", async () => {
+  const receiver = new Receiver();
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: "e-1",
+    target: receiver.handle,
+    attemptTimeoutMs: 20,
+    maxAttempts: 1,
+  });
+  const faults = { delayMs: 60_000 };
+  await assertRejects(() => mstudio.addInstance({}, { faults }), DeliveryError, "timed-out");
+  await mstudio.idle();
+  assertEquals(receiver.received.length, 0);
+});
+
 Deno.test("replay: byte for byte what was sent before", async () => {
   const { mstudio, receiver } = await create();
   await using _ = mstudio;
@@ -162,6 +178,15 @@ Deno.test("replay: byte for byte what was sent before", async () => {
   assertEquals(replayed!.payload, first!.payload);
   assert(replayed!.signed);
   assertEquals([...replayed!.headers], [...first!.headers]);
+  const { attempt, replay, requestId, createdAt, ok } = mstudio.deliveries.at(-1)!;
+  assertEquals(mstudio.deliveries.map(({ replay }) => replay), [false, false, false, true]);
+  assertEquals({ attempt, replay, requestId, createdAt, ok }, {
+    attempt: rotation.attempt,
+    replay: true,
+    requestId: first!.payload.request.id,
+    createdAt: first!.payload.request.createdAt,
+    ok: true,
+  });
   // What was replayed can be replayed again; what another simulator sent can't be.
   assertEquals((await mstudio.replay(mstudio.deliveries.at(-1)!)).status, 200);
   const { mstudio: other } = await create();
@@ -169,7 +194,7 @@ Deno.test("replay: byte for byte what was sent before", async () => {
   await assertRejects(() => other.replay(rotation), TypeError, "Replaying a delivery");
 });
 
-Deno.test("dry run: in the query and in the signed target", async () => {
+Deno.test("dry run: in the query of the request, not in the signed target", async () => {
   const { mstudio, receiver } = await create();
   await using _ = mstudio;
   const event = mstudio.event("ExtensionAddedToContext");
@@ -185,7 +210,8 @@ Deno.test("dry run: in the query and in the signed target", async () => {
   );
   for (const { payload, url, signed } of receiver.received) {
     assert(signed);
-    assertEquals(payload.request.target.url, url);
+    assertEquals(payload.request.target.url, "https://extension.example/webhooks");
+    assert(url.startsWith(payload.request.target.url));
   }
   assert(new URL(random!.url).searchParams.get("executing-user-id"));
   assertEquals(new URL(real!.url).search, "");
@@ -205,7 +231,7 @@ Deno.test("faults can be switched while deliveries are retried", async () => {
   await using _ = mstudio;
   receiver.answer = () => new Response();
   const added = mstudio.addInstance();
-  while (mstudio.deliveries.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => mstudio.deliveries.length >= 3);
   mstudio.setFaults({});
   await added;
   assertEquals(mstudio.deliveries[2]!.status, 401);
@@ -223,11 +249,42 @@ Deno.test("a delivery's own faults replace those of all; single attempts have no
 Deno.test("faults out of range are refused", async () => {
   const { mstudio, receiver } = await create();
   await using _ = mstudio;
-  for (const faults of [{ duplicate: -1 }, { forge: NaN }, { delayMs: -1 }, { delayMs: 2 ** 31 }]) {
+  for (
+    const faults of [
+      { duplicate: -1 },
+      { forge: NaN },
+      { forge: "yes" as unknown as boolean },
+      { delayMs: -1 },
+      { delayMs: 2 ** 31 },
+      { arriveLateMs: 6_000 }, // within the time of an attempt
+      { arriveLateMs: [7_000, 1] },
+      { clockSkewMs: NaN },
+    ]
+  ) {
     await assertRejects(() => create(faults), RangeError, "Setting the fault");
     await assertRejects(() => mstudio.addInstance({}, { faults }), RangeError);
   }
   const event = mstudio.event("InstanceUpdated");
   await assertRejects(() => mstudio.deliverOnce(event, { delayMs: Infinity }), RangeError);
+  await assertRejects(() => mstudio.deliverOnce(event, { arriveLateMs: 1 }), RangeError);
+  const faults = { clockSkewMs: () => NaN };
+  await assertRejects(() => mstudio.deliver(event, { faults }), RangeError, "clockSkewMs");
   assertEquals(receiver.received.length, 0);
+});
+
+Deno.test("faults that there are none of are refused", async () => {
+  const { mstudio } = await create();
+  await using _ = mstudio;
+  const faults = { dropResponses: true } as Faults;
+  for (const name of ["dropResponses", "constructor", "dryRun"]) {
+    assertThrows(
+      () => mstudio.setFaults({ [name]: true }),
+      TypeError,
+      `Setting the fault "${name}": there is none of this name`,
+    );
+  }
+  await assertRejects(() => create(faults), TypeError);
+  await assertRejects(() => mstudio.addInstance({}, { faults }), TypeError);
+  const event = mstudio.event("InstanceUpdated");
+  await assertRejects(() => mstudio.deliverOnce(event, { duplicate: true } as never), TypeError);
 });

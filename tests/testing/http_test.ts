@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
-import { Receiver } from "./receiver.ts";
+import { Receiver, until } from "./receiver.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -95,7 +95,7 @@ Deno.test("a server that is down gets the delivery when it is back", async () =>
     backoff: { initialMs: 1, maxMs: 5 },
   });
   const added = mstudio.addInstance();
-  while (mstudio.deliveries.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => mstudio.deliveries.length >= 1);
   await using _server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, () => {
     return new Response();
   });

@@ -4,7 +4,7 @@ import { NoopLogger } from "@weissaufschwarz/mitthooks/logging/noopLogger";
 import { webhookSchema } from "@weissaufschwarz/mitthooks/schemas";
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import { WebhookVerifier } from "@weissaufschwarz/mitthooks/verification/verify";
-import type { LifecyclePayload } from "@wais/mitthooks-drizzle/testing";
+import type { LifecycleKind, LifecyclePayload } from "@wais/mitthooks-drizzle/testing";
 
 export async function isSigned(
   publicKeys: PublicKeyProvider,
@@ -19,10 +19,19 @@ export async function isSigned(
   });
 }
 
+const SHORT_KINDS: Readonly<Record<string, LifecycleKind>> = {
+  ExtensionInstanceUpdated: "InstanceUpdated",
+  ExtensionInstanceSecretRotated: "SecretRotated",
+  ExtensionInstanceRemovedFromContext: "InstanceRemovedFromContext",
+};
+
 /** Reads a payload as strictly as mitthooks can: a field its schemas don't know is an error as well. */
 export function parsePayload(rawBody: string): LifecyclePayload {
+  const body = JSON.parse(rawBody);
+  // mitthooks knows the short spelling only.
+  const payload = { ...body, kind: SHORT_KINDS[body.kind] ?? body.kind };
   for (const schema of webhookSchema.options) {
-    const parsed = schema.strict().safeParse(JSON.parse(rawBody));
+    const parsed = schema.strict().safeParse(payload);
     if (parsed.success) return parsed.data as LifecyclePayload;
   }
   throw new TypeError(`Reading a payload: no schema fits ${rawBody}`);
@@ -31,6 +40,7 @@ export function parsePayload(rawBody: string): LifecyclePayload {
 /** What the receiver got. Not the request itself: a server's is void once it is answered. */
 export interface Received {
   readonly payload: LifecyclePayload;
+  readonly kind: string;
   readonly signed: boolean;
   readonly method: string;
   readonly url: string;
@@ -56,12 +66,24 @@ export class Receiver {
     const headers = new Headers(request.headers);
     const rawBody = await request.text();
     const signed = await isSigned(this.publicKeys!, headers, rawBody);
-    const received = { payload: parsePayload(rawBody), signed, method, url, headers };
+    const { kind } = JSON.parse(rawBody);
+    const received = { payload: parsePayload(rawBody), kind, signed, method, url, headers };
     this.received.push(received);
     return signed
       ? await this.answer(received)
       : Response.json({ code: "ERR_SIGNATURE_INVALID" }, { status: 401 });
   };
+}
+
+/** Waits for a condition, but not for ever. */
+export async function until(condition: () => boolean, limitMs = 30_000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!condition()) {
+    if (performance.now() > end) {
+      throw new Error(`Waiting: not true after ${limitMs} ms: ${condition}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 /** A promise to be resolved from outside. */

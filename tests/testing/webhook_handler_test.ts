@@ -22,7 +22,7 @@ Deno.test("the webhook handler takes a simulated mStudio for the real one", asyn
   const table = buildExtensionInstanceTable(buildEncryptedTextColumn(key));
   const storage = new PgExtensionStorage(drizzle(client), table);
 
-  await using keys = Deno.serve(LOOPBACK, (request) => mstudio.publicKeyEndpoint(request));
+  await using keys = Deno.serve(LOOPBACK, (request) => mstudio.api(request));
   const handleWebhook = createWebhookHandler({
     storage,
     extensionId: "e-1",

@@ -1,0 +1,178 @@
+/** An API that is down, slow, or not mittwald's; and callers who are wrong. */
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  InstanceTokenError,
+  InstanceTokens,
+  type InstanceTokensOptions,
+} from "@wais/mitthooks-drizzle/tokens";
+import { type Answer, gate, ID, issued, tokensOf, until } from "./support.ts";
+
+const SECRET = "S3CRET-of-the-instance";
+const TOKEN = "T0KEN-of-the-instance";
+
+async function assertUnavailable(
+  answer: Answer,
+  found: string,
+  options: Partial<InstanceTokensOptions> = {},
+): Promise<InstanceTokenError> {
+  const { tokens, secrets, received } = tokensOf(answer, options);
+  secrets.set(SECRET);
+  const error = await assertRejects(() => tokens.get(ID), InstanceTokenError);
+  assertEquals(error.code, "ERR_TOKEN_UNAVAILABLE");
+  assertEquals(error.message, `Getting an access token of instance "instance-1": ${found}`);
+  assertEquals(received.length, 1);
+  const shown = Deno.inspect([error, tokens], { depth: 20 }) +
+    JSON.stringify([error, tokens]) + error.stack;
+  for (const secret of [SECRET, TOKEN]) assert(!shown.includes(secret), shown);
+  return error;
+}
+
+for (const status of [204, 301, 307, 405, 408, 418, 429, 500, 503]) {
+  Deno.test(`a status of ${status} is no refusal of the secret, and not waited for`, async () => {
+    await assertUnavailable(
+      () => new Response(null, { status, headers: { location: "https://elsewhere.example" } }),
+      `the API answered with status ${status}`,
+    );
+  });
+}
+
+Deno.test("an API that cannot be reached", async () => {
+  const cause = new TypeError("connection refused");
+  const error = await assertUnavailable(
+    () => Promise.reject(cause),
+    "the API could not be reached",
+  );
+  assertEquals(error.cause, cause);
+});
+
+const MALFORMED: Record<string, unknown> = {
+  "nothing": undefined,
+  "no JSON": `<html>${TOKEN}`,
+  "half of it": `{"publicToken":"${TOKEN}`,
+  "null": "null",
+  "a list": `["${TOKEN}"]`,
+  "no token": { expiry: new Date(4e12).toISOString() },
+  "an empty token": { publicToken: "", expiry: new Date(4e12).toISOString() },
+  "a token that is no header": { publicToken: `${TOKEN}\r\nx: y`, expiry: "2100-01-01" },
+  "a token that is a number": { publicToken: 1, expiry: "2100-01-01" },
+  "no expiry": { publicToken: TOKEN },
+  "an expiry that is no time": { publicToken: TOKEN, expiry: "soon" },
+  "an expiry that is a number": { publicToken: TOKEN, expiry: 4e12 },
+};
+
+for (const [name, body] of Object.entries(MALFORMED)) {
+  Deno.test(`an answer that is malformed: ${name}`, async () => {
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    await assertUnavailable(
+      () => new Response(text ?? null, { status: 201 }),
+      "the API's answer has no token that can be used",
+    );
+  });
+}
+
+Deno.test("an answer without end is read up to a limit", async () => {
+  let cancelled = false;
+  const error = await assertUnavailable(
+    () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(16_384)),
+          cancel: () => void (cancelled = true),
+        }),
+        { status: 201 },
+      ),
+    "reading the API's answer, it is larger than 65536 bytes",
+  );
+  assert(error.cause instanceof Error);
+  assert(cancelled);
+});
+
+Deno.test("an API that does not answer, and one that does not finish", async () => {
+  for (
+    const answer of [
+      () => new Promise<Response>(() => {}),
+      () => new Response(new ReadableStream(), { status: 201 }),
+    ]
+  ) {
+    await assertUnavailable(answer, "there was none within 200 ms", { timeoutMs: 200 });
+  }
+});
+
+Deno.test("a storage that does not answer", async () => {
+  const storage = { getExtension: () => new Promise<undefined>(() => {}) };
+  const tokens = new InstanceTokens({ storage, timeoutMs: 50 });
+  const error = await assertRejects(() => tokens.get(ID), InstanceTokenError);
+  assertEquals(error.code, "ERR_TOKEN_UNAVAILABLE");
+});
+
+Deno.test("what the storage throws is passed on", async () => {
+  const cause = new Error("no database");
+  const tokens = new InstanceTokens({ storage: { getExtension: () => Promise.reject(cause) } });
+  assertEquals(await tokens.get(ID).catch((error) => error), cause);
+});
+
+Deno.test("a failure is not remembered, and all who waited for it hear of it", async () => {
+  const answered = gate();
+  const { tokens, secrets, received } = tokensOf(async (_, count) => {
+    await answered.opened;
+    return count === 1 ? new Response(null, { status: 500 }) : issued("the-token");
+  });
+  const all = Array.from({ length: 10 }, () => tokens.get(ID).catch((error) => error.code));
+  await until(() => secrets.reads === 10 && received.length > 0);
+  answered.open();
+  assertEquals(new Set(await Promise.all(all)), new Set(["ERR_TOKEN_UNAVAILABLE"]));
+  assertEquals(await tokens.get(ID), "the-token");
+  assertEquals(received.length, 2);
+});
+
+Deno.test("a request that never ends does not keep later callers away", async () => {
+  const { tokens, received } = tokensOf(
+    (_, count) => count === 1 ? new Promise<Response>(() => {}) : issued("the-token"),
+    { timeoutMs: 200 },
+  );
+  await assertRejects(() => tokens.get(ID), InstanceTokenError);
+  await until(() => received[0]!.init.signal!.aborted);
+  assertEquals(await tokens.get(ID), "the-token");
+});
+
+Deno.test("tokens show nothing when inspected", async () => {
+  const { tokens, secrets } = tokensOf(() => issued(TOKEN));
+  secrets.set(SECRET);
+  assertEquals(await tokens.get(ID), TOKEN);
+  const shown = Deno.inspect(tokens, { depth: 20, showHidden: true }) + JSON.stringify(tokens);
+  assert(!shown.includes(TOKEN));
+});
+
+Deno.test("ids that cannot be part of a path are refused", async () => {
+  const { tokens, secrets, received } = tokensOf();
+  for (const id of ["", ".", "..", "\ud800", undefined, null, 1]) {
+    secrets.set("secret", id as string);
+    await assertRejects(() => tokens.get(id as string), TypeError, "Getting an access token");
+  }
+  assertEquals(received.length, 0);
+});
+
+Deno.test("options are checked", () => {
+  const storage = { getExtension: () => Promise.resolve(undefined) };
+  const create = (options: Record<string, unknown>) => () =>
+    new InstanceTokens({ storage, ...options } as unknown as InstanceTokensOptions);
+  for (
+    const [options, message] of [
+      [{ storage: undefined }, "Reading the option storage: it has no method getExtension"],
+      [{ storage: {} }, "Reading the option storage: it has no method getExtension"],
+      [{ fetch: "fetch" }, "Reading the option fetch: it is not a function"],
+      [{ apiUrl: "api" }, "Reading the option apiUrl: it is not an absolute URL"],
+      [{ apiUrl: "ftp://api" }, "Reading the option apiUrl: its protocol is ftp:"],
+      [{ apiUrl: "https://api/?a=b" }, "Reading the option apiUrl: it has a query"],
+      [{ timeout: 1 }, 'Creating InstanceTokens: it has no option "timeout"'],
+    ] as const
+  ) {
+    assertThrows(create(options), TypeError, message);
+  }
+  for (const options of [{ timeoutMs: 0 }, { timeoutMs: 2 ** 31 }, { maxTokens: 0 }]) {
+    assertThrows(create(options), RangeError, "Reading the option");
+  }
+  const nothing = undefined as unknown as InstanceTokensOptions;
+  assertThrows(() => new InstanceTokens(nothing), TypeError, "no object");
+});
