@@ -36,3 +36,19 @@ export function checkWholeNumber(name: string, value: unknown, max: number): num
 export function checkDuration(name: string, value: unknown): number {
   return checkWholeNumber(name, value, MAX_TIMER_MS);
 }
+
+/** Refuses what is not an object, and names that are not among the given ones. */
+export function assertKnownOptions(
+  attempt: string,
+  options: unknown,
+  names: readonly string[],
+): asserts options is object {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`${attempt}: the options are not an object`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) {
+      throw new TypeError(`${attempt}: there is no option ${JSON.stringify(name)}`);
+    }
+  }
+}

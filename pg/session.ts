@@ -73,6 +73,9 @@ interface Database {
 /** Each wrapped database, session and dialect by what it wraps, and each wrapped one by itself. */
 const wrapped = new WeakMap<object, object>();
 
+/** What each wrapped database, session and dialect wraps. */
+const originals = new WeakMap<object, object>();
+
 /**
  * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.
  *
@@ -117,6 +120,13 @@ export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatab
   return wrapDatabase(assertDatabase(db)) as unknown as TDatabase;
 }
 
+/**
+ * The database that `withEncryption` wrapped, or the given one: it sends parameters as they are, ciphertext included.
+ */
+export function undecorated<TDatabase extends object>(db: TDatabase): TDatabase {
+  return (originals.get(db) ?? db) as TDatabase;
+}
+
 function assertDatabase(db: unknown): Database {
   const candidate = db as Partial<Database> & { $replicas?: unknown } | null | undefined;
   if (candidate?.$replicas !== undefined) {
@@ -147,6 +157,7 @@ function remember<T extends object>(original: T, wrap: (original: T) => T): T {
   if (!result) {
     result = wrap(original);
     wrapped.set(original, result).set(result, result);
+    originals.set(result, original);
   }
   return result;
 }
