@@ -17,6 +17,8 @@ import {
   encryptionKey,
   extensionInstanceDdl,
   extensionInstances,
+  lastEventDdl,
+  lastEvents,
 } from "../support/extension_instance.ts";
 import { type Case, sqlStateOf, type TestContext } from "./suite.ts";
 
@@ -381,6 +383,15 @@ export const storage: Case[] = [
       await storage.upsertExtension({ ...INSTANCE, contextId: "p-second" });
       await storage.updateExtension({ ...INSTANCE, contextId: "p-third", enabled: true });
       assertEquals((await storage.getExtension(ID))?.contextId, "p-third");
+      await context.sql(lastEventDdl);
+      const ordered = new PgExtensionStorage(
+        context.open({ casing: "snake_case" }),
+        extensionInstances,
+        { lastEvents },
+      );
+      await ordered.updateExtension({ ...INSTANCE, contextId: "p-fourth", enabled: true });
+      await ordered.upsertExtension({ ...INSTANCE, contextId: "p-fifth", context: "customer" });
+      assertEquals((await storage.getExtension(ID))?.contextId, "p-fifth");
     },
   },
   {
