@@ -531,7 +531,8 @@ export class BusyError extends MitthooksDrizzleError {
 }
 
 /**
- * A further handler failed after the data was stored. `cause` is what it threw.
+ * A handler of the application failed. `cause` is what it threw. One of the storage's option `on` has rolled the change
+ * back that it belongs to; one of the webhook handler's option `handlers` runs after the data was stored.
  *
  * @example Read what the handler threw
  * ```ts

@@ -13,6 +13,7 @@
  *   buildEncryptedTextColumn,
  *   buildEncryptionKey,
  *   buildExtensionInstanceTable,
+ *   buildLastEventTable,
  *   PgExtensionStorage,
  * } from "@wais/mitthooks-drizzle";
  *
@@ -20,7 +21,9 @@
  *   buildEncryptedTextColumn(buildEncryptionKey("master password", "salt")),
  * );
  * await using client = await PGlite.create();
- * export const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
+ * export const storage = new PgExtensionStorage(drizzle(client), extensionInstances, {
+ *   lastEvents: buildLastEventTable(),
+ * });
  * ```
  *
  * @module
@@ -32,6 +35,8 @@ export {
   buildEncryptionKey,
   type BuildEncryptionKeyOptions,
   buildExtensionInstanceTable,
+  buildLastEventTable,
+  type ChangeHandlers,
   type CheckedColumns,
   context,
   type ContextKind,
@@ -42,17 +47,22 @@ export {
   type EncryptedTextColumn,
   type EncryptionKey,
   type ErrorCode,
+  type EventTime,
   type ExtensionInstanceTable,
   type ExtensionInstanceToBeAdded,
   type ExtensionInstanceToBeUpdated,
+  HandlerFailedError,
   importEncryptionKey,
   type ImportEncryptionKeyOptions,
+  type InstanceChange,
+  type InstanceUpdate,
   InvalidCiphertextError,
   type KeyCounts,
   type KeyDerivation,
   keyStatus,
   type KeyStatusOptions,
   type KeyStatusProgress,
+  type LastEventTable,
   MitthooksDrizzleError,
   PgExtensionStorage,
   type PgExtensionStorageOptions,
@@ -65,6 +75,8 @@ export {
   StorageError,
   type StorageOperation,
   TableMissingError,
+  type TableOptions,
+  type TransactionOf,
   UnknownExtensionInstanceError,
   withEncryption,
 } from "./pg/mod.ts";
@@ -72,7 +84,6 @@ export {
   BusyError,
   createWebhookHandler,
   type ExtensionAddedToContextEvent,
-  HandlerFailedError,
   type InstanceDetails,
   type InstanceRemovedFromContextEvent,
   type InstanceState,

@@ -61,7 +61,7 @@ interface Database {
 const wrapped = new WeakMap<object, object>();
 
 /** What each wrapped database wraps. */
-const originals = new WeakMap<object, EncryptableDatabase>();
+const originals = new WeakMap<object, object>();
 
 /**
  * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.
@@ -117,7 +117,7 @@ export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatab
  *
  * For this package's own statements, which hold ciphertext.
  */
-export function undecorated<TDatabase extends EncryptableDatabase>(db: TDatabase): TDatabase {
+export function undecorated<TDatabase extends object>(db: TDatabase): TDatabase {
   return (originals.get(db) ?? db) as TDatabase;
 }
 
@@ -203,7 +203,7 @@ function wrapDatabase(db: Database): Database {
       );
     }
     const result = copyWith(db, changes);
-    originals.set(result, db as unknown as EncryptableDatabase);
+    originals.set(result, db);
     return result;
   });
 }

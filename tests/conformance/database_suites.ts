@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { changes } from "../suites/changes.ts";
 import { confidentiality } from "../suites/confidentiality.ts";
 import { damage } from "../suites/damage.ts";
+import { order } from "../suites/order.ts";
 import { reads } from "../suites/reads.ts";
 import { reencryption } from "../suites/reencryption.ts";
 import { refusals } from "../suites/refusals.ts";
@@ -25,5 +27,7 @@ export const databaseSuites: Readonly<Record<string, readonly Case[]>> = {
   confidentiality,
   damage,
   storage,
+  order,
+  changes,
   "re-encryption": reencryption,
 };
