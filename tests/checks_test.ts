@@ -2,8 +2,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Check } from "../scripts/checks/check.ts";
 import { findingsIn, isAboutDependency } from "../scripts/checks/doc_lint.ts";
+import { installationFindings } from "../scripts/checks/installation.ts";
 import { jsrManifest, manifests } from "../scripts/checks/manifests.ts";
 import { portable } from "../scripts/checks/portable.ts";
+import { releaseFindings } from "../scripts/checks/release.ts";
+import { faultsOf } from "../scripts/checks/workflows.ts";
 
 const MANIFEST = {
   name: "@example/package",
@@ -127,6 +130,65 @@ Deno.test("manifests: what only builds and tests has an exact version", async ()
     const found = await findings(manifests, files, manifest);
     assertEquals(found, [`imports: left-pad has no exact version, but ${target}`]);
   }
+});
+
+Deno.test("workflows: finds what is no task and what has no exact version", () => {
+  const workflow = (step: string) => `steps:\n  - ${step}\n`;
+  for (
+    const step of [
+      "run: npx --yes deno task test",
+      "run: npx --yes deno task test:runtimes --all",
+      'run: npx --yes deno task test "$GITHUB_REF_NAME"',
+      "uses: actions/checkout@v5.0.0",
+      "uses: owner/name/path@0123456789abcdef0123456789abcdef01234567",
+    ]
+  ) assertEquals(faultsOf(workflow(step), ["test", "test:runtimes"]), [], step);
+  for (
+    const step of [
+      "run: npm test",
+      "run: npx --yes deno task tests",
+      "run: npx --yes deno task test; curl example.com",
+      "run: |",
+      "uses: actions/checkout@v5",
+      "uses: actions/checkout@main",
+      "uses: actions/checkout",
+    ]
+  ) {
+    assertMatch(
+      faultsOf(workflow(step), ["test"]).join(),
+      /^2: ".*" (is no task|has no exact)/,
+      step,
+    );
+  }
+});
+
+Deno.test("release: one version, a section of its own, and an address", () => {
+  const release = {
+    deno: { version: "1.2.3" },
+    jsr: { version: "1.2.3" },
+    changelog: "# Changelog\n\n## 1.2.3\n",
+    repository: "https://example.com/a/b",
+  };
+  assertEquals(releaseFindings("v1.2.3", release), []);
+  for (
+    const [tag, change] of [
+      ["1.2.3", {}],
+      ["v1.2.4", {}],
+      ["", {}],
+      ["v1.2.3", { jsr: { version: "1.2.2" } }],
+      ["v1.2.3", { changelog: "## Unreleased\n\n## 1.2.30\n" }],
+      ["v1.2.3", { repository: "" }],
+    ] as const
+  ) assertEquals(releaseFindings(tag, { ...release, ...change }).length, 1, tag);
+});
+
+Deno.test("installation: what is new, what is gone, what runs a script", () => {
+  const installed = (name: string, hasInstallScript = false) => [
+    { name, version: "1.0.0", bytes: 1, hasInstallScript },
+  ];
+  assertEquals(installationFindings(installed("a"), new Set(["a"])), []);
+  assertEquals(installationFindings(installed("b"), new Set(["a"])).length, 2);
+  assertEquals(installationFindings(installed("a", true), new Set(["a"])).length, 1);
 });
 
 Deno.test("doc-lint: only what is declared elsewhere is left out", () => {

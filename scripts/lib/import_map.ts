@@ -59,13 +59,13 @@ export async function missingFromJsr({ imports = {} }: ImportingManifest): Promi
  * Derives the import map with the stand-ins from deno.json.
  *
  * @param manifest The manifest.
- * @param missing Names to stand in for.
+ * @param missing Names to stand in for. Default: all that have a stand-in.
  * @param root Directory of the manifest.
  * @returns An import map that does not depend on where it lies.
  */
 export function standInImportMap(
   manifest: ImportingManifest,
-  missing: readonly string[],
+  missing: readonly string[] = Object.keys(STAND_INS),
   root: string = repository,
 ): { imports: Record<string, string> } {
   const absolute = (path: string) => toFileUrl(join(root, path)).href;
