@@ -42,7 +42,8 @@ export async function jsrHas(
     const response = await fetch(`${base.replace(/\/+$/, "")}/${name}/meta.json`, {
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
-    return response.ok && Object.hasOwn((await response.json()).versions, version);
+    const { versions } = await response.json();
+    return response.ok && Object.hasOwn(versions, version);
   } catch {
     return false;
   }

@@ -9,25 +9,30 @@ import type { Install, Lab } from "../lab.ts";
 import { resolveProject } from "../npm_project.ts";
 import { outcomeOfStep, sumOfOutcomes } from "../outcome.ts";
 
-/** Versions between the lowest and the newest, where a driver's range has more than one line. */
-const BETWEEN: Readonly<Record<string, readonly string[]>> = {
-  "@electric-sql/pglite": ["~0.3.0", "~0.4.0"],
-  "@neondatabase/serverless": ["1.0.0"],
-  "pg": ["8.16.3"],
-};
+const [PGLITE, NEON, PG, POSTGRES] = [
+  "@electric-sql/pglite",
+  "@neondatabase/serverless",
+  "pg",
+  "postgres",
+] as const;
+
+const lowest: Install = Object.fromEntries(
+  Object.entries(DRIVERS).map(([name, { lowest }]) => [name, lowest]),
+);
+const newest: Install = Object.fromEntries(
+  Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`]),
+);
+
+const TAKEN: readonly Install[] = [
+  ...DRIZZLE_LINES.map(({ install }) => ({ "drizzle-orm": install, ...newest })),
+  { "drizzle-orm": "~0.45.0", ...lowest },
+  // Where a driver's range has more than one line.
+  { "drizzle-orm": "~0.45.0", [PGLITE]: "~0.3.0", [NEON]: "1.0.0", [PG]: "8.16.3" },
+  { "drizzle-orm": "~0.45.0", [PGLITE]: "~0.4.0", [POSTGRES]: "3.4.5" },
+];
 
 /** Builds between release candidates, which sort behind every candidate, and lines that nobody has tried. */
 const REFUSED = ["1.0.0-rc.3-fe92e22", "1.0.0-rc.4", "1.0.0-rc.4-273829f", "0.43.1"];
-
-const LINES = DRIZZLE_LINES.map(({ install }) => install);
-
-const TAKEN: readonly Install[] = [
-  ...LINES.map((line) => ({ "drizzle-orm": line })),
-  ...Object.entries(DRIVERS).flatMap(([name, { lowest, below }]) =>
-    [lowest, ...BETWEEN[name] ?? [], `<${below}`]
-      .map((version) => ({ "drizzle-orm": "~0.45.0", [name]: version }))
-  ),
-];
 
 async function resolves(lab: Lab, install: Install): Promise<string> {
   const { tarball } = await lab.package();
