@@ -1,5 +1,6 @@
 /** Puts variables into a `.env` file without touching anything that is in it. */
 
+import { Buffer } from "node:buffer";
 import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { Failure } from "./failure.ts";
 
@@ -96,7 +97,8 @@ async function replaceFile(path: string, text: string): Promise<void> {
   const { mode, uid, gid } = await stat(target);
   const temporary = `${target}.${crypto.randomUUID()}`;
   try {
-    await writeFile(temporary, text, { encoding: "latin1", mode: MODE, flag: "wx" });
+    // Deno 2.5 cannot write latin1 itself.
+    await writeFile(temporary, Buffer.from(text, "latin1"), { mode: MODE, flag: "wx" });
     await chmod(temporary, mode & 0o7777);
     // Only root may give files away, and only root has files of others here.
     await chown(temporary, uid, gid).catch(() => {});

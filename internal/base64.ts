@@ -3,12 +3,19 @@
  * exactly one text, and no other text is read.
  */
 
+/** ES2026; the compilers of Deno 2.5 and of TypeScript 5 do not declare them yet. */
+const Base64 = Uint8Array as { fromBase64?(text: string): Uint8Array<ArrayBuffer> };
+interface ToBase64 {
+  toBase64?(): string;
+}
+
 /** Bytes per call of `String.fromCharCode`, well below every engine's limit on the number of arguments. */
 const CHUNK_BYTES = 0x2000;
 
 /** `Uint8Array.prototype.toBase64` where the runtime has it (Deno, Bun, new Node), `btoa` elsewhere. */
 export function encodeBase64(bytes: Uint8Array): string {
-  if (typeof bytes.toBase64 === "function") return bytes.toBase64();
+  const native = (bytes as ToBase64).toBase64?.();
+  if (native !== undefined) return native;
   let binary = "";
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
     binary += String.fromCharCode(...bytes.subarray(start, start + CHUNK_BYTES));
@@ -20,9 +27,8 @@ export function encodeBase64(bytes: Uint8Array): string {
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = typeof Uint8Array.fromBase64 === "function"
-      ? Uint8Array.fromBase64(text)
-      : Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    bytes = Base64.fromBase64?.(text) ??
+      Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /**
  * `deno task build:npm`: builds the npm package in `npm/`, and packs it beside.
  *
- * dnt compiles it; where JSR does not answer, `deno pack` does. Publish with `npm publish npm/`.
+ * dnt compiles it; where JSR does not have dnt, `deno pack` does. Publish with `npm publish npm/`.
  *
  * @module
  */

@@ -10,6 +10,7 @@ import { docLint } from "./checks/doc_lint.ts";
 import { manifests } from "./checks/manifests.ts";
 import { npmPackage } from "./checks/npm_package.ts";
 import { portable } from "./checks/portable.ts";
+import { workflows } from "./checks/workflows.ts";
 import { GuardedDirectory } from "./lib/guarded_directory.ts";
 import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { repository } from "./lib/paths.ts";
@@ -26,6 +27,7 @@ const checks: readonly Check[] = [
   commandCheck("publish", () => ["publish", "--dry-run", "--allow-dirty"]),
   manifests,
   portable,
+  workflows,
   npmPackage,
 ];
 

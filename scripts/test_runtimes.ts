@@ -15,8 +15,10 @@ import { startServer } from "./lib/postgres_server.ts";
 import { endBundler } from "./runtimes/bundle.ts";
 import type { Cell, CellResult } from "./runtimes/cell.ts";
 import { applicationCells } from "./runtimes/cells/application.ts";
+import { denoCells } from "./runtimes/cells/deno.ts";
 import { driverCells } from "./runtimes/cells/driver.ts";
 import { edgeCells } from "./runtimes/cells/edge.ts";
+import { installCell } from "./runtimes/cells/install.ts";
 import { serverCells } from "./runtimes/cells/server.ts";
 import { typeCells } from "./runtimes/cells/types.ts";
 import { openExchange, rowsOfOthers } from "./runtimes/exchange.ts";
@@ -26,9 +28,11 @@ import { resultTable } from "./runtimes/table.ts";
 
 const CELLS: readonly Cell[] = [
   ...serverCells,
+  ...denoCells,
   ...edgeCells,
   ...driverCells,
   ...typeCells,
+  installCell,
   ...applicationCells,
 ];
 

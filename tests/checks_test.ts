@@ -1,16 +1,19 @@
 /** The checks of `deno task check` can fail: each is run on small packages with one thing wrong. */
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import type { Check } from "../scripts/checks/check.ts";
 import { findingsIn, isAboutDependency } from "../scripts/checks/doc_lint.ts";
+import { installationFindings } from "../scripts/checks/installation.ts";
 import { jsrManifest, manifests } from "../scripts/checks/manifests.ts";
 import { portable } from "../scripts/checks/portable.ts";
+import { releaseFindings } from "../scripts/checks/release.ts";
+import { faultsOf } from "../scripts/checks/workflows.ts";
 
 const MANIFEST = {
   name: "@example/package",
   version: "1.0.0",
   license: "MIT",
   exports: { ".": "./mod.ts", "./pg": "./pg/mod.ts", "./cli": "./cli.ts" },
-  imports: { "left-pad": "npm:left-pad@^1.0.0" },
+  imports: { "left-pad": "npm:left-pad@1.3.0", "drizzle-orm": "npm:drizzle-orm@^0.45.0" },
   tasks: { test: "true" },
   publish: { include: ["mod.ts"] },
 };
@@ -60,40 +63,35 @@ export async function later(): Promise<void> {
   assertEquals(await findings(portable, { ...PORTABLE_FILES, "pg/mod.ts": pg }), []);
 });
 
-Deno.test("portable: finds every use of what a runtime may lack, with its place", async () => {
-  const lines = [
-    'import { readFile } from "node:fs";',
-    'import "./deeper.ts";',
-    "export const value: unknown = Buffer.from([1]);",
-    "export const a: unknown = Deno.env;",
-    "export const b: unknown = process.env.HOME;",
-    'export const c: unknown = globalThis["process"].env;',
-    'export const d: unknown = globalThis.process?.getBuiltinModule?.("node:fs");',
-    'export const e: unknown = globalThis.process.getBuiltinModule("node:crypto");',
-    "export const f: unknown = await Promise.resolve(1);",
-    "for await (const _ of []) { /* */ }",
-    'export const g = (name: string): unknown => import("node:" + name);',
-    'export const h = (): unknown => import("node:path");',
-    "// deno-lint-ignore portable/every-runtime",
-    "export const i: unknown = readFile;",
+Deno.test("portable: finds what a runtime may lack, with its place", async () => {
+  const types = [
+    "Buffer.from([1])",
+    "Deno.env",
+    "process.env.HOME",
+    'globalThis["process"].env',
+    "globalThis.process.getBuiltinModule",
+  ].map((value) => `export const value: unknown = ${value};`);
+  const loads = [
+    'export { readFile } from "node:fs";',
+    'export const value = (): unknown => import("node:path");',
+    "export const value: unknown = await Promise.resolve(1);",
+    'export { default as value } from "npm:left-pad@1.3.0";',
+    'export { default as value } from "hono";',
   ];
-  const found = await findings(portable, {
-    ...PORTABLE_FILES,
-    "pg/mod.ts": lines.join("\n") + "\n",
-    "pg/deeper.ts": 'import pad from "left-pad";\nexport const value: unknown = pad;\n',
-  });
-  assertEquals(
-    new Set(found.map((line) => line.split(":").slice(0, 2).join(":"))),
-    new Set([
-      "pg/deeper.ts:1",
-      ...[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13].map((line) => `pg/mod.ts:${line}`),
-    ]),
-  );
+  for (const faults of [types, loads]) {
+    const files: Record<string, string> = { ...PORTABLE_FILES };
+    faults.forEach((fault, index) => files[`pg/fault${index}.ts`] = `\n${fault}\n`);
+    files["pg/mod.ts"] += faults.map((_, index) => `import "./fault${index}.ts";\n`).join("");
+    const found = (await findings(portable, files)).join("\n");
+    faults.forEach((fault, index) => {
+      assertMatch(found, new RegExp(`pg/fault${index}\\.ts:2:`), fault);
+    });
+  }
 });
 
 Deno.test("portable: a module that is missing is no success", async () => {
   const files = { ...PORTABLE_FILES, "pg/mod.ts": 'export { value } from "./missing.ts";\n' };
-  await assertRejects(() => findings(portable, files), Error, "missing.ts");
+  assertMatch((await findings(portable, files)).join("\n"), /missing\.ts/);
 });
 
 Deno.test("portable: a package without portable entry points is no success", async () => {
@@ -121,6 +119,76 @@ Deno.test("manifests: accepts an equal jsr.json and names the fields that differ
     assertEquals(found.length, 1, field);
     assertMatch(found[0] ?? "", new RegExp(`^${field}: `));
   }
+});
+
+Deno.test("manifests: what only builds and tests has an exact version", async () => {
+  for (
+    const target of ["npm:left-pad@^1.0.0", "npm:left-pad@1", "npm:left-pad", "jsr:@std/x@~1.0.0"]
+  ) {
+    const manifest = { ...MANIFEST, imports: { "left-pad": target } };
+    const files = { "jsr.json": JSON.stringify(jsrManifest(manifest)) };
+    const found = await findings(manifests, files, manifest);
+    assertEquals(found, [`imports: left-pad has no exact version, but ${target}`]);
+  }
+});
+
+Deno.test("workflows: finds what is no task and what has no exact version", () => {
+  const workflow = (step: string) => `steps:\n  - ${step}\n`;
+  for (
+    const step of [
+      "run: npx --yes deno task test",
+      "run: npx --yes deno task test:runtimes --all",
+      'run: npx --yes deno task test "$GITHUB_REF_NAME"',
+      "uses: actions/checkout@v5.0.0",
+      "uses: owner/name/path@0123456789abcdef0123456789abcdef01234567",
+    ]
+  ) assertEquals(faultsOf(workflow(step), ["test", "test:runtimes"]), [], step);
+  for (
+    const step of [
+      "run: npm test",
+      "run: npx --yes deno task tests",
+      "run: npx --yes deno task test; curl example.com",
+      "run: |",
+      "uses: actions/checkout@v5",
+      "uses: actions/checkout@main",
+      "uses: actions/checkout",
+    ]
+  ) {
+    assertMatch(
+      faultsOf(workflow(step), ["test"]).join(),
+      /^2: ".*" (is no task|has no exact)/,
+      step,
+    );
+  }
+});
+
+Deno.test("release: one version, a section of its own, and an address", () => {
+  const release = {
+    deno: { version: "1.2.3" },
+    jsr: { version: "1.2.3" },
+    changelog: "# Changelog\n\n## 1.2.3\n",
+    repository: "https://example.com/a/b",
+  };
+  assertEquals(releaseFindings("v1.2.3", release), []);
+  for (
+    const [tag, change] of [
+      ["1.2.3", {}],
+      ["v1.2.4", {}],
+      ["", {}],
+      ["v1.2.3", { jsr: { version: "1.2.2" } }],
+      ["v1.2.3", { changelog: "## Unreleased\n\n## 1.2.30\n" }],
+      ["v1.2.3", { repository: "" }],
+    ] as const
+  ) assertEquals(releaseFindings(tag, { ...release, ...change }).length, 1, tag);
+});
+
+Deno.test("installation: what is new, what is gone, what runs a script", () => {
+  const installed = (name: string, hasInstallScript = false) => [
+    { name, version: "1.0.0", bytes: 1, hasInstallScript },
+  ];
+  assertEquals(installationFindings(installed("a"), new Set(["a"])), []);
+  assertEquals(installationFindings(installed("b"), new Set(["a"])).length, 2);
+  assertEquals(installationFindings(installed("a", true), new Set(["a"])).length, 1);
 });
 
 Deno.test("doc-lint: only what is declared elsewhere is left out", () => {

@@ -1,6 +1,7 @@
 /** What the test launcher promises: nothing stays behind, and `deno test` gets the right arguments. */
-import { assert, assertEquals, assertFalse } from "@std/assert";
-import { jsrAnswers, standInImportMap } from "../scripts/lib/import_map.ts";
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { encodeHex } from "@std/encoding";
+import { jsrHas, standInImportMap } from "../scripts/lib/import_map.ts";
 import { fromFileUrl } from "../scripts/lib/paths.ts";
 import { everything, namesFiles } from "../scripts/lib/test_arguments.ts";
 import { poll } from "./support/postgres.ts";
@@ -114,15 +115,19 @@ Deno.test("arguments: files are told from options and their values", () => {
 });
 
 Deno.test("import map: stands in for @std and keeps everything else", () => {
-  const { imports } = standInImportMap({
-    name: "@example/package",
-    exports: { ".": "./mod.ts", "./pg": "./pg/mod.ts" },
-    imports: {
-      "@std/assert": "jsr:@std/assert@^1.0.0",
-      "drizzle-orm": "npm:drizzle-orm@^0.45.0",
-      "#local": "./tests/local.ts",
+  const { imports } = standInImportMap(
+    {
+      name: "@example/package",
+      exports: { ".": "./mod.ts", "./pg": "./pg/mod.ts" },
+      imports: {
+        "@std/assert": "jsr:@std/assert@^1.0.0",
+        "drizzle-orm": "npm:drizzle-orm@^0.45.0",
+        "#local": "./tests/local.ts",
+      },
     },
-  }, "/somewhere");
+    ["@std/assert"],
+    "/somewhere",
+  );
   assertEquals(imports, {
     "@std/assert": "file:///somewhere/tests/support/std_assert.ts",
     "drizzle-orm": "npm:drizzle-orm@^0.45.0",
@@ -133,40 +138,101 @@ Deno.test("import map: stands in for @std and keeps everything else", () => {
   });
 });
 
-Deno.test("JSR: only the metadata of a package counts as an answer", async () => {
-  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
-    const { pathname } = new URL(request.url);
-    if (pathname === "/jsr/@std/assert/meta.json") {
-      return Response.json({ scope: "std", name: "assert" });
+/** A small JSR: packages with one module each, under `/jsr/`. */
+function serveJsr(modules: Readonly<Record<string, string>>): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
+    const path = new URL(request.url).pathname;
+    for (const [specifier, text] of Object.entries(modules)) {
+      const [, scope, name, version] = /^@([^/]+)\/([^@]+)@(.+)$/.exec(specifier)!;
+      const base = `/jsr/@${scope}/${name}`;
+      const checksum = `sha256-${
+        encodeHex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))
+      }`;
+      if (path === `${base}/meta.json`) {
+        return Response.json({ scope, name, latest: version, versions: { [version!]: {} } });
+      }
+      if (path === `${base}/${version}_meta.json`) {
+        return Response.json({
+          manifest: { "/mod.ts": { size: text.length, checksum } },
+          exports: { ".": "./mod.ts" },
+        });
+      }
+      if (path === `${base}/${version}/mod.ts`) return new Response(text);
     }
     // What a network that wants a log-in first answers to everything.
-    return new Response("<html>Welcome</html>", {
-      status: pathname.startsWith("/403") ? 403 : 200,
-    });
+    return new Response("<html>Welcome</html>", { status: path.startsWith("/403") ? 403 : 200 });
   });
+}
+
+Deno.test("JSR: only a package's metadata with that version counts as an answer", async () => {
+  await using server = serveJsr({ "@std/assert@1.0.19": "" });
   const base = `http://127.0.0.1:${server.addr.port}`;
-  assertEquals(await jsrAnswers(`${base}/jsr`), true);
-  assertEquals(await jsrAnswers(`${base}/jsr/`), true);
-  assertEquals(await jsrAnswers(base), false);
-  assertEquals(await jsrAnswers(`${base}/403`), false);
-  assertEquals(await jsrAnswers("http://127.0.0.1:1"), false);
+  assertEquals(await jsrHas("jsr:@std/assert@1.0.19", `${base}/jsr`), true);
+  assertEquals(await jsrHas("jsr:@std/assert@1.0.19", `${base}/jsr/`), true);
+  assertEquals(await jsrHas("jsr:@std/assert@1.0.20", `${base}/jsr`), false);
+  assertEquals(await jsrHas("jsr:@std/encoding@1.0.19", `${base}/jsr`), false);
+  for (const other of [base, `${base}/403`, "http://127.0.0.1:1"]) {
+    assertEquals(await jsrHas("jsr:@std/assert@1.0.19", other), false);
+  }
+  await assertRejects(() => jsrHas("jsr:@std/assert@^1.0.0", base), TypeError);
+});
+
+/** Runs the launcher on a file of tests. */
+async function launch(
+  text: string,
+  env: Record<string, string> = {},
+): Promise<{ code: number; output: string }> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${directory}/x_test.ts`, text);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", fromFileUrl(LAUNCHER), `${directory}/x_test.ts`],
+      // No server is needed, and none has to be started.
+      env: { TEST_DATABASE_URL: Deno.env.get("TEST_SERVER_URL") ?? "", NO_COLOR: "1", ...env },
+    }).output();
+    const decoder = new TextDecoder();
+    return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const LAUNCHER = new URL("../scripts/test.ts", import.meta.url);
+
+Deno.test("the launcher takes from JSR what JSR has, and stand-ins for the rest", async () => {
+  const { imports } = JSON.parse(
+    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+  ) as { imports: Record<string, string> };
+  const assertOfJsr = "export const served = true;\nexport const assert = (): void => {};\n";
+  const specifier = (name: string) => imports[name]!.replace("jsr:", "");
+  const test = (served: string) =>
+    `import * as assert from "@std/assert";
+import * as encoding from "@std/encoding";
+Deno.test("x", () => {
+  const served = ["served" in assert, "served" in encoding].join(" ");
+  if (served !== "${served}") throw new Error(served);
+});
+`;
+  for (
+    const [names, served, standIns] of [
+      [["@std/assert"], "true false", "@deno/dnt, @std/encoding"],
+      [["@std/assert", "@std/encoding", "@deno/dnt"], "true true", undefined],
+    ] as const
+  ) {
+    await using server = serveJsr(
+      Object.fromEntries(names.map((name) => [specifier(name), assertOfJsr])),
+    );
+    const { code, output } = await launch(test(served), {
+      JSR_URL: `http://127.0.0.1:${server.addr.port}/jsr/`,
+    });
+    assertEquals(code, 0, output);
+    assertEquals(/JSR does not have (.*): using/.exec(output)?.[1], standIns);
+  }
 });
 
 Deno.test("the launcher hands on the status of the tests", async () => {
-  const directory = await Deno.makeTempDir();
-  const file = `${directory}/x_test.ts`;
-  const launcher = fromFileUrl(new URL("../scripts/test.ts", import.meta.url));
-  try {
-    for (const [body, success] of [["", true], ["throw new Error('x')", false]] as const) {
-      await Deno.writeTextFile(file, `Deno.test("x", () => { ${body} });`);
-      const { code } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", launcher, file],
-        // No server is needed, and none has to be started.
-        env: { TEST_DATABASE_URL: Deno.env.get("TEST_SERVER_URL") ?? "" },
-      }).output();
-      assertEquals(code === 0, success);
-    }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+  for (const [body, success] of [["", true], ["throw new Error('x')", false]] as const) {
+    const { code } = await launch(`Deno.test("x", () => { ${body} });`);
+    assertEquals(code === 0, success);
   }
 });

@@ -59,6 +59,7 @@ export function commandCheck(name: string, args: (context: CheckContext) => stri
 export interface Manifest {
   readonly name?: string;
   readonly exports?: Record<string, string>;
+  readonly imports?: Record<string, string>;
   readonly [field: string]: unknown;
 }
 

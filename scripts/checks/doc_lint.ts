@@ -5,7 +5,7 @@
  * @module
  */
 import { type Check, readManifest, runDeno } from "./check.ts";
-import { localModules } from "./module_graph.ts";
+import { filesOf } from "./installation.ts";
 
 /** Lints the documentation. */
 export const docLint: Check = {
@@ -15,9 +15,9 @@ export const docLint: Check = {
     const { success, output } = await runDeno(root, ["doc", "--lint", ...entries]);
     if (success) return [];
     const ours = new Set<string>();
-    for (const path of await localModules(root, entries)) {
-      // The types in there are steps of computing public ones; they mean nothing by themselves.
-      if (path.includes("/internal/")) continue;
+    for await (const path of filesOf(root)) {
+      // The types in `internal` are steps of computing public ones; they mean nothing by themselves.
+      if (!path.endsWith(".ts") || /\/(internal|node_modules|\.cache)\//.test(path)) continue;
       const text = await Deno.readTextFile(path);
       text.split("\n").forEach((line, index) => ours.add(`${index + 1} ${line.trim()}`));
     }

@@ -1,11 +1,13 @@
 /**
- * jsr.json is what `npx jsr publish` reads. It says the same as deno.json, which is the source of truth.
+ * jsr.json is what `npx jsr publish` reads. It says the same as deno.json, which is the source of truth. Only what
+ * applications share with the library has a range there: everything else is built and tested with one version.
  *
  * As a program, writes jsr.json anew.
  *
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
+import { DEPENDENCIES, DRIVERS } from "../lib/npm_manifest.ts";
 import { join, repository } from "../lib/paths.ts";
 import { type Check, type Manifest, readManifest } from "./check.ts";
 
@@ -17,18 +19,27 @@ export function jsrManifest(deno: Manifest): Manifest {
   return Object.fromEntries(FIELDS.map((field) => [field, deno[field]]));
 }
 
+/** Packages that only build and test, and have no exact version. */
+function inexact(imports: Readonly<Record<string, string>>): string[] {
+  return Object.entries(imports)
+    .filter(([name]) => !DEPENDENCIES.has(name) && !Object.hasOwn(DRIVERS, name))
+    .filter(([, target]) => !/^(npm|jsr):.+@\d+\.\d+\.\d+$/.test(target))
+    .map(([name, target]) => `imports: ${name} has no exact version, but ${target}`);
+}
+
 /** Compares both manifests, field by field. */
 export const manifests: Check = {
   name: "manifests",
   async run({ root }) {
     const [deno, jsr] = await Promise.all([readManifest(root), readManifest(root, "jsr.json")]);
     const expected = jsrManifest(deno);
-    return [...new Set([...FIELDS, ...Object.keys(jsr)])]
+    const differing = [...new Set([...FIELDS, ...Object.keys(jsr)])]
       .filter((field) => expected[field] === undefined || !isSame(jsr[field], expected[field]))
       .map((field) =>
         `${field}: deno.json has ${JSON.stringify(deno[field])}, ` +
         `jsr.json ${JSON.stringify(jsr[field])}`
       );
+    return [...differing, ...inexact(deno.imports ?? {})];
   },
 };
 

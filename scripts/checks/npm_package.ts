@@ -10,12 +10,13 @@ import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { bundle, endBundler } from "../runtimes/bundle.ts";
 import { createProject, toolProject } from "../runtimes/npm_project.ts";
+import { filesOf, installation, installationFindings, sizeOf } from "./installation.ts";
 import type { Check } from "./check.ts";
 
 const TOOLS = {
-  "@arethetypeswrong/cli": "^0.18.0",
-  "publint": "^0.3.0",
-  "typescript": "~5.9.0",
+  "@arethetypeswrong/cli": "0.18.5",
+  "publint": "0.3.25",
+  "typescript": "5.9.3",
 };
 
 /** Packages that the size of what a user bundles does not count. */
@@ -35,6 +36,7 @@ export const npmPackage: Check = {
     await createProject(project, { [NPM_NAME]: `file:${tarball}`, "drizzle-orm": install });
     const installed = join(project, "node_modules", NPM_NAME);
     const tools = join(await toolProject("package", TOOLS), "node_modules/.bin");
+    const brought = await installation(project, [NPM_NAME, "drizzle-orm"]);
     const findings = [
       ...missing.map((name) => `${name} is missing`),
       ...await leaks(installed),
@@ -49,12 +51,22 @@ export const npmPackage: Check = {
         "attw",
         () => runInDirectory(root, join(tools, "attw"), [tarball, "--profile", "esm-only"]),
       ),
+      ...await findingsOf(
+        "npm publish",
+        () => runInDirectory(directory, "npm", ["publish", "--dry-run", "--ignore-scripts"]),
+      ),
+      ...installationFindings(brought),
     ];
     const { files, bytes } = await sizeOf(installed);
     const bundled = await bundledSize(project, manifest);
     console.log(
       `${manifest.name}@${manifest.version}: ${files} files, ${kilobytes(bytes)} unpacked; ` +
         `keys, schema and storage bundled and minified, without Drizzle: ${kilobytes(bundled)}`,
+    );
+    const total = brought.reduce((sum, { bytes }) => sum + bytes, 0);
+    console.log(
+      `an installation brings ${brought.length} packages besides, ${kilobytes(total)}: ` +
+        brought.map(({ name, version }) => `${name}@${version}`).join(", "),
     );
     return findings;
   },
@@ -117,23 +129,6 @@ async function leaks(directory: string): Promise<string[]> {
     }
   }
   return found;
-}
-
-async function sizeOf(directory: string): Promise<{ files: number; bytes: number }> {
-  const result = { files: 0, bytes: 0 };
-  for await (const path of filesOf(directory)) {
-    result.files++;
-    result.bytes += (await Deno.stat(path)).size;
-  }
-  return result;
-}
-
-async function* filesOf(directory: string): AsyncIterable<string> {
-  for await (const { name, isDirectory } of Deno.readDir(directory)) {
-    const path = join(directory, name);
-    if (isDirectory) yield* filesOf(path);
-    else yield path;
-  }
 }
 
 async function bundledSize(project: string, manifest: NpmManifest): Promise<number> {

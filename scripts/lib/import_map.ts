@@ -16,34 +16,57 @@ const STAND_INS: Readonly<Record<string, string>> = {
   "@std/encoding": "tests/support/std_encoding.ts",
 };
 
+/** What is read of deno.json. */
+export interface ImportingManifest {
+  readonly name?: string;
+  readonly exports?: Readonly<Record<string, string>>;
+  readonly imports?: Readonly<Record<string, string>>;
+}
+
 /**
- * Asks JSR once.
+ * Asks JSR once for an exact version of a package.
  *
+ * @param specifier For example `jsr:@std/assert@1.0.0`.
  * @param base Address of JSR. Default: the variable `JSR_URL`, which Deno respects too, or https://jsr.io.
- * @returns Whether it answers with the metadata of a package.
+ * @returns Whether JSR answers with that version in the metadata of the package.
  */
-export async function jsrAnswers(
+export async function jsrHas(
+  specifier: string,
   base: string = Deno.env.get("JSR_URL") || "https://jsr.io",
 ): Promise<boolean> {
+  const [, name, version] = /^jsr:(@[^@]+)@([\w.-]+)$/.exec(specifier) ?? [];
+  if (name === undefined || version === undefined) {
+    throw new TypeError(`Asking JSR: "${specifier}" names no exact version`);
+  }
   try {
-    const response = await fetch(`${base.replace(/\/+$/, "")}/@std/assert/meta.json`, {
+    const response = await fetch(`${base.replace(/\/+$/, "")}/${name}/meta.json`, {
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
-    return response.ok && (await response.json()).name === "assert";
+    const { versions } = await response.json();
+    return response.ok && Object.hasOwn(versions, version);
   } catch {
     return false;
   }
 }
 
+/** Names that have a stand-in and cannot be had from JSR. */
+export async function missingFromJsr({ imports = {} }: ImportingManifest): Promise<string[]> {
+  const names = Object.keys(STAND_INS).filter((name) => imports[name] !== undefined);
+  const had = await Promise.all(names.map((name) => jsrHas(imports[name]!)));
+  return names.filter((_, index) => !had[index]);
+}
+
 /**
  * Derives the import map with the stand-ins from deno.json.
  *
- * @param manifest The manifest's `name`, `exports` and `imports`.
+ * @param manifest The manifest.
+ * @param missing Names to stand in for. Default: all that have a stand-in.
  * @param root Directory of the manifest.
  * @returns An import map that does not depend on where it lies.
  */
 export function standInImportMap(
-  manifest: { name?: string; exports?: Record<string, string>; imports?: Record<string, string> },
+  manifest: ImportingManifest,
+  missing: readonly string[] = Object.keys(STAND_INS),
   root: string = repository,
 ): { imports: Record<string, string> } {
   const absolute = (path: string) => toFileUrl(join(root, path)).href;
@@ -57,23 +80,22 @@ export function standInImportMap(
   for (const [path, target] of Object.entries(manifest.exports ?? {})) {
     imports[`${manifest.name}${path.slice(1)}`] ??= absolute(target);
   }
-  for (const [name, target] of Object.entries(STAND_INS)) {
-    if (manifest.imports?.[name] !== undefined) imports[name] = absolute(target);
-  }
+  for (const name of missing) imports[name] = absolute(STAND_INS[name]!);
   return { imports };
 }
 
 /**
- * Writes an import map with the stand-ins if JSR does not answer, and says so.
+ * Writes an import map with the stand-ins for what JSR does not have, and says so.
  *
  * @param directory Where to write it.
  * @returns Its path, or `undefined` when deno.json serves as it is.
  */
 export async function importMapWithoutJsr(directory: string): Promise<string | undefined> {
-  if (await jsrAnswers()) return undefined;
-  console.log("JSR does not answer: using the stand-ins of tests/support for @std");
   const manifest = JSON.parse(await Deno.readTextFile(join(repository, "deno.json")));
+  const missing = await missingFromJsr(manifest);
+  if (missing.length === 0) return undefined;
+  console.log(`JSR does not have ${missing.join(", ")}: using the stand-ins of tests/support`);
   const path = join(directory, "import_map.json");
-  await Deno.writeTextFile(path, JSON.stringify(standInImportMap(manifest), null, 2));
+  await Deno.writeTextFile(path, JSON.stringify(standInImportMap(manifest, missing), null, 2));
   return path;
 }

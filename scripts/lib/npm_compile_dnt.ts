@@ -4,6 +4,7 @@
  * @module
  */
 import { build } from "@deno/dnt";
+import { TYPE_PACKAGES } from "./npm_manifest.ts";
 import { join } from "./paths.ts";
 
 /**
@@ -29,8 +30,9 @@ export async function compileWithDnt(
     polyfills: false,
     test: false,
     compilerOptions: { target: "Latest", lib: ["ESNext", "DOM", "DOM.Iterable"] },
-    // Needed while compiling alone: the manifest of the package is written afterwards.
-    package: { name: "compiled", version: "0.0.0" },
+    // Needed while compiling alone: the manifest of the package is written afterwards. dnt installs what the
+    // modules import; the types of what has none of its own are named here.
+    package: { name: "compiled", version: "0.0.0", devDependencies: TYPE_PACKAGES },
   });
   await Deno.rename(join(work, "esm"), outDir);
   await Deno.remove(work, { recursive: true });

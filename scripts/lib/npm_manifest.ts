@@ -37,26 +37,37 @@ export const NPM_NAME = "@weissaufschwarz/mitthooks-drizzle";
 /** The name of the operator's command. */
 const COMMAND = "mitthooks-drizzle";
 
-/** Packages that the library loads itself. */
-const DEPENDENCIES = ["@weissaufschwarz/mitthooks", "scrypt-js"];
+/** Packages that the library brings with it. */
+const OWN_DEPENDENCIES = ["@weissaufschwarz/mitthooks", "scrypt-js"];
 
-/**
- * The lines of Drizzle that the library is tested on, oldest first. The two numbers of a range are the
- * first version that belongs to it and the first that does not.
- */
+/** Packages that the library may load; drivers are the application's. */
+export const DEPENDENCIES: ReadonlySet<string> = new Set([...OWN_DEPENDENCIES, "drizzle-orm"]);
+
+/** Where the sources are, without `.git`; empty until it is known. npm's provenance asks for it. */
+export const REPOSITORY = "";
+
+/** Types that the modules are compiled with, of packages that have none of their own. */
+export const TYPE_PACKAGES = { "@types/node": "22.20.5", "@types/pg": "8.23.1" } as const;
+
+/** Release candidates of Drizzle are named rc.5, builds between them rc.5-1a2b3c4, which sorts behind every number. */
+const DRIZZLE_1_RANGE = ">=1.0.0-rc.5 <1.0.0-rc.0-0 || >=1.0.0 <1.1.0";
+
+/** The lines of Drizzle that the library is tested on, oldest first, and what belongs to each. */
 export const DRIZZLE_LINES = [
   { name: "0.44", install: "0.44.7", range: ">=0.44.7 <0.46.0" },
   { name: "0.45", install: "~0.45.0", range: ">=0.44.7 <0.46.0" },
-  { name: "1.0", install: "1.0.0-rc.5", range: ">=1.0.0-rc.5 <1.1.0" },
+  { name: "1.0", install: "1.0.0-rc.5", range: DRIZZLE_1_RANGE },
 ] as const;
 
-/** Drivers. An application installs the one that it uses, so all of them are optional. */
-const DRIVERS = {
-  "@electric-sql/pglite": "^0.5.16",
-  "@neondatabase/serverless": "^1.2.0",
-  // From where the original package asks for it.
-  "pg": "^8.16.3",
-  "postgres": "^3.4.9",
+/**
+ * Drivers, with the lowest version that the suites pass on and the first that nobody has tried. An application
+ * installs the one that it uses, so all of them are optional.
+ */
+export const DRIVERS = {
+  "@electric-sql/pglite": { lowest: "0.2.0", below: "0.6.0" },
+  "@neondatabase/serverless": { lowest: "0.10.0", below: "2.0.0" },
+  "pg": { lowest: "8.11.0", below: "9.0.0" },
+  "postgres": { lowest: "3.4.0", below: "4.0.0" },
 } as const;
 
 /** Subpaths that applications of the original package import, and what has their names today. */
@@ -82,6 +93,7 @@ export function npmManifest(source: SourceManifest): NpmManifest {
       "Drizzle ORM storage for mittwald extension instances, with encrypted columns, on every runtime",
     keywords: ["mittwald", "mitthooks", "drizzle-orm", "postgresql", "encryption", "webhooks"],
     license: source.license,
+    ...repositoryFields(REPOSITORY),
     type: "module",
     sideEffects: false,
     engines: { node: ">=20" },
@@ -90,16 +102,28 @@ export function npmManifest(source: SourceManifest): NpmManifest {
     files: ["**/*.js", "**/*.d.ts", "CHANGELOG.md"],
     ...command && { bin: { [COMMAND]: compiled(command, ".js") } },
     dependencies: Object.fromEntries(
-      DEPENDENCIES.map((name) => [name, npmRange(source.imports, name)]),
+      OWN_DEPENDENCIES.map((name) => [name, npmRange(source.imports, name)]),
     ),
     peerDependencies: {
-      ...DRIVERS,
+      ...Object.fromEntries(
+        Object.entries(DRIVERS).map(([name, { lowest, below }]) => [name, `>=${lowest} <${below}`]),
+      ),
       "drizzle-orm": [...new Set(DRIZZLE_LINES.map(({ range }) => range))].join(" || "),
     },
     peerDependenciesMeta: Object.fromEntries(
       Object.keys(DRIVERS).map((name) => [name, { optional: true }]),
     ),
     publishConfig: { access: "public" },
+  };
+}
+
+/** What npm shows of the repository: nothing while it is not known. */
+export function repositoryFields(url: string): Record<string, unknown> {
+  if (url === "") return {};
+  return {
+    repository: { type: "git", url: `git+${url}.git` },
+    homepage: `${url}#readme`,
+    bugs: `${url}/issues`,
   };
 }
 

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { jsrAnswers } from "./import_map.ts";
+import { jsrHas } from "./import_map.ts";
 import { compileWithPack } from "./npm_compile_pack.ts";
+import { commonDeclarations } from "./npm_declarations.ts";
 import { NPM_NAME, type NpmManifest, npmManifest, type SourceManifest } from "./npm_manifest.ts";
 import { runInDirectory } from "./npm_process.ts";
 import { dirname, join, repository } from "./paths.ts";
@@ -20,21 +21,37 @@ export interface BuiltPackage {
   readonly directory: string;
   readonly manifest: NpmManifest;
   /** What compiled it. */
-  readonly compiler: "dnt" | "deno pack";
+  readonly compiler: string;
   /** Documents that are not there yet. */
   readonly missing: readonly string[];
 }
+
+/**
+ * Compiles all modules that deno.json exports.
+ *
+ * @param root Directory of deno.json.
+ * @param outDir Directory that gets the code and its declarations, under the paths of their sources.
+ * @param exports Subpaths by their modules, relative to `root`.
+ * @returns The compiler's name.
+ */
+export type Compile = (
+  root: string,
+  outDir: string,
+  exports: SourceManifest["exports"],
+) => Promise<string>;
 
 /**
  * Builds the npm package. Without one of its documents, the package is private: npm does not publish it.
  *
  * @param directory Where; what is there is replaced.
  * @param root Directory of deno.json.
+ * @param compile The compiler. Default: dnt where it can be had, `deno pack` elsewhere.
  * @returns What was built.
  */
 export async function buildNpmPackage(
   directory: string,
   root: string = repository,
+  compile: Compile = compileWithWhatIsThere,
 ): Promise<BuiltPackage> {
   const source = JSON.parse(await Deno.readTextFile(join(root, "deno.json"))) as
     & SourceManifest
@@ -45,7 +62,7 @@ export async function buildNpmPackage(
     const compiler = await compile(root, compiled, source.exports);
     const manifest = npmManifest(source);
     const result = join(work, "package");
-    await copyModules(compiled, result, manifest, source.name);
+    await copyModules(root, compiled, result, manifest, source.name);
     const missing = await copyDocuments(root, result);
     await Deno.writeTextFile(
       join(result, "package.json"),
@@ -79,24 +96,23 @@ export async function packNpmPackage(directory: string, destination: string): Pr
 }
 
 /** The one place where the two ways to the package differ. */
-async function compile(
-  root: string,
-  outDir: string,
-  exports: SourceManifest["exports"],
-): Promise<BuiltPackage["compiler"]> {
-  if (!await jsrAnswers()) {
-    await compileWithPack(root, outDir);
-    return "deno pack";
+const compileWithWhatIsThere: Compile = async (root, outDir, exports) => {
+  const { imports } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  if (await jsrHas(imports["@deno/dnt"])) {
+    // Not a literal, so that Deno does not look for dnt where it cannot be had.
+    const module = new URL("./npm_compile_dnt.ts", import.meta.url).href;
+    const { compileWithDnt } = await import(module) as typeof import("./npm_compile_dnt.ts");
+    await compileWithDnt(root, outDir, exports);
+    return "dnt";
   }
-  // Not a literal, so that Deno does not look for dnt where JSR does not answer.
-  const module = new URL("./npm_compile_dnt.ts", import.meta.url).href;
-  const { compileWithDnt } = await import(module) as typeof import("./npm_compile_dnt.ts");
-  await compileWithDnt(root, outDir, exports);
-  return "dnt";
-}
+  console.log("JSR does not have dnt: compiling with deno pack");
+  await compileWithPack(root, outDir);
+  return "deno pack";
+};
 
 /** Copies the modules that can be reached from an export, and their declarations. */
 async function copyModules(
+  root: string,
   from: string,
   to: string,
   manifest: NpmManifest,
@@ -113,8 +129,12 @@ async function copyModules(
       const target = `./${join(dirname(path), specifier!)}`;
       pending.push(path.endsWith(".d.ts") ? target.replace(/\.js$/, ".d.ts") : target);
     }
-    // The examples in the documentation import the package by its name on JSR.
-    text = text.replaceAll(sourceName, NPM_NAME);
+    if (path.endsWith(".d.ts")) {
+      const source = await Deno.readTextFile(join(root, path.replace(/\.d\.ts$/, ".ts")));
+      text = commonDeclarations(text, source);
+    }
+    // The examples in the documentation import the package by its name on JSR; whoever writes `jsr:` means JSR.
+    text = text.replaceAll(new RegExp(`(?<!jsr:)${sourceName}`, "g"), NPM_NAME);
     if (commands.has(path)) text = `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
     const file = join(to, path);
     await Deno.mkdir(dirname(file), { recursive: true });

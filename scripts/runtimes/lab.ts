@@ -5,25 +5,27 @@
  * @module
  */
 import type { GuardedDirectory } from "../lib/guarded_directory.ts";
-import { DRIZZLE_LINES, NPM_NAME, type NpmManifest } from "../lib/npm_manifest.ts";
+import {
+  DRIVERS,
+  DRIZZLE_LINES,
+  NPM_NAME,
+  type NpmManifest,
+  TYPE_PACKAGES,
+} from "../lib/npm_manifest.ts";
 import { buildNpmPackage, packNpmPackage } from "../lib/npm_package.ts";
 import { join, repository } from "../lib/paths.ts";
+import { runInDirectory } from "../lib/npm_process.ts";
 import { bundle } from "./bundle.ts";
 import { createProject, installedVersion } from "./npm_project.ts";
 
 /** A line of Drizzle. */
 export type DrizzleLine = typeof DRIZZLE_LINES[number]["name"];
 
-/** Packages that the suites need besides Drizzle. */
-const DRIVERS = {
-  "@electric-sql/pglite": "^0.5.16",
-  "@neondatabase/serverless": "^1.2.0",
-  "pg": "^8.23.0",
-  "postgres": "^3.4.9",
-  "ws": "^8.18.0",
-  // For the compiler alone.
-  "@types/node": "^22.0.0",
-  "@types/pg": "^8.23.0",
+/** Packages that the suites need besides Drizzle: the newest versions of the drivers. */
+const PACKAGES = {
+  ...Object.fromEntries(Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`])),
+  "ws": "8.23.0",
+  ...TYPE_PACKAGES,
 };
 
 const DRIVER_MODULES = [
@@ -41,6 +43,12 @@ export const runners: string = join(repository, "tests/runtimes");
 /** A job of the runner that does nothing yet; see `tests/runtimes/run.ts`. */
 export const suiteJob = { writer: "", drivers: [], url: "", platform: false, exchangeUrl: "" };
 
+/** Packages by their versions. */
+export type Install = Readonly<Record<string, string>>;
+
+/** What in the repository is not its source. */
+const MADE = new Set([".git", ".cache", "node_modules", "npm", "coverage"]);
+
 /** A project with the tarball and a line of Drizzle. */
 export interface LineProject {
   readonly directory: string;
@@ -52,7 +60,8 @@ export interface LineProject {
 
 /** See above. */
 export class Lab {
-  readonly #projects = new Map<DrizzleLine, Promise<LineProject>>();
+  readonly #projects = new Map<string, Promise<LineProject>>();
+  #sources: Promise<string> | undefined;
   #package: Promise<{ tarball: string; manifest: NpmManifest; compiler: string }> | undefined;
   /** URL of the database that has one row of each runtime. */
   exchangeUrl = "";
@@ -83,23 +92,43 @@ export class Lab {
     return join(this.directory.path, ...names);
   }
 
-  /** The project of a line, with the suites bundled for it. */
-  project(line: DrizzleLine): Promise<LineProject> {
-    const known = this.#projects.get(line);
-    if (known !== undefined) return known;
-    const project = this.#createProject(line);
-    this.#projects.set(line, project);
+  /**
+   * The project of a line, with the suites bundled for it.
+   *
+   * @param install Packages in other versions than the newest.
+   */
+  project(line: DrizzleLine, install: Install = {}): Promise<LineProject> {
+    const name = [line, ...Object.entries(install).flat()].join("-").replaceAll(/[^\w.]+/g, "-");
+    let project = this.#projects.get(name);
+    if (project === undefined) {
+      project = this.#createProject(`drizzle-${name}`, line, install);
+      this.#projects.set(name, project);
+    }
     return project;
   }
 
-  async #createProject(line: DrizzleLine): Promise<LineProject> {
+  /** A copy of the sources, for a Deno that is not the one which installed the repository's packages. */
+  sources(): Promise<string> {
+    return this.#sources ??= (async () => {
+      const directory = this.path("sources");
+      await Deno.mkdir(directory);
+      for await (const { name } of Deno.readDir(repository)) {
+        if (MADE.has(name)) continue;
+        await runInDirectory(repository, "cp", ["-R", name, directory]);
+      }
+      return directory;
+    })();
+  }
+
+  async #createProject(name: string, line: DrizzleLine, packages: Install): Promise<LineProject> {
     const { tarball } = await this.package();
-    const directory = this.path(`drizzle-${line}`);
+    const directory = this.path(name);
     const { install } = DRIZZLE_LINES.find(({ name }) => name === line)!;
     await createProject(directory, {
       [NPM_NAME]: `file:${tarball}`,
       "drizzle-orm": install,
-      ...DRIVERS,
+      ...PACKAGES,
+      ...packages,
     });
     const outDir = join(directory, "conformance");
     await bundle({

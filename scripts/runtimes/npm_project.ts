@@ -9,18 +9,36 @@ import { join, repository } from "../lib/paths.ts";
 /** Where downloads stay. */
 export const cacheDirectory: string = join(repository, ".cache");
 
-/** Installs packages into an empty project. */
-export async function createProject(
-  directory: string,
-  dependencies: Readonly<Record<string, string>>,
-  fields: Readonly<Record<string, unknown>> = {},
-): Promise<void> {
+/** Packages by their versions. */
+type Dependencies = Readonly<Record<string, string>>;
+
+const NPM_OPTIONS = [
+  "--prefer-offline",
+  "--no-audit",
+  "--no-fund",
+  // Nothing that is used here needs its install script.
+  "--ignore-scripts",
+  `--cache=${join(cacheDirectory, "npm")}`,
+];
+
+async function writeManifest(directory: string, dependencies: Dependencies): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
   await Deno.writeTextFile(
     join(directory, "package.json"),
-    JSON.stringify({ private: true, type: "module", ...fields, dependencies }, null, 2),
+    JSON.stringify({ private: true, type: "module", dependencies }, null, 2),
   );
+}
+
+/** Installs packages into an empty project. */
+export async function createProject(directory: string, dependencies: Dependencies): Promise<void> {
+  await writeManifest(directory, dependencies);
   await npmInstall(directory);
+}
+
+/** Finds out what would be installed, without installing it. */
+export async function resolveProject(directory: string, dependencies: Dependencies): Promise<void> {
+  await writeManifest(directory, dependencies);
+  await runInDirectory(directory, "npm", ["install", "--package-lock-only", ...NPM_OPTIONS]);
 }
 
 /** Installs what the project's manifest asks for, and packages besides. */
@@ -28,13 +46,8 @@ export async function npmInstall(directory: string, ...packages: string[]): Prom
   await runInDirectory(directory, "npm", [
     "install",
     ...packages,
-    "--prefer-offline",
-    "--no-audit",
-    "--no-fund",
-    // Nothing that is used here needs its install script.
-    "--ignore-scripts",
     "--no-package-lock",
-    `--cache=${join(cacheDirectory, "npm")}`,
+    ...NPM_OPTIONS,
   ]);
 }
 
@@ -53,7 +66,7 @@ export async function installedVersion(directory: string, name: string): Promise
  */
 export async function toolProject(
   name: string,
-  dependencies: Readonly<Record<string, string>>,
+  dependencies: Dependencies,
 ): Promise<string> {
   const directory = join(cacheDirectory, "tools", name);
   const wanted = JSON.stringify(dependencies);

@@ -38,7 +38,15 @@ export async function bunProgram(): Promise<Program> {
   };
 }
 
-/** This very Deno. */
-export function denoProgram(): Program {
-  return { name: "Deno", version: Deno.version.deno, path: Deno.execPath() };
+/** This very Deno, or one of an exact version. */
+export async function denoProgram(version?: string): Promise<Program> {
+  if (version === undefined) {
+    return { name: "Deno", version: Deno.version.deno, path: Deno.execPath() };
+  }
+  const directory = await toolProject(`deno-${version}`, { deno: version });
+  const name = `@deno/${PLATFORM}-${ARCHITECTURE}${PLATFORM === "linux" ? "-glibc" : ""}`;
+  const path = join(directory, "node_modules", name, "deno");
+  // The package's install script would do it.
+  await Deno.chmod(path, 0o755);
+  return { name: "Deno", version, path };
 }

@@ -7,7 +7,7 @@ import type { Lab } from "./lab.ts";
 import { type Outcome, outcomeOfTap } from "./outcome.ts";
 
 /** No cell takes this long unless it hangs, in milliseconds. */
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 900_000;
 
 /** How to start a runner. */
 export interface RunnerOptions {

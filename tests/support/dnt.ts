@@ -16,7 +16,7 @@ export interface BuildOptions {
   polyfills?: boolean;
   test?: boolean;
   compilerOptions?: { target?: "Latest"; lib?: ("ESNext" | "DOM" | "DOM.Iterable")[] };
-  package: { name: string; version: string };
+  package: { name: string; version: string; devDependencies?: Record<string, string> };
 }
 
 /** @throws {Error} Always. */

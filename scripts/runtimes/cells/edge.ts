@@ -51,7 +51,8 @@ async function bundleFor(lab: Lab, { host, nodeModules, name }: EdgeCell): Promi
 function edgeCell(options: EdgeCell): Cell {
   const { name, shows, host, nodeModules } = options;
   let script: Promise<string> | undefined;
-  const tools = () => toolProject("edge", { miniflare: "^4.0.0", "@edge-runtime/vm": "^5.0.0" });
+  const tools = () =>
+    toolProject("edge", { miniflare: "4.20260721.0", "@edge-runtime/vm": "5.0.0" });
   const start = async (lab: Lab, job: Record<string, unknown>, writeTo?: string) => {
     const directory = await tools();
     // Beside the packages that it imports.

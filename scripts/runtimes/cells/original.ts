@@ -5,7 +5,7 @@
  * @module
  */
 import postgres from "postgres";
-import { NPM_NAME } from "../../lib/npm_manifest.ts";
+import { NPM_NAME, TYPE_PACKAGES } from "../../lib/npm_manifest.ts";
 import { runInDirectory } from "../../lib/npm_process.ts";
 import { join, repository } from "../../lib/paths.ts";
 import { extensionInstanceDdl } from "../../../tests/support/extension_instance.ts";
@@ -22,8 +22,7 @@ const DEPENDENCIES = {
   "drizzle-orm": "0.44.7",
   "pg": "8.16.3",
   "@weissaufschwarz/mitthooks": "0.3.0",
-  "@types/node": "^22.0.0",
-  "@types/pg": "^8.15.0",
+  ...TYPE_PACKAGES,
 };
 
 const COMPILER_OPTIONS = {
@@ -44,7 +43,7 @@ const IDS = {
 };
 
 async function compile(directory: string, sources: string): Promise<void> {
-  const compiler = await toolProject("TypeScript", { typescript: "^7.0.0" });
+  const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
   const from = join(repository, "tests/consumers", sources);
   await Deno.mkdir(join(directory, sources), { recursive: true });
   for await (const { name } of Deno.readDir(from)) {

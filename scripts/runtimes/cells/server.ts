@@ -4,9 +4,10 @@
  * @module
  */
 import { importMapWithoutJsr } from "../../lib/import_map.ts";
+import { DRIVERS } from "../../lib/npm_manifest.ts";
 import { join, repository } from "../../lib/paths.ts";
 import type { Cell } from "../cell.ts";
-import { type DrizzleLine, type Lab, runners, suiteJob } from "../lab.ts";
+import { type DrizzleLine, type Install, type Lab, runners, suiteJob } from "../lab.ts";
 import type { Outcome } from "../outcome.ts";
 import { bunProgram, denoProgram, nodeProgram, type Program } from "../programs.ts";
 import { runRunner } from "../run_program.ts";
@@ -20,41 +21,42 @@ const POSTGRES_JS = { title: "postgres.js", module: "postgres_js" };
 const NODE_POSTGRES = { title: "node-postgres", module: "node_postgres" };
 const PGLITE = { title: "PGlite", module: "pglite" };
 const BUN_SQL = { title: "Bun SQL", module: "bun_sql" };
+const ALL_DRIVERS = [POSTGRES_JS, NODE_POSTGRES, PGLITE];
 
 interface ServerCell {
   readonly name: string;
-  readonly shows: string;
-  readonly representative: boolean;
-  readonly line: DrizzleLine;
-  readonly drivers: readonly Driver[];
-  program(): Promise<Program>;
+  /** Whether it belongs to the everyday run. */
+  readonly representative?: boolean;
+  /** Default: 0.45. */
+  readonly line?: DrizzleLine;
+  /** Default: postgres.js, node-postgres and PGlite. */
+  readonly drivers?: readonly Driver[];
+  /** Packages in other versions than the newest. */
+  readonly install?: Install;
+  readonly program: () => Promise<Program>;
 }
 
 /** A cell that runs the suites and takes part in the exchange. */
-function serverCell({ name, shows, representative, line, drivers, program }: ServerCell): Cell {
+function serverCell(cell: ServerCell): Cell {
+  const { name, line = "0.45", drivers = ALL_DRIVERS, install = {}, program } = cell;
   const start = async (lab: Lab, job: Record<string, unknown>): Promise<Outcome> => {
-    const { path } = await program();
-    const fromSource = path === Deno.execPath();
+    const { path, name: runtime } = await program();
     const common = { ...suiteJob, writer: name, exchangeUrl: lab.exchangeUrl };
     const env = { CONFORMANCE_JOB: JSON.stringify({ ...common, ...job }) };
-    if (fromSource) {
+    if (runtime === "Deno") {
       const importMap = await importMapWithoutJsr(lab.directory.path);
       const args = ["run", "-A", "--quiet"];
       if (importMap !== undefined) args.push(`--import-map=${importMap}`);
-      return await runRunner(lab, {
-        command: path,
-        args: [...args, join(runners, "run.ts")],
-        cwd: repository,
-        env,
-      });
+      args.push(join(runners, "run.ts"));
+      return await runRunner(lab, { command: path, args, cwd: repository, env });
     }
-    const { directory, runner } = await lab.project(line);
+    const { directory, runner } = await lab.project(line, install);
     return await runRunner(lab, { command: path, args: [runner], cwd: directory, env });
   };
   return {
     name,
-    shows,
-    representative,
+    shows: `all suites on ${drivers.map(({ title }) => title).join(", ")}`,
+    representative: cell.representative ?? false,
     async run(lab) {
       const { name: runtime, version } = await program();
       const writeTo = lab.path(`${name.replaceAll(/\W+/g, "-")}.json`);
@@ -68,10 +70,14 @@ function serverCell({ name, shows, representative, line, drivers, program }: Ser
         lab.values[name] = JSON.parse(await Deno.readTextFile(writeTo));
         lab.rows.push(name);
       }
-      const drizzle = runtime === "Deno"
-        ? "from source"
-        : `drizzle-orm ${(await lab.project(line)).drizzle}`;
-      return { ...outcome, versions: `${runtime.split(" ")[0]} ${version}, ${drizzle}` };
+      const versions = [
+        `${runtime.split(" ")[0]} ${version}`,
+        runtime === "Deno"
+          ? "from source"
+          : `drizzle-orm ${(await lab.project(line, install)).drizzle}`,
+        ...Object.entries(install).map(([name, version]) => `${name} ${version}`),
+      ];
+      return { ...outcome, versions: versions.join(", ") };
     },
     async read(lab) {
       const readFrom = lab.path("exchange.json");
@@ -81,55 +87,45 @@ function serverCell({ name, shows, representative, line, drivers, program }: Ser
   };
 }
 
-const ALL_DRIVERS = [POSTGRES_JS, NODE_POSTGRES, PGLITE];
-const titles = (drivers: readonly Driver[]) => drivers.map(({ title }) => title).join(", ");
-
-/** Node of one major version. */
-function nodeCell(major: number, representative: boolean): Cell {
-  return serverCell({
-    name: `Node ${major}`,
-    shows: `all suites on ${titles(ALL_DRIVERS)}`,
-    representative,
-    line: "0.45",
-    drivers: ALL_DRIVERS,
-    program: () => nodeProgram(major),
-  });
+/** The lowest versions of drivers that the package takes. */
+function lowest(...names: (keyof typeof DRIVERS)[]): Install {
+  return Object.fromEntries(names.map((name) => [name, DRIVERS[name].lowest]));
 }
 
-/** Another line of Drizzle, on Node. */
-function lineCell(line: DrizzleLine, representative: boolean): Cell {
-  const drivers = ALL_DRIVERS;
-  return serverCell({
-    name: `Drizzle ${line}`,
-    shows: `all suites on ${titles(drivers)}`,
-    representative,
-    line,
-    drivers,
-    program: () => nodeProgram(24),
-  });
-}
+const node = (major: number) => () => nodeProgram(major);
 
 export const serverCells: readonly Cell[] = [
-  serverCell({
-    name: "Deno",
-    shows: "all suites on postgres.js, from source; `deno task test` adds the other drivers",
-    representative: true,
-    line: "0.45",
-    drivers: [POSTGRES_JS],
-    program: () => Promise.resolve(denoProgram()),
-  }),
-  nodeCell(20, true),
-  nodeCell(22, false),
-  nodeCell(24, false),
-  nodeCell(26, false),
-  serverCell({
+  // `deno task test` adds the other drivers.
+  { name: "Deno", representative: true, drivers: [POSTGRES_JS], program: () => denoProgram() },
+  { name: "Node 20", representative: true, program: node(20) },
+  { name: "Node 22", program: node(22) },
+  { name: "Node 24", program: node(24) },
+  { name: "Node 26", program: node(26) },
+  {
     name: "Bun",
-    shows: `all suites on ${titles([...ALL_DRIVERS, BUN_SQL])}`,
     representative: true,
-    line: "0.45",
     drivers: [...ALL_DRIVERS, BUN_SQL],
     program: bunProgram,
-  }),
-  lineCell("0.44", false),
-  lineCell("1.0", true),
-];
+  },
+  { name: "Drizzle 0.44", line: "0.44" as const, program: node(24) },
+  { name: "Drizzle 1.0", representative: true, line: "1.0" as const, program: node(24) },
+  {
+    name: "Lowest drivers",
+    install: lowest("@electric-sql/pglite", "pg", "postgres"),
+    program: node(20),
+  },
+  ...["0.3.0", "0.4.0"].map((version) => ({
+    name: `PGlite ${version}`,
+    drivers: [PGLITE],
+    install: { "@electric-sql/pglite": version },
+    program: node(24),
+  })),
+  {
+    // What a refusal leaves in its buffer reached the next query.
+    name: "pg-protocol 1.10.3",
+    representative: true,
+    drivers: [NODE_POSTGRES],
+    install: { "pg": "8.16.3", "pg-protocol": "1.10.3" },
+    program: node(24),
+  },
+].map(serverCell);

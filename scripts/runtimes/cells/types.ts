@@ -11,7 +11,7 @@ import { installedVersion, toolProject } from "../npm_project.ts";
 import { type Outcome, sumOfOutcomes } from "../outcome.ts";
 
 /** Oldest and newest compiler that are supported, by the names of the cells. */
-const COMPILERS = { "TypeScript 5.9": "~5.9.0", "TypeScript": "^7.0.0" } as const;
+const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" } as const;
 const LINES: readonly DrizzleLine[] = ["0.44", "0.45", "1.0"];
 const RESOLUTIONS = ["node16", "bundler"] as const;
 

@@ -208,6 +208,10 @@ export async function queries(): Promise<void> {
   await storage.upsertExtension(added);
   // @ts-expect-error enabled is missing
   await storage.updateExtension({ extensionInstanceId: "x", contextId: "p", consentedScopes: [] });
+  // What has the public members, for example in a test of the application's, is a storage.
+  const handMade: Pick<typeof storage, keyof typeof storage> = storage;
+  const accepted: typeof storage = handMade;
+  void accepted;
   new PgExtensionStorage(pglite, instances, { unknownInstances: "ignore" });
   // @ts-expect-error there is no such choice
   new PgExtensionStorage(pglite, instances, { unknownInstances: "drop" });
