@@ -4,7 +4,9 @@
  */
 
 /** ES2026; the compilers of Deno 2.5 and of TypeScript 5 do not declare them yet. */
-const Base64 = Uint8Array as { fromBase64?(text: string): Uint8Array<ArrayBuffer> };
+const Base64 = Uint8Array as {
+  fromBase64?(text: string, options: { lastChunkHandling: "strict" }): Uint8Array<ArrayBuffer>;
+};
 interface ToBase64 {
   toBase64?(): string;
 }
@@ -25,13 +27,25 @@ export function encodeBase64(bytes: Uint8Array): string {
 
 /** The bytes, or `undefined` where the text is not canonical base64. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
-  let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = Base64.fromBase64?.(text) ??
-      Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const bytes = Base64.fromBase64?.(text, { lastChunkHandling: "strict" }) ?? decodeBinary(text);
+    // Both decoders skip white space, which the canonical length leaves no room for, if the padding is all there.
+    const padding = "=".repeat((3 - bytes.length % 3) % 3);
+    return text.length === 4 * Math.ceil(bytes.length / 3) && text.endsWith(padding)
+      ? bytes
+      : undefined;
   } catch {
     return undefined;
   }
-  // Both decoders skip white space and tolerate other slips; only the canonical text encodes back to itself.
-  return encodeBase64(bytes) === text ? bytes : undefined;
+}
+
+/** Ends that leave no bits behind the last byte, which `atob` would drop (RFC 4648, section 3.5). */
+const STRICT_END = /(?:^|[^=]{4}|[^=]{2}[AEIMQUYcgkosw048]=|[^=][AQgw]==)$/;
+
+function decodeBinary(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  if (!STRICT_END.test(text.slice(-4))) throw new SyntaxError("the last bits are not canonical");
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = binary.charCodeAt(index);
+  return bytes;
 }

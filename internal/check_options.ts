@@ -10,11 +10,11 @@ export function checkNames(
   names: readonly string[],
 ): asserts options is object {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`${attempt}: its options are no object`);
+    throw new TypeError(`${attempt}: the options are not an object`);
   }
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) {
-      throw new TypeError(`${attempt}: it has no option ${JSON.stringify(name)}`);
+      throw new TypeError(`${attempt}: there is no option ${JSON.stringify(name)}`);
     }
   }
 }

@@ -110,6 +110,8 @@ class AesEncryptionKey implements EncryptionKey {
   /** Dropped after it has succeeded, and with it the password that it holds. */
   #derive: (() => Promise<Uint8Array<ArrayBuffer>>) | undefined;
   #imported: Promise<CryptoKey> | undefined;
+  /** The same, once it is there: thousands of values need not wait for it one by one. */
+  #ready: CryptoKey | undefined;
   readonly #alsoReads: readonly EncryptionKey[];
 
   constructor(
@@ -122,16 +124,23 @@ class AesEncryptionKey implements EncryptionKey {
 
   async encrypt(plaintext: string): Promise<string> {
     assertStorableText(plaintext);
-    return await seal(await this.#key(), plaintext);
+    return await seal(this.#ready ?? await this.#key(), plaintext);
   }
 
   async decrypt(ciphertext: string): Promise<string> {
-    let wellFormed = false;
-    const read = [async () => open(await this.#key(), ciphertext)];
-    for (const key of this.#alsoReads) read.push(() => key.decrypt(ciphertext));
-    for (const attempt of read) {
+    try {
+      return await open(this.#ready ?? await this.#key(), ciphertext);
+    } catch (error) {
+      if (!(error instanceof DecryptionError)) throw error;
+      return await this.#decryptWithOthers(ciphertext, error);
+    }
+  }
+
+  async #decryptWithOthers(ciphertext: string, failure: DecryptionError): Promise<string> {
+    let wellFormed = !(failure instanceof InvalidCiphertextError);
+    for (const key of this.#alsoReads) {
       try {
-        return await attempt();
+        return await key.decrypt(ciphertext);
       } catch (error) {
         if (!(error instanceof DecryptionError)) throw error;
         wellFormed ||= !(error instanceof InvalidCiphertextError);
@@ -163,6 +172,7 @@ class AesEncryptionKey implements EncryptionKey {
       // Not before: after a failure, raw bytes are needed again.
       bytes.fill(0);
       this.#derive = undefined;
+      this.#ready = key;
       return key;
     } catch (error) {
       // The next use tries again: what fails once, say for lack of memory, need not fail for good.

@@ -18,6 +18,10 @@ const parameters = (iv: Uint8Array<ArrayBuffer>) => ({
   tagLength: TAG_BYTES * 8,
 });
 
+const encoder = new TextEncoder();
+// A leading U+FEFF belongs to the value; a decoder would take it for a byte order mark.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Imports the 32 bytes of a key; they can not be read back from the result. */
 export function importAesKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
   return crypto.subtle.importKey("raw", bytes, ALGORITHM, false, ["encrypt", "decrypt"]);
@@ -27,10 +31,11 @@ export function importAesKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey>
 export async function seal(key: CryptoKey, plaintext: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
   const sealed = new Uint8Array(
-    await crypto.subtle.encrypt(parameters(iv), key, new TextEncoder().encode(plaintext)),
+    await crypto.subtle.encrypt(parameters(iv), key, encoder.encode(plaintext)),
   );
   const tagStart = sealed.length - TAG_BYTES;
-  return [iv, sealed.subarray(0, tagStart), sealed.subarray(tagStart)].map(encodeBase64).join(":");
+  const ciphertext = encodeBase64(sealed.subarray(0, tagStart));
+  return `${encodeBase64(iv)}:${ciphertext}:${encodeBase64(sealed.subarray(tagStart))}`;
 }
 
 /**
@@ -53,8 +58,7 @@ export async function open(key: CryptoKey, stored: string): Promise<string> {
   sealed.set(tag, ciphertext.length);
   try {
     const plaintext = await crypto.subtle.decrypt(parameters(iv), key, sealed);
-    // A leading U+FEFF belongs to the value; a decoder would take it for a byte order mark.
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(plaintext);
+    return decoder.decode(plaintext);
   } catch {
     throw new DecryptionError();
   }

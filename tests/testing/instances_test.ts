@@ -236,7 +236,7 @@ Deno.test("options that there are none of are refused", async () => {
   await assertRejects(
     () => create({ attemptTimeout: 1 } as Partial<SimulatedMstudioOptions>),
     TypeError,
-    'it has no option "attemptTimeout"',
+    'there is no option "attemptTimeout"',
   );
   for (const options of [{ tokenLifetimeMs: -1 }, { newSecretRefusedMs: NaN }]) {
     await assertRejects(() => create(options), RangeError, "Setting the option");

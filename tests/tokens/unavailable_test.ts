@@ -165,7 +165,7 @@ Deno.test("options are checked", () => {
       [{ apiUrl: "api" }, "Reading the option apiUrl: it is not an absolute URL"],
       [{ apiUrl: "ftp://api" }, "Reading the option apiUrl: its protocol is ftp:"],
       [{ apiUrl: "https://api/?a=b" }, "Reading the option apiUrl: it has a query"],
-      [{ timeout: 1 }, 'Creating InstanceTokens: it has no option "timeout"'],
+      [{ timeout: 1 }, 'Creating InstanceTokens: there is no option "timeout"'],
     ] as const
   ) {
     assertThrows(create(options), TypeError, message);
