@@ -695,7 +695,10 @@ export const reencryption: Case[] = [
           "ok",
         ]],
       } as const;
+      // PGlite has no ICU before 0.5.
+      const icu = await context.sql("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'");
       for (const [type, [table, ids]] of Object.entries(kinds)) {
+        if (type.includes("icu") && icu.length === 0) continue;
         await context.sql(
           `DROP TABLE IF EXISTS kind; CREATE TABLE kind (id ${type} PRIMARY KEY, secret text)`,
         );
