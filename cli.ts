@@ -30,8 +30,8 @@ import { runCli } from "./cli/run.ts";
  * Runs the command, from `@wais/mitthooks-drizzle/cli`. Prints to standard output and standard error.
  *
  * @param args The arguments after the program's name.
- * @returns The exit status: 0 for success with nothing unreadable left, 1 for a failure or unreadable
- * values, 2 for arguments that make no sense, 130 after Ctrl-C and 143 after SIGTERM.
+ * @returns The exit status: 0 for success with nothing left to do, 1 for a failure, unreadable values or
+ * values that could not be written, 2 for arguments that make no sense, 130 after Ctrl-C and 143 after SIGTERM.
  *
  * @example Show the help of a command
  * ```ts

@@ -10,11 +10,17 @@
 
 /** The codes of all errors of this package. */
 export type ErrorCode =
+  | "ERR_BODY_INVALID"
+  | "ERR_BODY_TOO_LARGE"
   | "ERR_BUSY"
   | "ERR_DEADLINE_EXCEEDED"
   | "ERR_DECRYPTION_FAILED"
+  | "ERR_DELIVERY_IN_FUTURE"
+  | "ERR_DELIVERY_TOO_OLD"
   | "ERR_HANDLER_FAILED"
   | "ERR_INVALID_CIPHERTEXT"
+  | "ERR_METHOD"
+  | "ERR_NO_DRY_RUN"
   | "ERR_PUBLIC_KEY_UNAVAILABLE"
   | "ERR_SECRET_REFUSED"
   | "ERR_SIGNATURE_INVALID"
@@ -23,7 +29,9 @@ export type ErrorCode =
   | "ERR_STORAGE_FAILED"
   | "ERR_TABLE_MISSING"
   | "ERR_TOKEN_UNAVAILABLE"
-  | "ERR_UNKNOWN_INSTANCE";
+  | "ERR_UNKNOWN_INSTANCE"
+  | "ERR_UNKNOWN_KIND"
+  | "ERR_WRONG_EXTENSION";
 
 /**
  * Base class of every error of this package.
@@ -63,9 +71,9 @@ export abstract class MitthooksDrizzleError extends Error {
  * import { assertEquals } from "@std/assert";
  * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
  *
- * const error = new DecryptionError("[3].secret");
+ * const error = new DecryptionError("[3].secret", { table: "account", column: "secret" });
  * assertEquals(error.code, "ERR_DECRYPTION_FAILED");
- * assertEquals(error.path, "[3].secret");
+ * assertEquals([error.path, error.table, error.column], ["[3].secret", "account", "secret"]);
  * ```
  */
 export class DecryptionError extends MitthooksDrizzleError {
@@ -76,17 +84,26 @@ export class DecryptionError extends MitthooksDrizzleError {
   /** Where in the query's result the value stood, for example `[3].secret`; `undefined` outside of a query. */
   readonly path: string | undefined;
 
+  /** Name of the table that the value stands in, or of its alias; `undefined` outside of a query. */
+  readonly table: string | undefined;
+
+  /** Name of the column that the value stands in; `undefined` outside of a query. */
+  readonly column: string | undefined;
+
   /**
    * Makes the error.
    *
    * @param path Where in the query's result the value stood.
+   * @param place Table and column that it stands in.
    */
-  constructor(path?: string) {
+  constructor(path?: string, place?: { readonly table: string; readonly column: string }) {
     super(
       "Decrypting a stored value: it was written under another key (another master password or salt), " +
         "or it is damaged",
     );
     this.path = path;
+    this.table = place?.table;
+    this.column = place?.column;
   }
 }
 
@@ -112,9 +129,10 @@ export class InvalidCiphertextError extends DecryptionError {
    * Makes the error.
    *
    * @param path Where in the query's result the value stood.
+   * @param place Table and column that it stands in.
    */
-  constructor(path?: string) {
-    super(path);
+  constructor(path?: string, place?: { readonly table: string; readonly column: string }) {
+    super(path, place);
     this.message = "Decrypting a stored value: it does not have the form of a ciphertext";
   }
 }
@@ -393,6 +411,45 @@ export class SignatureInvalidError extends MitthooksDrizzleError {
 }
 
 /**
+ * A request is not a webhook that can be taken, for a reason other than its signature.
+ *
+ * @example Tell the reasons apart
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { WebhookRequestError } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const error = new WebhookRequestError("ERR_METHOD", "Receiving a webhook: the method is not POST");
+ * assertEquals(error.code, "ERR_METHOD");
+ * ```
+ */
+export class WebhookRequestError extends MitthooksDrizzleError {
+  /** What is wrong with the request. */
+  override readonly code: WebhookRequestErrorCode;
+
+  /**
+   * Makes the error.
+   *
+   * @param code What is wrong with the request.
+   * @param message The same in words; nothing of the body but kind and field names.
+   */
+  constructor(code: WebhookRequestErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The codes of {@linkcode WebhookRequestError}. */
+export type WebhookRequestErrorCode =
+  | "ERR_BODY_INVALID"
+  | "ERR_BODY_TOO_LARGE"
+  | "ERR_DELIVERY_IN_FUTURE"
+  | "ERR_DELIVERY_TOO_OLD"
+  | "ERR_METHOD"
+  | "ERR_NO_DRY_RUN"
+  | "ERR_UNKNOWN_KIND"
+  | "ERR_WRONG_EXTENSION";
+
+/**
  * Nobody owns a public key of the given serial, so no signature that names it can be valid. A public key provider
  * of your own throws it to have such deliveries refused with 401; every other error it throws is answered with 502.
  *
@@ -448,15 +505,15 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
 }
 
 /**
- * A public key was not asked for, because too many others are being asked for, or turned out not to exist, at the
- * moment. The sender tries again later.
+ * A public key was not asked for, because too many others are being asked for at the moment. The sender tries again
+ * later, and then goes ahead of serials that are new.
  *
  * @example Its code
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { BusyError } from "@wais/mitthooks-drizzle/webhooks";
  *
- * assertEquals(new BusyError("4 requests are under way").code, "ERR_BUSY");
+ * assertEquals(new BusyError("its turn did not come").code, "ERR_BUSY");
  * ```
  */
 export class BusyError extends MitthooksDrizzleError {
@@ -466,7 +523,7 @@ export class BusyError extends MitthooksDrizzleError {
   /**
    * Makes the error.
    *
-   * @param found What keeps it busy.
+   * @param found What was found.
    */
   constructor(found: string) {
     super(`Getting a public key: ${found}`);
@@ -474,7 +531,8 @@ export class BusyError extends MitthooksDrizzleError {
 }
 
 /**
- * A further handler failed after the data was stored. `cause` is what it threw.
+ * A handler of the application failed. `cause` is what it threw. One of the storage's option `on` has rolled the change
+ * back that it belongs to; one of the webhook handler's option `handlers` runs after the data was stored.
  *
  * @example Read what the handler threw
  * ```ts

@@ -1,14 +1,20 @@
 /** Shows how far a run is. */
 
-import type { ReencryptionProgress } from "../pg/reencryption.ts";
 import { count, formatNumber, type Output } from "./output.ts";
 
 /** Without a terminal, a line is printed each time when so much more is done. */
 const LINE_EVERY = 0.1;
 
+/** How far the work at one table is, in rows. */
+export interface Progress {
+  readonly total: number;
+  readonly scanned: number;
+}
+
 /** Shows the progress of one table. */
 export interface ProgressDisplay {
-  update(progress: ReencryptionProgress): void;
+  /** `details` stands in lines alone; a bar has no room for it. */
+  update(progress: Progress, details?: string): void;
   /** Removes what does not stay. */
   end(): void;
 }
@@ -45,14 +51,13 @@ function bar(output: Output, table: string): ProgressDisplay {
 function lines(output: Output, table: string): ProgressDisplay {
   let next = LINE_EVERY;
   return {
-    update(progress) {
+    update(progress, details) {
       const done = ratio(progress);
       if (done < next) return;
       next = (Math.floor(done / LINE_EVERY) + 1) * LINE_EVERY;
       output.line(
-        `${table}: ${formatNumber(progress.scanned)} of ${count(progress.total, "row")}, ` +
-          `${formatNumber(progress.reencrypted)} re-encrypted, ` +
-          `${formatNumber(progress.unreadable)} unreadable`,
+        `${table}: ${formatNumber(progress.scanned)} of ${count(progress.total, "row")}` +
+          (details === undefined ? "" : `, ${details}`),
       );
     },
     end: () => {},
@@ -60,6 +65,6 @@ function lines(output: Output, table: string): ProgressDisplay {
 }
 
 /** Rows that were added meanwhile make no more than the whole. */
-function ratio({ scanned, total }: ReencryptionProgress): number {
+function ratio({ scanned, total }: Progress): number {
   return total === 0 ? 1 : Math.min(1, scanned / total);
 }

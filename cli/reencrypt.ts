@@ -24,7 +24,8 @@ Options:
   --casing CASING       snake_case or camelCase, if the application gives "casing" to Drizzle
   --help                shows this help
 
-The exit status is 0 only if the end was reached and no value is unreadable.
+The exit status is 0 only if the end was reached, no value is unreadable, and each one that had to be
+written was.
 `;
 
 /** So many rows are listed; a table that is wholly unreadable would fill the screen. */
@@ -49,7 +50,7 @@ export async function reencrypt(args: readonly string[]): Promise<number> {
   const tables = await findTables(options.schema);
   const connection = await connect(options["database-url"], casing);
   const interruption = listenForSignals();
-  let unreadable = 0;
+  let left = 0;
   let stopped = false;
   try {
     for (const table of tables) {
@@ -60,10 +61,15 @@ export async function reencrypt(args: readonly string[]): Promise<number> {
         ...(batchSize === undefined ? {} : { batchSize }),
         dryRun: options["dry-run"] ?? false,
         signal: interruption.signal,
-        onProgress: (progress) => display.update(progress),
+        onProgress: (progress) =>
+          display.update(
+            progress,
+            `${formatNumber(progress.reencrypted)} re-encrypted, ` +
+              `${formatNumber(progress.unreadable)} unreadable`,
+          ),
       }).finally(() => display.end());
       print(table, report, options["dry-run"] ?? false);
-      unreadable += report.unreadable.length;
+      left += report.unreadable.length + report.notWritten.length;
       stopped = report.aborted;
     }
     // A signal during the last batch of all comes too late to stop anything.
@@ -75,7 +81,7 @@ export async function reencrypt(args: readonly string[]): Promise<number> {
     interruption.end();
     await connection.close();
   }
-  return unreadable === 0 ? 0 : 1;
+  return left === 0 ? 0 : 1;
 }
 
 /** The first signal ends the work after the batch; the second one ends the program at once. */
@@ -104,7 +110,7 @@ function listenForSignals() {
 }
 
 function print({ name }: NamedTable, report: ReencryptionReport, dryRun: boolean): void {
-  const { scanned, total, reencrypted, unreadable, aborted } = report;
+  const { scanned, total, reencrypted, unreadable, notWritten, aborted } = report;
   const looked = aborted
     ? `${formatNumber(scanned)} of ${count(total, "row")}`
     : count(scanned, "row");
@@ -112,18 +118,21 @@ function print({ name }: NamedTable, report: ReencryptionReport, dryRun: boolean
     `${stdout.style("bold", name)}: ${looked}, ${count(reencrypted, "value")} ` +
       (dryRun ? "to be re-encrypted (dry run, nothing was written)" : "re-encrypted"),
   );
-  if (unreadable.length === 0) return;
-  stdout.line(
-    stdout.style("red", `${count(unreadable.length, "row")} with a value that no key can read:`),
-  );
-  for (const primaryKey of unreadable.slice(0, LISTED)) {
-    stdout.line(
-      `  ${
-        JSON.stringify(primaryKey, (_, value) => typeof value === "bigint" ? String(value) : value)
-      }`,
+  printRows("with a value that no key can read", unreadable);
+  printRows("not written as they should be, because of a trigger", notWritten);
+}
+
+function printRows(what: string, primaryKeys: readonly unknown[]): void {
+  if (primaryKeys.length === 0) return;
+  stdout.line(stdout.style("red", `${count(primaryKeys.length, "row")} ${what}:`));
+  for (const primaryKey of primaryKeys.slice(0, LISTED)) {
+    const text = JSON.stringify(
+      primaryKey,
+      (_, value) => typeof value === "bigint" ? String(value) : value,
     );
+    stdout.line(`  ${text}`);
   }
-  if (unreadable.length > LISTED) {
-    stdout.line(`  and ${count(unreadable.length - LISTED, "row")} more`);
+  if (primaryKeys.length > LISTED) {
+    stdout.line(`  and ${count(primaryKeys.length - LISTED, "row")} more`);
   }
 }

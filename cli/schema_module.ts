@@ -19,7 +19,8 @@ export interface NamedTable {
  * Loads the module and looks for tables among its exports.
  *
  * @param path Of the module, relative to the working directory.
- * @throws {Failure} It cannot be loaded, or has no such table.
+ * @throws {Failure} It cannot be loaded, has no such table, or one whose values could not be told apart from
+ * damaged ones.
  */
 export async function findTables(path: string): Promise<NamedTable[]> {
   const module = await load(path);
@@ -30,20 +31,24 @@ export async function findTables(path: string): Promise<NamedTable[]> {
       if (is(value, PgTable)) tables.add(value);
     }
   }
-  const encrypted = [...tables].filter(hasEncryptedColumns);
-  if (encrypted.length === 0) {
+  const foreign = [...tables].filter(hasForeignEncryptedColumns);
+  if (foreign.length > 0) {
     throw new Failure(
-      `Loading ${path}: ` +
-        ([...tables].some(hasForeignEncryptedColumns)
-          ? "its encrypted columns are made by another copy of this package, " +
-            "start the command from the directory where the application has it installed"
-          : "none of its exports is a table with encrypted columns"),
+      `Loading ${path}: the encrypted columns of ${foreign.map(nameOf).join(", ")} are made by ` +
+        "another copy of this package, start the command from the directory where the application " +
+        "has it installed, and let the application have one copy",
     );
   }
-  return encrypted.map((table) => {
-    const { name, schema } = getTableConfig(table);
-    return { name: schema === undefined ? name : `${schema}.${name}`, table };
-  });
+  const encrypted = [...tables].filter(hasEncryptedColumns);
+  if (encrypted.length === 0) {
+    throw new Failure(`Loading ${path}: none of its exports is a table with encrypted columns`);
+  }
+  return encrypted.map((table) => ({ name: nameOf(table), table }));
+}
+
+function nameOf(table: PgTable): string {
+  const { name, schema } = getTableConfig(table);
+  return schema === undefined ? name : `${schema}.${name}`;
 }
 
 async function load(path: string): Promise<Record<string, unknown>> {

@@ -3,7 +3,8 @@
 import { type KeyCounts, keyStatus } from "../pg/reencryption.ts";
 import { parseOptions } from "./arguments.ts";
 import { connect, parseCasing } from "./database.ts";
-import { count, formatNumber, stdout } from "./output.ts";
+import { count, formatNumber, stderr, stdout } from "./output.ts";
+import { showProgress } from "./progress.ts";
 import { findTables } from "./schema_module.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -39,7 +40,11 @@ export async function status(args: readonly string[]): Promise<number> {
   const sum = { otherKey: 0, unreadable: 0 };
   try {
     for (const { name, table } of tables) {
-      const counts = await keyStatus(connection.db, table);
+      // Only to somebody who waits for it: nothing is done that would have to be logged.
+      const display = stderr.isTerminal ? showProgress(stderr, name) : undefined;
+      const counts = await keyStatus(connection.db, table, {
+        onProgress: (progress) => display?.update(progress),
+      }).finally(() => display?.end());
       print(name, counts);
       for (const { otherKey, unreadable } of Object.values(counts)) {
         sum.otherKey += otherKey;
@@ -49,20 +54,23 @@ export async function status(args: readonly string[]): Promise<number> {
   } finally {
     await connection.close();
   }
-  stdout.line(
-    sum.otherKey > 0
-      ? stdout.style(
-        "yellow",
-        `${count(sum.otherKey, "value is", "values are")} not under the current key: ` +
-          "keep the other key and run reencrypt",
-      )
-      : stdout.style("green", "No value needs another key than the current one"),
-  );
-  if (sum.unreadable === 0) return 0;
-  stdout.line(
-    stdout.style("red", `${count(sum.unreadable, "value")} cannot be read with any of the keys`),
-  );
-  return 1;
+  if (sum.otherKey > 0) {
+    stdout.line(stdout.style(
+      "yellow",
+      `${count(sum.otherKey, "value is", "values are")} not under the current key: ` +
+        "keep the other key and run reencrypt",
+    ));
+  }
+  if (sum.unreadable > 0) {
+    stdout.line(
+      stdout.style("red", `${count(sum.unreadable, "value")} cannot be read with any of the keys`),
+    );
+    return 1;
+  }
+  if (sum.otherKey === 0) {
+    stdout.line(stdout.style("green", "No value needs another key than the current one"));
+  }
+  return 0;
 }
 
 function print(table: string, counts: Readonly<Record<string, KeyCounts>>): void {

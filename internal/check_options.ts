@@ -4,7 +4,11 @@
 const MAX_TIMER_MS = 2_147_483_647;
 
 /** Refuses what is no object, and names that no option has. */
-export function checkNames(attempt: string, options: unknown, names: readonly string[]): void {
+export function checkNames(
+  attempt: string,
+  options: unknown,
+  names: readonly string[],
+): asserts options is object {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`${attempt}: its options are no object`);
   }

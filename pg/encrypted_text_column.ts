@@ -1,32 +1,39 @@
 /** The column type that stores text encrypted. */
 
-import { customType } from "drizzle-orm/pg-core";
+import { text } from "drizzle-orm/pg-core";
 import { type EncryptionKey, isEncryptionKey } from "./encryption_key.ts";
-import { PendingCiphertext } from "./internal/pending_ciphertext.ts";
+import { describeColumn, markEncrypted } from "./internal/encrypted_column.ts";
 import { createSealedValue } from "./internal/sealed_value.ts";
-import { assertStorableText } from "./internal/well_formed.ts";
-
-/**
- * What {@linkcode buildEncryptedTextColumn} returns: a function that makes the column, with its database
- * name as an optional argument, typed as `string`.
- */
-export type EncryptedTextColumn = ReturnType<typeof customType<{ data: string }>>;
 
 /** Column modifiers that an encrypted column has to refuse, and why. */
 const REFUSED = {
   array: "an array of encrypted texts is not supported",
   default: "the default would stand unencrypted in the migration, use $default",
   generatedAlwaysAs: "the database cannot encrypt, use $default or $onUpdate",
+  primaryKey: "equal values are stored differently, so it would never take effect",
+  references: "equal values are stored differently, so it would never match",
+  unique: "equal values are stored differently, so it would never take effect",
 } as const;
+
+type Text = ReturnType<typeof text>;
+
+/** A column builder that has Drizzle's methods, but for those that an encrypted column refuses. */
+export type EncryptedTextColumnBuilder = Text & { readonly [TName in keyof typeof REFUSED]: never };
+
+/**
+ * What {@linkcode buildEncryptedTextColumn} returns: a function that makes the column, with its database
+ * name as an optional argument. Its type is that of a text column.
+ */
+export type EncryptedTextColumn = (name?: string) => EncryptedTextColumnBuilder;
 
 /**
  * Builds the type of an encrypted column, from `@wais/mitthooks-drizzle/pg/encryption`. In the database it
  * is `text`, in TypeScript `string`; `null` is stored as `null`.
  *
  * Encryption is randomised: the same value is stored differently each time. An encrypted column can
- * therefore not be compared, searched or sorted by its value, and a query that tries is refused.
- * `.default()`, `.array()` and `.generatedAlwaysAs()` are refused when the table is built; `.$default()`
- * and `.$onUpdate()` work.
+ * therefore not be compared, searched, sorted or made unique by its value, and a query that tries is refused.
+ * `.default()`, `.unique()`, `.primaryKey()`, `.references()`, `.array()` and `.generatedAlwaysAs()` are type
+ * errors, and refused when the table is built; `.$default()` and `.$onUpdate()` work.
  *
  * @param encryptionKey The key that the column's values are written under and read with.
  * @returns The column type, for `pgTable` and `buildExtensionInstanceTable`.
@@ -56,26 +63,44 @@ export function buildEncryptedTextColumn(encryptionKey: EncryptionKey): Encrypte
           : ""),
     );
   }
-  const column = customType<{ data: string }>({
-    dataType: () => "text",
-    // A placeholder's value comes here without Drizzle's own check for null.
-    toDriver(value: string | null) {
-      if (value === null) return null;
-      assertStorableText(value);
-      return new PendingCiphertext(encryptionKey, value);
-    },
-    fromDriver: (stored) => createSealedValue(encryptionKey, stored),
-  });
-  const buildColumn = (...args: Parameters<typeof column>) => {
-    const builder = column(...args);
+  return (name) => {
+    const builder = (name === undefined ? text() : text(name)) as unknown as Buildable;
+    const { build } = builder;
+    const properties: PropertyDescriptorMap = {
+      build: { value: (table: unknown) => encrypted(build.call(builder, table), encryptionKey) },
+    };
     for (const [modifier, reason] of Object.entries(REFUSED)) {
-      Object.defineProperty(builder, modifier, {
+      properties[modifier] = {
         value: () => {
-          throw new TypeError(`Building an encrypted column: .${modifier}() is refused, ${reason}`);
+          throw new TypeError(
+            `Building an encrypted column: .${modifier}() is refused, ${reason}`,
+          );
         },
-      });
+      };
     }
-    return builder;
+    return Object.defineProperties(builder, properties) as unknown as EncryptedTextColumnBuilder;
   };
-  return buildColumn as typeof column;
+}
+
+/** Drizzle's builders make the column when the table is built. */
+interface Buildable {
+  build(table: unknown): object;
+}
+
+function encrypted(column: object, key: EncryptionKey): object {
+  markEncrypted(column, key);
+  const sealed = createSealedValue(column);
+  return Object.defineProperties(column, {
+    // Only reached without withEncryption, which has values of its own encoded elsewhere.
+    mapToDriverValue: {
+      value(value: unknown) {
+        if (value === null) return null;
+        throw new TypeError(
+          `Sending a value of ${describeColumn(column)}: it is not encrypted yet, ` +
+            "wrap the database with withEncryption(db)",
+        );
+      },
+    },
+    mapFromDriverValue: { value: () => sealed },
+  });
 }

@@ -160,6 +160,7 @@ class AesEncryptionKey implements EncryptionKey {
     try {
       const bytes = await this.#derive!();
       const key = await importAesKey(bytes);
+      // Not before: after a failure, raw bytes are needed again.
       bytes.fill(0);
       this.#derive = undefined;
       return key;
@@ -259,8 +260,7 @@ export function importEncryptionKey(
   }
   const bytes = new Uint8Array(rawKey);
   return new AesEncryptionKey(
-    // A copy, because the import overwrites what it was given.
-    () => Promise.resolve(bytes.slice()),
+    () => Promise.resolve(bytes),
     checkedKeys(attempt, options.alsoReads),
   );
 }

@@ -1,9 +1,10 @@
 /** Under which keys the values of a table are. */
 
 import type { PgTable } from "drizzle-orm/pg-core";
+import { checkFunction, checkNames } from "../internal/check_options.ts";
 import { assertDatabase } from "./internal/assert_database.ts";
 import { describeTable } from "./internal/encrypted_table.ts";
-import { type StoredRow, StoredTable } from "./internal/stored_batches.ts";
+import { type Batch, StoredTable } from "./internal/stored_batches.ts";
 import { inspectRows } from "./internal/stored_value.ts";
 import type { EncryptableDatabase } from "./session.ts";
 
@@ -22,6 +23,20 @@ export interface KeyCounts {
   null: number;
 }
 
+/** How far {@linkcode keyStatus} has come. */
+export interface KeyStatusProgress {
+  /** How many rows the table had at the start. */
+  total: number;
+  /** How many rows have been looked at. More than `total` if rows were added in the meantime. */
+  scanned: number;
+}
+
+/** Options of {@linkcode keyStatus}. */
+export interface KeyStatusOptions {
+  /** Called after each batch of 500 rows. */
+  readonly onProgress?: (progress: KeyStatusProgress) => void;
+}
+
 /**
  * Counts, for each encrypted column of a table, the values under the current key, under another one and
  * under none that is known, from `@wais/mitthooks-drizzle/pg/reencryption`. Before a key is removed from
@@ -31,11 +46,15 @@ export interface KeyCounts {
  *
  * @param db The database, whether or not it is wrapped by `withEncryption`.
  * @param table A table with a primary key and at least one encrypted column.
+ * @param options Progress.
  * @returns The counts, by the columns' names in TypeScript.
- * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, or a
- * column's key has no method `isCurrent`.
- * @throws {StorageError} The database refused a statement or could not be reached. What a key rejects with
- * reaches the caller unchanged.
+ * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
+ * column's key has no method `isCurrent` or comes from another copy of this package, or an option is unknown
+ * or of the wrong type.
+ * @throws {StorageError} Before anything is read: row-level security applies to the current user, so that rows
+ * may be hidden. Or the database refused a statement or could not be reached, or a primary key cannot be
+ * followed because its values change on the way through text. What a key rejects with reaches the caller
+ * unchanged.
  *
  * @example May the old key go?
  * ```ts
@@ -58,8 +77,12 @@ export interface KeyCounts {
 export async function keyStatus<TTable extends PgTable>(
   db: EncryptableDatabase,
   table: TTable,
+  options: KeyStatusOptions = {},
 ): Promise<Record<string, KeyCounts>> {
   const attempt = "Counting the values under each key";
+  checkNames(attempt, options, ["onProgress"]);
+  const { onProgress } = options;
+  if (onProgress !== undefined) checkFunction("onProgress", onProgress);
   const description = describeTable(attempt, table);
   const storedTable = await StoredTable.open("keyStatus", assertDatabase(attempt, db), description);
   const counts = description.encrypted.map(() => ({
@@ -68,13 +91,18 @@ export async function keyStatus<TTable extends PgTable>(
     unreadable: 0,
     null: 0,
   }));
-  let rows: StoredRow[] = [];
+  let scanned = 0;
+  let batch: Batch | undefined;
   do {
-    rows = await storedTable.read(rows.at(-1)?.key, BATCH_SIZE);
+    batch = await storedTable.read(batch?.rows.at(-1)?.key, BATCH_SIZE);
+    const { rows } = batch;
+    if (rows.length === 0) break;
     for (const values of await inspectRows(description, rows)) {
       for (const [index, { state }] of values.entries()) counts[index]![state]++;
     }
-  } while (rows.length === BATCH_SIZE);
+    scanned += rows.length;
+    onProgress?.({ total: storedTable.total, scanned });
+  } while (!batch.last);
   return Object.fromEntries(
     description.encrypted.map(({ property }, index) => [property, counts[index]!]),
   );

@@ -44,6 +44,7 @@ export {
   DeadlineExceededError,
   DecryptionError,
   type ErrorCode,
+  HandlerFailedError,
   InvalidCiphertextError,
   MitthooksDrizzleError,
   StaleEventError,
@@ -55,6 +56,8 @@ export {
 export {
   type KeyCounts,
   keyStatus,
+  type KeyStatusOptions,
+  type KeyStatusProgress,
   type PrimaryKeyOf,
   reencrypt,
   type ReencryptionProgress,
@@ -64,16 +67,24 @@ export {
 export {
   type AdditionalColumns,
   buildExtensionInstanceTable,
+  buildLastEventTable,
   type CheckedColumns,
   context,
   type ExtensionInstanceTable,
+  type LastEventTable,
+  type TableOptions,
 } from "./schema.ts";
 export { type EncryptableDatabase, withEncryption } from "./session.ts";
-export {
-  type ContextKind,
-  type DbClientWithExtensionInstances,
-  type ExtensionInstanceToBeAdded,
-  type ExtensionInstanceToBeUpdated,
-  PgExtensionStorage,
-  type PgExtensionStorageOptions,
-} from "./storage.ts";
+export { PgExtensionStorage } from "./storage.ts";
+export type {
+  ChangeHandlers,
+  ContextKind,
+  DbClientWithExtensionInstances,
+  EventTime,
+  ExtensionInstanceToBeAdded,
+  ExtensionInstanceToBeUpdated,
+  InstanceChange,
+  InstanceUpdate,
+  PgExtensionStorageOptions,
+  TransactionOf,
+} from "./storage_options.ts";

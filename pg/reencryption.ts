@@ -34,7 +34,8 @@
  * const accounts = pgTable("account", { id: text().primaryKey(), token: newToken() });
  *
  * const report = await reencrypt(db, accounts);
- * assertEquals(report, { total: 2, scanned: 2, reencrypted: 1, unreadable: [], aborted: false });
+ * assertEquals([report.scanned, report.reencrypted], [2, 1]);
+ * assertEquals([report.unreadable, report.notWritten], [[], []]);
  *
  * const { token } = await keyStatus(db, accounts);
  * assertEquals(token, { current: 1, otherKey: 0, unreadable: 0, null: 1 });
@@ -45,13 +46,20 @@
 
 import type { PgTable } from "drizzle-orm/pg-core";
 import { assertDatabase } from "./internal/assert_database.ts";
+import { checkFunction, checkNames } from "../internal/check_options.ts";
 import { describeTable, type EncryptedTable } from "./internal/encrypted_table.ts";
-import { type Replacement, replaceStored } from "./internal/replace_stored.ts";
-import { type StoredRow, StoredTable } from "./internal/stored_batches.ts";
-import { inspectRows, mapTogether, type StoredValue } from "./internal/stored_value.ts";
+import { mapBounded } from "./internal/map_bounded.ts";
+import { replaceStored } from "./internal/replace_stored.ts";
+import { type Batch, type StoredRow, StoredTable } from "./internal/stored_batches.ts";
+import { inspectRows, type StoredValue } from "./internal/stored_value.ts";
 import type { EncryptableDatabase } from "./session.ts";
 
-export { type KeyCounts, keyStatus } from "./key_status.ts";
+export {
+  type KeyCounts,
+  keyStatus,
+  type KeyStatusOptions,
+  type KeyStatusProgress,
+} from "./key_status.ts";
 
 /** Rows per batch unless told otherwise. */
 const DEFAULT_BATCH_SIZE = 500;
@@ -71,13 +79,13 @@ export interface ReencryptionProgress {
 /** Options of {@linkcode reencrypt}. */
 export interface ReencryptOptions {
   /** How many rows are read, and written, at once: a positive integer. Default: 500. */
-  batchSize?: number;
+  readonly batchSize?: number;
   /** Called after each batch. */
-  onProgress?: (progress: ReencryptionProgress) => void;
+  readonly onProgress?: (progress: ReencryptionProgress) => void;
   /** Ends the work between two batches. What has been written stays. */
-  signal?: AbortSignal;
+  readonly signal?: AbortSignal;
   /** Only looks, and writes nothing. */
-  dryRun?: boolean;
+  readonly dryRun?: boolean;
 }
 
 /**
@@ -103,6 +111,11 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
   reencrypted: number;
   /** The primary keys of the rows with a value that no key can read. Such a value is left as it is. */
   unreadable: PrimaryKeyOf<TTable>[];
+  /**
+   * The primary keys of the rows with a value that a trigger of the database kept from being written: it is
+   * still under the other key, though nobody else changed it, or it is what the trigger made of it.
+   */
+  notWritten: PrimaryKeyOf<TTable>[];
   /** Whether `signal` ended the work before the end of the table. */
   aborted: boolean;
 }
@@ -115,7 +128,8 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
  * that writes for each batch. A value that somebody else changes in the meantime is left as they wrote it;
  * nothing else of a row is touched, `$onUpdate` columns included. It can be ended at any time and run
  * again, or several times at once; where every value is current it writes nothing. Memory does not grow
- * with the table, apart from the list of unreadable rows.
+ * with the table, apart from the lists of rows that are unreadable or were not written. Whoever is connected
+ * has to see every row: row-level security that applies to them is an error.
  *
  * Rows that are added behind the batch at work are not seen. Only processes that still write under the old
  * key make that matter, so run it after the last of them has ended, and check with {@linkcode keyStatus}.
@@ -125,10 +139,13 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
  * @param table A table with a primary key, of one or several columns, and at least one encrypted column.
  * @param options Size of the batches, progress, an end before the end, and a dry run.
  * @returns What was done.
- * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, or a
- * column's key has no method `isCurrent`.
+ * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
+ * column's key has no method `isCurrent` or comes from another copy of this package, or an option is unknown
+ * or of the wrong type.
  * @throws {RangeError} Before anything is read: `batchSize` is not a positive integer.
- * @throws {StorageError} The database refused a statement or could not be reached. The batches before are
+ * @throws {StorageError} Before anything is read: row-level security applies to the current user. Or the
+ * database refused a statement or could not be reached, or a primary key cannot be followed because its values
+ * change on the way through text (with `extra_float_digits` below 1, for example). The batches before are
  * done; and so it is if a key fails with an error of its own, which reaches the caller unchanged.
  *
  * @example A dry run, and an end after ten seconds
@@ -161,10 +178,7 @@ export async function reencrypt<TTable extends PgTable>(
   options: ReencryptOptions = {},
 ): Promise<ReencryptionReport<TTable>> {
   const attempt = "Re-encrypting a table";
-  const { batchSize = DEFAULT_BATCH_SIZE, onProgress, signal, dryRun = false } = options;
-  if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
-    throw new RangeError(`${attempt}: batchSize is not a positive integer`);
-  }
+  const { batchSize, onProgress, signal, dryRun } = checkOptions(attempt, options);
   const description = describeTable(attempt, table);
   const primary = assertDatabase(attempt, db);
   const storedTable = await StoredTable.open("reencrypt", primary, description);
@@ -173,31 +187,36 @@ export async function reencrypt<TTable extends PgTable>(
     scanned: 0,
     reencrypted: 0,
     unreadable: [],
+    notWritten: [],
     aborted: false,
   };
-  let rows: StoredRow[] = [];
+  let batch: Batch | undefined;
   do {
     if (signal?.aborted) return { ...report, aborted: true };
-    rows = await storedTable.read(rows.at(-1)?.key, batchSize);
+    batch = await storedTable.read(batch?.rows.at(-1)?.key, batchSize);
+    const { rows } = batch;
     if (rows.length === 0) break;
     const found = await inspectRows(description, rows);
-    const outdated = rows.flatMap((row, index) => {
-      const values = found[index]!;
-      if (values.some(({ state }) => state === "unreadable")) {
+    for (const [index, row] of rows.entries()) {
+      if (found[index]!.some(({ state }) => state === "unreadable")) {
         report.unreadable.push(row.primaryKey as PrimaryKeyOf<TTable>);
       }
-      return values.some(({ state }) => state === "otherKey") ? [{ row, values }] : [];
-    });
+    }
     report.scanned += rows.length;
+    const outdated = findOutdated(rows, found);
     if (dryRun) {
-      report.reencrypted += outdated.flatMap(({ values }) => values)
-        .filter(({ state }) => state === "otherKey").length;
+      report.reencrypted += outdated.length;
     } else {
-      const replacements = await mapTogether(
-        outdated,
-        ({ row, values }) => encryptAnew(description, row, values),
+      const replacements = await encryptAnew(description, outdated);
+      const { count, kept } = await replaceStored(
+        primary,
+        description,
+        storedTable,
+        batch,
+        replacements,
       );
-      report.reencrypted += await replaceStored(primary, description, storedTable, replacements);
+      report.reencrypted += count;
+      for (const row of kept) report.notWritten.push(row.primaryKey as PrimaryKeyOf<TTable>);
     }
     onProgress?.({
       total: report.total,
@@ -205,19 +224,51 @@ export async function reencrypt<TTable extends PgTable>(
       reencrypted: report.reencrypted,
       unreadable: report.unreadable.length,
     });
-  } while (rows.length === batchSize);
+  } while (!batch.last);
   return report;
 }
 
-async function encryptAnew(
-  { encrypted }: EncryptedTable,
-  { key, stored }: StoredRow,
-  values: readonly StoredValue[],
-): Promise<Replacement> {
-  const replaced = encrypted.map(async (column, index) => {
-    const value = values[index]!;
-    if (value.state !== "otherKey") return undefined;
-    return { from: stored[index]!, to: await column.key.encrypt(value.plaintext) };
-  });
-  return { key, values: await Promise.all(replaced) };
+function checkOptions(attempt: string, options: ReencryptOptions) {
+  checkNames(attempt, options, ["batchSize", "onProgress", "signal", "dryRun"]);
+  const { batchSize = DEFAULT_BATCH_SIZE, onProgress, signal, dryRun = false } = options;
+  if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
+    throw new RangeError(`${attempt}: batchSize is not a positive integer`);
+  }
+  if (onProgress !== undefined) checkFunction("onProgress", onProgress);
+  if (signal !== undefined && typeof signal?.aborted !== "boolean") {
+    throw new TypeError("Reading the option signal: it is not an AbortSignal");
+  }
+  // Whoever writes "false" or 0 means something, but a run that writes must not depend on a guess.
+  if (typeof dryRun !== "boolean") {
+    throw new TypeError("Reading the option dryRun: it is neither true nor false");
+  }
+  return { batchSize, onProgress, signal, dryRun };
+}
+
+/** A value under another key. */
+interface Outdated {
+  readonly row: StoredRow;
+  /** Which encrypted column. */
+  readonly index: number;
+  readonly plaintext: string;
+}
+
+function findOutdated(
+  rows: readonly StoredRow[],
+  found: readonly (readonly StoredValue[])[],
+): Outdated[] {
+  return rows.flatMap((row, number) =>
+    found[number]!.flatMap((value, index) =>
+      value.state === "otherKey" ? [{ row, index, plaintext: value.plaintext }] : []
+    )
+  );
+}
+
+function encryptAnew({ encrypted }: EncryptedTable, outdated: readonly Outdated[]) {
+  return mapBounded(outdated, async ({ row, index, plaintext }) => ({
+    row,
+    index,
+    from: row.stored[index]!,
+    to: await encrypted[index]!.key.encrypt(plaintext),
+  }));
 }

@@ -1,36 +1,41 @@
 /**
  * # Schema
  *
- * The table that keeps a mittwald extension's instances, to be added to an application's own Drizzle
- * schema. Names and types are those of the npm package `@weissaufschwarz/mitthooks-drizzle`: drizzle-kit
- * generates the same DDL from both, so there is nothing to migrate.
+ * The tables that keep a mittwald extension's instances and their last events, to be added to an application's
+ * own Drizzle schema. The names and types of the instances' table are those of the npm package
+ * `@weissaufschwarz/mitthooks-drizzle`: drizzle-kit generates the same DDL from both, so nothing of it has to be
+ * migrated. The table of last events is new.
  *
  * @example A schema file for drizzle-kit
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { getTableName } from "drizzle-orm";
  * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
- * import { buildExtensionInstanceTable } from "@wais/mitthooks-drizzle/pg/schema";
+ * import { buildExtensionInstanceTable, buildLastEventTable } from "@wais/mitthooks-drizzle/pg/schema";
  *
  * // drizzle-kit creates the enum type only if the schema exports it.
  * export { context } from "@wais/mitthooks-drizzle/pg/schema";
  *
  * const encryptionKey = buildEncryptionKey("master password", "salt"); // from the environment
  * export const extensionInstances = buildExtensionInstanceTable(buildEncryptedTextColumn(encryptionKey));
+ * export const lastEvents = buildLastEventTable();
  *
  * assertEquals(getTableName(extensionInstances), "extension_instance");
+ * assertEquals(getTableName(lastEvents), "extension_instance_last_event");
  * ```
  *
  * @module
  */
 
-import { getTableColumns } from "drizzle-orm";
-import { boolean, pgEnum, pgTable, text, timestamp, varchar } from "drizzle-orm/pg-core";
+import { getTableColumns, is } from "drizzle-orm";
+import { boolean, pgEnum, PgTable, pgTable, text, timestamp, varchar } from "drizzle-orm/pg-core";
+import { checkNames } from "../internal/check_options.ts";
 import type { EncryptedTextColumn } from "./encrypted_text_column.ts";
 import type {
   BuiltInColumns,
   Columns,
   ContextEnum,
+  LastEventTableType,
   RequiredKeys,
   TableOf,
 } from "./internal/schema_types.ts";
@@ -54,6 +59,23 @@ export type CheckedColumns<TAdditional extends AdditionalColumns> =
  */
 export type ExtensionInstanceTable<TAdditional extends AdditionalColumns = Record<never, never>> =
   TableOf<BuiltInColumns & TAdditional>;
+
+/**
+ * The table that {@linkcode buildLastEventTable} builds: of each instance the last event that was applied.
+ */
+export type LastEventTable = LastEventTableType;
+
+/** Where a table is built, and under which name. */
+export interface TableOptions {
+  /**
+   * What builds the table: `pgSchema("…").table`, a function that `pgTableCreator` made, or, of Drizzle 1.0,
+   * `pgTable.withRLS` and `snakeCase.table`. Default: `pgTable`. With it the columns of this package have the names
+   * that are documented, whatever the casing.
+   */
+  readonly table?: ((name: string, columns: never) => unknown) | undefined;
+  /** The table's name in the database. */
+  readonly name?: string | undefined;
+}
 
 /**
  * What an extension instance belongs to, from `@wais/mitthooks-drizzle/pg/schema`: the PostgreSQL enum type
@@ -87,8 +109,9 @@ export const context: ContextEnum = pgEnum("context", ["customer", "project"]);
  * @param additionalColumns Columns of the application's own. Webhooks do not fill them, so each must be
  * nullable or have a default, and its name must not be one of the above. Their types are kept.
  * @returns The table.
+ * @param options Another way to build the table, and another name than `extension_instance`.
  * @throws {TypeError} An additional column can neither be null nor has a default, or its name, in
- * TypeScript or in the database, is taken.
+ * TypeScript or in the database, is taken. An option is unknown or of the wrong type.
  *
  * @example Columns of your own
  * ```ts
@@ -111,27 +134,110 @@ export function buildExtensionInstanceTable<
 >(
   secretColumn: EncryptedTextColumn,
   additionalColumns?: TAdditional & CheckedColumns<TAdditional>,
+  options: TableOptions = {},
 ): ExtensionInstanceTable<TAdditional> {
+  const attempt = "Building the extension instance table";
+  assertTableOptions(attempt, options);
   // Which columns have a name of their own and which are named by Drizzle is as in the original package: with
-  // Drizzle's `casing` it decides about the name in the database.
+  // Drizzle's `casing` it decides about the name in the database. Where the application chooses what builds the
+  // table there is no original to be like, and its casing must not reach these names.
   const builtIn = {
     id: varchar("id", { length: 36 }).primaryKey(),
-    contextId: varchar({ length: 36 }).notNull(),
-    context: context().notNull().default("project"),
-    active: boolean().notNull(),
+    ...options.table === undefined
+      ? {
+        contextId: varchar({ length: 36 }).notNull(),
+        context: context().notNull().default("project"),
+        active: boolean().notNull(),
+      }
+      : {
+        contextId: varchar("contextId", { length: 36 }).notNull(),
+        context: context("context").notNull().default("project"),
+        active: boolean("active").notNull(),
+      },
     variantKey: text("variant_key"),
     consentedScopes: text("consented_scopes").array().notNull(),
-    secret: secretColumn(),
-    createdAt: timestamp().defaultNow().notNull(),
-    updatedAt: timestamp().defaultNow().$onUpdate(() => new Date()).notNull(),
+    ...options.table === undefined
+      ? {
+        secret: secretColumn(),
+        createdAt: timestamp().defaultNow().notNull(),
+        updatedAt: timestamp().defaultNow().$onUpdate(() => new Date()).notNull(),
+      }
+      : {
+        secret: secretColumn("secret"),
+        createdAt: timestamp("createdAt").defaultNow().notNull(),
+        updatedAt: timestamp("updatedAt").defaultNow().$onUpdate(() => new Date()).notNull(),
+      },
   };
   const additional: AdditionalColumns = additionalColumns ?? {};
   for (const name of Object.keys(additional)) {
     if (name in builtIn) throw invalidColumn(name, "this column exists already");
   }
-  const table = pgTable("extension_instance", { ...builtIn, ...additional });
+  const table = buildTable(attempt, options, "extension_instance", { ...builtIn, ...additional });
   assertFillable(table, Object.keys(additional));
   return table as unknown as ExtensionInstanceTable<TAdditional>;
+}
+
+/**
+ * Builds the table `extension_instance_last_event`, from `@wais/mitthooks-drizzle/pg/schema`: of each instance the
+ * last event that was applied. `PgExtensionStorage` needs it to refuse what arrives late or again, and keeps the row of
+ * a removed instance until `forgetRemoved` is called.
+ *
+ * | column | in the database | content |
+ * | --- | --- | --- |
+ * | `instanceId` | `"instance_id" varchar(36)`, primary key | id of the instance |
+ * | `kind` | `"kind" text` | kind of the event, as mittwald calls it |
+ * | `createdAt` | `"created_at" timestamptz` | when mittwald signed the event |
+ *
+ * @param options Another way to build the table, and another name than `extension_instance_last_event`.
+ * @returns The table.
+ * @throws {TypeError} An option is unknown or of the wrong type.
+ *
+ * @example In a schema of PostgreSQL
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { getTableConfig, pgSchema } from "drizzle-orm/pg-core";
+ * import { buildLastEventTable } from "@wais/mitthooks-drizzle/pg/schema";
+ *
+ * const lastEvents = buildLastEventTable({ table: pgSchema("extension").table, name: "last_event" });
+ *
+ * const { schema, name } = getTableConfig(lastEvents);
+ * assertEquals([schema, name], ["extension", "last_event"]);
+ * ```
+ */
+export function buildLastEventTable(options: TableOptions = {}): LastEventTable {
+  const attempt = "Building the table of last events";
+  assertTableOptions(attempt, options);
+  return buildTable(attempt, options, "extension_instance_last_event", {
+    instanceId: varchar("instance_id", { length: 36 }).primaryKey(),
+    kind: text("kind").notNull(),
+    createdAt: timestamp("created_at", { withTimezone: true }).notNull(),
+  }) as unknown as LastEventTable;
+}
+
+function assertTableOptions(attempt: string, options: TableOptions): void {
+  checkNames(attempt, options, ["table", "name"]);
+  const { table, name } = options;
+  if (table !== undefined && typeof table !== "function") {
+    throw new TypeError(`${attempt}: the option table is not a function`);
+  }
+  if (name !== undefined && (typeof name !== "string" || name === "")) {
+    throw new TypeError(`${attempt}: the option name is not a string, or empty`);
+  }
+}
+
+function buildTable(
+  attempt: string,
+  { table = pgTable, name }: TableOptions,
+  defaultName: string,
+  columns: Columns,
+): PgTable {
+  const built = table(name ?? defaultName, columns as never);
+  if (!is(built, PgTable)) {
+    throw new TypeError(
+      `${attempt}: the option table does not build a PostgreSQL table of Drizzle`,
+    );
+  }
+  return built;
 }
 
 function assertFillable(table: Parameters<typeof getTableColumns>[0], additional: string[]): void {

@@ -1,10 +1,19 @@
 /** `withEncryption`: a Drizzle database whose session encrypts before and decrypts after each query. */
 
-import { fillPlaceholders, type SQLWrapper } from "drizzle-orm";
-import { assertNoComparedPlaceholder } from "./internal/compared_placeholders.ts";
-import { decryptResult } from "./internal/decrypt_result.ts";
-import { encryptParameters } from "./internal/encrypt_parameters.ts";
-import { sealedValuesCreated } from "./internal/sealed_value.ts";
+import { is, type SQL } from "drizzle-orm";
+import { PgDialect } from "drizzle-orm/pg-core";
+import {
+  allowRaw,
+  type Dialect,
+  DIALECT_METHODS,
+  encryptingDialect,
+} from "./internal/encrypting_dialect.ts";
+import {
+  type Batchable,
+  batchEncrypting,
+  prepareEncrypting,
+  type Preparing,
+} from "./internal/prepared_query.ts";
 
 /**
  * The part of a Drizzle PostgreSQL database that this package relies on. Every driver's database has it,
@@ -28,31 +37,8 @@ export interface EncryptableDatabase {
 // What Drizzle's classes have in common across drivers and versions, under the names they have there. None
 // of it is in Drizzle's public types.
 
-interface Query {
-  readonly sql: string;
-  readonly params: unknown[];
-}
-
-interface PreparedQuery {
-  execute(placeholderValues?: Record<string, unknown>, ...rest: unknown[]): Promise<unknown>;
-  getQuery(): Query;
-  // Both are set from outside after the query was prepared.
-  joinsNotNullableMap?: unknown;
-  authToken?: unknown;
-}
-
-interface Batchable {
-  _prepare(): PreparedQuery;
-}
-
-interface Dialect {
-  sqlToQuery(query: SQLWrapper, ...rest: unknown[]): Query;
-  _sqlToQuery?(query: SQLWrapper, ...rest: unknown[]): Query;
-}
-
-interface Session {
+interface Session extends Preparing {
   dialect: Dialect;
-  prepareQuery(query: Query, ...rest: unknown[]): PreparedQuery;
   batch?(queries: readonly Batchable[]): Promise<unknown[]>;
 }
 
@@ -67,11 +53,15 @@ interface Database {
   _: { session: Session };
   query?: Record<string, Builder>;
   _query?: Record<string, Builder>;
+  execute(query: unknown): unknown;
   transaction(run: (tx: Database) => unknown, ...rest: unknown[]): Promise<unknown>;
 }
 
 /** Each wrapped database, session and dialect by what it wraps, and each wrapped one by itself. */
 const wrapped = new WeakMap<object, object>();
+
+/** What each wrapped database wraps. */
+const originals = new WeakMap<object, object>();
 
 /**
  * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.
@@ -84,14 +74,19 @@ const wrapped = new WeakMap<object, object>();
  * Results of `db.execute` have no columns that Drizzle knows of, so they stay as the driver returned them.
  * For replicas, wrap each database: `withReplicas(withEncryption(primary), [withEncryption(replica)])`.
  *
- * Queries of the wrapped database reject with
- * - a `TypeError`, before anything is sent, if an encrypted column is compared with a value,
- * - a `DecryptionError` whose `path` names the place in the result, if a value cannot be decrypted; none of
- *   the result is handed over then.
+ * One rule holds for encrypted columns: a value of them can be stored, they can be selected as themselves, be
+ * asked for `is null`, and be counted. A query that does anything else with them (compare, sort, group, hand
+ * them to a function) is refused with a `TypeError` before anything is sent. In statements that the
+ * application writes itself, for `db.execute`, it handles ciphertext itself, with `key.encrypt` and
+ * `key.decrypt`.
+ *
+ * A value that cannot be decrypted rejects the query with a `DecryptionError` whose `table`, `column` and
+ * `path` say where it stands; none of the result is handed over then.
  *
  * @param db A PostgreSQL database or transaction of Drizzle, of any driver.
  * @returns The database with the same type.
- * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, or it was made by `withReplicas`.
+ * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, it was made by `withReplicas`, or its session
+ * is of a kind that is not known here.
  *
  * @example Read a secret
  * ```ts
@@ -117,20 +112,51 @@ export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatab
   return wrapDatabase(assertDatabase(db)) as unknown as TDatabase;
 }
 
+/**
+ * The database that a wrapped one wraps, or the given one itself.
+ *
+ * For this package's own statements, which hold ciphertext.
+ */
+export function undecorated<TDatabase extends object>(db: TDatabase): TDatabase {
+  return (originals.get(db) ?? db) as TDatabase;
+}
+
+const ATTEMPT = "Wrapping a database with withEncryption";
+
 function assertDatabase(db: unknown): Database {
   const candidate = db as Partial<Database> & { $replicas?: unknown } | null | undefined;
   if (candidate?.$replicas !== undefined) {
     throw new TypeError(
-      "Wrapping a database with withEncryption: it has replicas, wrap each of them instead: " +
+      `${ATTEMPT}: it has replicas, wrap each of them instead: ` +
         "withReplicas(withEncryption(primary), [withEncryption(replica)])",
     );
   }
-  if (typeof candidate?.session?.prepareQuery !== "function") {
+  const { dialect, session } = candidate ?? {};
+  if (!session || !is(dialect, PgDialect)) {
+    throw new TypeError(`${ATTEMPT}: it is not a PostgreSQL database of Drizzle`);
+  }
+  const missing = [
+    ...DIALECT_METHODS.filter((method) => typeof dialect[method] !== "function"),
+    ...["prepareQuery", "execute"].filter((method) =>
+      typeof (session as unknown as Record<string, unknown>)[method] !== "function"
+    ),
+  ];
+  // Both map rows, or run queries, in a way that no decoration reaches.
+  const { shapeGenerator } = dialect as { shapeGenerator?: unknown };
+  const kind = kindOf(session);
+  if (missing.length > 0 || shapeGenerator !== undefined || /Effect/.test(kind)) {
     throw new TypeError(
-      "Wrapping a database with withEncryption: it is not a PostgreSQL database of Drizzle",
+      `${ATTEMPT}: its session, ${kind}, is of a kind that this version does not know` +
+        (missing.length > 0 ? ` (it has no ${missing.join(", ")})` : ""),
     );
   }
   return candidate as Database;
+}
+
+/** Drizzle's own name for the class of an object. */
+function kindOf(value: object): string {
+  const { constructor } = value as { constructor?: Record<symbol, unknown> & { name: string } };
+  return String(constructor?.[Symbol.for("drizzle:entityKind")] ?? constructor?.name);
 }
 
 /** A copy of an object with the same prototype, so that Drizzle's own type checks hold for it. */
@@ -154,11 +180,16 @@ function remember<T extends object>(original: T, wrap: (original: T) => T): T {
 function wrapDatabase(db: Database): Database {
   return remember(db, () => {
     const session = wrapSession(db.session);
-    const dialect = wrapDialect(db.dialect);
+    const dialect = remember(db.dialect, encryptingDialect);
     const changes: Partial<Database> = {
       dialect,
       session,
       _: { ...db._, session },
+      execute(query) {
+        const statement = (query as { getSQL?(): SQL }).getSQL?.();
+        if (statement) allowRaw(statement);
+        return db.execute.call(this, statement ?? query);
+      },
       // A transaction gets a session of its own, and a nested one does not ask the outer one's for it.
       transaction: (run, ...rest) => db.transaction((tx) => run(wrapDatabase(tx)), ...rest),
     };
@@ -171,7 +202,9 @@ function wrapDatabase(db: Database): Database {
         ) => [table, copyWith(builder, { dialect, session })]),
       );
     }
-    return copyWith(db, changes);
+    const result = copyWith(db, changes);
+    originals.set(result, db);
+    return result;
   });
 }
 
@@ -179,65 +212,11 @@ function wrapSession(session: Session): Session {
   return remember(session, () => {
     // Everything else is inherited and calls these.
     const wrapper = Object.create(session) as Session;
-    wrapper.dialect = wrapDialect(session.dialect);
-    wrapper.prepareQuery = (query, ...rest) => wrapPrepared(session, query, rest);
-    if (session.batch) wrapper.batch = (queries) => runBatch(session, queries);
-    return wrapper;
-  });
-}
-
-/** The dialect sees a query for the last time while its columns can be told from its text. */
-function wrapDialect(dialect: Dialect): Dialect {
-  return remember(dialect, () => {
-    const wrapper = Object.create(dialect) as Dialect;
-    for (const name of ["sqlToQuery", "_sqlToQuery"] as const) {
-      if (!dialect[name]) continue;
-      wrapper[name] = (query, ...rest) => {
-        assertNoComparedPlaceholder(query);
-        return dialect[name]!(query, ...rest);
-      };
+    wrapper.dialect = remember(session.dialect, encryptingDialect);
+    wrapper.prepareQuery = (query, ...rest) => prepareEncrypting(session, query, rest);
+    if (session.batch) {
+      wrapper.batch = (queries) => batchEncrypting((filled) => session.batch!(filled), queries);
     }
     return wrapper;
   });
-}
-
-function wrapPrepared(session: Session, query: Query, rest: unknown[]): PreparedQuery {
-  const prepared = session.prepareQuery(query, ...rest);
-  const wrapper = Object.create(prepared) as PreparedQuery;
-  // The columns to map to, or the function that maps.
-  const mapped = rest.some((argument) => Array.isArray(argument) || typeof argument === "function");
-  wrapper.execute = async (placeholderValues = {}, ...others) => {
-    const createdBefore = sealedValuesCreated();
-    const params = fillPlaceholders(query.params, placeholderValues);
-    const encrypted = await encryptParameters(query.sql, params);
-    let result: unknown;
-    if (encrypted) {
-      // A query of its own for every execution: concurrent ones must not share parameters.
-      const filled = session.prepareQuery({ ...query, params: encrypted }, ...rest);
-      if (wrapper.joinsNotNullableMap !== undefined) {
-        filled.joinsNotNullableMap = wrapper.joinsNotNullableMap;
-      }
-      if (wrapper.authToken !== undefined) filled.authToken = wrapper.authToken;
-      result = await filled.execute({}, ...others);
-    } else {
-      result = await prepared.execute.call(wrapper, placeholderValues, ...others);
-    }
-    return mapped ? await decryptResult(result, sealedValuesCreated() - createdBefore) : result;
-  };
-  return wrapper;
-}
-
-/** The batch of neon-http reads each query's statement and maps its result itself. */
-async function runBatch(session: Session, queries: readonly Batchable[]): Promise<unknown[]> {
-  const createdBefore = sealedValuesCreated();
-  const encrypted = await Promise.all(queries.map(async (query) => {
-    const prepared = query._prepare();
-    const built = prepared.getQuery();
-    const params = await encryptParameters(built.sql, built.params) ?? built.params;
-    const filled = Object.create(prepared) as PreparedQuery;
-    filled.getQuery = () => ({ ...built, params });
-    return { _prepare: () => filled };
-  }));
-  const results = await session.batch!(encrypted);
-  return await decryptResult(results, sealedValuesCreated() - createdBefore);
 }

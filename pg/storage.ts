@@ -1,18 +1,38 @@
 /** The storage of extension instances. */
 
-import type {
-  ExtensionStorage,
-  ExtensionToBeAdded,
-  ExtensionToBeUpdated,
-} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { eq, isNotNull } from "drizzle-orm";
-import { alias, type PgDatabase, type PgQueryResultHKT } from "drizzle-orm/pg-core";
-import { UnknownExtensionInstanceError } from "../errors.ts";
-import type { ExtensionInstanceTable } from "./schema.ts";
-import { keyOf } from "./internal/encrypted_table.ts";
+import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+import { eq, isNotNull, sql } from "drizzle-orm";
+import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+import {
+  StaleEventError,
+  StorageError,
+  type StorageOperation,
+  UnknownExtensionInstanceError,
+} from "../errors.ts";
+import { checkNames } from "../internal/check_options.ts";
+import type { EncryptionKey } from "./encryption_key.ts";
+import { type Change, Changes } from "./internal/change_handlers.ts";
+import {
+  keyOfSecrets,
+  readStorageOptions,
+  type StorageSettings,
+} from "./internal/check_storage.ts";
+import { ColumnNames } from "./internal/column_names.ts";
+import { EventFence, eventTime, type StoringKind } from "./internal/event_fence.ts";
 import { runStatement } from "./internal/run_statement.ts";
+import { invalidateCache, nameForCache, type Statement } from "./internal/statement.ts";
+import { type Outcome, StorageStatements } from "./internal/storage_statements.ts";
+import { lacksTransactions, noTransactions, retryConflicts } from "./internal/transaction.ts";
 import { assertStorableText } from "./internal/well_formed.ts";
-import { type EncryptableDatabase, withEncryption } from "./session.ts";
+import type { ExtensionInstanceTable } from "./schema.ts";
+import { type EncryptableDatabase, undecorated, withEncryption } from "./session.ts";
+import type {
+  DbClientWithExtensionInstances,
+  EventTime,
+  ExtensionInstanceToBeAdded,
+  ExtensionInstanceToBeUpdated,
+  PgExtensionStorageOptions,
+} from "./storage_options.ts";
 
 /** How messages begin. */
 const ATTEMPTS = {
@@ -21,54 +41,55 @@ const ATTEMPTS = {
   rotateSecret: "Rotating the secret of an extension instance",
   removeInstance: "Removing an extension instance",
   getExtension: "Reading an extension instance",
+  forgetRemoved: "Forgetting removed extension instances",
 } as const;
 
-/**
- * A Drizzle PostgreSQL database, or a transaction of one, of any driver. It need not be wrapped by
- * `withEncryption`.
- */
-export type DbClientWithExtensionInstances = EncryptableDatabase;
+/** The event that each method stores, and the changes that it can make. */
+const EVENTS = {
+  upsertExtension: {
+    kind: "ExtensionAddedToContext",
+    changes: ["added", "updated", "secretRotated"],
+  },
+  updateExtension: { kind: "InstanceUpdated", changes: ["updated"] },
+  rotateSecret: { kind: "SecretRotated", changes: ["secretRotated"] },
+} as const satisfies Record<string, { kind: StoringKind; changes: readonly string[] }>;
 
-/** What an extension instance belongs to. */
-export type ContextKind = "customer" | "project";
-
-/** An instance as mitthooks hands it over when it was added, and what mittwald sends besides. */
-export interface ExtensionInstanceToBeAdded extends ExtensionToBeAdded {
-  /** Without it a new row gets the table's default, `project`, and an existing one keeps what it has. */
-  context?: ContextKind;
-  /** Whether the instance is enabled; `true` without it. */
-  enabled?: boolean;
+/** A statement of Drizzle's that is built once. */
+interface PreparedSelect {
+  execute(values?: Record<string, unknown>): Promise<Record<string, unknown>[]>;
 }
 
-/** An instance as mitthooks hands it over when it was updated, and what mittwald sends besides. */
-export interface ExtensionInstanceToBeUpdated extends ExtensionToBeUpdated {
-  /** Without it the row keeps what it has. */
-  context?: ContextKind;
-}
-
-/** Options of {@linkcode PgExtensionStorage}. */
-export interface PgExtensionStorageOptions {
-  /**
-   * What an update of an instance that is not stored does: reject with an
-   * {@linkcode UnknownExtensionInstanceError}, so that mittwald delivers it again, or nothing.
-   * A new secret for an unknown instance always rejects.
-   */
-  unknownInstances: "error" | "ignore";
+/** What notes the instance's last events. */
+interface FenceStatements {
+  readonly pass: Readonly<Record<StoringKind, Statement>>;
+  readonly noteRemoval: Statement;
+  readonly forgetRemoved: Statement;
 }
 
 /**
  * Keeps the instances of a mittwald extension in PostgreSQL, from `@wais/mitthooks-drizzle/pg`. Hand it to
  * mitthooks, or to the webhook handler of this package.
  *
- * Each method sends one statement, none of them a named prepared statement, so it works behind a
- * connection pooler such as PgBouncer. Given a transaction it takes part in it. Errors:
+ * With the option `lastEvents` the table is what mittwald says, whatever arrives in whatever order: an event is applied
+ * only if no newer one of its instance was, after a removal nothing but a removal is, and a removal always is. With the
+ * option `on` the application takes part in the transactions that change instances, see {@linkcode ChangeHandlers}.
+ *
+ * Each method sends one statement; `removeInstance` sends two with `lastEvents`, and events that there is a handler for
+ * are stored in a transaction. None of the statements is a named prepared statement, so it works behind a connection
+ * pooler such as PgBouncer. Secrets are encrypted before a statement or a transaction begins. Deadlocks and
+ * serialization failures are tried again, up to five times in all. Given a transaction the storage takes part in it,
+ * and tries nothing again. Errors:
  * - {@linkcode StorageError}: the database refused or could not be reached; `cause` is the driver's error,
  * - {@linkcode TableMissingError}: the migration has not been run,
  * - {@linkcode UnknownExtensionInstanceError}: see the methods,
+ * - {@linkcode StaleEventError}: a newer event was applied before, or the instance was removed; only with `lastEvents`,
+ * - {@linkcode HandlerFailedError}: a handler of the option `on` threw; nothing is stored, `cause` is what it threw,
  * - `TypeError`: an argument is missing, or a secret is not well-formed Unicode,
+ * - `RangeError`: an event occurred more than 5 minutes in the future,
  * - what a key of your own rejects with.
  *
  * @typeParam TTable The table, with the application's own columns if it has some.
+ * @typeParam TDatabase The database.
  *
  * @example Store an instance and read its secret
  * ```ts
@@ -77,11 +98,12 @@ export interface PgExtensionStorageOptions {
  * import { drizzle } from "drizzle-orm/pglite";
  * import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
  * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
- * import { buildExtensionInstanceTable } from "@wais/mitthooks-drizzle/pg/schema";
+ * import { buildExtensionInstanceTable, buildLastEventTable } from "@wais/mitthooks-drizzle/pg/schema";
  *
  * const extensionInstances = buildExtensionInstanceTable(
  *   buildEncryptedTextColumn(buildEncryptionKey("master password", "salt")),
  * );
+ * const lastEvents = buildLastEventTable();
  *
  * await using client = await PGlite.create();
  * await client.exec(`
@@ -91,9 +113,12 @@ export interface PgExtensionStorageOptions {
  *     context context DEFAULT 'project' NOT NULL, active boolean NOT NULL, variant_key text,
  *     consented_scopes text[] NOT NULL, secret text,
  *     "createdAt" timestamp DEFAULT now() NOT NULL, "updatedAt" timestamp DEFAULT now() NOT NULL
+ *   );
+ *   CREATE TABLE extension_instance_last_event (
+ *     instance_id varchar(36) PRIMARY KEY, kind text NOT NULL, created_at timestamptz NOT NULL
  *   )`);
  *
- * const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
+ * const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
  * await storage.upsertExtension({
  *   extensionInstanceId: "instance-1",
  *   contextId: "p-abc123",
@@ -105,29 +130,64 @@ export interface PgExtensionStorageOptions {
  * assertEquals(instance?.secret, "s3cr3t");
  * ```
  */
-export class PgExtensionStorage<TTable extends ExtensionInstanceTable = ExtensionInstanceTable>
-  implements ExtensionStorage {
-  // Drizzle's own types of what the statements below need. They are the same for every driver.
-  readonly #db: PgDatabase<PgQueryResultHKT>;
+export class PgExtensionStorage<
+  TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
+  TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
+> implements ExtensionStorage {
+  // Types that do not depend on the type parameters: a storage of any table and database is a storage.
+  readonly #db: EncryptableDatabase;
+  readonly #raw: EncryptableDatabase;
   readonly #table: ExtensionInstanceTable;
-  readonly #unknownInstances: PgExtensionStorageOptions["unknownInstances"];
+  readonly #key: EncryptionKey;
+  readonly #settings: StorageSettings;
+  readonly #fence: FenceStatements | undefined;
+  readonly #statements: StorageStatements;
+  /** For transactions that have passed the fence already. */
+  readonly #unfenced: StorageStatements;
+  readonly #changes: Changes;
+  readonly #cachedTables: readonly string[];
+  #get: PreparedSelect | undefined;
+  #verify: readonly PreparedSelect[] | undefined;
 
   /**
    * Sends nothing yet.
    *
    * @param db The database or transaction to store in.
    * @param table What `buildExtensionInstanceTable` built.
-   * @param options What happens on updates of unknown instances; they are errors by default.
-   * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, or has replicas and is not wrapped.
+   * @param options The table of last events, handlers for changes, and what happens on updates of unknown instances.
+   * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, or has replicas and is not wrapped. The table's
+   * secrets are not encrypted. An option is unknown or of the wrong type, `on` is given without `lastEvents`, or for a
+   * driver that has no transactions.
    */
   constructor(
-    db: DbClientWithExtensionInstances,
+    db: TDatabase,
     table: TTable,
-    options: PgExtensionStorageOptions = { unknownInstances: "error" },
+    options: PgExtensionStorageOptions<TTable, TDatabase> = {},
   ) {
-    this.#db = withEncryption(db) as unknown as PgDatabase<PgQueryResultHKT>;
+    this.#db = withEncryption<EncryptableDatabase>(db);
+    this.#raw = undecorated(this.#db);
     this.#table = table;
-    this.#unknownInstances = options.unknownInstances;
+    this.#key = keyOfSecrets(table);
+    this.#settings = readStorageOptions(options);
+    const { lastEvents, on } = this.#settings;
+    const fence = lastEvents && new EventFence(lastEvents, new ColumnNames(this.#raw));
+    this.#fence = fence && {
+      pass: {
+        ExtensionAddedToContext: fence.pass(this.#raw, "ExtensionAddedToContext"),
+        InstanceUpdated: fence.pass(this.#raw, "InstanceUpdated"),
+        SecretRotated: fence.pass(this.#raw, "SecretRotated"),
+      },
+      noteRemoval: fence.noteRemoval(this.#raw),
+      forgetRemoved: fence.forgetRemoved(this.#raw),
+    };
+    this.#statements = new StorageStatements(this.#raw, table, fence);
+    this.#unfenced = new StorageStatements(this.#raw, table, undefined);
+    this.#changes = new Changes(this.#db, table, on);
+    this.#cachedTables = [table, ...lastEvents ? [lastEvents] : []].map(nameForCache);
+    if (
+      this.#changes.concern("added", "updated", "secretRotated", "removed") &&
+      lacksTransactions(this.#raw)
+    ) throw noTransactions();
   }
 
   /**
@@ -135,64 +195,58 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    * it was, and so do the application's own columns.
    *
    * @param extension The instance. Without a variant key, a stored one is removed.
+   * @throws {StaleEventError} A newer event of the instance was applied before, or it was removed.
    */
   async upsertExtension(extension: ExtensionInstanceToBeAdded): Promise<void> {
     const { context, extensionInstanceId, contextId, consentedScopes, secret } = extension;
-    assertGiven(ATTEMPTS.upsertExtension, { extensionInstanceId, contextId, consentedScopes });
+    const attempt = ATTEMPTS.upsertExtension;
+    assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes });
     assertStorableText(secret);
+    const at = eventTime(attempt, extension.occurredAt);
+    const ciphertext = await this.#key.encrypt(secret);
     const now = new Date();
-    // The row that was proposed for insertion: what stands in VALUES is not sent, or encrypted, again.
-    const excluded = alias(this.#table, "excluded");
-    await runStatement("upsertExtension", () =>
-      this.#db.insert(this.#table).values({
-        id: extensionInstanceId,
-        contextId,
-        ...(context && { context }),
-        active: extension.enabled ?? true,
-        variantKey: extension.variantKey ?? null,
-        consentedScopes,
-        secret,
-        createdAt: now,
-        updatedAt: now,
-      }).onConflictDoUpdate({
-        target: this.#table.id,
-        set: {
-          contextId: excluded.contextId,
-          ...(context && { context: excluded.context }),
-          active: excluded.active,
-          variantKey: excluded.variantKey,
-          consentedScopes: excluded.consentedScopes,
-          secret: excluded.secret,
-          updatedAt: excluded.updatedAt,
-        },
-      }));
+    await this.#store("upsertExtension", at, {
+      id: extensionInstanceId,
+      contextId,
+      ...(context && { context }),
+      active: extension.enabled ?? true,
+      variantKey: extension.variantKey ?? null,
+      consentedScopes,
+      secret: ciphertext,
+      createdAt: now,
+      updatedAt: now,
+    }, { plaintext: secret, ciphertext });
   }
 
   /**
    * Replaces the state of a stored instance, all but its secret.
    *
    * @param extension The instance. Without a variant key, a stored one is removed.
-   * @throws {UnknownExtensionInstanceError} It is not stored, unless unknown instances are ignored.
+   * @throws {UnknownExtensionInstanceError} It is not stored, unless unknown instances are ignored. It is not noted as
+   * the instance's last event then.
+   * @throws {StaleEventError} A newer event of the instance was applied before, or it was removed.
    */
   async updateExtension(extension: ExtensionInstanceToBeUpdated): Promise<void> {
     const { context, extensionInstanceId, contextId, consentedScopes, enabled } = extension;
-    assertGiven(ATTEMPTS.updateExtension, {
-      extensionInstanceId,
-      contextId,
-      consentedScopes,
-      enabled,
-    });
-    const updated = await runStatement("updateExtension", () =>
-      this.#db.update(this.#table).set({
+    const attempt = ATTEMPTS.updateExtension;
+    assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes, enabled });
+    const at = eventTime(attempt, extension.occurredAt);
+    try {
+      await this.#store("updateExtension", at, {
+        id: extensionInstanceId,
         contextId,
         ...(context && { context }),
         active: enabled,
         variantKey: extension.variantKey ?? null,
         consentedScopes,
         updatedAt: new Date(),
-      }).where(eq(this.#table.id, extensionInstanceId)).returning({ id: this.#table.id }));
-    if (updated.length === 0 && this.#unknownInstances === "error") {
-      throw new UnknownExtensionInstanceError(ATTEMPTS.updateExtension, extensionInstanceId);
+      });
+    } catch (error) {
+      if (
+        error instanceof UnknownExtensionInstanceError &&
+        this.#settings.unknownInstances === "ignore"
+      ) return;
+      throw error;
     }
   }
 
@@ -201,38 +255,93 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    *
    * @param extensionInstanceId Id of the instance.
    * @param secret The new secret.
+   * @param options The time of the event.
    * @throws {UnknownExtensionInstanceError} It is not stored, also if unknown instances are ignored: the
-   * old secret is no longer valid, so the new one must not get lost.
+   * old secret is no longer valid, so the new one must not get lost. It is not noted as the instance's last event.
+   * @throws {StaleEventError} A newer event of the instance was applied before, or it was removed.
    */
-  async rotateSecret(extensionInstanceId: string, secret: string): Promise<void> {
-    assertGiven(ATTEMPTS.rotateSecret, { extensionInstanceId });
+  async rotateSecret(
+    extensionInstanceId: string,
+    secret: string,
+    options: EventTime = {},
+  ): Promise<void> {
+    const attempt = ATTEMPTS.rotateSecret;
+    assertGiven(attempt, { extensionInstanceId });
     assertStorableText(secret);
-    const updated = await runStatement(
-      "rotateSecret",
-      () =>
-        this.#db.update(this.#table).set({ secret, updatedAt: new Date() })
-          .where(eq(this.#table.id, extensionInstanceId)).returning({ id: this.#table.id }),
-    );
-    if (updated.length === 0) {
-      throw new UnknownExtensionInstanceError(ATTEMPTS.rotateSecret, extensionInstanceId);
-    }
+    const at = readEventTime(attempt, options);
+    const ciphertext = await this.#key.encrypt(secret);
+    await this.#store("rotateSecret", at, {
+      id: extensionInstanceId,
+      secret: ciphertext,
+      updatedAt: new Date(),
+    }, { plaintext: secret, ciphertext });
   }
 
   /**
-   * Removes an instance. Succeeds also if it is not stored.
+   * Removes an instance. Succeeds also if it is not stored, and whatever its last event was.
    *
    * @param extensionInstanceId Id of the instance.
+   * @param options The time of the event.
    */
-  async removeInstance(extensionInstanceId: string): Promise<void> {
-    assertGiven(ATTEMPTS.removeInstance, { extensionInstanceId });
-    await runStatement(
-      "removeInstance",
-      () => this.#db.delete(this.#table).where(eq(this.#table.id, extensionInstanceId)),
-    );
+  async removeInstance(extensionInstanceId: string, options: EventTime = {}): Promise<void> {
+    const attempt = ATTEMPTS.removeInstance;
+    assertGiven(attempt, { extensionInstanceId });
+    const values = { id: extensionInstanceId, at: readEventTime(attempt, options) };
+    const mark = async (db: EncryptableDatabase) => {
+      await this.#fence?.noteRemoval.run(db, values);
+    };
+    const deletion = this.#statements.delete();
+    if (this.#changes.concern("removed")) {
+      await this.#changes.remove({
+        id: extensionInstanceId,
+        mark,
+        delete: (db) => deletion.run(db, values),
+      });
+    } else {
+      await this.#run("removeInstance", () => mark(this.#raw));
+      // Its snapshot is taken when the mark is there: it sees every row that was written before.
+      await this.#run("removeInstance", () => deletion.run(this.#raw, values));
+    }
+    await this.#invalidateCache("removeInstance");
   }
 
   /**
-   * Reads an instance.
+   * Forgets instances that were removed: deletes the rows of their last events. From then on a delivery from before the
+   * removal that arrives late, or is played back, would be stored; so keep them for longer than deliveries are accepted,
+   * see `maxAgeMs` of `createWebhookHandler`.
+   *
+   * @param before Instances that were removed before this time are forgotten.
+   * @returns How many were forgotten.
+   * @throws {TypeError} `before` is not a valid `Date`, or the storage has no table of last events.
+   *
+   * @example Once a day
+   * ```ts
+   * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+   *
+   * const KEEP_MS = 90 * 24 * 60 * 60 * 1000;
+   *
+   * export async function cleanUp(storage: PgExtensionStorage): Promise<void> {
+   *   const forgotten = await storage.forgetRemoved(new Date(Date.now() - KEEP_MS));
+   *   console.log(`${forgotten} removed instances forgotten`);
+   * }
+   * ```
+   */
+  async forgetRemoved(before: Date): Promise<number> {
+    const attempt = ATTEMPTS.forgetRemoved;
+    const fence = this.#fence;
+    if (!fence) throw new TypeError(`${attempt}: the storage has no table of last events`);
+    if (!(before instanceof Date) || Number.isNaN(before.getTime())) {
+      throw new TypeError(`${attempt}: before is not a valid Date`);
+    }
+    const [row] = await this.#run(
+      "forgetRemoved",
+      () => fence.forgetRemoved.run(this.#raw, { at: before }),
+    );
+    return Number(row?.["count"]);
+  }
+
+  /**
+   * Reads an instance, never from Drizzle's cache.
    *
    * @param extensionInstanceId Id of the instance.
    * @returns The row with its secret decrypted and the application's own columns, or `undefined` where it
@@ -243,15 +352,20 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
     extensionInstanceId: string,
   ): Promise<TTable["$inferSelect"] | undefined> {
     assertGiven(ATTEMPTS.getExtension, { extensionInstanceId });
+    const table = this.#table;
+    const select = this.#get ??= prepare(
+      this.#reader().select().from(table).where(eq(table.id, sql.placeholder("id")))
+        .$withCache(false),
+    );
     const rows = await runStatement(
       "getExtension",
-      () => this.#db.select().from(this.#table).where(eq(this.#table.id, extensionInstanceId)),
+      () => select.execute({ id: extensionInstanceId }),
     );
-    return rows[0];
+    return rows[0] as TTable["$inferSelect"] | undefined;
   }
 
   /**
-   * Checks that the storage can do its work: the database answers, the table is there with every column,
+   * Checks that the storage can do its work: the database answers, the tables are there with every column,
    * the key can be had, and a stored secret, if there is one, can be read. Meant for a health check or the
    * start of an application; nothing is written.
    *
@@ -277,17 +391,90 @@ export class PgExtensionStorage<TTable extends ExtensionInstanceTable = Extensio
    */
   async verify(): Promise<void> {
     const table = this.#table;
-    const rows = await runStatement(
-      "verify",
-      () =>
-        this.#db.select().from(table).where(isNotNull(table.secret)).limit(1)
-          // What a cache answers says nothing about the database.
+    const { lastEvents } = this.#settings;
+    // What a cache answers says nothing about the database.
+    const [instance, ...others] = this.#verify ??= [
+      prepare(
+        this.#reader().select().from(table).where(isNotNull(table.secret)).limit(1)
           .$withCache(false),
-    );
-    const key = keyOf(table.secret);
+      ),
+      ...lastEvents
+        ? [prepare(this.#reader().select().from(lastEvents).limit(1).$withCache(false))]
+        : [],
+    ];
+    const rows = await runStatement("verify", () => instance!.execute());
+    for (const other of others) await runStatement("verify", () => other.execute());
     // Where no secret is stored, nothing has asked for the key so far.
-    if (rows.length === 0 && key) await key.decrypt(await key.encrypt(""));
+    if (rows.length === 0) await this.#key.decrypt(await this.#key.encrypt(""));
   }
+
+  /** The decorated database, with Drizzle's own types: they are the same for every driver. */
+  #reader(): PgDatabase<PgQueryResultHKT> {
+    return this.#db as unknown as PgDatabase<PgQueryResultHKT>;
+  }
+
+  #run<T>(operation: StorageOperation, statement: () => Promise<T>): Promise<T> {
+    return retryConflicts(this.#raw, () => runStatement(operation, statement));
+  }
+
+  /** Stores an event, with its handlers where it has some. */
+  async #store(
+    operation: keyof typeof EVENTS,
+    at: Date,
+    values: Readonly<Record<string, unknown>> & { readonly id: string },
+    secret?: Change["secret"],
+  ): Promise<void> {
+    const attempt = ATTEMPTS[operation];
+    const { kind, changes } = EVENTS[operation];
+    const event = { kind, values, at };
+    if (this.#fence && this.#changes.concern(...changes)) {
+      const pass = this.#fence.pass[kind];
+      await this.#changes.store({
+        operation,
+        attempt,
+        id: values.id,
+        secret,
+        pass: async (db) => (await pass.run(db, { id: values.id, at })).length > 0,
+        prepare: async (remember) => {
+          const write = await this.#unfenced.prepare(event, remember);
+          return async (db) => assertStored(operation, values.id, await write(db));
+        },
+      });
+    } else {
+      const write = await this.#statements.prepare(event);
+      const outcome = await this.#run(operation, () => write(this.#raw));
+      assertStored(operation, values.id, outcome);
+    }
+    await this.#invalidateCache(operation);
+  }
+
+  /** Once the rows have changed: whoever reads them then fills the cache anew. */
+  #invalidateCache(operation: StorageOperation): Promise<void> {
+    return runStatement(operation, () => invalidateCache(this.#raw, this.#cachedTables));
+  }
+}
+
+function assertStored(operation: keyof typeof EVENTS, id: string, outcome: Outcome): void {
+  if (outcome === "stored") return;
+  if (outcome === "stale") throw new StaleEventError(ATTEMPTS[operation], id);
+  if (operation !== "upsertExtension") {
+    throw new UnknownExtensionInstanceError(ATTEMPTS[operation], id);
+  }
+  throw new StorageError(
+    operation,
+    undefined,
+    "a trigger or a policy kept the row from being written",
+  );
+}
+
+/** Without a name, unlike the `prepare` of Drizzle 1.0, which makes one up where none is given. */
+function prepare(select: unknown): PreparedSelect {
+  return (select as { _prepare(): PreparedSelect })._prepare();
+}
+
+function readEventTime(attempt: string, options: EventTime): Date {
+  checkNames(attempt, options, ["occurredAt"]);
+  return eventTime(attempt, options.occurredAt);
 }
 
 /** Drizzle leaves out what is undefined, and the old value would silently stay. */

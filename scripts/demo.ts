@@ -22,7 +22,7 @@ import {
 import { type SimulatedInstance, SimulatedMstudio } from "../testing/mod.ts";
 import * as original from "../tests/support/original.ts";
 import { type DemoDatabase, openPglite, openScratchDatabase } from "./demo/database.ts";
-import { extensionInstances, MASTER_PASSWORD, SALT } from "./demo/schema.ts";
+import { extensionInstances, lastEvents, MASTER_PASSWORD, SALT } from "./demo/schema.ts";
 import { printHead, printRow } from "./demo/table.ts";
 import { GuardedDirectory } from "./lib/guarded_directory.ts";
 import { fromFileUrl, join, repository } from "./lib/paths.ts";
@@ -45,14 +45,14 @@ if (serverUrl !== undefined) Deno.env.set("TEST_SERVER_URL", serverUrl);
     ? await openPglite()
     : await openScratchDatabase(serverUrl, `${prefix}demo`);
   console.log(`Database  ${database.name}`);
-  await createTable(directory, database);
+  await createTables(directory, database);
   await showInstances(database);
   await showWrongPassword(database);
   await showOriginal(database);
 }
 
-/** Creates the table as an application would: drizzle-kit writes the migration, Drizzle runs it. */
-async function createTable(directory: GuardedDirectory, database: DemoDatabase): Promise<void> {
+/** Creates the tables as an application would: drizzle-kit writes the migration, Drizzle runs it. */
+async function createTables(directory: GuardedDirectory, database: DemoDatabase): Promise<void> {
   const out = join(directory.path, "drizzle");
   const schema = fromFileUrl(new URL("./demo/schema.ts", import.meta.url));
   const kit = directory.spawn(Deno.execPath(), {
@@ -71,7 +71,9 @@ async function createTable(directory: GuardedDirectory, database: DemoDatabase):
     );
   }
   await database.migrate(out);
-  console.log("Table     extension_instance, by a migration that drizzle-kit generated");
+  console.log(
+    "Tables    extension_instance and extension_instance_last_event, by a migration of drizzle-kit",
+  );
 }
 
 /** The life of two instances, and what an attacker can do about it. */
@@ -85,7 +87,7 @@ async function showInstances(database: DemoDatabase): Promise<void> {
   await using server = Deno.serve(
     { port: 0, onListen() {} },
     createWebhookHandler({
-      storage: new PgExtensionStorage(database.db, extensionInstances),
+      storage: new PgExtensionStorage(database.db, extensionInstances, { lastEvents }),
       extensionId: EXTENSION_ID,
       publicKeys: new MittwaldPublicKeys({ apiUrl: `http://localhost:${api.addr.port}` }),
       onError: (error) => console.error(error),
@@ -149,7 +151,7 @@ async function showInstances(database: DemoDatabase): Promise<void> {
 
 /** A row cannot be read with another password. */
 async function showWrongPassword(database: DemoDatabase): Promise<void> {
-  const storage = new PgExtensionStorage(database.db, extensionInstances);
+  const storage = new PgExtensionStorage(database.db, extensionInstances, { lastEvents });
   await storage.upsertExtension({ ...INSTANCE, extensionInstanceId: "right-password" });
   const table = buildExtensionInstanceTable(
     buildEncryptedTextColumn(buildEncryptionKey("wrong password", SALT)),
@@ -168,7 +170,7 @@ async function showOriginal(database: DemoDatabase): Promise<void> {
   const db = database.db as unknown as ConstructorParameters<typeof original.PgExtensionStorage>[0];
   await new original.PgExtensionStorage(db, table)
     .upsertExtension({ ...INSTANCE, extensionInstanceId: "of-the-original" });
-  const row = await new PgExtensionStorage(database.db, extensionInstances)
+  const row = await new PgExtensionStorage(database.db, extensionInstances, { lastEvents })
     .getExtension("of-the-original");
   expect(row?.secret === INSTANCE.secret, "the original's row was read");
   console.log(`Original's row   written by version 0.1.0, read as "${row?.secret}"`);

@@ -8,6 +8,7 @@
  */
 import { createDatabase } from "../tests/support/postgres.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";
+import { renewSection } from "./lib/marked_section.ts";
 import { join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
@@ -21,7 +22,7 @@ import { typeCells } from "./runtimes/cells/types.ts";
 import { openExchange, rowsOfOthers } from "./runtimes/exchange.ts";
 import { Lab } from "./runtimes/lab.ts";
 import { sumOfOutcomes } from "./runtimes/outcome.ts";
-import { resultTable, withTable } from "./runtimes/table.ts";
+import { resultTable } from "./runtimes/table.ts";
 
 const CELLS: readonly Cell[] = [
   ...serverCells,
@@ -99,13 +100,5 @@ async function timed(name: string, step: () => Promise<CellResult>): Promise<Cel
 }
 
 async function renewReadme(table: string): Promise<void> {
-  const path = join(repository, "README.md");
-  const text = await Deno.readTextFile(path).catch(() => "");
-  const renewed = withTable(text, table);
-  if (renewed === undefined) console.log(table);
-  else if (renewed !== text) {
-    await Deno.writeTextFile(path, renewed);
-    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path], cwd: repository })
-      .output();
-  }
+  if (!await renewSection(join(repository, "README.md"), "runtimes", table)) console.log(table);
 }

@@ -9,6 +9,7 @@ import {
 import { stripVTControlCharacters } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey, type EncryptionKey, importEncryptionKey } from "../mod.ts";
+import { copyPackage } from "./support/copied_package.ts";
 import { cliCommand, cliEnvironment, runCommand, startCommand } from "./support/cli.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, poll } from "./support/postgres.ts";
@@ -156,7 +157,13 @@ Deno.test("status and reencrypt: what cannot be read is told, and fails", async 
     (9007199254740993, 'a "quoted" name', ${await unknownKey.encrypt("x")}), (2, 'b', 'damaged')`;
   const status = await runCommand(["status", ...ARGUMENTS], { env });
   assertEquals(status.code, 1);
-  assertStringIncludes(status.stdout, "2 values cannot be read with any of the keys\n");
+  assertStringIncludes(
+    status.stdout,
+    `
+2 values are not under the current key: keep the other key and run reencrypt
+2 values cannot be read with any of the keys
+`,
+  );
   const run = await runCommand(["reencrypt", ...ARGUMENTS], { env });
   assertEquals([run.code, run.stdout], [
     1,
@@ -167,6 +174,89 @@ tenant.token: 2 rows, 0 values re-encrypted
   {"ownerId":"9007199254740993","name":"a \\"quoted\\" name"}
 `,
   ]);
+  // What cannot be read may need another key: nothing says that none is needed.
+  const after = await runCommand(["status", ...ARGUMENTS], { env });
+  assertEquals(after.code, 1);
+  assert(after.stdout.endsWith("\n\n2 values cannot be read with any of the keys\n"));
+  assert(!after.stdout.includes("No value needs another key"));
+});
+
+Deno.test("reencrypt: what a trigger keeps from being written is told, and fails", async () => {
+  await using database = await openDatabase();
+  const { sql, env } = database;
+  await database.storeInstances(3, oldKey);
+  await sql.unsafe(`
+    CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+    CREATE TRIGGER keep BEFORE UPDATE ON extension_instance
+      FOR EACH ROW WHEN (OLD.id <> '1') EXECUTE FUNCTION keep()`);
+  const { code, stdout } = await runCommand(["reencrypt", ...ARGUMENTS], { env });
+  assertEquals([code, stdout], [
+    1,
+    `extension_instance: 3 rows, 1 value re-encrypted
+2 rows not written as they should be, because of a trigger:
+  {"id":"0"}
+  {"id":"2"}
+tenant.token: 0 rows, 0 values re-encrypted
+`,
+  ]);
+});
+
+Deno.test("status and reencrypt: hidden rows are an error", async () => {
+  await using database = await openDatabase();
+  const { sql, env } = database;
+  const role = `mitthooks_${crypto.randomUUID().replaceAll("-", "")}`;
+  await database.storeInstances(3, oldKey);
+  await sql.unsafe(`
+    CREATE ROLE ${role} LOGIN PASSWORD 'hunter2';
+    GRANT USAGE ON SCHEMA public, tenant TO ${role};
+    GRANT ALL ON extension_instance, tenant.token TO ${role};
+    ALTER TABLE extension_instance ENABLE ROW LEVEL SECURITY`);
+  try {
+    const url = Object.assign(new URL(database.url), { username: role, password: "hunter2" });
+    for (const command of ["status", "reencrypt"]) {
+      const { code, stdout, stderr } = await runCommand([command, ...ARGUMENTS], {
+        env: { ...env, DATABASE_URL: url.href },
+      });
+      assertEquals([code, stdout], [1, ""]);
+      assertStringIncludes(stderr, 'row-level security of the table "extension_instance" applies');
+    }
+  } finally {
+    await sql.unsafe(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
+Deno.test("status and reencrypt: a table of another copy of the package fails, whatever others there are", async () => {
+  await using database = await openDatabase();
+  await using copy = await copyPackage();
+  await database.storeInstances(3, oldKey);
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(
+      `${directory}/schema.ts`,
+      `export * from ${JSON.stringify(`file://${SCHEMA}`)};
+import { integer, pgTable } from "drizzle-orm/pg-core";
+import { buildEncryptedTextColumn, importEncryptionKey } from ${
+        JSON.stringify(copy.module("pg/mod.ts"))
+      };
+const secret = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
+export const strange = pgTable("strange", { id: integer().primaryKey(), secret: secret() });
+`,
+    );
+    for (const command of ["status", "reencrypt"]) {
+      const { code, stdout, stderr } = await runCommand(
+        [command, "--schema", `${directory}/schema.ts`, "--casing", "snake_case"],
+        { env: database.env },
+      );
+      assertEquals([code, stdout], [1, ""]);
+      assertStringIncludes(
+        stderr,
+        "the encrypted columns of strange are made by another copy of this package",
+      );
+    }
+    for (const secret of await database.secrets()) await oldKey.decrypt(secret);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("reencrypt on a terminal: a bar that goes away, and colours", async () => {
@@ -202,9 +292,15 @@ Deno.test("reencrypt on a terminal: a bar that goes away, and colours", async ()
   }
   {
     const status = [...cliCommand.args, "status", ...ARGUMENTS];
-    await using terminal = new TerminalProgram(cliCommand.program, { args: status, env });
+    await using terminal = new TerminalProgram(cliCommand.program, {
+      args: status,
+      env,
+      columns: 100,
+    });
     assertEquals(await terminal.status(), 0);
-    assertStringIncludes(terminal.output, `${ESCAPE}[1mextension_instance${ESCAPE}`);
+    assertStringIncludes(terminal.output, " 50 %  500 of 1,000 rows");
+    // The last frame is erased before the table comes.
+    assertStringIncludes(terminal.output, `${CLEAR}${ESCAPE}[1mextension_instance${ESCAPE}`);
   }
 });
 

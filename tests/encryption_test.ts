@@ -300,6 +300,67 @@ Deno.test("the imported CryptoKey is not extractable", async () => {
   assertEquals(imported.map(({ extractable }) => extractable), [false, false, false, false]);
 });
 
+Deno.test("what a key was derived from, and the derived bytes, are overwritten", async () => {
+  const { getBuiltinModule } = globalThis.process;
+  const { importKey, deriveBits } = crypto.subtle;
+  const seen: Record<string, Uint8Array[]> = { password: [], derived: [], imported: [] };
+  const see = (name: string, bytes: unknown) => {
+    const view = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+    assertInstanceOf(view, Uint8Array);
+    assert(view.some((byte) => byte !== 0));
+    seen[name]!.push(view);
+  };
+  globalThis.process.getBuiltinModule = ((name: string) => {
+    const module = getBuiltinModule(name) as unknown as typeof import("node:crypto");
+    return {
+      scrypt(password: Uint8Array, ...rest: [Uint8Array, number, object, Callback]) {
+        const callback = rest.pop() as Callback;
+        module.scrypt(
+          password,
+          ...rest as unknown as [Uint8Array, number, object],
+          (error, key) => {
+            see("password", password);
+            see("derived", key);
+            callback(error, key);
+          },
+        );
+      },
+    };
+  }) as typeof getBuiltinModule;
+  crypto.subtle.deriveBits = async (...args) => {
+    const bits = await deriveBits.apply(crypto.subtle, args);
+    see("derived", bits);
+    return bits;
+  };
+  crypto.subtle.importKey = async (...args: unknown[]) => {
+    see(args[2] === "PBKDF2" ? "password" : "imported", args[1]);
+    return await Reflect.apply(importKey, crypto.subtle, args);
+  };
+  const given = raw(7);
+  try {
+    await buildEncryptionKey("password", "salt").encrypt("x");
+    await without(
+      globalThis,
+      "process",
+      () => buildEncryptionKey("password", "salt").encrypt("x"),
+    );
+    await buildEncryptionKey("p", "s", { kdf: { name: "pbkdf2", iterations: 1 } }).encrypt("x");
+    await importEncryptionKey(given).encrypt("x");
+  } finally {
+    globalThis.process.getBuiltinModule = getBuiltinModule;
+    crypto.subtle.deriveBits = deriveBits;
+    crypto.subtle.importKey = importKey;
+  }
+  assertEquals(Object.values(seen).map(({ length }) => length), [2, 2, 4]);
+  for (const [name, buffers] of Object.entries(seen)) {
+    for (const bytes of buffers) assertEquals([name, [...new Set(bytes)]], [name, [0]]);
+  }
+  // The caller's own bytes are the caller's.
+  assertEquals(given, raw(7));
+});
+
+type Callback = (error: Error | null, key: Uint8Array) => void;
+
 Deno.test("missing, empty and wrong arguments are named", () => {
   const attempt = "Building an encryption key: ";
   const cases: [string, () => unknown][] = [

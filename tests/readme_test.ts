@@ -94,7 +94,8 @@ Deno.test("README", async (t) => {
     }
   });
 
-  const emptyReport = "{ total: 0, scanned: 0, reencrypted: 0, unreadable: [], aborted: false } " +
+  const emptyReport =
+    "{ total: 0, scanned: 0, reencrypted: 0, unreadable: [], notWritten: [], aborted: false } " +
     "{ token: { current: 0, otherKey: 0, unreadable: 0, null: 0 } }";
   for (
     const [file, printed] of [

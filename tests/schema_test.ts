@@ -1,8 +1,23 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { eq, getTableColumns } from "drizzle-orm";
-import { boolean, integer, pgTable, text, timestamp } from "drizzle-orm/pg-core";
-import { buildExtensionInstanceTable, context, type ExtensionInstanceTable } from "../mod.ts";
-import { extensionInstances } from "./support/extension_instance.ts";
+import {
+  boolean,
+  getTableConfig,
+  integer,
+  PgDialect,
+  pgSchema,
+  pgTable,
+  pgTableCreator,
+  text,
+  timestamp,
+} from "drizzle-orm/pg-core";
+import {
+  buildExtensionInstanceTable,
+  buildLastEventTable,
+  context,
+  type ExtensionInstanceTable,
+} from "../mod.ts";
+import { extensionInstances, lastEventDdl, lastEvents } from "./support/extension_instance.ts";
 import { textUnderA } from "./suites/tables.ts";
 
 /** What drizzle-kit's command generates from a schema file. */
@@ -27,6 +42,70 @@ Deno.test("drizzle-kit generates exactly the original's DDL", async () => {
   assert(ours.includes(`CREATE TYPE "public"."context" AS ENUM('customer', 'project');`));
   assert(ours.includes('CREATE TABLE "extension_instance" ('));
   assertEquals(ours, original);
+});
+
+Deno.test("drizzle-kit generates the table of last events", async () => {
+  assertEquals(
+    (await exportDdl("schema_last_events.ts")).trim(),
+    lastEventDdl.trim().replaceAll("  ", "\t"),
+  );
+});
+
+Deno.test("tables in a schema, under another name, built by another function of Drizzle", () => {
+  const ours = pgSchema("ours").table;
+  const prefixed = pgTableCreator((name) => `app_${name}`);
+  const placeOf = (table: Parameters<typeof getTableConfig>[0]) => {
+    const { schema, name } = getTableConfig(table);
+    return [schema, name];
+  };
+  const instance = (options: Parameters<typeof buildExtensionInstanceTable>[2]) =>
+    buildExtensionInstanceTable(textUnderA, { note: text() }, options);
+  assertEquals(placeOf(instance({ table: ours })), ["ours", "extension_instance"]);
+  assertEquals(placeOf(instance({ table: ours, name: "it" })), ["ours", "it"]);
+  assertEquals(placeOf(instance({ table: prefixed })), [undefined, "app_extension_instance"]);
+  assertEquals(placeOf(instance({ name: "it" })), [undefined, "it"]);
+  assertEquals(placeOf(buildLastEventTable({ table: ours })), [
+    "ours",
+    "extension_instance_last_event",
+  ]);
+  assertEquals(placeOf(buildLastEventTable({ name: "it" })), [undefined, "it"]);
+
+  // The application's casing reaches the application's columns alone.
+  const table = buildExtensionInstanceTable(textUnderA, { myNote: text() }, { table: ours });
+  const dialect = new PgDialect({ casing: "snake_case" });
+  const names = (columns: Record<string, { name: string }>) =>
+    Object.values(columns).map((column) =>
+      dialect.sqlToQuery((column as typeof table.id).getSQL()).sql.split(".").at(-1)
+    );
+  assertEquals(names(getTableColumns(table)), [
+    '"id"',
+    '"contextId"',
+    '"context"',
+    '"active"',
+    '"variant_key"',
+    '"consented_scopes"',
+    '"secret"',
+    '"createdAt"',
+    '"updatedAt"',
+    '"my_note"',
+  ]);
+  assertEquals(names(getTableColumns(lastEvents)), ['"instance_id"', '"kind"', '"created_at"']);
+});
+
+Deno.test("options of tables that make no sense are refused", () => {
+  for (
+    const options of [
+      { tabel: pgTable },
+      { name: "" },
+      { name: 7 },
+      { table: "ours" },
+      { table: () => ({}) },
+      null,
+    ] as unknown as { name: string }[]
+  ) {
+    assertThrows(() => buildLastEventTable(options), TypeError);
+    assertThrows(() => buildExtensionInstanceTable(textUnderA, {}, options), TypeError);
+  }
 });
 
 Deno.test("the secret column's name in the database is the table's to choose", () => {

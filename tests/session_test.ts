@@ -3,10 +3,12 @@ import { damage } from "./suites/damage.ts";
 import { reads } from "./suites/reads.ts";
 import { refusals } from "./suites/refusals.ts";
 import { relational } from "./suites/relational.ts";
+import { rule, scalarSubquery } from "./suites/rule.ts";
 import { transactions } from "./suites/transactions.ts";
 import { writes } from "./suites/writes.ts";
 import { testOnEachDriver } from "./support/drivers.ts";
 
+testOnEachDriver("rule", [...rule, scalarSubquery]);
 testOnEachDriver("writes", writes);
 testOnEachDriver("reads", reads);
 testOnEachDriver("relational queries", relational);

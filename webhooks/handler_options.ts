@@ -6,20 +6,25 @@
 
 import type { WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
 import type { Logger } from "@weissaufschwarz/mitthooks/logging/interface";
-import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import type { MitthooksDrizzleError } from "../errors.ts";
-import {
-  checkDuration,
-  checkFunction,
-  checkMethods,
-  checkWholeNumber,
-} from "../internal/check_options.ts";
+import { checkFunction, checkMethods, checkNames } from "../internal/check_options.ts";
+import type { WebhookEvent } from "./events.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
+import type { WebhookStorage } from "./storage.ts";
+import type { VerificationSettings } from "./internal/verify_request.ts";
+import { readVerificationOptions, VERIFICATION_OPTIONS } from "./internal/verification_options.ts";
+import type { VerifyWebhookOptions } from "./verify_webhook.ts";
 
-const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
-const DEFAULT_TIMEOUT_MS = 5_000;
+const NAMES = [...VERIFICATION_OPTIONS, "storage", "logger", "onError", "handlers"];
 const STORAGE_METHODS = ["upsertExtension", "updateExtension", "rotateSecret", "removeInstance"];
+
+/** What `onError` is told besides the error. */
+export interface WebhookErrorDetails {
+  /** The request. Its body has been read. */
+  readonly request: Request;
+  /** The event that was not handled, once that is known. */
+  readonly event?: Pick<WebhookEvent, "kind" | "id" | "requestId">;
+}
 
 /**
  * Options of `createWebhookHandler`.
@@ -30,8 +35,8 @@ const STORAGE_METHODS = ["upsertExtension", "updateExtension", "rotateSecret", "
  *
  * const options: Omit<WebhookHandlerOptions, "storage"> = {
  *   extensionId: "my-extension",
- *   logger: { info: console.log, debug: console.debug, error: console.error },
- *   onError: (error, request) => console.error(request.url, error.code, error.cause),
+ *   logger: console,
+ *   onError: (error, { event }) => console.error(error.code, event?.kind, event?.id, error.cause),
  *   maxAgeMs: 10 * 60 * 1000,
  * };
  *
@@ -41,77 +46,54 @@ const STORAGE_METHODS = ["upsertExtension", "updateExtension", "rotateSecret", "
  * });
  * ```
  */
-export interface WebhookHandlerOptions {
+export interface WebhookHandlerOptions extends VerifyWebhookOptions {
   /**
-   * Where the instances are kept: any mitthooks `ExtensionStorage`, for example `PgExtensionStorage`. Beyond mitthooks'
-   * fields, `upsertExtension` and `updateExtension` are given `context` (`"customer"` or `"project"`) and `enabled`.
+   * Where the instances are kept: any mitthooks `ExtensionStorage`, for example `PgExtensionStorage`. It is given more
+   * than mitthooks gives; see {@linkcode WebhookStorage}.
    */
-  storage: ExtensionStorage;
-  /** The id of your extension. Deliveries for any other are refused. */
-  extensionId: string;
-  /** Where public keys come from. Default: a new {@linkcode MittwaldPublicKeys}. */
-  publicKeys?: PublicKeyProvider | undefined;
+  readonly storage: WebhookStorage;
   /**
-   * Gets one line for each delivery: `error` for answers of 500 and above, `info` for all others. No line contains
-   * anything of the body but kind and instance id. Default: none.
+   * Gets one line for each delivery: `error` for responses of 500 and above; `warn`, or `info` where the logger has no
+   * `warn`, for dry runs and for what mittwald signed and was refused; `info` for what was stored; `debug`, with a count,
+   * for what mittwald did not sign. No line contains anything of the body but kind and instance id. Default: none.
    */
-  logger?: Logger | undefined;
+  readonly logger?: (Logger & { readonly warn?: Logger["info"] }) | undefined;
   /**
-   * Is told about every answer of 500 and above. `error.code` is the code of the answer, or one that is more precise
-   * (`ERR_TABLE_MISSING`); `error.cause` is what led to it, where something did. It is not waited for, and whether it
-   * throws or rejects makes no difference. The body of `request` has been read.
+   * Is told about every delivery that mittwald signed and that did not succeed: what is lost until somebody acts.
+   * `error.code` is the code of the response, or one that is more precise (`ERR_TABLE_MISSING`); `error.cause` is what
+   * led to it, where something did. What strangers send is never reported. Public keys that cannot be had, and bodies
+   * that something in front has read, are reported once: until it worked again, or did not happen for 10 minutes. It is
+   * not waited for, and whether it throws or rejects makes no difference.
    */
-  onError?: ((error: MitthooksDrizzleError, request: Request) => unknown) | undefined;
+  readonly onError?:
+    | ((error: MitthooksDrizzleError, details: WebhookErrorDetails) => unknown)
+    | undefined;
   /**
    * Handlers that run one after another when the data is stored, as a mitthooks chain: each calls `next` to go on.
    * They do not run for dry runs. They must be idempotent: a delivery can arrive more than once, and one that throws
    * has the delivery sent again.
    */
-  handlers?: readonly WebhookHandler[] | undefined;
-  /** The largest body in bytes, at least 1. Default: 262,144. */
-  maxBodyBytes?: number | undefined;
-  /**
-   * Time limit for everything, reading the body included, in milliseconds, 1 to 2,147,483,647. Default: 5,000; the
-   * sender gives up at 6,000.
-   */
-  timeoutMs?: number | undefined;
-  /**
-   * The greatest age of a delivery in milliseconds, at least 1, by the `request.createdAt` that is signed. Default: no
-   * limit. It keeps recorded deliveries from being played back later. The clocks of both sides count.
-   */
-  maxAgeMs?: number | undefined;
+  readonly handlers?: readonly WebhookHandler[] | undefined;
 }
 
 /** The options as the handler uses them. */
-export interface Settings {
-  readonly storage: ExtensionStorage;
-  readonly extensionId: string;
-  readonly publicKeys: PublicKeyProvider;
-  readonly logger: Logger | undefined;
+export interface Settings extends VerificationSettings {
+  readonly storage: WebhookStorage;
+  readonly logger: WebhookHandlerOptions["logger"];
   readonly onError: WebhookHandlerOptions["onError"];
   readonly handlers: readonly WebhookHandler[];
-  readonly maxBodyBytes: number;
-  readonly timeoutMs: number;
-  readonly maxAgeMs: number | undefined;
 }
 
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws {TypeError} When one is missing or of the wrong type.
+ * @throws {TypeError} When one is missing, of the wrong type, or none of them.
  * @throws {RangeError} When a number is out of its limits.
  */
 export function readOptions(options: WebhookHandlerOptions): Settings {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError("Creating a webhook handler: no options were given");
-  }
-  const { storage, extensionId, publicKeys, logger, onError, handlers = [], maxAgeMs } = options;
-  const { maxBodyBytes = DEFAULT_MAX_BODY_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  checkNames("Creating a webhook handler", options, NAMES);
+  const { storage, logger, onError, handlers = [] } = options;
   checkMethods("storage", storage, STORAGE_METHODS);
-  if (typeof extensionId !== "string" || extensionId === "") {
-    throw new TypeError("Reading the option extensionId: it is not a string, or empty");
-  }
-  if (publicKeys !== undefined) checkMethods("publicKeys", publicKeys, ["getPublicKey"]);
   if (logger !== undefined) checkMethods("logger", logger, ["info", "debug", "error"]);
   if (onError !== undefined) checkFunction("onError", onError);
   if (!Array.isArray(handlers)) {
@@ -121,16 +103,10 @@ export function readOptions(options: WebhookHandlerOptions): Settings {
     checkMethods(`handlers[${index}]`, handler, ["handleWebhook"])
   );
   return {
+    ...readVerificationOptions(options, () => new MittwaldPublicKeys()),
     storage,
-    extensionId,
-    publicKeys: publicKeys ?? new MittwaldPublicKeys(),
     logger,
     onError,
     handlers: [...handlers],
-    maxBodyBytes: checkWholeNumber("maxBodyBytes", maxBodyBytes, Number.MAX_SAFE_INTEGER),
-    timeoutMs: checkDuration("timeoutMs", timeoutMs),
-    maxAgeMs: maxAgeMs === undefined
-      ? undefined
-      : checkWholeNumber("maxAgeMs", maxAgeMs, Number.MAX_SAFE_INTEGER),
   };
 }

@@ -29,6 +29,7 @@
 export { createWebhookHandler } from "./handler.ts";
 export { MittwaldPublicKeys } from "./public_keys.ts";
 export { SignatureVerificationHandler } from "./verification_handler.ts";
+export { verifyWebhook } from "./verify_webhook.ts";
 export {
   BusyError,
   DeadlineExceededError,
@@ -39,11 +40,24 @@ export {
   SignatureMalformedError,
   StaleEventError,
   StorageError,
+  UnknownExtensionInstanceError,
   UnknownPublicKeyError,
+  WebhookRequestError,
 } from "../errors.ts";
 
-export type { WebhookHandlerOptions } from "./handler_options.ts";
-export type { MittwaldPublicKeysOptions } from "./public_keys.ts";
+export type {
+  ExtensionAddedToContextEvent,
+  InstanceRemovedFromContextEvent,
+  InstanceState,
+  InstanceUpdatedEvent,
+  SecretRotatedEvent,
+  WebhookEvent,
+  WebhookEventBase,
+} from "./events.ts";
+export type { WebhookErrorDetails, WebhookHandlerOptions } from "./handler_options.ts";
+export type { MittwaldPublicKeysOptions, PublicKeyOptions } from "./public_keys.ts";
+export type { WebhookResponseBody, WebhookResponseCode } from "./responses.ts";
+export type { InstanceDetails, Occurrence, WebhookStorage } from "./storage.ts";
 export type { SignatureVerificationHandlerOptions } from "./verification_handler.ts";
-export type { WebhookAnswer, WebhookAnswerCode } from "./answers.ts";
-export type { ErrorCode, StorageOperation } from "../errors.ts";
+export type { VerifiedWebhook, VerifyWebhookOptions } from "./verify_webhook.ts";
+export type { ErrorCode, StorageOperation, WebhookRequestErrorCode } from "../errors.ts";

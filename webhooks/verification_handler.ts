@@ -14,15 +14,15 @@ import {
   SignatureInvalidError,
   SignatureMalformedError,
 } from "../errors.ts";
-import { STATUS } from "./answers.ts";
-import { checkMethods } from "../internal/check_options.ts";
+import { checkMethods, checkNames } from "../internal/check_options.ts";
+import { STATUS } from "./internal/responses.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
-import { readSignature, SignatureCheck } from "./internal/signature.ts";
+import { readSignature, SignatureCheck, verifySignature } from "./internal/signature.ts";
 
 /** Options of {@linkcode SignatureVerificationHandler}; its example uses them. */
 export interface SignatureVerificationHandlerOptions {
   /** Where public keys come from. Default: a new {@linkcode MittwaldPublicKeys}. */
-  publicKeys?: PublicKeyProvider | undefined;
+  readonly publicKeys?: PublicKeyProvider | undefined;
 }
 
 /**
@@ -78,9 +78,10 @@ export class SignatureVerificationHandler implements WebhookHandler {
    * Makes no request.
    *
    * @param options All of them have defaults.
-   * @throws {TypeError} When `publicKeys` has no method `getPublicKey`.
+   * @throws {TypeError} When `publicKeys` has no method `getPublicKey`, or there is another option.
    */
   constructor(options: SignatureVerificationHandlerOptions = {}) {
+    checkNames("Creating a SignatureVerificationHandler", options, ["publicKeys"]);
     const { publicKeys } = options;
     if (publicKeys !== undefined) checkMethods("publicKeys", publicKeys, ["getPublicKey"]);
     this.#signatures = new SignatureCheck(publicKeys ?? new MittwaldPublicKeys());
@@ -99,7 +100,8 @@ export class SignatureVerificationHandler implements WebhookHandler {
   async handleWebhook(webhookContent: WebhookContent, next: HandleWebhook): Promise<void> {
     try {
       const signature = readSignature(webhookContent);
-      await this.#signatures.check(signature, new TextEncoder().encode(webhookContent.rawBody));
+      const key = await this.#signatures.key(signature.serial);
+      await verifySignature(key, signature, new TextEncoder().encode(webhookContent.rawBody));
     } catch (error) {
       throw toMitthooksError(error, webhookContent.signatureSerial);
     }

@@ -2,7 +2,7 @@ import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
 import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
-import { extensionInstances } from "./schema.ts";
+import { extensionInstances, lastEvents } from "./schema.ts";
 
 /** Reads a variable that this application cannot do without. */
 function env(name: string): string {
@@ -12,7 +12,7 @@ function env(name: string): string {
 }
 
 const client = postgres(env("DATABASE_URL"));
-const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
+const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
 
 const handleWebhook = createWebhookHandler({
   storage,
@@ -22,7 +22,7 @@ const handleWebhook = createWebhookHandler({
   onError: (error) => console.error(error.code, error.message, error.cause ?? ""),
 });
 
-/** Says whether this process can do its work: the database answers, the table is there, and the key is the right one. */
+/** Says whether this process can do its work: the database answers, the tables are there, and the key is the right one. */
 async function health(): Promise<Response> {
   try {
     await storage.verify();

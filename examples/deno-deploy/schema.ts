@@ -3,7 +3,10 @@ import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
 } from "@wais/mitthooks-drizzle/pg/encryption";
-import { buildExtensionInstanceTable } from "@wais/mitthooks-drizzle/pg/schema";
+import {
+  buildExtensionInstanceTable,
+  buildLastEventTable,
+} from "@wais/mitthooks-drizzle/pg/schema";
 import { text } from "drizzle-orm/pg-core";
 
 export { context } from "@wais/mitthooks-drizzle/pg/schema";
@@ -17,3 +20,5 @@ export const extensionInstances = buildExtensionInstanceTable(
   buildEncryptedTextColumn(encryptionKey),
   { note: text() },
 );
+
+export const lastEvents = buildLastEventTable();

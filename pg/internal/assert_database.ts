@@ -1,9 +1,10 @@
 /** Makes sure that something is a database of Drizzle. */
 
-import type { EncryptableDatabase } from "../session.ts";
+import { type EncryptableDatabase, undecorated } from "../session.ts";
 
 /**
- * The database itself; of one with replicas the primary, because replicas lag behind.
+ * The database as it was before `withEncryption` wrapped it; of one with replicas the primary, because replicas
+ * lag behind. What is stored is neither encrypted nor decrypted by it, and may be compared.
  *
  * @throws {TypeError} It is none.
  */
@@ -12,5 +13,5 @@ export function assertDatabase(attempt: string, db: EncryptableDatabase): Encryp
   if (typeof primary?.select !== "function" || typeof primary.update !== "function") {
     throw new TypeError(`${attempt}: db is not a PostgreSQL database of Drizzle`);
   }
-  return primary;
+  return undecorated(primary);
 }

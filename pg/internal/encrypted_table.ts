@@ -2,8 +2,8 @@
 
 import { getTableColumns, is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
-import { type EncryptionKey, isEncryptionKey } from "../encryption_key.ts";
-import { PendingCiphertext } from "./pending_ciphertext.ts";
+import type { EncryptionKey } from "../encryption_key.ts";
+import { isOfAnotherCopy, keyOf } from "./encrypted_column.ts";
 
 /** A column of any table. */
 export type Column = ReturnType<typeof getTableColumns<PgTable>>[string];
@@ -28,8 +28,8 @@ export interface EncryptedTable {
  * Looks at a table.
  *
  * @param attempt What for; how messages begin.
- * @throws {TypeError} It is no table, has no primary key, an encrypted one, no encrypted column, or a key
- * that cannot tell its own values.
+ * @throws {TypeError} It is no table, has no primary key, an encrypted one, no encrypted column, one of
+ * another copy of this package, or a key that cannot tell its own values.
  */
 export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   if (!is(table, PgTable)) throw new TypeError(`${attempt}: table is not a PostgreSQL table`);
@@ -38,7 +38,15 @@ export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   const encrypted: EncryptedColumn[] = [];
   for (const [property, column] of Object.entries(getTableColumns(table))) {
     const key = keyOf(column);
-    if (!key) continue;
+    if (!key) {
+      if (!isOfAnotherCopy(column)) continue;
+      throw new TypeError(
+        `${attempt}: column ${JSON.stringify(property)} of ${
+          JSON.stringify(name)
+        } is encrypted by another ` +
+          "copy of this package, take both from the same one",
+      );
+    }
     if (!canTellItsOwn(key)) {
       throw new TypeError(
         `${attempt}: the key of column ${JSON.stringify(property)} has no method isCurrent, ` +
@@ -61,36 +69,9 @@ export function hasEncryptedColumns(table: PgTable): boolean {
   return Object.values(getTableColumns(table)).some(keyOf);
 }
 
-/**
- * Whether a table has columns that another copy of this package encrypts: its classes are not ours, so
- * neither its values nor its errors would be recognised.
- */
+/** Whether a table has columns that another copy of this package encrypts. */
 export function hasForeignEncryptedColumns(table: PgTable): boolean {
-  return Object.values(getTableColumns(table)).some((column) => {
-    const encoded = encodeNothing(column) as
-      | { key?: unknown; encrypt?: unknown }
-      | null
-      | undefined;
-    return !(encoded instanceof PendingCiphertext) && typeof encoded?.encrypt === "function" &&
-      isEncryptionKey(encoded.key);
-  });
-}
-
-/** The key that an encrypted column writes under, or `undefined` for any other column. */
-export function keyOf(column: Column): EncryptionKey | undefined {
-  const encoded = encodeNothing(column);
-  return encoded instanceof PendingCiphertext ? encoded.key : undefined;
-}
-
-/** What the column's encoder makes of an empty text; it does not tell its key otherwise. */
-function encodeNothing(column: Column): unknown {
-  // Other columns' encoders are spared values that are not meant for them.
-  if (column.getSQLType() !== "text") return undefined;
-  try {
-    return column.mapToDriverValue("");
-  } catch {
-    return undefined;
-  }
+  return Object.values(getTableColumns(table)).some(isOfAnotherCopy);
 }
 
 function canTellItsOwn(key: EncryptionKey): key is Required<EncryptionKey> {

@@ -28,28 +28,27 @@ const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode
 /**
  * scrypt (RFC 7914). Web Crypto does not have it: the runtime's own runs off the event loop where there is
  * one (Node, Deno, Bun, workerd with `nodejs_compat`), scrypt-js computes the same bytes elsewhere.
+ *
+ * @returns The key, in no other buffer of the runtime's own; whoever takes it can overwrite it.
  */
-export async function deriveWithScrypt(
+export function deriveWithScrypt(
   password: string,
   salt: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const native = (globalThis as Runtime).process?.getBuiltinModule?.("node:crypto")?.scrypt;
-  const derived = native
-    ? await new Promise<Uint8Array>((resolve, reject) =>
-      native(utf8(password), utf8(salt), KEY_BYTES, SCRYPT_COST, (error, key) => {
-        if (error) reject(error);
-        else resolve(key);
-      })
-    )
-    : await scryptJs.scrypt(
-      utf8(password),
-      utf8(salt),
-      SCRYPT_COST.N,
-      SCRYPT_COST.r,
-      SCRYPT_COST.p,
-      KEY_BYTES,
-    );
-  return new Uint8Array(derived);
+  const { N, r, p } = SCRYPT_COST;
+  return withBytes(password, async (bytes) => {
+    const derived = native
+      ? await new Promise<Uint8Array>((resolve, reject) =>
+        native(bytes, utf8(salt), KEY_BYTES, SCRYPT_COST, (error, key) => {
+          if (error) reject(error);
+          else resolve(key);
+        })
+      )
+      : await scryptJs.scrypt(bytes, utf8(salt), N, r, p, KEY_BYTES);
+    // The very bytes, not a copy that would leave them behind; Node's are a Buffer.
+    return new Uint8Array(derived.buffer as ArrayBuffer, derived.byteOffset, derived.byteLength);
+  });
 }
 
 /** PBKDF2 with HMAC-SHA-256 (RFC 8018, section 5.2). */
@@ -58,9 +57,10 @@ export async function deriveWithPbkdf2(
   salt: string,
   iterations: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const base = await crypto.subtle.importKey("raw", utf8(password), "PBKDF2", false, [
-    "deriveBits",
-  ]);
+  const base = await withBytes(
+    password,
+    (bytes) => crypto.subtle.importKey("raw", bytes, "PBKDF2", false, ["deriveBits"]),
+  );
   try {
     const bits = await crypto.subtle.deriveBits(
       { name: "PBKDF2", hash: "SHA-256", salt: utf8(salt), iterations },
@@ -75,5 +75,18 @@ export async function deriveWithPbkdf2(
         "(100000 on Cloudflare Workers)",
       { cause },
     );
+  }
+}
+
+/** Lends the UTF-8 bytes of a password, and overwrites them afterwards. */
+async function withBytes<T>(
+  password: string,
+  use: (bytes: Uint8Array<ArrayBuffer>) => Promise<T>,
+): Promise<T> {
+  const bytes = utf8(password);
+  try {
+    return await use(bytes);
+  } finally {
+    bytes.fill(0);
   }
 }

@@ -4,9 +4,11 @@
  */
 
 import type { EncryptionKey } from "../encryption_key.ts";
+import { assertStorableText } from "./well_formed.ts";
 
 const REMEDY =
-  "Sending an encrypted column's value: it is not encrypted yet, wrap the database with withEncryption(db)";
+  "Sending a value of an encrypted column: it is not encrypted yet, run the query on the database that it was " +
+  "built with";
 
 /** Shown by `console.log` in the place of the value. */
 const SHOWN_AS = "[pending ciphertext]";
@@ -15,7 +17,7 @@ function refuse(): never {
   throw new TypeError(REMEDY);
 }
 
-/** A plaintext and the key it is to be encrypted under; neither can be read from outside of this file. */
+/** A plaintext and the key it is to be encrypted under. The plaintext can only be had encrypted. */
 export class PendingCiphertext {
   readonly #key: EncryptionKey;
   readonly #plaintext: string;
@@ -28,11 +30,6 @@ export class PendingCiphertext {
   /** Encrypts anew on every call. */
   encrypt(): Promise<string> {
     return this.#key.encrypt(this.#plaintext);
-  }
-
-  /** The key that the value is to be encrypted under. */
-  get key(): EncryptionKey {
-    return this.#key;
   }
 
   /** @throws {TypeError} Always: drivers would send the result. */
@@ -64,4 +61,36 @@ export class PendingCiphertext {
   [Symbol.for("Deno.customInspect")](): string {
     return SHOWN_AS;
   }
+}
+
+/** Encodes the values that are stored in columns of one key. */
+export interface StoringEncoder {
+  mapToDriverValue(value: unknown): PendingCiphertext | null;
+}
+
+const encoders = new WeakMap<EncryptionKey, StoringEncoder>();
+
+/** The encoder of a key. Only what really is stored may be given it. */
+export function storingEncoder(key: EncryptionKey): StoringEncoder {
+  let encoder = encoders.get(key);
+  if (!encoder) {
+    encoder = {
+      // A placeholder's value comes here without Drizzle's own check for null.
+      mapToDriverValue(value) {
+        if (value === null) return null;
+        assertStorableText(value);
+        return new PendingCiphertext(key, value);
+      },
+    };
+    encoders.set(key, encoder);
+    known.add(encoder);
+  }
+  return encoder;
+}
+
+const known = new WeakSet<object>();
+
+/** Whether an encoder is one of these. */
+export function isStoringEncoder(encoder: unknown): encoder is StoringEncoder {
+  return typeof encoder === "object" && encoder !== null && known.has(encoder);
 }

@@ -5,14 +5,26 @@ import { StorageError } from "../../errors.ts";
 import type { EncryptableDatabase } from "../session.ts";
 import type { EncryptedTable } from "./encrypted_table.ts";
 import { runStatement, sqlState } from "./run_statement.ts";
-import type { StoredTable } from "./stored_batches.ts";
+import { castKey } from "./primary_key.ts";
+import type { Batch, StoredRow, StoredTable } from "./stored_batches.ts";
 
-/** New values of one row. */
+/** A new value. */
 export interface Replacement {
-  /** The row's primary key as text. */
-  readonly key: readonly string[];
-  /** For each encrypted column what is stored and what is to be; `undefined` where nothing changes. */
-  readonly values: readonly ({ readonly from: string; readonly to: string } | undefined)[];
+  readonly row: StoredRow;
+  /** Which encrypted column. */
+  readonly index: number;
+  /** What is stored. */
+  readonly from: string;
+  /** What is to be. */
+  readonly to: string;
+}
+
+/** What came of replacements. */
+export interface Replaced {
+  /** How many values were replaced. */
+  readonly count: number;
+  /** Rows of which a value is still what it was, though nobody else changed it, or became another one. */
+  readonly kept: readonly StoredRow[];
 }
 
 interface Update extends PromiseLike<Record<string, unknown>[]> {
@@ -35,46 +47,55 @@ const ATTEMPTS = 5;
 const LIST = sql.raw(`"__replacement"`);
 
 /**
- * Replaces stored values, each only if it still is what it was.
- *
- * @returns How many were replaced.
+ * Replaces stored values of a batch, each only if it still is what it was. A trigger can keep the database from
+ * it without an error, so what is missing is looked for: somebody else has changed it, or it was kept.
  */
 export async function replaceStored(
   db: EncryptableDatabase,
   description: EncryptedTable,
   storedTable: StoredTable,
+  batch: Batch,
   replacements: readonly Replacement[],
-): Promise<number> {
-  if (replacements.length === 0) return 0;
+): Promise<Replaced> {
+  if (replacements.length === 0) return { count: 0, kept: [] };
   const rows = await tryAgain(() =>
     runStatement(
       "reencrypt",
       () => buildUpdate(db as unknown as Writer, description, storedTable, replacements),
     )
   );
-  return rows.reduce((sum, row) => sum + Number(row["replaced"]), 0);
+  const count = rows.reduce((sum, row) => sum + Number(row["replaced"]), 0);
+  if (count === replacements.length) return { count, kept: [] };
+  const identify = (...parts: readonly unknown[]) => JSON.stringify(parts);
+  // Rows that the statement wrote, but not with a value that was given to it.
+  const altered = new Set(
+    rows.filter((row) => Number(row["replaced"]) === 0)
+      .map((row) => identify(storedTable.keyColumns.map((_, index) => row[`key${index}`]))),
+  );
+  const before = new Set(
+    replacements.map(({ row, index, from }) => identify(row.key, index, from)),
+  );
+  const now = await storedTable.readAgain(batch);
+  const kept = now.filter(({ key, stored }) =>
+    altered.has(identify(key)) ||
+    stored.some((value, index) => before.has(identify(key, index, value)))
+  );
+  return { count, kept };
 }
 
 /** The whole batch goes as one text in JSON: its number of rows is not limited by that of parameters. */
 function buildUpdate(
   db: Writer,
   description: EncryptedTable,
-  storedTable: StoredTable,
+  { keyColumns }: StoredTable,
   replacements: readonly Replacement[],
 ): Update {
-  const { primaryKey, encrypted } = description;
+  const { encrypted } = description;
   const name = (prefix: string, index: number) => sql.raw(`"${prefix}${index}"`);
   const listed = (prefix: string, index: number) => sql`${LIST}.${name(prefix, index)}`;
-  const text = JSON.stringify(replacements.map(({ key, values }) =>
-    Object.fromEntries([
-      ...key.map((part, index) => [`key${index}`, part]),
-      ...values.flatMap((value, index) =>
-        value ? [[`from${index}`, value.from], [`to${index}`, value.to]] : []
-      ),
-    ])
-  ));
+  const text = JSON.stringify(listRows(replacements));
   const columns = [
-    ...primaryKey.map((_, index) => name("key", index)),
+    ...keyColumns.map((_, index) => name("key", index)),
     ...encrypted.flatMap((_, index) => [name("from", index), name("to", index)]),
   ];
   const list = sql`json_to_recordset(${text}::text::json) as ${LIST}(${
@@ -88,8 +109,8 @@ function buildUpdate(
       sql`case when ${unchanged[index]} then ${listed("to", index)} else ${column} end`,
     ] as const
   );
-  const sameRow = primaryKey.map(([, column], index) =>
-    sql`${column} = ${storedTable.castKey(index, listed("key", index))}`
+  const sameRow = keyColumns.map((keyColumn, index) =>
+    sql`${keyColumn.column} = ${castKey(keyColumn, listed("key", index))}`
   );
   // No two ciphertexts are equal, so the new one is there only if this statement wrote it.
   const replaced = encrypted.map(({ column }, index) =>
@@ -99,7 +120,25 @@ function buildUpdate(
     .set(Object.fromEntries(set))
     .from(list)
     .where(sql`${sql.join(sameRow, sql` and `)} and (${sql.join(unchanged, sql` or `)})`)
-    .returning({ replaced: sql`(${sql.join(replaced, sql` + `)})::text` });
+    .returning({
+      replaced: sql`(${sql.join(replaced, sql` + `)})::text`,
+      ...Object.fromEntries(keyColumns.map((_, index) => [`key${index}`, listed("key", index)])),
+    });
+}
+
+/** One object for each row that has new values. */
+function listRows(replacements: readonly Replacement[]): Record<string, string>[] {
+  const listed = new Map<StoredRow, Record<string, string>>();
+  for (const { row, index, from, to } of replacements) {
+    let values = listed.get(row);
+    if (!values) {
+      values = Object.fromEntries(row.key.map((part, position) => [`key${position}`, part]));
+      listed.set(row, values);
+    }
+    values[`from${index}`] = from;
+    values[`to${index}`] = to;
+  }
+  return [...listed.values()];
 }
 
 /** The table without its other columns, and without $onUpdate: Drizzle would write those, too. */

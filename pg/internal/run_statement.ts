@@ -22,19 +22,23 @@ export async function runStatement<T>(
   } catch (error) {
     // Drizzle's error prints the parameters. What else is thrown does not come from the database.
     if (!(error instanceof DrizzleQueryError)) throw error;
-    const { cause } = error;
-    switch (sqlState(cause)) {
-      case UNDEFINED_TABLE:
-        throw new TableMissingError(operation, cause);
-      case UNDEFINED_COLUMN:
-        throw new StorageError(
-          operation,
-          cause,
-          "a column of the table does not exist, run the migrations first",
-        );
-      default:
-        throw new StorageError(operation, cause);
-    }
+    throw toStorageError(operation, error.cause);
+  }
+}
+
+/** The error for what a driver threw. */
+export function toStorageError(operation: StorageOperation, cause: unknown): StorageError {
+  switch (sqlState(cause)) {
+    case UNDEFINED_TABLE:
+      return new TableMissingError(operation, cause);
+    case UNDEFINED_COLUMN:
+      return new StorageError(
+        operation,
+        cause,
+        "a column of the table does not exist, run the migrations first",
+      );
+    default:
+      return new StorageError(operation, cause);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Types of the extension instance table, put together from the types of Drizzle's functions: the names of
+ * Types of the tables of this package, put together from the types of Drizzle's functions: the names of
  * Drizzle's own column types differ between its 0.x and its 1.0 line.
  */
 
@@ -47,3 +47,17 @@ export type TableOf<TColumns extends Columns> = ReturnType<
 export type RequiredKeys<T> = {
   [TKey in keyof T]-?: Record<never, never> extends Pick<T, TKey> ? never : TKey;
 }[keyof T];
+
+type TimestampWithTimeZone = ReturnType<typeof timestamp>;
+
+/** The columns of the table of last events. */
+export type LastEventColumns = {
+  instanceId: PrimaryKey<Varchar>;
+  kind: NotNull<Text>;
+  createdAt: NotNull<TimestampWithTimeZone>;
+};
+
+/** The table of last events. */
+export type LastEventTableType = ReturnType<
+  typeof pgTable<"extension_instance_last_event", LastEventColumns>
+>;

@@ -4,19 +4,32 @@
  */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { StorageOperation } from "../../errors.ts";
+import { getTableConfig } from "drizzle-orm/pg-core";
+import { StorageError, type StorageOperation } from "../../errors.ts";
 import type { EncryptableDatabase } from "../session.ts";
 import type { Column, EncryptedTable } from "./encrypted_table.ts";
-import { runStatement } from "./run_statement.ts";
+import { castKey, type KeyColumn, keyColumns, unknownTypes } from "./primary_key.ts";
+import { runStatement, sqlState } from "./run_statement.ts";
+
+/** The columns of a primary key as text, for the database. */
+export type Key = readonly string[];
 
 /** A row of an encrypted table. */
 export interface StoredRow {
-  /** The columns of the primary key as text, for the database. */
-  readonly key: readonly string[];
-  /** The same as an application reads them, by their names in TypeScript. */
+  readonly key: Key;
+  /** The primary key as an application reads it, by the columns' names in TypeScript. */
   readonly primaryKey: Readonly<Record<string, unknown>>;
   /** What is stored in the encrypted columns, in their order. */
   readonly stored: readonly (string | null)[];
+}
+
+/** Rows that follow one another. */
+export interface Batch {
+  /** Key of the row before the first; `undefined` at the beginning of the table. */
+  readonly after: Key | undefined;
+  readonly rows: readonly StoredRow[];
+  /** Whether it is known that none follow. */
+  readonly last: boolean;
 }
 
 type Fields = Record<string, SQL | Column>;
@@ -33,14 +46,17 @@ interface Reader {
   select(fields: Fields): { from(table: EncryptedTable["table"]): Select };
 }
 
+// SQLSTATE (PostgreSQL manual, appendix A).
+const UNDEFINED_FUNCTION = "42883";
+
 /** An encrypted table in a database. */
 export class StoredTable {
   readonly #operation: StorageOperation;
   readonly #db: Reader;
   readonly #description: EncryptedTable;
-  /** The types of the primary key's columns as the database writes them. */
-  readonly #keyTypes: readonly string[];
 
+  /** The columns of the primary key. */
+  readonly keyColumns: readonly KeyColumn[];
   /** How many rows it had when it was opened. */
   readonly total: number;
 
@@ -48,17 +64,21 @@ export class StoredTable {
     operation: StorageOperation,
     db: Reader,
     description: EncryptedTable,
-    keyTypes: readonly string[],
+    keyColumns: readonly KeyColumn[],
     total: number,
   ) {
     this.#operation = operation;
     this.#db = db;
     this.#description = description;
-    this.#keyTypes = keyTypes;
+    this.keyColumns = keyColumns;
     this.total = total;
   }
 
-  /** Counts the rows, and learns the types of the primary key. */
+  /**
+   * Counts the rows, and learns what it has to know of the primary key.
+   *
+   * @throws {StorageError} Row-level security applies to who is connected, so rows may be hidden.
+   */
   static async open(
     operation: StorageOperation,
     db: EncryptableDatabase,
@@ -66,65 +86,149 @@ export class StoredTable {
   ): Promise<StoredTable> {
     const reader = db as unknown as Reader;
     const { table, primaryKey } = description;
-    const fields: Fields = { total: sql<string>`count(*)::text` };
-    for (const [index, [, column]] of primaryKey.entries()) {
-      // Asked of the database: Drizzle's names, "serial" or an enum's without its schema, cannot always be
-      // cast to. -1: without a length, which a cast would cut to.
-      fields[`type${index}`] =
-        sql`format_type(pg_typeof((select ${column} from ${table} limit 1))::oid, -1)`;
+    const name = qualifiedName(table);
+    // It knows about owners, BYPASSRLS and FORCE ROW LEVEL SECURITY (PostgreSQL manual, 9.27.2).
+    const hides = { hides: sql`row_security_active(${name}::text)::text` };
+    const types = unknownTypes(sql`${table}`, primaryKey);
+    const found = await firstPossible([{ ...hides, ...types }, types, {}], async (fields) => {
+      const total = sql`count(*)::text`;
+      const [row] = await runStatement(
+        operation,
+        () => uncached(reader.select({ total, ...fields }).from(table)),
+      );
+      return row!;
+    });
+    if (found["hides"] === "true") {
+      throw new StorageError(
+        operation,
+        undefined,
+        `row-level security of the table ${name} applies to the current user and may hide rows, ` +
+          "connect as the table's owner (if the table does not force it on the owner, too), " +
+          "or as a role with BYPASSRLS",
+      );
     }
-    const [row] = await runStatement(operation, () => uncached(reader.select(fields).from(table)));
-    const keyTypes = primaryKey.map((_, index) => String(row![`type${index}`]));
-    return new StoredTable(operation, reader, description, keyTypes, Number(row!["total"]));
-  }
-
-  /** A value of the primary key, given as text, in its own type again. */
-  castKey(index: number, text: SQL): SQL {
-    return sql`${text}::text::${sql.raw(this.#keyTypes[index]!)}`;
+    const columns = keyColumns(primaryKey, found);
+    return new StoredTable(operation, reader, description, columns, Number(found["total"]));
   }
 
   /**
-   * Reads one batch.
+   * Reads one batch. Rows with the same key, which a table can have that others inherit from, are never parted:
+   * the next batch would begin after the second of them.
    *
    * @param after Key of the row before the first; `undefined` for the beginning of the table.
-   * @param limit How many rows.
+   * @param limit How many rows at most; more only if they have one key.
+   * @throws {StorageError} A key does not survive the way through text, so that rows would be left out.
    */
-  async read(after: readonly string[] | undefined, limit: number): Promise<StoredRow[]> {
-    const { table, primaryKey, encrypted } = this.#description;
+  async read(after: Key | undefined, limit: number): Promise<Batch> {
+    for (let size = limit;; size *= 2) {
+      const rows = await this.#select((select) =>
+        select
+          .where(after && this.#compare(">", after))
+          .orderBy(...this.keyColumns.map(({ column }) => column))
+          // One more, to see whether the last key goes on.
+          .limit(size + 1)
+      );
+      if (after && rows.some(({ key }) => isSameKey(key, after))) {
+        throw this.#failure("a batch does not begin after the one before");
+      }
+      const next = rows[size];
+      if (!next) return { after, rows, last: rows.length < size };
+      let end = size;
+      while (end > 0 && isSameKey(rows[end - 1]!.key, next.key)) end--;
+      if (end > 0) return { after, rows: rows.slice(0, end), last: false };
+    }
+  }
+
+  /** Reads a batch again: as its rows are now, without those that are gone. */
+  async readAgain({ after, rows }: Batch): Promise<readonly StoredRow[]> {
+    const last = rows.at(-1);
+    if (!last) return [];
+    const upToLast = this.#compare("<=", last.key);
+    return await this.#select((select) =>
+      select.where(after ? sql`${this.#compare(">", after)} and ${upToLast}` : upToLast)
+    );
+  }
+
+  async #select(narrow: (select: Select) => Select): Promise<StoredRow[]> {
+    const { table, encrypted } = this.#description;
     const fields: Fields = {};
-    for (const [index, [, column]] of primaryKey.entries()) {
-      fields[`key${index}`] = column;
-      // As text it keeps every digit, and goes back as what it was.
-      fields[`text${index}`] = sql`${column}::text`;
+    for (const [index, keyColumn] of this.keyColumns.entries()) {
+      fields[`key${index}`] = keyColumn.column;
+      fields[`text${index}`] = keyColumn.text;
+      if (!keyColumn.certain) {
+        const again = castKey(keyColumn, keyColumn.text);
+        fields[`survives${index}`] = sql`(${again} = ${keyColumn.column})::text`;
+      }
     }
     for (const [index, { column }] of encrypted.entries()) {
       // Within sql, a column's decoder does not come into play.
       fields[`stored${index}`] = sql`${column}`;
     }
-    const keyColumns = primaryKey.map(([, column]) => column);
     const rows = await runStatement(
       this.#operation,
-      () =>
-        uncached(this.#db.select(fields).from(table))
-          .where(after && this.#isAfter(keyColumns, after))
-          .orderBy(...keyColumns)
-          .limit(limit),
+      () => narrow(uncached(this.#db.select(fields).from(table))),
     );
+    for (const [index, { property, certain }] of this.keyColumns.entries()) {
+      if (rows.some((row) => row[`text${index}`] === null)) {
+        throw this.#failure(
+          `column ${
+            JSON.stringify(property)
+          } of the primary key holds null, which has no place in an order`,
+        );
+      }
+      if (!certain && rows.some((row) => row[`survives${index}`] !== "true")) {
+        throw this.#failure(
+          `values of column ${
+            JSON.stringify(property)
+          } of the primary key change on the way through text, ` +
+            "look at the settings of the connection (extra_float_digits, IntervalStyle, lc_monetary)",
+        );
+      }
+    }
     return rows.map((row) => ({
-      key: primaryKey.map((_, index) => String(row[`text${index}`])),
+      key: this.keyColumns.map((_, index) => String(row[`text${index}`])),
       primaryKey: Object.fromEntries(
-        primaryKey.map(([property], index) => [property, row[`key${index}`]]),
+        this.keyColumns.map(({ property }, index) => [property, row[`key${index}`]]),
       ),
       stored: encrypted.map((_, index) => row[`stored${index}`] as string | null),
     }));
   }
 
   /** Compares whole rows (PostgreSQL manual, 9.25.5), in the collations of the columns. */
-  #isAfter(columns: readonly Column[], key: readonly string[]): SQL {
-    const left = sql.join(columns.map((column) => sql`${column}`), sql`, `);
-    const right = sql.join(key.map((text, index) => this.castKey(index, sql`${text}`)), sql`, `);
-    return sql`(${left}) > (${right})`;
+  #compare(operator: ">" | "<=", key: Key): SQL {
+    const left = this.keyColumns.map(({ column }) => sql`${column}`);
+    const right = this.keyColumns.map((column, index) => castKey(column, sql`${key[index]!}`));
+    return sql`(${sql.join(left, sql`, `)}) ${sql.raw(operator)} (${sql.join(right, sql`, `)})`;
   }
+
+  #failure(found: string): StorageError {
+    return new StorageError(this.#operation, undefined, found);
+  }
+}
+
+/** Other databases that speak PostgreSQL's language do not have all of its functions. */
+async function firstPossible<T, U>(
+  [first, ...others]: readonly T[],
+  attempt: (value: T) => Promise<U>,
+): Promise<U> {
+  try {
+    return await attempt(first!);
+  } catch (error) {
+    const missing = error instanceof StorageError && sqlState(error.cause) === UNDEFINED_FUNCTION;
+    if (!missing || others.length === 0) throw error;
+    return await firstPossible(others, attempt);
+  }
+}
+
+function isSameKey(one: Key, other: Key): boolean {
+  return one.every((text, index) => text === other[index]);
+}
+
+function qualifiedName(table: EncryptedTable["table"]): string {
+  const { schema, name } = getTableConfig(table);
+  return [schema, name]
+    .flatMap((part) => part === undefined ? [] : [`"${part.replaceAll('"', '""')}"`])
+    .join(".");
 }
 
 /** Past Drizzle's cache, which could hold what was stored some time ago. */

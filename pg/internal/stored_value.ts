@@ -3,10 +3,8 @@
 import type { EncryptionKey } from "../encryption_key.ts";
 import { DecryptionError } from "../../errors.ts";
 import type { EncryptedTable } from "./encrypted_table.ts";
+import { mapBounded } from "./map_bounded.ts";
 import type { StoredRow } from "./stored_batches.ts";
-
-/** How many values are looked at at once: enough to keep every core busy, few enough to stay small. */
-const CONCURRENCY = 256;
 
 /** What was found. */
 export type StoredValue =
@@ -25,7 +23,7 @@ export async function inspectRows(
   const values = rows.flatMap(({ stored }) =>
     encrypted.map(({ key }, index) => ({ key, stored: stored[index] ?? null }))
   );
-  const found = await mapTogether(values, ({ key, stored }) => inspectStoredValue(key, stored));
+  const found = await mapBounded(values, ({ key, stored }) => inspectStoredValue(key, stored));
   return rows.map((_, row) => found.slice(row * encrypted.length, (row + 1) * encrypted.length));
 }
 
@@ -47,24 +45,4 @@ async function inspectStoredValue(
     if (error instanceof DecryptionError) return { state: "unreadable" };
     throw error;
   }
-}
-
-/**
- * Maps values, many at a time.
- *
- * @throws What the first of them that failed, in their order, failed with. None is at work any more then.
- */
-export async function mapTogether<T, U>(
-  values: readonly T[],
-  map: (value: T) => Promise<U>,
-): Promise<U[]> {
-  const results: U[] = [];
-  for (let start = 0; start < values.length; start += CONCURRENCY) {
-    const settled = await Promise.allSettled(values.slice(start, start + CONCURRENCY).map(map));
-    for (const outcome of settled) {
-      if (outcome.status === "rejected") throw outcome.reason;
-      results.push(outcome.value);
-    }
-  }
-  return results;
 }

@@ -2,7 +2,7 @@
 
 import { integer } from "drizzle-orm/pg-core";
 import { buildEncryptedTextColumn, buildEncryptionKey } from "../../pg/encryption.ts";
-import { buildExtensionInstanceTable } from "../../pg/schema.ts";
+import { buildExtensionInstanceTable, buildLastEventTable } from "../../pg/schema.ts";
 
 export { context } from "../../pg/schema.ts";
 
@@ -14,3 +14,5 @@ export const extensionInstances = buildExtensionInstanceTable(
   buildEncryptedTextColumn(buildEncryptionKey(MASTER_PASSWORD, SALT)),
   { visits: integer().notNull().default(0) },
 );
+
+export const lastEvents = buildLastEventTable();

@@ -3,12 +3,17 @@
  *
  * @module
  */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { eq } from "drizzle-orm";
 import { DecryptionError, PgExtensionStorage, withEncryption } from "../../pg/mod.ts";
 import type { AnyDatabase, Case, TestContext } from "../suites/suite.ts";
 import { assertStored, createTables, dump, keyB, notes, people } from "../suites/tables.ts";
-import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
+import {
+  extensionInstanceDdl,
+  extensionInstances,
+  lastEventDdl,
+  lastEvents,
+} from "../support/extension_instance.ts";
 
 /** What the driver refuses, and the cases that need it. */
 export const refused = {
@@ -17,7 +22,13 @@ export const refused = {
     "relational queries: prepared, and in a transaction",
     "confidentiality: the SQL logger sees ciphertext",
     "storage: in a transaction of the application: rolled back with it, committed with it",
+    "order: in a transaction of the application: with it, and rolled back with it",
+    "order: a deadlock with the application is not tried again in its own transaction",
     "re-encryption: a database wrapped by withEncryption, a transaction, and a rolled back one",
+    "re-encryption: row-level security that applies to the current user is an error, whoever owns the table",
+    "re-encryption: in a transaction nothing is tried again, and the reason is told, not the consequence",
+    "re-encryption: points in time as keys, whatever the session's way to write them",
+    "re-encryption: keys that do not survive the way through text: an error that names the column",
   ],
 } as const;
 
@@ -111,4 +122,39 @@ const transactions: Case[] = [
   },
 ];
 
-export const suites: Readonly<Record<string, readonly Case[]>> = { batches, transactions };
+/** Handlers need transactions. */
+const changes: Case[] = [
+  {
+    name: "handlers are refused when the storage is made, events without them are stored",
+    async run(context) {
+      await context.sql(extensionInstanceDdl);
+      await context.sql(lastEventDdl);
+      const error = assertThrows(
+        () =>
+          new PgExtensionStorage(context.open(), extensionInstances, {
+            lastEvents,
+            on: { removed: () => {} },
+          }),
+        TypeError,
+      );
+      assertEquals(
+        error.message,
+        "Creating a storage with handlers: the database's driver has no transactions",
+      );
+      const storage = new PgExtensionStorage(context.open(), extensionInstances, {
+        lastEvents,
+        on: {},
+      });
+      const instance = { contextId: "p-abc123", consentedScopes: [], secret: "s3cr3t" };
+      await storage.upsertExtension({ ...instance, extensionInstanceId: "instance" });
+      await storage.removeInstance("instance");
+      assertEquals(await storage.getExtension("instance"), undefined);
+    },
+  },
+];
+
+export const suites: Readonly<Record<string, readonly Case[]>> = {
+  batches,
+  transactions,
+  changes,
+};

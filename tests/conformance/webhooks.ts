@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import {
   assertAnswer,
   createSigner,
+  DRY_RUN_URL,
   encode,
   payload,
   Receiver,
@@ -79,7 +80,7 @@ export const webhooks: readonly PlatformCase[] = [
       assertAnswer(await receiver.send(null, {}, { method: "GET" }), 405, "ERR_METHOD");
       assertAnswer(
         await receiver.deliver(payload("ExtensionAddedToContext"), {
-          url: "https://extension.example/webhooks?dry-run=true",
+          url: DRY_RUN_URL,
         }),
         200,
         "DRY_RUN",

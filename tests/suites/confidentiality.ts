@@ -1,7 +1,7 @@
 /** Neither a plaintext nor a password shows up where it does not belong. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { DrizzleQueryError, eq, sql } from "drizzle-orm";
+import { DrizzleQueryError, eq } from "drizzle-orm";
 import { Cache } from "drizzle-orm/cache/core";
 import { buildEncryptedTextColumn, buildEncryptionKey, withEncryption } from "../../pg/mod.ts";
 import type { Case } from "./suite.ts";
@@ -195,7 +195,7 @@ export const confidentiality: Case[] = [
         id: 1,
         name: "Ada",
         phone: PLAINTEXT,
-        token: sql`${sql.param(PLAINTEXT, people.token)}`,
+        token: PLAINTEXT,
       });
       assert(!query.toSQL().sql.includes(PLAINTEXT));
     },

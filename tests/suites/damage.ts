@@ -38,6 +38,7 @@ export const damage: Case[] = [
         "[3].token",
         undefined,
       ]);
+      assertEquals([error.table, error.column], ["person", "api_token"]);
       const shape = { id: people.id, secrets: { token: people.token } };
       const nested = await assertRejects(
         () => db.select(shape).from(people).where(eq(people.id, 3)).execute(),

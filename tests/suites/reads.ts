@@ -37,10 +37,9 @@ export const reads: Case[] = [
         ],
       );
       assertEquals(
-        await db.selectDistinct({ token: people.token }).from(people).where(eq(people.id, 2)),
-        [
-          { token: "" },
-        ],
+        await db.selectDistinct({ id: people.id, token: people.token }).from(people)
+          .where(eq(people.id, 2)),
+        [{ id: 2, token: "" }],
       );
       assertEquals(await db.select().from(people).where(eq(people.id, 99)), []);
     },

@@ -7,11 +7,14 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import { sql } from "drizzle-orm";
 import { Cache } from "drizzle-orm/cache/core";
 import {
   bigint,
   boolean,
   char,
+  customType,
+  doublePrecision,
   integer,
   pgSchema,
   pgTable,
@@ -34,7 +37,7 @@ import {
   TableMissingError,
   withEncryption,
 } from "../../pg/mod.ts";
-import { type Case, sqlStateOf, type TestContext } from "./suite.ts";
+import { type AnyDatabase, type Case, sqlStateOf, type TestContext } from "./suite.ts";
 
 const raw = (byte: number) => new Uint8Array(32).fill(byte);
 const oldest = importEncryptionKey(raw(1));
@@ -94,6 +97,7 @@ const report = (changes: Record<string, unknown>) => ({
   scanned: 0,
   reencrypted: 0,
   unreadable: [],
+  notWritten: [],
   aborted: false,
   ...changes,
 });
@@ -107,6 +111,42 @@ const beforeDecrypting = (run: (ciphertext: string) => Promise<void>): Encryptio
     return await current.decrypt(ciphertext);
   },
 });
+
+/** A key that counts how many calls of each method are under way at once, at most. */
+function countingCalls(key: EncryptionKey) {
+  const most = { encrypt: 0, decrypt: 0 };
+  const counted = (method: "encrypt" | "decrypt") => {
+    let underWay = 0;
+    return async (text: string) => {
+      most[method] = Math.max(most[method], ++underWay);
+      // Long enough for every other call that may begin.
+      await new Promise((resolve) => setTimeout(resolve));
+      underWay--;
+      return await key[method](text);
+    };
+  };
+  return {
+    most,
+    key: {
+      encrypt: counted("encrypt"),
+      decrypt: counted("decrypt"),
+      // At once, so that every value is waited for at the same place.
+      isCurrent: () => Promise.resolve(false),
+    },
+  };
+}
+
+/** Runs something in a transaction with settings of its own, in SQL. */
+async function withSettings<T>(
+  { open }: TestContext,
+  settings: string,
+  run: (tx: AnyDatabase) => Promise<T>,
+): Promise<T> {
+  return await open().transaction(async (tx) => {
+    for (const setting of settings.split(";")) await tx.execute(sql.raw(setting));
+    return await run(tx);
+  });
+}
 
 /** Keeps every result, and never finds out that one is out of date. */
 class StaleCache extends Cache {
@@ -249,6 +289,9 @@ export const reencryption: Case[] = [
       assertEquals((await keyStatus(db, items))["secret"]!.otherKey, 3);
       await db.transaction(async (tx) => void await reencrypt(tx, items, { batchSize: 2 }));
       assertEquals((await keyStatus(withEncryption(db), items))["secret"]!.current, 3);
+      await withEncryption(db).transaction(async (tx) => {
+        assertEquals((await keyStatus(tx, items))["secret"]!.current, 3);
+      });
       await context.sql("DELETE FROM item");
       await storeItems(context, 3);
       assertEquals((await reencrypt(withEncryption(db), items)).reencrypted, 3);
@@ -780,6 +823,404 @@ export const reencryption: Case[] = [
         await readAlone(context, "item", "secret", "id"),
         Array.from({ length: 300 }, (_, index) => `secret ${index + 1}`),
       );
+    },
+  },
+  {
+    name: "row-level security that applies to the current user is an error, whoever owns the table",
+    async run(context) {
+      const roles = ["reader", "owner", "bypassing"].map((role) =>
+        `mitthooks_${role}_${crypto.randomUUID().replaceAll("-", "")}`
+      );
+      const [reader, owner, bypassing] = roles as [string, string, string];
+      await context.sql(`
+        CREATE ROLE ${reader}; CREATE ROLE ${owner}; CREATE ROLE ${bypassing} BYPASSRLS;
+        GRANT USAGE, CREATE ON SCHEMA public TO ${roles.join(", ")};
+        ${ITEM_DDL};
+        ALTER TABLE item OWNER TO ${owner};
+        GRANT ALL ON item TO ${reader}, ${bypassing}`);
+      try {
+        await storeItems(context, 5);
+        await context.sql(`
+          CREATE POLICY half ON item USING (id > 3);
+          ALTER TABLE item ENABLE ROW LEVEL SECURITY`);
+        const as = (role: string) => ({
+          reencrypt: () =>
+            withSettings(context, `SET LOCAL ROLE ${role}`, (tx) => reencrypt(tx, items)),
+          keyStatus: () =>
+            withSettings(context, `SET LOCAL ROLE ${role}`, (tx) => keyStatus(tx, items)),
+        });
+        const assertRefused = async (role: string) => {
+          for (const [operation, run] of Object.entries(as(role))) {
+            const error = await assertRejects<StorageError>(run, StorageError);
+            assertEquals(error.operation, operation);
+            assertEquals(
+              error.message,
+              `Running ${operation}: row-level security of the table "item" applies to the current user ` +
+                "and may hide rows, connect as the table's owner (if the table does not force it on the " +
+                "owner, too), or as a role with BYPASSRLS",
+            );
+          }
+        };
+        assertEquals((await as(owner).keyStatus())["secret"]!.otherKey, 5);
+        await assertRefused(reader);
+        await context.sql("ALTER TABLE item FORCE ROW LEVEL SECURITY");
+        await assertRefused(owner);
+        assertEquals((await as(bypassing).reencrypt()).reencrypted, 5);
+        assertEquals((await readAlone(context, "item", "secret", "id")).length, 5);
+      } finally {
+        await context.sql(`DROP OWNED BY ${roles.join(", ")}; DROP ROLE ${roles.join(", ")}`);
+      }
+    },
+  },
+  {
+    name: "what a trigger keeps from being written is told, and told apart from others' changes",
+    async run(context) {
+      await context.sql("CREATE TABLE pair (id int PRIMARY KEY, first text, second text)");
+      await store(
+        context,
+        "pair",
+        await Promise.all([1, 2, 3, 4, 5, 6].map(async (id) => [
+          String(id),
+          await old.encrypt(`a${id}`),
+          await old.encrypt(`b${id}`),
+        ])),
+      );
+      await context.sql(`
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            IF OLD.id = 2 THEN RETURN NULL; END IF;
+            IF OLD.id = 5 THEN NEW.second = OLD.second; END IF;
+            IF OLD.id = 6 THEN NEW.first = 'altered'; NEW.second = 'altered'; END IF;
+            RETURN NEW;
+          END $$;
+        CREATE TRIGGER keep BEFORE UPDATE ON pair FOR EACH ROW EXECUTE FUNCTION keep()`);
+      let done = false;
+      const interfering = beforeDecrypting(async () => {
+        if (done) return;
+        done = true;
+        await context.sql(`
+          UPDATE pair SET first = ${quote(await current.encrypt("changed"))} WHERE id = 1;
+          DELETE FROM pair WHERE id = 3`);
+      });
+      const tableUnder = (key: EncryptionKey) =>
+        pgTable("pair", {
+          id: integer().primaryKey(),
+          first: buildEncryptedTextColumn(key)(),
+          second: buildEncryptedTextColumn(current)(),
+        });
+      const db = context.open();
+      assertEquals<unknown>(
+        await reencrypt(db, tableUnder(interfering), { batchSize: 3 }),
+        report({
+          total: 6,
+          scanned: 6,
+          // Of the first row the second value, nothing of the second and third, of the fifth the first.
+          reencrypted: 1 + 0 + 0 + 2 + 1 + 0,
+          notWritten: [{ id: 2 }, { id: 5 }, { id: 6 }],
+        }),
+      );
+      assertEquals<unknown>(
+        await reencrypt(db, tableUnder(current), { dryRun: true }),
+        report({ total: 5, scanned: 5, reencrypted: 3, unreadable: [{ id: 6 }] }),
+      );
+      await context.sql("DROP TRIGGER keep ON pair; DELETE FROM pair WHERE id = 6");
+      assertEquals<unknown>(
+        await reencrypt(db, tableUnder(current)),
+        report({ total: 4, scanned: 4, reencrypted: 3 }),
+      );
+      assertEquals(await readAlone(context, "pair", "first", "id"), ["changed", "a2", "a4", "a5"]);
+      assertEquals(await readAlone(context, "pair", "second", "id"), ["b1", "b2", "b4", "b5"]);
+    },
+  },
+  {
+    name: "a write that meets somebody else's is tried again, but not for ever",
+    async run(context) {
+      for (const state of ["40001", "40P01"]) {
+        await context.sql(`
+          DROP TABLE IF EXISTS item; ${ITEM_DDL};
+          DROP SEQUENCE IF EXISTS attempt; CREATE SEQUENCE attempt;
+          CREATE TABLE IF NOT EXISTS conflict (attempts int)`);
+        await storeItems(context, 3);
+        // A sequence goes on when a statement is rolled back.
+        await context.sql(`
+          DELETE FROM conflict; INSERT INTO conflict VALUES (2);
+          CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+              IF nextval('attempt') <= (SELECT attempts FROM conflict) THEN
+                RAISE EXCEPTION 'somebody else was faster' USING ERRCODE = '${state}';
+              END IF;
+              RETURN NULL;
+            END $$;
+          CREATE TRIGGER refuse BEFORE UPDATE ON item FOR EACH STATEMENT EXECUTE FUNCTION refuse()`);
+        const db = context.open();
+        assertEquals((await reencrypt(db, items)).reencrypted, 3);
+        const attempts = async () => (await context.sql("SELECT last_value::int FROM attempt"))[0];
+        assertEquals(await attempts(), { last_value: 3 });
+        assertEquals(await readAlone(context, "item", "secret", "id"), [
+          "secret 1",
+          "secret 2",
+          "secret 3",
+        ]);
+
+        await context.sql(
+          "DELETE FROM item; UPDATE conflict SET attempts = 1000; ALTER SEQUENCE attempt RESTART",
+        );
+        await storeItems(context, 1);
+        const error = await assertRejects<StorageError>(() => reencrypt(db, items), StorageError);
+        assertEquals(sqlStateOf(error.cause), state);
+        assertEquals(await attempts(), { last_value: 5 });
+      }
+    },
+  },
+  {
+    name: "in a transaction nothing is tried again, and the reason is told, not the consequence",
+    async run(context) {
+      await context.sql(ITEM_DDL);
+      await storeItems(context, 1);
+      await context.sql(`
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN RAISE EXCEPTION 'somebody else was faster' USING ERRCODE = '40001'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON item FOR EACH STATEMENT EXECUTE FUNCTION refuse()`);
+      const db = context.open();
+      const run = (dryRun: boolean) => db.transaction((tx) => reencrypt(tx, items, { dryRun }));
+      assertEquals((await run(true)).reencrypted, 1);
+      const error = await assertRejects<StorageError>(() => run(false), StorageError);
+      assertEquals(sqlStateOf(error.cause), "40001");
+    },
+  },
+  {
+    name: "no more than 256 values are decrypted, or encrypted, at once",
+    async run(context) {
+      await context.sql("CREATE TABLE wide (id int PRIMARY KEY, a text, b text, c text)");
+      const value = quote(await old.encrypt("value"));
+      await context.sql(`
+        INSERT INTO wide SELECT id, ${value}, ${value}, ${value} FROM generate_series(1, 400) id`);
+      const { key, most } = countingCalls(current);
+      const secret = buildEncryptedTextColumn(key);
+      const table = pgTable("wide", {
+        id: integer().primaryKey(),
+        a: secret(),
+        b: secret(),
+        c: secret(),
+      });
+      assertEquals((await reencrypt(context.open(), table)).reencrypted, 1_200);
+      assertEquals(most, { encrypt: 256, decrypt: 256 });
+    },
+  },
+  {
+    name: "points in time as keys, whatever the session's way to write them",
+    async run(context) {
+      const times = Array.from({ length: 9 }, (_, hour) => `2024-02-01 0${hour}:00:00.000001+00`);
+      const table = pgTable("moment", {
+        at: timestamp({ withTimezone: true }).primaryKey(),
+        secret: buildEncryptedTextColumn(current)(),
+      });
+      // "IST" is written for India, and read as Israel's.
+      for (const datestyle of ["ISO", "SQL, DMY", "Postgres, MDY", "German"]) {
+        await context.sql(
+          "DROP TABLE IF EXISTS moment; CREATE TABLE moment (at timestamptz PRIMARY KEY, secret text)",
+        );
+        await store(
+          context,
+          "moment",
+          await Promise.all(times.map(async (time) => [time, await old.encrypt(time)])),
+        );
+        const { scanned, reencrypted, notWritten } = await withSettings(
+          context,
+          `SET LOCAL datestyle = '${datestyle}'; SET LOCAL timezone = 'Asia/Kolkata'`,
+          (tx) => reencrypt(tx, table, { batchSize: 2 }),
+        );
+        assertEquals([datestyle, scanned, reencrypted, notWritten], [datestyle, 9, 9, []]);
+        assertEquals(await readAlone(context, "moment", "secret", "at"), times);
+      }
+    },
+  },
+  {
+    name: "keys that do not survive the way through text: an error that names the column",
+    async run(context) {
+      await context.sql("CREATE TABLE measure (at float8 PRIMARY KEY, secret text)");
+      const keys = ["0.1", "0.30000000000000004", "0.30000000000000010", "0.4", "0.5"];
+      await store(
+        context,
+        "measure",
+        await Promise.all(keys.map(async (key) => [key, await old.encrypt(key)])),
+      );
+      const table = pgTable("measure", {
+        measuredAt: doublePrecision("at").primaryKey(),
+        secret: buildEncryptedTextColumn(current)(),
+      });
+      const imprecise = "SET LOCAL extra_float_digits = 0";
+      const runs = {
+        reencrypt: (tx: AnyDatabase) =>
+          // Without the check, it would never end by itself.
+          reencrypt(tx, table, { batchSize: 1, signal: AbortSignal.timeout(20_000) }),
+        keyStatus: (tx: AnyDatabase) => keyStatus(tx, table),
+      };
+      assertEquals(
+        (await withSettings(context, "SET LOCAL extra_float_digits = 1", runs.reencrypt))
+          .reencrypted,
+        5,
+      );
+      assertEquals(await readAlone(context, "measure", "secret", "at"), keys);
+      for (const [operation, run] of Object.entries(runs)) {
+        const error = await assertRejects<StorageError>(
+          async () => void await withSettings<unknown>(context, imprecise, run),
+          StorageError,
+        );
+        assertStringIncludes(
+          error.message,
+          `Running ${operation}: values of column "measuredAt" of the primary key change on the way`,
+        );
+      }
+    },
+  },
+  {
+    name:
+      "a key that is no key in the database: the rows of one value stay together, null is an error",
+    async run(context) {
+      await context.sql("CREATE TABLE item (id int, secret text)");
+      await storeItems(context, 4);
+      await storeItems(context, 4);
+      await storeItems(context, 2);
+      for (const batchSize of [1, 2, 3]) {
+        const { scanned } = await reencrypt(context.open(), items, { batchSize, dryRun: true });
+        assertEquals([batchSize, scanned], [batchSize, 10]);
+      }
+      await context.sql("INSERT INTO item VALUES (NULL, NULL)");
+      const error = await assertRejects(() => keyStatus(context.open(), items), StorageError);
+      assertStringIncludes(error.message, 'column "id" of the primary key holds null');
+    },
+  },
+  {
+    name: "tables that others inherit from, with the same keys, and partitioned ones",
+    async run(context) {
+      for (const batchSize of [1, 2, 4, 500]) {
+        await context.sql(`
+          DROP TABLE IF EXISTS item CASCADE; ${ITEM_DDL};
+          CREATE TABLE child (PRIMARY KEY (id)) INHERITS (item);
+          CREATE TABLE grandchild (more int, PRIMARY KEY (id)) INHERITS (child)`);
+        await storeItems(context, 5);
+        await context.sql(`
+          INSERT INTO child SELECT id + 1, secret FROM ONLY item;
+          INSERT INTO grandchild SELECT id, secret, 1 FROM ONLY item`);
+        assertEquals<unknown>(
+          await reencrypt(context.open(), items, { batchSize }),
+          report({ total: 15, scanned: 15, reencrypted: 15 }),
+        );
+        assertEquals(
+          (await readAlone(context, "item", "secret", "id")).toSorted(),
+          [1, 2, 3, 4, 5].flatMap((id) => Array(3).fill(`secret ${id}`)),
+        );
+      }
+      await context.sql(`
+        DROP TABLE item CASCADE;
+        CREATE TABLE item (id int PRIMARY KEY, secret text) PARTITION BY RANGE (id);
+        CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (1) TO (3);
+        CREATE TABLE item_high PARTITION OF item FOR VALUES FROM (3) TO (100)`);
+      await storeItems(context, 5);
+      assertEquals<unknown>(
+        await reencrypt(context.open(), items, { batchSize: 2 }),
+        report({ total: 5, scanned: 5, reencrypted: 5 }),
+      );
+      assertEquals((await readAlone(context, "item", "secret", "id")).length, 5);
+    },
+  },
+  {
+    name: "key columns that are something else in the database than in Drizzle",
+    async run(context) {
+      const secret = buildEncryptedTextColumn(current);
+      const caseless = customType<{ data: string }>({ dataType: () => "text" });
+      const kinds = [
+        ["bigint", pgTable("kind", { id: integer().primaryKey(), secret: secret() }), [
+          "1",
+          "9007199254740993",
+          "-9007199254740993",
+        ]],
+        ["smallint", pgTable("kind", { id: serial().primaryKey(), secret: secret() }), [
+          "1",
+          "-2",
+          "32767",
+        ]],
+        [
+          "uuid",
+          pgTable("kind", { id: text().primaryKey(), secret: secret() }),
+          Array.from({ length: 5 }, () => crypto.randomUUID() as string),
+        ],
+        ["mood", pgTable("kind", { id: text().primaryKey(), secret: secret() }), [
+          "glad",
+          "sad",
+          "ok",
+        ]],
+        ["char(5)", pgTable("kind", { id: caseless().primaryKey(), secret: secret() }), [
+          "b",
+          "ab",
+          "B",
+        ]],
+        ["bit(3)", pgTable("kind", { id: caseless().primaryKey(), secret: secret() }), [
+          "101",
+          "100",
+          "001",
+        ]],
+        [
+          "varchar(3)",
+          pgTable("kind", { id: char({ length: 2 }).primaryKey(), secret: secret() }),
+          [
+            "abc",
+            "abd",
+            "ab",
+          ],
+        ],
+      ] as const;
+      await context.sql("CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad')");
+      for (const [type, table, ids] of kinds) {
+        await context.sql(
+          `DROP TABLE IF EXISTS kind; CREATE TABLE kind (id ${type} PRIMARY KEY, secret text)`,
+        );
+        await store(
+          context,
+          "kind",
+          await Promise.all(ids.map(async (id) => [id, await old.encrypt(id)])),
+        );
+        assertEquals<unknown>(
+          [type, await reencrypt(context.open(), table, { batchSize: 1 })],
+          [type, report({ total: ids.length, scanned: ids.length, reencrypted: ids.length })],
+        );
+        assertEquals(
+          (await readAlone(context, "kind", "secret", "id")).toSorted(),
+          ids.toSorted(),
+        );
+      }
+    },
+  },
+  {
+    name: "options that do not exist, or are of another type, are refused before anything is read",
+    async run(context) {
+      const log: string[] = [];
+      const db = context.open({ logger: { logQuery: (query) => log.push(query) } });
+      const cases: [options: object, message: string][] = [
+        [{ batchsize: 1 }, "Reading the option batchsize: there is no such option"],
+        [{ dryRun: "false" }, "Reading the option dryRun: it is neither true nor false"],
+        [{ onProgress: {} }, "Reading the option onProgress: it is not a function"],
+        [{ signal: 1 }, "Reading the option signal: it is not an AbortSignal"],
+      ];
+      for (const [options, message] of cases) {
+        const error = await assertRejects(() => reencrypt(db, items, options), TypeError);
+        assertEquals(error.message, message);
+      }
+      for (const options of [{ dryRun: true }, { onProgress: 1 }]) {
+        await assertRejects(() => keyStatus(db, items, options as object), TypeError);
+      }
+      assertEquals(log, []);
+    },
+  },
+  {
+    name: "keyStatus tells how far it is",
+    async run(context) {
+      await context.sql(ITEM_DDL);
+      await context.sql("INSERT INTO item SELECT id, NULL FROM generate_series(1, 1200) id");
+      const progress: unknown[] = [];
+      await keyStatus(context.open(), items, { onProgress: (now) => progress.push(now) });
+      assertEquals(progress, [500, 1_000, 1_200].map((scanned) => ({ total: 1_200, scanned })));
     },
   },
 ];

@@ -1,6 +1,6 @@
 /** Relational queries (`db.query`) of a database wrapped by `withEncryption`. */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { eq, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { DecryptionError, withEncryption } from "../../pg/mod.ts";
@@ -59,18 +59,48 @@ export const relational: Case[] = [
     },
   },
   {
-    name: "extras, which Drizzle does not decode: a column in them stays ciphertext",
+    name: "conditions, order and extras hold to the rule",
     async run(context) {
       const db = await fill(context);
-      const found = await db.query.people.findFirst({
-        columns: { phone: true },
-        extras: (table) => ({
-          shout: sql<string>`upper(${table.name})`.as("shout"),
-          stored: sql<string>`${table.phone}`.mapWith(people.phone).as("stored"),
+      const find = db.query.people;
+      assertEquals(
+        await find.findFirst({
+          columns: { phone: true },
+          where: (table, { isNotNull }) => isNotNull(table.phone),
+          extras: (table) => ({ shout: sql<string>`upper(${table.name})`.as("shout") }),
         }),
-      });
-      const [{ phone: stored } = {}] = await context.sql("SELECT phone FROM person WHERE id = 1");
-      assertEquals<unknown>(found, { phone: "555", shout: "ADA", stored });
+        { phone: "555", shout: "ADA" },
+      );
+      const queries = [
+        () => find.findMany({ where: (table, { eq }) => eq(table.phone, "555") }),
+        () => find.findMany({ where: eq(people.phone, "555") }),
+        () => find.findMany({ where: sql`${people.phone} <> ${sql.placeholder("x")}` }),
+        () => find.findMany({ orderBy: (table, { asc }) => asc(table.phone) }),
+        () => find.findMany({ orderBy: people.phone }),
+        () => find.findMany({ orderBy: [people.id, people.phone] }),
+        () =>
+          find.findMany({
+            extras: (table) => ({ stored: sql<string>`${table.phone}`.as("stored") }),
+          }),
+        () =>
+          find.findMany({
+            extras: (table) => ({
+              stored: sql<string>`${table.phone}`.mapWith(people.phone).as("stored"),
+            }),
+          }),
+        () =>
+          db.query.notes.findMany({
+            with: { owner: { extras: { stored: sql<string>`${people.phone}`.as("stored") } } },
+          }),
+        () => find.findMany({ with: { notes: { where: (table, { ne }) => ne(table.body, "") } } }),
+      ];
+      for (const query of queries) {
+        const error = await assertRejects(async () => await query(), TypeError);
+        assertMatch(
+          error.message,
+          /^Building a SELECT: .*the encrypted column "(phone|body)" of table/,
+        );
+      }
     },
   },
   {

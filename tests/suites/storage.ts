@@ -2,6 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+import { sql } from "drizzle-orm";
+import { Cache } from "drizzle-orm/cache/core";
 import { integer, text } from "drizzle-orm/pg-core";
 import {
   buildEncryptedTextColumn,
@@ -17,6 +19,8 @@ import {
   encryptionKey,
   extensionInstanceDdl,
   extensionInstances,
+  lastEventDdl,
+  lastEvents,
 } from "../support/extension_instance.ts";
 import { type Case, sqlStateOf, type TestContext } from "./suite.ts";
 
@@ -346,6 +350,96 @@ export const storage: Case[] = [
     },
   },
   {
+    name: "Drizzle's cache: reads do not come from it, writes tell it",
+    async run(context) {
+      await context.sql(extensionInstanceDdl);
+      await context.sql(lastEventDdl);
+      const asked: string[] = [];
+      const mutated: unknown[] = [];
+      class EagerCache extends Cache {
+        override strategy() {
+          return "all" as const;
+        }
+        override get(key: string) {
+          asked.push(key);
+          return Promise.resolve([]);
+        }
+        override put() {
+          return Promise.resolve();
+        }
+        override onMutate(mutation: { tables?: unknown }) {
+          mutated.push(mutation.tables);
+          return Promise.resolve();
+        }
+      }
+      const db = context.open({ cache: new EagerCache() });
+      const storage = new PgExtensionStorage(db, extensionInstances);
+      const ordered = new PgExtensionStorage(db, extensionInstances, { lastEvents });
+      for (
+        const [each, tables] of [
+          [storage, ["extension_instance"]],
+          [ordered, ["extension_instance", "extension_instance_last_event"]],
+        ] as const
+      ) {
+        mutated.length = 0;
+        await each.upsertExtension(INSTANCE);
+        await each.updateExtension({ ...INSTANCE, enabled: true });
+        await each.rotateSecret(ID, "second");
+        assertEquals((await each.getExtension(ID))?.secret, "second");
+        await each.verify();
+        await each.removeInstance(ID);
+        assertEquals(mutated, [tables, tables, tables, tables]);
+      }
+      assertEquals(asked, []);
+    },
+  },
+  {
+    name: "functions of columns of the application's own are called for each statement",
+    async run(context) {
+      await context.sql(extensionInstanceDdl);
+      await context.sql(
+        "ALTER TABLE extension_instance ADD made int, ADD token text, ADD seen text, ADD stamp text",
+      );
+      const column = buildEncryptedTextColumn(encryptionKey);
+      let calls = 0;
+      const table = buildExtensionInstanceTable(column, {
+        made: integer().$default(() => ++calls),
+        token: column().$default(() => `token ${calls}`),
+        seen: column().$onUpdate(() => `seen ${++calls}`),
+        stamp: text().$onUpdate(() => sql`'from ' || 'SQL'`),
+      });
+      const storage = new PgExtensionStorage(context.open(), table);
+      const other = "22222222-2222-4222-8222-222222222222";
+      await storage.upsertExtension(INSTANCE);
+      const first = (await storage.getExtension(ID))!;
+      assertEquals([first.token, first.stamp], ["token 1", "from SQL"]);
+      await storage.upsertExtension({ ...INSTANCE, extensionInstanceId: other });
+      const second = (await storage.getExtension(other))!;
+      assert(second.made! > first.made!);
+      assertEquals(second.token, `token ${second.made}`);
+      await storage.updateExtension({ ...INSTANCE, enabled: false });
+      const updated = (await storage.getExtension(ID))!;
+      assertEquals([updated.made, updated.token, updated.seen], [
+        first.made,
+        first.token,
+        `seen ${calls}`,
+      ]);
+      const rows = await context.sql(
+        `SELECT token, seen FROM extension_instance WHERE id = '${ID}'`,
+      );
+      assertEquals(await encryptionKey.decrypt(String(rows[0]!["seen"])), `seen ${calls}`);
+      assertEquals(await encryptionKey.decrypt(String(rows[0]!["token"])), "token 1");
+
+      const careless = buildExtensionInstanceTable(column, {
+        token: column().$default(() => sql`'plain'`),
+      });
+      await assertRejects(
+        () => new PgExtensionStorage(context.open(), careless).upsertExtension(INSTANCE),
+        TypeError,
+      );
+    },
+  },
+  {
     name: "in a transaction of the application: rolled back with it, committed with it",
     async run(context) {
       const storage = await prepare(context);
@@ -381,6 +475,15 @@ export const storage: Case[] = [
       await storage.upsertExtension({ ...INSTANCE, contextId: "p-second" });
       await storage.updateExtension({ ...INSTANCE, contextId: "p-third", enabled: true });
       assertEquals((await storage.getExtension(ID))?.contextId, "p-third");
+      await context.sql(lastEventDdl);
+      const ordered = new PgExtensionStorage(
+        context.open({ casing: "snake_case" }),
+        extensionInstances,
+        { lastEvents },
+      );
+      await ordered.updateExtension({ ...INSTANCE, contextId: "p-fourth", enabled: true });
+      await ordered.upsertExtension({ ...INSTANCE, contextId: "p-fifth", context: "customer" });
+      assertEquals((await storage.getExtension(ID))?.contextId, "p-fifth");
     },
   },
   {

@@ -21,6 +21,17 @@ export interface TestContext {
   open<TDatabase = AnyDatabase>(options?: DrizzleOptions): TDatabase;
   /** Runs SQL past Drizzle and this library: for tables, and for what really is stored. */
   sql(statement: string): Promise<Record<string, unknown>[]>;
+  /** Opens a session of its own; missing where the database has one session alone. */
+  session?(): Promise<OtherSession>;
+}
+
+/** A session past Drizzle and this library, to stand in the way of what is tested. */
+export interface OtherSession {
+  /** Runs SQL. */
+  sql(statement: string): Promise<void>;
+  /** Returns once another session waits for a lock that this one holds; throws after some seconds. */
+  untilWaiting(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** One test. */

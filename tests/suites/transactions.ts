@@ -74,7 +74,7 @@ export const transactions: Case[] = [
       await db.transaction(async (tx) => {
         await tx.insert(people).values({ id: 1, name: "", phone: "kept" });
         await assertRejects(
-          () => tx.delete(people).where(eq(people.phone, "kept")).execute(),
+          async () => await tx.delete(people).where(eq(people.phone, "kept")),
           TypeError,
         );
       });

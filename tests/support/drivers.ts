@@ -8,6 +8,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import type { Case, DrizzleOptions, TestContext } from "../suites/suite.ts";
+import { openSession } from "../suites/session.ts";
 import { createDatabase } from "./postgres.ts";
 
 /** A context, and what has to be closed after it. */
@@ -24,6 +25,7 @@ async function openPostgresJs(): Promise<DriverContext> {
       drizzlePostgresJs(client, options) as unknown as TDatabase,
     // A client of its own: Drizzle changes the one it gets.
     sql: (statement) => queryWithNodePostgres(database.url, statement),
+    session: () => openSession(database.url),
     async [Symbol.asyncDispose]() {
       await client.end();
       await database.drop();
@@ -38,6 +40,7 @@ async function openNodePostgres(): Promise<DriverContext> {
     open: <TDatabase>(options: DrizzleOptions = {}) =>
       drizzleNodePostgres(pool, options) as unknown as TDatabase,
     sql: (statement) => queryWithNodePostgres(database.url, statement),
+    session: () => openSession(database.url),
     async [Symbol.asyncDispose]() {
       await pool.end();
       await database.drop();

@@ -4,6 +4,7 @@ import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
+  buildLastEventTable,
 } from "../../mod.ts";
 
 /** The table as drizzle-kit generates it from the original package. */
@@ -28,3 +29,14 @@ export const encryptionKey = buildEncryptionKey("master password", "salt");
 export const extensionInstances = buildExtensionInstanceTable(
   buildEncryptedTextColumn(encryptionKey),
 );
+
+/** The table of last events as drizzle-kit generates it. */
+export const lastEventDdl = `
+CREATE TABLE "extension_instance_last_event" (
+  "instance_id" varchar(36) PRIMARY KEY NOT NULL,
+  "kind" text NOT NULL,
+  "created_at" timestamp with time zone NOT NULL
+);`;
+
+/** The table of last events. */
+export const lastEvents = buildLastEventTable();

@@ -10,12 +10,10 @@ import type {
   ExtensionToBeUpdated,
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import { UnknownExtensionInstanceError } from "../../errors.ts";
+import type { InstanceDetails, Occurrence } from "../../webhooks/mod.ts";
 
 /** What the webhook handler passes on beyond mitthooks' fields. */
-export interface More {
-  context?: "customer" | "project";
-  enabled?: boolean;
-}
+export type More = Partial<InstanceDetails>;
 
 /** One instance. */
 export interface MemoryRow {
@@ -35,13 +33,16 @@ export class MemoryStorage implements ExtensionStorage {
   /** How often each method was called. */
   readonly calls: Record<string, number> = {};
 
+  /** The time that came with each call, if one did. */
+  readonly occurrences: (Date | undefined)[] = [];
+
   /** The number of all calls. */
   get callCount(): number {
     return Object.values(this.calls).reduce((sum, count) => sum + count, 0);
   }
 
   upsertExtension(extension: ExtensionToBeAdded & More): Promise<void> {
-    return this.#run("upsertExtension", () => {
+    return this.#run("upsertExtension", extension, () => {
       const id = extension.extensionInstanceId;
       this.rows.set(id, {
         id,
@@ -56,7 +57,7 @@ export class MemoryStorage implements ExtensionStorage {
   }
 
   updateExtension(extension: ExtensionToBeUpdated & More): Promise<void> {
-    return this.#run("updateExtension", () => {
+    return this.#run("updateExtension", extension, () => {
       const row = this.#row("Updating an extension instance", extension.extensionInstanceId);
       row.contextId = extension.contextId;
       row.context = extension.context ?? row.context;
@@ -66,19 +67,36 @@ export class MemoryStorage implements ExtensionStorage {
     });
   }
 
-  rotateSecret(extensionInstanceId: string, secret: string): Promise<void> {
-    return this.#run("rotateSecret", () => {
+  rotateSecret(
+    extensionInstanceId: string,
+    secret: string,
+    occurrence?: Partial<Occurrence>,
+  ): Promise<void> {
+    return this.#run("rotateSecret", occurrence, () => {
       this.#row("Rotating the secret of an extension instance", extensionInstanceId).secret =
         secret;
     });
   }
 
-  removeInstance(extensionInstanceId: string): Promise<void> {
-    return this.#run("removeInstance", () => void this.rows.delete(extensionInstanceId));
+  removeInstance(extensionInstanceId: string, occurrence?: Partial<Occurrence>): Promise<void> {
+    return this.#run(
+      "removeInstance",
+      occurrence,
+      () => void this.rows.delete(extensionInstanceId),
+    );
   }
 
-  async #run(method: string, action: () => void): Promise<void> {
+  getExtension(extensionInstanceId: string): Promise<MemoryRow | undefined> {
+    return Promise.resolve(this.rows.get(extensionInstanceId));
+  }
+
+  async #run(
+    method: string,
+    occurrence: Partial<Occurrence> | undefined,
+    action: () => void,
+  ): Promise<void> {
     this.calls[method] = (this.calls[method] ?? 0) + 1;
+    this.occurrences.push(occurrence?.occurredAt);
     // As with a database, the effect does not come within the call.
     await Promise.resolve();
     action();

@@ -63,7 +63,7 @@ Deno.test("the webhook handler takes a simulated mStudio for the real one", asyn
   assertEquals(answers, [
     [401, "ERR_SIGNATURE_INVALID"],
     [401, "ERR_SIGNATURE_INVALID"],
-    [200, "DRY_RUN"],
+    [409, "ERR_NO_DRY_RUN"],
   ]);
   assertEquals((await storage.getExtension(instance.id))?.secret, instance.secret);
 

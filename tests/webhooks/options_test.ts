@@ -35,6 +35,7 @@ Deno.test("wrong options are refused when the handler is created, by name", asyn
     ["timeoutMs", null, TypeError],
     ["maxAgeMs", -1, RangeError],
     ["maxAgeMs", "1h", TypeError],
+    ["extensionID", "extension-1", TypeError],
   ];
   for (const [name, value, errorClass] of cases) {
     await t.step(`${name}: ${String(value)}`, () => {
@@ -81,4 +82,11 @@ Deno.test("wrong options of MittwaldPublicKeys and SignatureVerificationHandler 
     TypeError,
     "publicKeys",
   );
+  assertThrows(
+    () => new SignatureVerificationHandler({ extensionId: "x" } as Anything),
+    TypeError,
+    "extensionId",
+  );
+  assertThrows(() => new MittwaldPublicKeys({ timeout: 1 } as Anything), TypeError, "timeout");
+  assertThrows(() => new MittwaldPublicKeys({ known: null as Anything }), TypeError, "known");
 });

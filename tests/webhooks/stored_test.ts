@@ -60,7 +60,6 @@ Deno.test("removing an unknown instance succeeds, updating and rotating one is r
   assertAnswer(await receiver.deliver(payload("InstanceUpdated")), 404, "ERR_UNKNOWN_INSTANCE");
   assertAnswer(await receiver.deliver(payload("SecretRotated")), 404, "ERR_UNKNOWN_INSTANCE");
   assertEquals(receiver.storage.rows.size, 0);
-  assertEquals(receiver.errors, []);
 });
 
 Deno.test("an unknown instance is told by its code, whichever copy of the class it is", async () => {
@@ -83,7 +82,6 @@ Deno.test("unknown fields, ids of any form, an empty secret and a body with whit
     const body = payload("ExtensionAddedToContext", {
       id,
       secret: "",
-      apiVersion: "v2",
       more: { deep: [{ toString: 1, constructor: null }] },
       state: { enabled: true, since: 1 },
     });

@@ -10,8 +10,9 @@ import {
   createWebhookHandler,
   type MitthooksDrizzleError,
   UnknownPublicKeyError,
-  type WebhookAnswer,
+  type WebhookErrorDetails,
   type WebhookHandlerOptions,
+  type WebhookResponseBody,
 } from "../../webhooks/mod.ts";
 import { MemoryStorage } from "../support/memory_storage.ts";
 
@@ -24,6 +25,9 @@ export const KINDS = [
   "InstanceRemovedFromContext",
 ] as const;
 export type Kind = typeof KINDS[number];
+
+export const URL_OF_WEBHOOK = "https://extension.example/webhooks";
+export const DRY_RUN_URL = `${URL_OF_WEBHOOK}?dry-run=true&executing-user-id=u-1`;
 
 export type Payload = Record<string, unknown>;
 
@@ -59,6 +63,21 @@ export function signatureHeaders(serial: string, signature: string): Record<stri
   };
 }
 
+/** Headers of the right form, with a signature that fits no body. */
+export const WELL_FORMED: Record<string, string> = signatureHeaders(
+  "serial-1",
+  btoa("\0".repeat(64)),
+);
+
+/** The field `request` of a payload, made at a given time. */
+export function requestOf(createdAt: string): Payload {
+  return { request: { id: "r", createdAt, target: { method: "POST", url: URL_OF_WEBHOOK } } };
+}
+
+export function ago(ms: number): string {
+  return new Date(Date.now() - ms).toISOString();
+}
+
 /** A valid payload of a kind; `changes` replace fields of its top level. */
 export function payload(kind: Kind | string, changes: Payload = {}): Payload {
   return {
@@ -84,20 +103,25 @@ export function encode(body: string | Payload): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body));
 }
 
-export const URL_OF_WEBHOOK = "https://extension.example/webhooks";
-
 /** A handler with everything around it that can be looked at afterwards. */
 export class Receiver {
   readonly storage: MemoryStorage = new MemoryStorage();
   readonly log: string[] = [];
+  /** The levels of the lines in `log`. */
+  readonly levels: string[] = [];
   readonly errors: MitthooksDrizzleError[] = [];
+  /** What came with each of `errors`. */
+  readonly details: WebhookErrorDetails[] = [];
   readonly signer: Signer;
   readonly handler: (request: Request) => Promise<Response>;
   readonly answers: string[] = [];
 
   private constructor(signer: Signer, options: Partial<WebhookHandlerOptions>) {
     this.signer = signer;
-    const write = (line: string) => void this.log.push(line);
+    const write = (level: string) => (line: string) => {
+      this.levels.push(level);
+      this.log.push(line);
+    };
     this.handler = createWebhookHandler({
       storage: this.storage,
       extensionId: EXTENSION_ID,
@@ -107,8 +131,16 @@ export class Receiver {
           return signer.publicKey;
         },
       },
-      logger: { info: write, debug: write, error: write },
-      onError: (error) => void this.errors.push(error),
+      logger: {
+        info: write("info"),
+        debug: write("debug"),
+        warn: write("warn"),
+        error: write("error"),
+      },
+      onError: (error, details) => {
+        this.errors.push(error);
+        this.details.push(details);
+      },
       ...options,
     });
   }
@@ -122,7 +154,7 @@ export class Receiver {
     body: BodyInit | null,
     headers: HeadersInit,
     { url = URL_OF_WEBHOOK, method = "POST" } = {},
-  ): Promise<{ status: number; answer: WebhookAnswer; headers: Headers }> {
+  ): Promise<{ status: number; answer: WebhookResponseBody; headers: Headers }> {
     const request = new Request(url, { method, headers, body });
     const response = await this.handler(request);
     const text = await response.text();
@@ -134,7 +166,7 @@ export class Receiver {
   async deliver(
     body: string | Payload | Uint8Array<ArrayBuffer>,
     { url = URL_OF_WEBHOOK } = {},
-  ): Promise<{ status: number; answer: WebhookAnswer; headers: Headers }> {
+  ): Promise<{ status: number; answer: WebhookResponseBody; headers: Headers }> {
     const bytes = body instanceof Uint8Array ? body : encode(body);
     return await this.send(bytes, await this.signer.headers(bytes), { url });
   }
@@ -142,7 +174,7 @@ export class Receiver {
 
 /** Asserts an answer, by status and code. */
 export function assertAnswer(
-  { status, answer }: { status: number; answer: WebhookAnswer },
+  { status, answer }: { status: number; answer: WebhookResponseBody },
   expectedStatus: number,
   expectedCode: string,
 ): void {

@@ -1,8 +1,8 @@
 /** One request to mittwald's API for one public key. */
 
-import { decodeBase64 } from "../../internal/base64.ts";
-import { BodyError, readBody } from "./body.ts";
+import { BodyError, readBody } from "../../internal/body.ts";
 import { Deadline } from "../../internal/deadline.ts";
+import { decodePublicKey } from "./public_key.ts";
 import {
   DeadlineExceededError,
   PublicKeyUnavailableError,
@@ -11,8 +11,6 @@ import {
 
 const MAX_SERIAL_CHARACTERS = 128;
 const MAX_RESPONSE_BYTES = 16 * 1024;
-/** Length of an Ed25519 public key: RFC 8032, section 5.1.5. */
-export const PUBLIC_KEY_BYTES = 32;
 
 /** Whether a serial may be put into a URL at all. */
 export function isPossibleSerial(serial: string): boolean {
@@ -31,21 +29,20 @@ export async function fetchPublicKey(
   const url = `${apiUrl}/v2/public-keys/${encodeURIComponent(serial)}`;
   const abort = new AbortController();
   const deadline = new Deadline(timeoutMs);
-  const step = <T>(read: () => Promise<T>) => deadline.run("Fetching a public key", read);
+  const attempt = "Fetching a public key";
   try {
-    const response = await step(() =>
+    const response = await deadline.run(attempt, () =>
       fetch(url, {
         headers: { accept: "application/json" },
         redirect: "manual",
         signal: abort.signal,
-      })
-    );
+      }));
     // 400: mittwald's API does not take it for a serial.
     if (response.status === 404 || response.status === 400) throw new UnknownPublicKeyError();
     if (response.status !== 200) {
       throw new PublicKeyUnavailableError(`the endpoint answered with status ${response.status}`);
     }
-    return readKey(await readBody(response, MAX_RESPONSE_BYTES, step), serial);
+    return readKey(await readBody(response, MAX_RESPONSE_BYTES, deadline, attempt), serial);
   } catch (error) {
     throw toOwnError(error, timeoutMs);
   } finally {
@@ -66,12 +63,8 @@ function readKey(bytes: Uint8Array, serial: string): string {
   if (answeredSerial !== undefined && answeredSerial !== serial) {
     throw new PublicKeyUnavailableError("the endpoint's answer is for another serial");
   }
-  if (typeof key !== "string" || decodeBase64(key)?.byteLength !== PUBLIC_KEY_BYTES) {
-    throw new PublicKeyUnavailableError(
-      `the endpoint's answer has no key that is base64 of ${PUBLIC_KEY_BYTES} bytes`,
-    );
-  }
-  return key;
+  decodePublicKey(key);
+  return key as string;
 }
 
 function toOwnError(error: unknown, timeoutMs: number): Error {

@@ -11,7 +11,8 @@ import {
 } from "../../errors.ts";
 import { codeOf } from "../../internal/code_of.ts";
 import { LruMap } from "../../internal/lru.ts";
-import { PUBLIC_KEY_BYTES } from "./public_key_request.ts";
+import type { PublicKeyOptions } from "../public_keys.ts";
+import { decodePublicKey } from "./public_key.ts";
 
 const SERIAL_HEADER = "x-marketplace-signature-serial";
 const ALGORITHM_HEADER = "x-marketplace-signature-algorithm";
@@ -69,7 +70,7 @@ export function readSignature(fields: SignatureFields): Signature {
   return { serial, algorithm, text, bytes };
 }
 
-/** Checks signatures; remembers the keys it has imported. */
+/** Gets the keys of serials ready for use, and checks signatures with them. */
 export class SignatureCheck {
   readonly #publicKeys: PublicKeyProvider;
   readonly #imported: LruMap<string, CryptoKey> = new LruMap(MAX_IMPORTED_KEYS);
@@ -79,25 +80,23 @@ export class SignatureCheck {
   }
 
   /**
-   * Returns if a signature was made over exactly these bytes, with the key of its serial.
+   * The key of a serial.
    *
-   * @throws {SignatureInvalidError} When it was not, or nobody has a key of that serial.
+   * @param serial The serial.
+   * @param options For how long to wait; providers of mitthooks do not know it.
+   * @throws {UnknownPublicKeyError} When nobody has a key of that serial.
    * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be had.
    */
-  async check(signature: Signature, body: Uint8Array<ArrayBuffer>): Promise<void> {
-    const key = await this.#import(await this.#getPublicKey(signature.serial));
-    const valid = await crypto.subtle.verify(
-      ALGORITHM,
-      key,
-      signature.bytes,
-      body,
-    );
-    if (!valid) throw new SignatureInvalidError();
+  async key(serial: string, options?: PublicKeyOptions): Promise<CryptoKey> {
+    const publicKey = await this.#getPublicKey(serial, options);
+    return this.#imported.get(publicKey) ?? await this.#import(publicKey);
   }
 
-  async #getPublicKey(serial: string): Promise<string> {
+  async #getPublicKey(serial: string, options: PublicKeyOptions | undefined): Promise<string> {
+    const publicKeys: { getPublicKey(serial: string, options?: PublicKeyOptions): unknown } =
+      this.#publicKeys;
     try {
-      return await this.#publicKeys.getPublicKey(serial);
+      return await publicKeys.getPublicKey(serial, options) as string;
     } catch (error) {
       if (
         error instanceof BusyError || error instanceof PublicKeyUnavailableError ||
@@ -116,23 +115,29 @@ export class SignatureCheck {
   }
 
   async #import(publicKey: string): Promise<CryptoKey> {
-    const imported = this.#imported.get(publicKey);
-    if (imported !== undefined) return imported;
-    const bytes = typeof publicKey === "string" ? decodeBase64(publicKey) : undefined;
-    if (bytes?.byteLength !== PUBLIC_KEY_BYTES) {
-      throw new PublicKeyUnavailableError(
-        `the provider's key is not base64 of ${PUBLIC_KEY_BYTES} bytes`,
-      );
-    }
+    const bytes = decodePublicKey(publicKey);
     let key: CryptoKey;
     try {
-      key = await crypto.subtle.importKey("raw", bytes, ALGORITHM, false, [
-        "verify",
-      ]);
+      key = await crypto.subtle.importKey("raw", bytes, ALGORITHM, false, ["verify"]);
     } catch (cause) {
       throw new PublicKeyUnavailableError("this runtime's Web Crypto refuses it", { cause });
     }
     this.#imported.set(publicKey, key);
     return key;
+  }
+}
+
+/**
+ * Returns if a signature was made over exactly these bytes.
+ *
+ * @throws {SignatureInvalidError} When it was not.
+ */
+export async function verifySignature(
+  key: CryptoKey,
+  signature: Signature,
+  body: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  if (!await crypto.subtle.verify(ALGORITHM, key, signature.bytes, body)) {
+    throw new SignatureInvalidError();
   }
 }

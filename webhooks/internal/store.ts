@@ -1,72 +1,69 @@
-/** What each event does to the storage. */
+/** What becomes of a verified delivery in the storage. */
 
-import type {
-  ExtensionStorage,
-  ExtensionToBeAdded,
-  ExtensionToBeUpdated,
-} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import {
-  extensionAddedToContextKind,
-  instanceRemovedKind,
-  instanceUpdatedKind,
-  secretRotatedKind,
-} from "@weissaufschwarz/mitthooks/schemas";
-import type { StorageOperation } from "../../errors.ts";
-import type { LifecycleEvent } from "./event.ts";
-
-/** What the webhooks know beyond mitthooks' types. A storage that does not know these fields ignores them. */
-interface More {
-  context: "customer" | "project";
-  enabled: boolean;
-}
-
-/** The method of the storage that an event leads to. */
-export const OPERATION: Readonly<Record<LifecycleEvent["kind"], StorageOperation>> = {
-  [extensionAddedToContextKind]: "upsertExtension",
-  [instanceUpdatedKind]: "updateExtension",
-  [secretRotatedKind]: "rotateSecret",
-  [instanceRemovedKind]: "removeInstance",
-};
+  DeadlineExceededError,
+  StaleEventError,
+  StorageError,
+  type StorageOperation,
+  UnknownExtensionInstanceError,
+  WebhookRequestError,
+} from "../../errors.ts";
+import { codeOf } from "../../internal/code_of.ts";
+import type { Deadline } from "../../internal/deadline.ts";
+import type { WebhookStorage } from "../storage.ts";
+import type { VerifiedDelivery } from "./verify_request.ts";
 
 /** Stores an event. */
-export async function store(storage: ExtensionStorage, event: LifecycleEvent): Promise<void> {
-  switch (event.kind) {
-    case extensionAddedToContextKind: {
-      const added: ExtensionToBeAdded & More = { ...state(event), secret: event.secret };
-      return await storage.upsertExtension(added);
-    }
-    case instanceUpdatedKind: {
-      const updated: ExtensionToBeUpdated & More = state(event);
-      return await storage.updateExtension(updated);
-    }
-    case secretRotatedKind:
-      return await storage.rotateSecret(event.id, event.secret);
-    case instanceRemovedKind:
-      return await storage.removeInstance(event.id);
+export async function storeEvent(
+  storage: WebhookStorage,
+  { event, kind }: VerifiedDelivery,
+  deadline: Deadline,
+): Promise<void> {
+  try {
+    await deadline.run("Storing a webhook", () => kind.store(storage, event));
+  } catch (error) {
+    throw toOwnError(error, kind.operation, `Handling ${kind.name}`, event.id);
   }
 }
 
-/** What would have happened to an event, had it not been a dry run. */
-export function describeDryRun(event: LifecycleEvent): string {
-  const would = {
-    [extensionAddedToContextKind]: "the instance would have been stored",
-    [instanceUpdatedKind]: "the stored instance would have been updated",
-    [secretRotatedKind]: "the secret of the stored instance would have been replaced",
-    [instanceRemovedKind]: "the stored instance would have been removed",
-  };
-  return `Dry run of ${event.kind}: signature and body are valid, ${would[event.kind]}`;
+/** Refuses a dry run of an instance that is stored, where the storage can tell. */
+export async function checkDryRun(
+  storage: WebhookStorage,
+  { event, kind }: VerifiedDelivery,
+  deadline: Deadline,
+): Promise<void> {
+  if (typeof storage.getExtension !== "function") return;
+  const attempt = "Looking for the instance of a dry run";
+  try {
+    const stored = await deadline.run(attempt, () => storage.getExtension?.(event.id));
+    if (stored === undefined || stored === null) return;
+  } catch (error) {
+    const code = codeOf(error);
+    // It is stored, then, whether or not its secret can be read.
+    if (code !== "ERR_DECRYPTION_FAILED" && code !== "ERR_INVALID_CIPHERTEXT") {
+      throw toOwnError(error, "getExtension", attempt, event.id);
+    }
+  }
+  throw new WebhookRequestError(
+    "ERR_NO_DRY_RUN",
+    `Handling ${kind.name}: its URL says that it is a dry run, but its instance is stored`,
+  );
 }
 
-function state(
-  event: Extract<LifecycleEvent, { state: unknown }>,
-): ExtensionToBeUpdated & More {
-  const { id, context, consentedScopes, variantKey } = event;
-  return {
-    extensionInstanceId: id,
-    contextId: context.id,
-    context: context.kind,
-    consentedScopes,
-    enabled: event.state.enabled,
-    ...(variantKey === undefined ? {} : { variantKey }),
-  };
+function toOwnError(
+  error: unknown,
+  operation: StorageOperation,
+  attempt: string,
+  id: string,
+): Error {
+  if (error instanceof DeadlineExceededError || error instanceof StorageError) return error;
+  // By code: the storage may come from another copy of this package.
+  switch (codeOf(error)) {
+    case "ERR_UNKNOWN_INSTANCE":
+      return new UnknownExtensionInstanceError(attempt, id);
+    case "ERR_STALE_EVENT":
+      return new StaleEventError(attempt, id);
+  }
+  // Anything else may have a message that quotes what was to be stored.
+  return new StorageError(operation, error);
 }

@@ -11,3 +11,9 @@ CREATE TABLE "extension_instance" (
 	"updatedAt" timestamp DEFAULT now() NOT NULL,
 	"note" text
 );
+--> statement-breakpoint
+CREATE TABLE "extension_instance_last_event" (
+	"instance_id" varchar(36) PRIMARY KEY NOT NULL,
+	"kind" text NOT NULL,
+	"created_at" timestamp with time zone NOT NULL
+);

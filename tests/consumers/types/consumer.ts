@@ -14,10 +14,13 @@ import {
   type ErrorCode,
   type ExtensionInstanceTable,
   type ExtensionInstanceToBeAdded,
+  HandlerFailedError,
   MitthooksDrizzleError,
   PgExtensionStorage,
+  StaleEventError,
   StorageError,
   type StorageOperation,
+  type TransactionOf,
   withEncryption,
 } from "@weissaufschwarz/mitthooks-drizzle/pg";
 import {
@@ -29,12 +32,14 @@ import {
 } from "@weissaufschwarz/mitthooks-drizzle/pg/encryption";
 import {
   buildExtensionInstanceTable,
+  buildLastEventTable,
   context,
+  type LastEventTable,
 } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
 import { createWebhookHandler } from "@weissaufschwarz/mitthooks-drizzle/webhooks";
 import { eq } from "drizzle-orm";
 import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
-import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
+import { integer, jsonb, pgSchema, pgTable, pgTableCreator, text } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePglite } from "drizzle-orm/pglite";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
@@ -149,6 +154,22 @@ buildExtensionInstanceTable(encryptedText, { secret: text() });
 const columns: AdditionalColumns = { note: text() };
 void columns;
 
+// Tables in other places, and the table of last events.
+const ours = buildExtensionInstanceTable(encryptedText, { note: text() }, {
+  table: pgSchema("ours").table,
+  name: "instance",
+});
+expectType<Equal<(typeof ours.$inferSelect)["note"], string | null>>();
+buildExtensionInstanceTable(encryptedText, {}, { table: pgTable });
+buildExtensionInstanceTable(encryptedText, {}, { table: pgTableCreator((name) => `app_${name}`) });
+// @ts-expect-error there is no such option
+buildLastEventTable({ tabel: pgTable });
+const lastEvents = buildLastEventTable({ table: pgSchema("ours").table });
+expectType<Equal<typeof lastEvents, LastEventTable>>();
+expectType<
+  Equal<Flat<typeof lastEvents.$inferSelect>, { instanceId: string; kind: string; createdAt: Date }>
+>();
+
 // Databases of every driver, in and out with the same type.
 const nodePostgres = drizzleNodePostgres({ client: new pg.Pool() });
 const postgresJs = drizzlePostgresJs({ client: postgres() });
@@ -190,6 +211,50 @@ export async function queries(): Promise<void> {
   new PgExtensionStorage(pglite, instances, { unknownInstances: "ignore" });
   // @ts-expect-error there is no such choice
   new PgExtensionStorage(pglite, instances, { unknownInstances: "drop" });
+  await storage.rotateSecret("x", "s", { occurredAt: new Date() });
+  await storage.removeInstance("x", {});
+  expectType<Equal<ReturnType<typeof storage.forgetRemoved>, Promise<number>>>();
+  const withHandlers = new PgExtensionStorage(nodePostgres, custom, {
+    lastEvents,
+    on: {
+      added: async ({ instance, tx }) => {
+        expectType<Equal<typeof instance, typeof custom.$inferSelect>>();
+        expectType<Equal<typeof tx, TransactionOf<typeof nodePostgres>>>();
+        const rows = await tx.select().from(people);
+        expectType<Equal<(typeof rows)[number]["phone"], string | null>>();
+        await tx.transaction((inner) => inner.insert(people).values({ id: 1, token: "t" }));
+        // @ts-expect-error the token is missing
+        await tx.insert(people).values({ id: 1 });
+        // @ts-expect-error the table has no such column
+        void instance.missing;
+      },
+      updated: ({ before, instance }) => {
+        expectType<Equal<typeof before, typeof instance>>();
+      },
+      // @ts-expect-error there was nothing before
+      removed: ({ before }) => before,
+    },
+  });
+  // A storage of any table and database is a storage.
+  const storages: PgExtensionStorage[] = [storage, withHandlers];
+  void storages;
+  new PgExtensionStorage(pglite, instances, {
+    lastEvents,
+    on: { removed: ({ tx }) => tx.delete(people) },
+  });
+  // @ts-expect-error handlers need the table of last events
+  new PgExtensionStorage(pglite, instances, { on: {} });
+  // @ts-expect-error there is no such change
+  new PgExtensionStorage(pglite, instances, { lastEvents, on: { add: () => {} } });
+  // @ts-expect-error this is another table
+  new PgExtensionStorage(pglite, instances, { lastEvents: instances });
+  await nodePostgres.transaction(async (tx) => {
+    new PgExtensionStorage(tx, instances, {
+      lastEvents,
+      on: { added: ({ tx: inner }) => inner.delete(people) },
+    });
+    await tx.execute("select 1");
+  });
   // @ts-expect-error this is another table
   new PgExtensionStorage(pglite, people);
   await nodePostgres.transaction(async (tx) => {
@@ -206,6 +271,8 @@ export function codes(error: unknown): StorageOperation | string | undefined {
     expectType<Equal<typeof error.operation, StorageOperation>>();
     return error.operation;
   }
+  if (error instanceof StaleEventError) return error.extensionInstanceId;
+  if (error instanceof HandlerFailedError) return String(error.cause);
   if (error instanceof DecryptionError) {
     expectType<Equal<typeof error.path, string | undefined>>();
     return error.path;

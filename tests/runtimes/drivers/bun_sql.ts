@@ -1,4 +1,5 @@
 import type { DrizzleOptions } from "../../suites/suite.ts";
+import { openSession } from "../../suites/session.ts";
 import { type Connect, emptyDatabase, runSql } from "./driver.ts";
 
 /** What is used of Bun's modules; their types are not here. */
@@ -21,6 +22,7 @@ export const connect: Connect = async ({ url }) => {
   return {
     open: <TDatabase>(options: DrizzleOptions = {}) => drizzle({ client, ...options }) as TDatabase,
     sql: (statement) => runSql(url, statement),
+    session: () => openSession(url),
     close: () => client.close(),
   };
 };

@@ -1,4 +1,5 @@
 import type { DrizzleOptions } from "../../suites/suite.ts";
+import { openSession } from "../../suites/session.ts";
 import { type Connect, emptyDatabase, runSql } from "./driver.ts";
 
 /** What is used of Neon's driver; its types are not here. */
@@ -30,6 +31,7 @@ export const connect: Connect = async ({ url, through }) => {
   return {
     open: <TDatabase>(options: DrizzleOptions = {}) => drizzle({ client, ...options }) as TDatabase,
     sql: (statement) => runSql(url, statement),
+    session: () => openSession(url),
     close: () => client.end(),
   };
 };

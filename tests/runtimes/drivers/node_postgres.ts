@@ -2,6 +2,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { DrizzleOptions } from "../../suites/suite.ts";
+import { openSession } from "../../suites/session.ts";
 import { type Connect, emptyDatabase, runSql } from "./driver.ts";
 
 export const connect: Connect = async ({ url, through }) => {
@@ -11,6 +12,7 @@ export const connect: Connect = async ({ url, through }) => {
     open: <TDatabase>(options: DrizzleOptions = {}) =>
       drizzle({ client, ...options }) as unknown as TDatabase,
     sql: (statement) => runSql(url, statement),
+    session: () => openSession(url),
     close: () => client.end(),
   };
 };

@@ -1,6 +1,7 @@
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import type { DrizzleOptions } from "../../suites/suite.ts";
+import { openSession } from "../../suites/session.ts";
 import { type Connect, emptyDatabase, runSql } from "./driver.ts";
 
 export const connect: Connect = async ({ url, through }) => {
@@ -12,6 +13,7 @@ export const connect: Connect = async ({ url, through }) => {
     open: <TDatabase>(options: DrizzleOptions = {}) =>
       drizzle({ client, ...options }) as unknown as TDatabase,
     sql: (statement) => runSql(url, statement),
+    session: () => openSession(url),
     close: () => client.end(),
   };
 };

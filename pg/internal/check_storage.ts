@@ -1,0 +1,85 @@
+/** Checks of what the storage is made with. */
+
+import { getTableColumns, is } from "drizzle-orm";
+import { PgTable } from "drizzle-orm/pg-core";
+import { checkNames } from "../../internal/check_options.ts";
+import type { EncryptionKey } from "../encryption_key.ts";
+import type { ExtensionInstanceTable, LastEventTable } from "../schema.ts";
+import type { ChangeHandlers } from "../storage_options.ts";
+import { keyOf } from "./encrypted_column.ts";
+
+const ATTEMPT = "Creating an extension storage";
+const HANDLERS = ["added", "updated", "secretRotated", "removed"] as const;
+
+/** The names of the columns that the storage writes or reads, in both tables. */
+const COLUMNS = {
+  table: [
+    "id",
+    "contextId",
+    "context",
+    "active",
+    "variantKey",
+    "consentedScopes",
+    "secret",
+    "createdAt",
+    "updatedAt",
+  ],
+  lastEvents: ["instanceId", "kind", "createdAt"],
+} as const;
+
+/** The options as the storage uses them. */
+export interface StorageSettings {
+  readonly unknownInstances: "error" | "ignore";
+  readonly lastEvents: LastEventTable | undefined;
+  readonly on: ChangeHandlers;
+}
+
+/**
+ * The key of a table's secrets.
+ *
+ * @throws {TypeError} It is no table of extension instances, or its secrets are not encrypted.
+ */
+export function keyOfSecrets(table: ExtensionInstanceTable): EncryptionKey {
+  assertColumns("table", table, "buildExtensionInstanceTable");
+  const key = keyOf(table.secret);
+  if (!key) {
+    throw new TypeError(
+      `${ATTEMPT}: the column secret of the table is not encrypted, ` +
+        "build the table with buildExtensionInstanceTable and buildEncryptedTextColumn of this copy of the package",
+    );
+  }
+  return key;
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws {TypeError} A name or a value is none of those that there are.
+ */
+export function readStorageOptions(options: unknown): StorageSettings {
+  checkNames(ATTEMPT, options, ["unknownInstances", "lastEvents", "on"]);
+  const { unknownInstances = "error", lastEvents, on } = options as Partial<StorageSettings>;
+  if (unknownInstances !== "error" && unknownInstances !== "ignore") {
+    throw new TypeError(`${ATTEMPT}: the option unknownInstances is neither "error" nor "ignore"`);
+  }
+  if (lastEvents !== undefined) assertColumns("lastEvents", lastEvents, "buildLastEventTable");
+  if (on !== undefined) {
+    checkNames(`${ATTEMPT}: reading the option on`, on, HANDLERS);
+    for (const name of HANDLERS) {
+      if (on[name] !== undefined && typeof on[name] !== "function") {
+        throw new TypeError(`${ATTEMPT}: the option on.${name} is not a function`);
+      }
+    }
+    if (lastEvents === undefined) {
+      throw new TypeError(`${ATTEMPT}: the option on needs the option lastEvents`);
+    }
+  }
+  return { unknownInstances, lastEvents, on: on ?? {} };
+}
+
+function assertColumns(name: keyof typeof COLUMNS, table: unknown, builder: string): void {
+  const columns = is(table, PgTable) ? getTableColumns(table) : {};
+  if (!COLUMNS[name].every((column) => column in columns)) {
+    throw new TypeError(`${ATTEMPT}: ${name} is not a table that ${builder} built`);
+  }
+}

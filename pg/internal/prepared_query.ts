@@ -1,0 +1,127 @@
+/** Drizzle's prepared queries, which encrypt before they are sent and decrypt what comes back. */
+
+import { is, Param, Placeholder, sql } from "drizzle-orm";
+import { mapBounded } from "./map_bounded.ts";
+import { isStoringEncoder, PendingCiphertext } from "./pending_ciphertext.ts";
+import { planArguments } from "./result_plan.ts";
+
+/** A statement as Drizzle's sessions take it. */
+export interface Query {
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+type PlaceholderValues = Record<string, unknown>;
+
+/** What Drizzle's prepared queries have in common. */
+export interface PreparedQuery {
+  execute(values?: PlaceholderValues, ...rest: unknown[]): Promise<unknown>;
+  getQuery(): Query;
+}
+
+/** The part of a session that is needed here. */
+export interface Preparing {
+  prepareQuery(query: Query, ...rest: unknown[]): PreparedQuery;
+}
+
+/** Makes the value of a parameter for one execution. */
+type Encrypt = (values: PlaceholderValues) => Promise<string | null>;
+
+interface Parts {
+  readonly inner: PreparedQuery;
+  readonly encrypting: readonly Encrypt[];
+  readonly decrypt: ((result: unknown) => Promise<unknown>) | undefined;
+}
+
+const parts = new WeakMap<object, Parts>();
+
+/** Prepares a query. One that has nothing to do with encrypted columns stays Drizzle's own. */
+export function prepareEncrypting(
+  session: Preparing,
+  query: Query,
+  rest: readonly unknown[],
+): PreparedQuery {
+  const planned = planArguments(rest);
+  const encrypting: Encrypt[] = [];
+  let params: unknown[] | undefined;
+  for (const [index, param] of query.params.entries()) {
+    const encrypt = encryptionOf(param);
+    if (!encrypt) continue;
+    // Each execution fills it with a ciphertext of its own; the query is prepared once.
+    (params ??= [...query.params])[index] = sql.placeholder(nameOf(encrypting.length));
+    encrypting.push(encrypt);
+  }
+  if (!planned && !params) return session.prepareQuery(query, ...rest);
+  const inner = session.prepareQuery(
+    params ? { ...query, params } : query,
+    ...planned?.rest ?? rest,
+  );
+  const prepared: PreparedQuery = Object.create(inner);
+  const { decrypt } = planned ?? {};
+  prepared.execute = async (values = {}, ...others) => {
+    const filled = params ? { ...values, ...await encryptAll(encrypting, values) } : values;
+    // As a method of what the caller has: Drizzle sets some properties from outside.
+    const result = await inner.execute.call(prepared, filled, ...others);
+    return decrypt ? await decrypt(result) : result;
+  };
+  parts.set(prepared, { inner, encrypting, decrypt });
+  return prepared;
+}
+
+// No application has a placeholder of this name.
+const nameOf = (index: number): string => `mitthooks-drizzle ciphertext ${index}`;
+
+function encryptionOf(param: unknown): Encrypt | undefined {
+  if (typeof param !== "object" || param === null) return undefined;
+  if (param instanceof PendingCiphertext) return () => param.encrypt();
+  if (!is(param, Param) || !isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) {
+    return undefined;
+  }
+  const { encoder, value: { name } } = param;
+  return (values) => {
+    if (!(name in values)) {
+      throw new TypeError(
+        `Executing a query: no value for placeholder ${JSON.stringify(name)} was given`,
+      );
+    }
+    return encoder.mapToDriverValue(values[name])?.encrypt() ?? Promise.resolve(null);
+  };
+}
+
+async function encryptAll(
+  encrypting: readonly Encrypt[],
+  values: PlaceholderValues,
+): Promise<PlaceholderValues> {
+  const ciphertexts = await mapBounded(encrypting, (encrypt) => encrypt(values));
+  return Object.fromEntries(ciphertexts.map((ciphertext, index) => [nameOf(index), ciphertext]));
+}
+
+/** What takes part in a batch of neon-http. */
+export interface Batchable {
+  _prepare(): PreparedQuery;
+}
+
+/** The batch of neon-http reads each query's statement and maps its result itself, and executes none. */
+export async function batchEncrypting(
+  batch: (queries: readonly Batchable[]) => Promise<unknown[]>,
+  queries: readonly Batchable[],
+): Promise<unknown[]> {
+  const prepared = queries.map((query) => query._prepare());
+  const filled = await Promise.all(prepared.map(async (query) => {
+    const { inner, encrypting } = parts.get(query) ?? {};
+    if (!inner || !encrypting || encrypting.length === 0) return query;
+    const { params, ...built } = inner.getQuery();
+    const ciphertexts = await encryptAll(encrypting, {});
+    const copy: PreparedQuery = Object.create(query);
+    copy.getQuery = () => ({
+      ...built,
+      params: params.map((param) => is(param, Placeholder) ? ciphertexts[param.name] : param),
+    });
+    return copy;
+  }));
+  const results = await batch(filled.map((query) => ({ _prepare: () => query })));
+  return await Promise.all(results.map((result, index) => {
+    const { decrypt } = parts.get(prepared[index]!) ?? {};
+    return decrypt ? decrypt(result) : result;
+  }));
+}

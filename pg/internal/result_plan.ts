@@ -1,0 +1,226 @@
+/**
+ * How the encrypted values in a result are found and decrypted. Where Drizzle is told which columns to read,
+ * so is this: nothing has to be searched. Only the results of relational queries are walked.
+ */
+
+import { SQL } from "drizzle-orm";
+import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
+import { isEncrypted, keyOf, placeOf, readable } from "./encrypted_column.ts";
+import { mapBounded } from "./map_bounded.ts";
+import { encryptedColumnOf, type Field } from "./selection.ts";
+import { UndecryptedValue } from "./undecrypted_value.ts";
+
+/** How one query's results are decrypted. */
+export interface ResultPlan {
+  /** What Drizzle is told to read instead: the same, but what is stored is left as it is. */
+  readonly fields: readonly Field[];
+  /** Decrypts what Drizzle made of a result. */
+  decrypt(result: unknown): Promise<unknown>;
+}
+
+/** Values that are decrypted together. */
+interface Found {
+  readonly column: object;
+  readonly stored: unknown;
+  /** Called once all could be decrypted. */
+  replace(plaintext: string): void;
+  path(): string;
+}
+
+/** The plan of a query with these fields; `undefined` where none of them is encrypted. */
+export function planRows(fields: readonly Field[]): ResultPlan | undefined {
+  const encrypted: { path: readonly string[]; column: object }[] = [];
+  const replaced = fields.map((selected) => {
+    const column = encryptedColumnOf(selected.field);
+    if (column === undefined) return selected;
+    encrypted.push({ path: selected.path, column });
+    return asStored(selected, column);
+  });
+  if (encrypted.length === 0) return undefined;
+  return {
+    fields: replaced,
+    async decrypt(rows) {
+      const found: Found[] = [];
+      // Rows are made anew by every mapping, so they can be filled in place.
+      for (const [index, row] of (rows as Record<string, unknown>[]).entries()) {
+        for (const { path, column } of encrypted) {
+          const group = groupOf(row, path);
+          const property = path[path.length - 1]!;
+          const stored = group?.[property];
+          if (stored === null || stored === undefined) continue;
+          found.push({
+            column,
+            stored,
+            replace(plaintext) {
+              group![property] = plaintext;
+            },
+            path: () => `[${index}].${path.join(".")}`,
+          });
+        }
+      }
+      await decryptAll(found);
+      return rows;
+    },
+  };
+}
+
+/** The object that the last property of a path is in; of a missing side of a join there is none. */
+function groupOf(
+  row: Record<string, unknown>,
+  path: readonly string[],
+): Record<string, unknown> | undefined {
+  let group: Record<string, unknown> | null | undefined = row;
+  for (let depth = 0; depth < path.length - 1; depth++) {
+    group = group?.[path[depth]!] as Record<string, unknown> | null | undefined;
+  }
+  return group ?? undefined;
+}
+
+const identity = (stored: unknown): unknown => stored;
+
+function asStored(selected: Field, column: object): Field {
+  if (selected.field === column) return { ...selected, field: readable(column, identity) };
+  const decoded = Object.assign(new SQL([]), { decoder: { mapFromDriverValue: identity } });
+  // Drizzle 1.0 is told the class of a field beside it.
+  return "fieldType" in selected
+    ? { ...selected, field: decoded, fieldType: "SQL" } as Field
+    : { ...selected, field: decoded };
+}
+
+interface RelationalField {
+  readonly field?: unknown;
+  readonly fieldType?: string;
+  readonly selection?: readonly RelationalField[];
+}
+
+/** The plan of a relational query of Drizzle 1.0. */
+export function planRelations(selection: readonly unknown[]): ResultPlan | undefined {
+  let encrypted = false;
+  const replace = (fields: readonly RelationalField[]): RelationalField[] =>
+    fields.map((item) => {
+      if (item.selection) return { ...item, selection: replace(item.selection) };
+      const column = encryptedColumnOf(item.field);
+      if (!column) return item;
+      encrypted = true;
+      const decode = UndecryptedValue.decoderOf(column);
+      return isEncrypted(item.field) ? { ...item, field: readable(column, decode) } : {
+        ...item,
+        field: Object.assign(new SQL([]), { decoder: { mapFromDriverValue: decode } }),
+        fieldType: "SQL",
+      };
+    });
+  const fields = replace(selection as readonly RelationalField[]) as unknown as readonly Field[];
+  return encrypted ? { fields, decrypt: decryptTree } : undefined;
+}
+
+/** Decrypts the values in a tree of arrays and plain objects; a cache may keep parts of it, so it is copied. */
+export async function decryptTree(result: unknown): Promise<unknown> {
+  const found: Found[] = [];
+  const copied = copyTree(result, [], found);
+  await decryptAll(found);
+  return copied;
+}
+
+type Container = Record<string | number, unknown>;
+
+function copyTree(value: unknown, path: readonly (string | number)[], found: Found[]): unknown {
+  if (!isContainer(value)) return value;
+  let copy: Container | undefined;
+  for (const property of Array.isArray(value) ? value.keys() : Object.keys(value)) {
+    const inner = value[property];
+    if (typeof inner !== "object" || inner === null) continue;
+    const here = [...path, property];
+    if (inner instanceof UndecryptedValue) {
+      copy ??= copyOf(value);
+      const container = copy;
+      found.push({
+        column: inner.column,
+        stored: inner.stored,
+        replace(plaintext) {
+          container[property] = plaintext;
+        },
+        path: () => formatPath(here),
+      });
+    } else {
+      const inside = copyTree(inner, here, found);
+      if (inside !== inner) (copy ??= copyOf(value))[property] = inside;
+    }
+  }
+  return copy ?? value;
+}
+
+function isContainer(value: unknown): value is Container {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return true;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function copyOf(container: Container): Container {
+  return (Array.isArray(container) ? [...container] : { ...container }) as Container;
+}
+
+function formatPath(path: readonly (string | number)[]): string {
+  return path
+    .map((step, index) => typeof step === "number" ? `[${step}]` : index > 0 ? `.${step}` : step)
+    .join("");
+}
+
+/** Replaces all of them, or none. */
+async function decryptAll(found: readonly Found[]): Promise<void> {
+  const plaintexts = await mapBounded(found, decryptOne);
+  for (let index = 0; index < found.length; index++) found[index]!.replace(plaintexts[index]!);
+}
+
+function decryptOne(value: Found): Promise<string> {
+  const { column, stored } = value;
+  if (typeof stored !== "string") throw located(new InvalidCiphertextError(), value);
+  return keyOf(column)!.decrypt(stored).catch((error) => {
+    throw error instanceof DecryptionError ? located(error, value) : error;
+  });
+}
+
+/** The same error, with the place of the value. */
+function located(error: DecryptionError, { column, path }: Found): DecryptionError {
+  const place = placeOf(column);
+  return error instanceof InvalidCiphertextError
+    ? new InvalidCiphertextError(path(), place)
+    : new DecryptionError(path(), place);
+}
+
+const plans = new WeakMap<object, ResultPlan>();
+
+/** Keeps the plan with the function that maps rows, which is all that a session is given of it. */
+export function remember<T extends object>(mapper: T, plan: ResultPlan): T {
+  plans.set(mapper, plan);
+  return mapper;
+}
+
+/** What a session is asked to map a result with, and how the result is decrypted. */
+export interface PlannedArguments {
+  readonly rest: readonly unknown[];
+  readonly decrypt: (result: unknown) => Promise<unknown>;
+}
+
+/**
+ * Finds the plan in what follows the statement in a call of `prepareQuery`: Drizzle 0.x hands over the fields,
+ * or for relational queries a function; 1.0 a function that a plan was remembered with.
+ *
+ * @returns `undefined` where nothing is decrypted.
+ */
+export function planArguments(rest: readonly unknown[]): PlannedArguments | undefined {
+  for (const [index, argument] of rest.entries()) {
+    if (Array.isArray(argument)) {
+      const plan = planRows(argument);
+      if (!plan) return undefined;
+      const replaced = [...rest];
+      replaced[index] = plan.fields;
+      return { rest: replaced, decrypt: plan.decrypt };
+    }
+    if (typeof argument === "function") {
+      const plan = plans.get(argument);
+      return { rest, decrypt: plan?.decrypt ?? decryptTree };
+    }
+  }
+  return undefined;
+}

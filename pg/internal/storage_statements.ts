@@ -1,0 +1,223 @@
+/** The statements of the storage. */
+
+import { getTableColumns, is, SQL, sql } from "drizzle-orm";
+import type { EncryptableDatabase } from "../session.ts";
+import type { ExtensionInstanceTable } from "../schema.ts";
+import { ColumnNames } from "./column_names.ts";
+import { keyOf } from "./encrypted_column.ts";
+import type { Column } from "./encrypted_table.ts";
+import type { EventFence, StoringKind } from "./event_fence.ts";
+import { Statement } from "./statement.ts";
+import { assertStorableText } from "./well_formed.ts";
+
+/** What came of a statement. */
+export type Outcome =
+  | "stored"
+  /** There was no row to change. Or, where one was to be inserted, a trigger or a policy kept it from being. */
+  | "unknown"
+  /** A newer event was applied before, or the instance was removed. */
+  | "stale";
+
+/** What an event stores: values by the columns' names in TypeScript, the secret encrypted. */
+export interface StoredEvent {
+  readonly kind: StoringKind;
+  /** Among them `id`. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** The time of the event. */
+  readonly at: Date;
+}
+
+/** Is told which ciphertexts have been made of which plaintexts. */
+export type Remember = (ciphertext: string, plaintext: string) => void;
+
+/** Columns that only a new row gets. */
+const FOR_NEW_ROWS: ReadonlySet<string> = new Set(["id", "createdAt"]);
+
+/** SQL in the place of values, by the columns' names in TypeScript. */
+type Cells = Record<string, SQL>;
+
+/** The statements that store events in one table. Each is built once for each set of columns. */
+export class StorageStatements {
+  readonly #db: EncryptableDatabase;
+  readonly #table: ExtensionInstanceTable;
+  readonly #columns: Record<string, Column>;
+  readonly #names: ColumnNames;
+  readonly #fence: EventFence | undefined;
+  readonly #built = new Map<string, Statement>();
+
+  /**
+   * @param db The undecorated database.
+   * @param table The table.
+   * @param fence What refuses events that come late; without it none is refused.
+   */
+  constructor(
+    db: EncryptableDatabase,
+    table: ExtensionInstanceTable,
+    fence: EventFence | undefined,
+  ) {
+    this.#db = db;
+    this.#table = table;
+    this.#columns = getTableColumns(table);
+    this.#names = new ColumnNames(db);
+    this.#fence = fence;
+  }
+
+  /**
+   * Makes the statement that stores an event. Functions of the application's own columns are called for it, and what
+   * they return is encrypted if need be; so it is made before anything is locked.
+   *
+   * @param event The event.
+   * @param remember Is told which ciphertexts have been made.
+   */
+  async prepare(
+    event: StoredEvent,
+    remember: Remember = () => {},
+  ): Promise<(db: EncryptableDatabase) => Promise<Outcome>> {
+    const given = Object.keys(event.values);
+    const isNew = event.kind === "ExtensionAddedToContext";
+    const inserted = isNew ? await this.#ownCells(given, insertedBy, remember) : {};
+    const updated = await this.#ownCells(given, (column) => column.onUpdateFn, remember);
+    const build = () => {
+      const cells = this.#placeholders(given);
+      return new Statement(
+        this.#db,
+        isNew
+          ? this.#upsert(event.kind, { ...cells, ...inserted }, {
+            ...this.#proposed(given),
+            ...updated,
+          })
+          : this.#update(event.kind, { ...cells, ...updated }),
+      );
+    };
+    const hasOwn = Object.keys(inserted).length + Object.keys(updated).length > 0;
+    // What functions return can be SQL, so these statements differ each time.
+    const statement = hasOwn ? build() : this.#once(`${event.kind} ${given}`, build);
+    return async (db) => {
+      const [row] = await statement.run(db, { ...event.values, at: event.at });
+      if (this.#fence) return row?.["outcome"] as Outcome;
+      return row ? "stored" : "unknown";
+    };
+  }
+
+  /** Deletes the instance with the value `id`. */
+  delete(): Statement {
+    return this.#once("delete", () =>
+      new Statement(
+        this.#db,
+        sql`delete from ${this.#table} where ${this.#table.id} = ${this.#placeholder("id")}`,
+      ));
+  }
+
+  #once(key: string, build: () => Statement): Statement {
+    let statement = this.#built.get(key);
+    if (!statement) {
+      statement = build();
+      this.#built.set(key, statement);
+    }
+    return statement;
+  }
+
+  #upsert(kind: StoringKind, inserted: Cells, updated: Cells): SQL {
+    const table = this.#table;
+    const id = this.#names.of(table.id);
+    const columns = sql.join(Object.keys(inserted).map((name) => this.#name(name)), sql`, `);
+    const values = sql.join(Object.values(inserted), sql`, `);
+    const onConflict = sql`on conflict (${id}) do update set ${this.#set(updated)} returning ${id}`;
+    if (!this.#fence) {
+      return sql`insert into ${table} (${columns}) values (${values}) ${onConflict}`;
+    }
+    // ON CONFLICT looks at the row that is there when the fence has been passed.
+    return sql`with "event" as (${
+      this.#fence.note(kind)
+    }), "stored" as (insert into ${table} (${columns}) select ${values} from "event" ${onConflict}) select case when exists (select 1 from "stored") then 'stored' when exists (select 1 from "event") then 'unknown' else 'stale' end as "outcome"`;
+  }
+
+  #update(kind: StoringKind, cells: Cells): SQL {
+    const table = this.#table;
+    const { id: idCell, ...set } = cells as Cells & { id: SQL };
+    const id = this.#names.of(table.id);
+    if (!this.#fence) {
+      return sql`update ${table} set ${
+        this.#set(set)
+      } where ${table.id} = ${idCell} returning ${id}`;
+    }
+    // Where no row is there to be changed, nothing is noted: a later event that adds it must not be refused for it.
+    // A row that another event changed while this one waited is looked at again (PostgreSQL manual, 13.2.1).
+    const known = sql`exists (select 1 from "known")`;
+    return sql`with "known" as (select 1 from ${table} where ${table.id} = ${idCell}), "event" as (${
+      this.#fence.note(kind, known)
+    }), "stored" as (update ${table} set ${
+      this.#set(set)
+    } from "event" where ${table.id} = "event".${this.#fence.instanceId} returning ${table.id}) select case when exists (select 1 from "stored") then 'stored' when exists (select 1 from "event") then 'unknown' when ${known} then 'stale' when ${this.#fence.refuses()} then 'stale' else 'unknown' end as "outcome"`;
+  }
+
+  #set(cells: Cells): SQL {
+    return sql.join(
+      Object.entries(cells).map(([name, cell]) => sql`${this.#name(name)} = ${cell}`),
+      sql`, `,
+    );
+  }
+
+  #name(property: string): SQL {
+    return this.#names.of(this.#columns[property]!);
+  }
+
+  #placeholder(property: string): SQL {
+    const placeholder = sql.placeholder(property);
+    const column = this.#columns[property]!;
+    // Secrets come encrypted, past the column's encoder.
+    return property === "secret" ? sql`${placeholder}` : sql`${sql.param(placeholder, column)}`;
+  }
+
+  #placeholders(properties: string[]): Cells {
+    return Object.fromEntries(properties.map((name) => [name, this.#placeholder(name)]));
+  }
+
+  /** What stands in VALUES is not sent again. */
+  #proposed(properties: string[]): Cells {
+    return Object.fromEntries(
+      properties.filter((name) => !FOR_NEW_ROWS.has(name))
+        .map((name) => [name, sql`excluded.${this.#name(name)}`]),
+    );
+  }
+
+  /** What functions of columns return that are not given, as Drizzle's own builders would ask them. */
+  async #ownCells(
+    given: readonly string[],
+    functionOf: (column: Column) => (() => unknown) | undefined,
+    remember: Remember,
+  ): Promise<Cells> {
+    const cells: Cells = {};
+    for (const [property, column] of Object.entries(this.#columns)) {
+      const make = given.includes(property) ? undefined : functionOf(column);
+      if (make) cells[property] = await ownCell(property, column, make(), remember);
+    }
+    return cells;
+  }
+}
+
+/** The function that a new row's value comes from, as Drizzle chooses it. */
+function insertedBy(column: Column): (() => unknown) | undefined {
+  return column.defaultFn ?? (column.default ? undefined : column.onUpdateFn);
+}
+
+async function ownCell(
+  property: string,
+  column: Column,
+  value: unknown,
+  remember: Remember,
+): Promise<SQL> {
+  const key = keyOf(column);
+  if (!key || value === null) return is(value, SQL) ? value : sql`${sql.param(value, column)}`;
+  if (is(value, SQL)) {
+    throw new TypeError(
+      `Storing an extension instance: the function of the encrypted column ${
+        JSON.stringify(property)
+      } returns SQL, which would be stored as it is, return a string instead`,
+    );
+  }
+  assertStorableText(value);
+  const ciphertext = await key.encrypt(value);
+  remember(ciphertext, value);
+  return sql`${ciphertext}`;
+}

@@ -1,0 +1,53 @@
+/** The options of the check, which the handler has as well. */
+
+import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import { checkDuration, checkMethods, checkWholeNumber } from "../../internal/check_options.ts";
+import type { VerifyWebhookOptions } from "../verify_webhook.ts";
+import { SignatureCheck } from "./signature.ts";
+import type { VerificationSettings } from "./verify_request.ts";
+
+const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
+const DEFAULT_TIMEOUT_MS = 5_000;
+
+/** Their names. */
+export const VERIFICATION_OPTIONS: readonly string[] = [
+  "extensionId",
+  "publicKeys",
+  "maxBodyBytes",
+  "timeoutMs",
+  "maxAgeMs",
+];
+
+// One for each provider, however often the options are read: it remembers keys that are ready for use.
+const signatureChecks: WeakMap<PublicKeyProvider, SignatureCheck> = new WeakMap();
+
+/** Checks them and fills in the defaults. */
+export function readVerificationOptions(
+  options: VerifyWebhookOptions,
+  makePublicKeys: () => PublicKeyProvider,
+): VerificationSettings {
+  const { extensionId, publicKeys, maxAgeMs } = options;
+  const { maxBodyBytes = DEFAULT_MAX_BODY_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  if (typeof extensionId !== "string" || extensionId === "") {
+    throw new TypeError("Reading the option extensionId: it is not a string, or empty");
+  }
+  if (publicKeys !== undefined) checkMethods("publicKeys", publicKeys, ["getPublicKey"]);
+  return {
+    extensionId,
+    signatures: signatureCheckOf(publicKeys ?? makePublicKeys()),
+    maxBodyBytes: checkWholeNumber("maxBodyBytes", maxBodyBytes, Number.MAX_SAFE_INTEGER),
+    timeoutMs: checkDuration("timeoutMs", timeoutMs),
+    maxAgeMs: maxAgeMs === undefined
+      ? undefined
+      : checkWholeNumber("maxAgeMs", maxAgeMs, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+function signatureCheckOf(publicKeys: PublicKeyProvider): SignatureCheck {
+  let check = signatureChecks.get(publicKeys);
+  if (check === undefined) {
+    check = new SignatureCheck(publicKeys);
+    signatureChecks.set(publicKeys, check);
+  }
+  return check;
+}

@@ -1,0 +1,178 @@
+/** From a request to a verified event, in an order that spends nothing on strangers before it has to. */
+
+import { BusyError, SignatureInvalidError, WebhookRequestError } from "../../errors.ts";
+import type { Deadline } from "../../internal/deadline.ts";
+import type { WebhookEvent } from "../events.ts";
+import { BodyError, readBody } from "../../internal/body.ts";
+import { type EventKind, readEvent } from "./event_kinds.ts";
+import {
+  readSignature,
+  type Signature,
+  type SignatureCheck,
+  signatureFields,
+  verifySignature,
+} from "./signature.ts";
+
+/** How far the sender's clock may be ahead. A time beyond would keep what really comes later from being applied. */
+const MAX_AHEAD_MS = 5 * 60_000;
+/** The share of the time that is left that may pass until the key is there: the rest is for storing. */
+const SHARE_FOR_KEY = 0.9;
+
+/** What the check needs to know. */
+export interface VerificationSettings {
+  readonly extensionId: string;
+  readonly signatures: SignatureCheck;
+  readonly maxBodyBytes: number;
+  readonly timeoutMs: number;
+  readonly maxAgeMs: number | undefined;
+}
+
+/** What is known of a delivery so far, however its handling ends. */
+export class Delivery {
+  readonly request: Request;
+  serial: string | undefined;
+  /** Whether mittwald signed it. */
+  signed = false;
+  event: WebhookEvent | undefined;
+  /** What keeps more than this one delivery from being verified, if that is why it was not. */
+  trouble: Trouble | undefined;
+
+  constructor(request: Request) {
+    this.request = request;
+  }
+}
+
+/** Troubles of the receiver's. Each is reported once, since strangers can make them show again and again. */
+export type Trouble = "public keys" | "too many serials" | "body read before";
+
+/** A delivery that passed all checks. */
+export interface VerifiedDelivery {
+  readonly event: WebhookEvent;
+  readonly kind: EventKind;
+  /** Its UTF-8 form is, byte for byte, what was signed. */
+  readonly rawBody: string;
+  readonly dryRun: boolean;
+  readonly signature: Signature;
+}
+
+/** Does all checks, and notes on the way in `delivery` how far it came. */
+export async function verifyRequest(
+  delivery: Delivery,
+  settings: VerificationSettings,
+  deadline: Deadline,
+): Promise<VerifiedDelivery> {
+  const { request } = delivery;
+  if (request.method !== "POST") {
+    throw new WebhookRequestError("ERR_METHOD", "Receiving a webhook: the method is not POST");
+  }
+  const signature = readSignature(signatureFields(request.headers));
+  delivery.serial = signature.serial;
+  const key = await getKey(delivery, signature.serial, settings.signatures, deadline);
+  const bytes = await read(delivery, settings.maxBodyBytes, deadline);
+  await verifySignature(key, signature, bytes);
+  delivery.signed = true;
+
+  const rawBody = decode(bytes);
+  const { kind, event } = readEvent(parse(rawBody));
+  delivery.event = event;
+  checkExtension(event, settings.extensionId);
+  checkTime(event, settings.maxAgeMs);
+  return { event, kind, rawBody, dryRun: isDryRun(request.url), signature };
+}
+
+async function getKey(
+  delivery: Delivery,
+  serial: string,
+  signatures: SignatureCheck,
+  deadline: Deadline,
+): Promise<CryptoKey> {
+  const waitMs = Math.max(1, Math.floor(SHARE_FOR_KEY * deadline.remainingMs()));
+  try {
+    return await deadline.run(
+      "Getting the public key of a webhook",
+      () => signatures.key(serial, { waitMs }),
+    );
+  } catch (error) {
+    if (!(error instanceof SignatureInvalidError)) {
+      delivery.trouble = error instanceof BusyError ? "too many serials" : "public keys";
+    }
+    throw error;
+  }
+}
+
+const READING = "Reading the body of a webhook";
+
+async function read(
+  delivery: Delivery,
+  maxBytes: number,
+  deadline: Deadline,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { request } = delivery;
+  try {
+    const bytes = await readBody(request, maxBytes, deadline, READING);
+    // A parser for Node's requests leaves a stream that has ended, and a length that does not fit to it.
+    if (bytes.byteLength > 0 || !(Number(request.headers.get("content-length")) > 0)) return bytes;
+    throw new BodyError("read before", "it was already read before it came here, by a body parser");
+  } catch (error) {
+    if (!(error instanceof BodyError)) throw error;
+    if (error.reason === "read before") delivery.trouble = "body read before";
+    throw new WebhookRequestError(
+      error.reason === "too large" ? "ERR_BODY_TOO_LARGE" : "ERR_BODY_INVALID",
+      `${READING}: ${error.message}`,
+    );
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    // A byte order mark stays in: the text is handed on as the body that was signed.
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new WebhookRequestError("ERR_BODY_INVALID", `${READING}: it is not UTF-8`);
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Without a cause: the engine's message quotes the body.
+    throw new WebhookRequestError("ERR_BODY_INVALID", `${READING}: it is not JSON`);
+  }
+}
+
+/** mittwald signs the deliveries of all extensions with the same key. */
+function checkExtension(event: WebhookEvent, extensionId: string): void {
+  if (event.extensionId === extensionId) return;
+  throw new WebhookRequestError(
+    "ERR_WRONG_EXTENSION",
+    `${READING}: it is for another extension than the one configured here`,
+  );
+}
+
+function checkTime(event: WebhookEvent, maxAgeMs: number | undefined): void {
+  const ageMs = Date.now() - event.createdAt.getTime();
+  if (ageMs < -MAX_AHEAD_MS) {
+    throw new WebhookRequestError(
+      "ERR_DELIVERY_IN_FUTURE",
+      `Checking the time of a webhook: it is more than ${MAX_AHEAD_MS} ms ahead`,
+    );
+  }
+  if (maxAgeMs !== undefined && ageMs > maxAgeMs) {
+    throw new WebhookRequestError(
+      "ERR_DELIVERY_TOO_OLD",
+      `Checking the time of a webhook: it was created more than ${maxAgeMs} ms ago`,
+    );
+  }
+}
+
+/**
+ * Whether the sender says that it is a dry run. It does so in the query of the URL, which is not signed; both parameters
+ * have to be there, so that a URL that was configured with one of them does not turn every event into a dry run.
+ */
+function isDryRun(url: string): boolean {
+  const query = /^[^?#]*\?([^#]*)/.exec(url)?.[1];
+  if (query === undefined) return false;
+  const parameters = new URLSearchParams(query);
+  return parameters.get("dry-run") === "true" && Boolean(parameters.get("executing-user-id"));
+}

@@ -1,0 +1,66 @@
+/**
+ * What the webhook handler asks of a storage.
+ *
+ * @module
+ */
+
+import type {
+  ExtensionToBeAdded,
+  ExtensionToBeUpdated,
+} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+
+/** When an event occurred, for storages that refuse what is older than what they have. */
+export interface Occurrence {
+  /** The time of the event, as mStudio signed it. */
+  readonly occurredAt: Date;
+}
+
+/** What a delivery says of an instance beyond mitthooks' fields. */
+export interface InstanceDetails extends Occurrence {
+  /** What the instance belongs to. */
+  readonly context: "customer" | "project";
+  /** Whether the instance is enabled. */
+  readonly enabled: boolean;
+}
+
+/**
+ * A storage as the webhook handler calls it. Every mitthooks `ExtensionStorage` is one, and ignores what it does not
+ * know.
+ *
+ * @example One that keeps secrets in memory
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import type { WebhookStorage } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * const secrets = new Map<string, string>();
+ * const storage: WebhookStorage = {
+ *   upsertExtension: ({ extensionInstanceId, secret }) => void secrets.set(extensionInstanceId, secret),
+ *   updateExtension() {},
+ *   rotateSecret: (id, secret) => void secrets.set(id, secret),
+ *   removeInstance: (id) => void secrets.delete(id),
+ *   getExtension: (id) => secrets.get(id),
+ * };
+ *
+ * await storage.rotateSecret("8f2c", "s3cr3t", { occurredAt: new Date() });
+ * assertEquals(secrets.size, 1);
+ * ```
+ */
+export interface WebhookStorage {
+  /** Stores a new instance, or the whole new state of one that is stored already. */
+  upsertExtension(extension: ExtensionToBeAdded & InstanceDetails): Promise<void> | void;
+  /** Stores a new state. Rejects with an error of the code `ERR_UNKNOWN_INSTANCE` where the instance is not stored. */
+  updateExtension(extension: ExtensionToBeUpdated & InstanceDetails): Promise<void> | void;
+  /** Stores a new secret. Rejects like `updateExtension`. */
+  rotateSecret(
+    extensionInstanceId: string,
+    secret: string,
+    occurrence: Occurrence,
+  ): Promise<void> | void;
+  /** Removes an instance; succeeds where it is not stored. */
+  removeInstance(extensionInstanceId: string, occurrence: Occurrence): Promise<void> | void;
+  /**
+   * Reads an instance; `undefined` or `null` where it is not stored. With it the handler notices when what says that it
+   * is a dry run concerns an instance that is stored.
+   */
+  getExtension?(extensionInstanceId: string): unknown;
+}
