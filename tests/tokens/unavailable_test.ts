@@ -9,7 +9,7 @@ import {
 import { type Answer, ID, issued, tokensOf, until } from "./support.ts";
 
 const SECRET = "S3CRET-of-the-instance";
-const TOKEN = "T0KEN-of-the-instance";
+const TOKEN = "T0K3N"; // short: an error of JSON.parse quotes no more than some characters
 
 async function assertUnavailable(
   answer: Answer,
@@ -49,6 +49,7 @@ Deno.test("an API that cannot be reached", async () => {
 const MALFORMED: Record<string, unknown> = {
   "nothing": undefined,
   "no JSON": `<html>${TOKEN}`,
+  "the bare token": TOKEN,
   "half of it": `{"publicToken":"${TOKEN}`,
   "null": "null",
   "a list": `["${TOKEN}"]`,
