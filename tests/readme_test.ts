@@ -191,10 +191,10 @@ Deno.test("README", async (t) => {
 
   await t.step("the tests that it shows pass", async () => {
     const tests = Object.keys(files).filter((name) => name.endsWith("_test.ts"));
-    assertEquals(tests, ["webhooks_test.ts", "attacks_test.ts"]);
+    assertEquals(tests, ["webhooks_test.ts", "attacks_test.ts", "tokens_test.ts"]);
     const { code, output } = await project.deno("test", "-A", ...tests);
     assertEquals(code, 0, output);
-    assertStringIncludes(output, "2 passed");
+    assertStringIncludes(output, "3 passed");
   });
 
   await sql.end();

@@ -12,13 +12,13 @@ import {
   UnknownPublicKeyError,
 } from "../errors.ts";
 import { checkDuration, checkFunction, checkNames } from "../internal/check_options.ts";
+import { checkApiUrl, DEFAULT_API_URL } from "../internal/api_url.ts";
 import { Deadline } from "../internal/deadline.ts";
 import { LruMap } from "../internal/lru.ts";
 import { decodePublicKey } from "./internal/public_key.ts";
 import { fetchPublicKey, isPossibleSerial } from "./internal/public_key_request.ts";
 import { RequestQueue, type Turn } from "./internal/request_queue.ts";
 
-const DEFAULT_API_URL = "https://api.mittwald.de";
 const DEFAULT_TIMEOUT_MS = 3_000;
 const MAX_KEYS = 64;
 const MAX_UNKNOWN_SERIALS = 1_024;
@@ -250,20 +250,4 @@ function checkKnown(known: unknown): ReadonlyMap<string, string> {
     }
   }
   return new Map(keys);
-}
-
-function checkApiUrl(apiUrl: string | URL): string {
-  let url: URL;
-  try {
-    url = new URL(apiUrl);
-  } catch {
-    throw new TypeError("Reading the option apiUrl: it is not an absolute URL");
-  }
-  if (url.protocol !== "https:" && url.protocol !== "http:") {
-    throw new TypeError(`Reading the option apiUrl: its protocol is ${url.protocol}`);
-  }
-  if (url.search !== "" || url.hash !== "" || url.username !== "" || url.password !== "") {
-    throw new TypeError("Reading the option apiUrl: it has a query, a fragment or credentials");
-  }
-  return url.origin + url.pathname.replace(/\/+$/, "");
 }

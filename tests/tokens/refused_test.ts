@@ -55,6 +55,17 @@ Deno.test("a secret that was refused for long is taken when the API takes it", a
   assertEquals(await tokens.get(ID), "the-token");
 });
 
+Deno.test("a secret that was taken in between is waited for again", async () => {
+  const { tokens, received } = tokensOf(
+    (_, count) => count % 2 === 1 ? refuse() : issued(`token-${count}`, { lifetimeMs: -1 }),
+    { timeoutMs: 2_000 },
+  );
+  assertEquals(await tokens.get(ID), "token-2");
+  await new Promise((resolve) => setTimeout(resolve, 2_000)); // since it was refused first
+  assertEquals(await tokens.get(ID), "token-4");
+  assertEquals(received.length, 4);
+});
+
 Deno.test("a secret that is rotated while its predecessor is refused is taken", async () => {
   const { tokens, secrets, received } = tokensOf(({ secret }, count) =>
     secret === "first" || count < 4 ? refuse() : issued(`token-of-${secret}`)

@@ -6,10 +6,10 @@ import {
   InstanceTokens,
   type InstanceTokensOptions,
 } from "@wais/mitthooks-drizzle/tokens";
-import { type Answer, gate, ID, issued, tokensOf, until } from "./support.ts";
+import { type Answer, ID, issued, tokensOf, until } from "./support.ts";
 
 const SECRET = "S3CRET-of-the-instance";
-const TOKEN = "T0KEN-of-the-instance";
+const TOKEN = "T0K3N"; // short: an error of JSON.parse quotes no more than some characters
 
 async function assertUnavailable(
   answer: Answer,
@@ -49,6 +49,7 @@ Deno.test("an API that cannot be reached", async () => {
 const MALFORMED: Record<string, unknown> = {
   "nothing": undefined,
   "no JSON": `<html>${TOKEN}`,
+  "the bare token": TOKEN,
   "half of it": `{"publicToken":"${TOKEN}`,
   "null": "null",
   "a list": `["${TOKEN}"]`,
@@ -113,17 +114,16 @@ Deno.test("what the storage throws is passed on", async () => {
 });
 
 Deno.test("a failure is not remembered, and all who waited for it hear of it", async () => {
-  const answered = gate();
-  const { tokens, secrets, received } = tokensOf(async (_, count) => {
-    await answered.opened;
-    return count === 1 ? new Response(null, { status: 500 }) : issued("the-token");
-  });
+  let down = true;
+  const { tokens, received } = tokensOf(() =>
+    down ? new Response(null, { status: 500 }) : issued("the-token")
+  );
   const all = Array.from({ length: 10 }, () => tokens.get(ID).catch((error) => error.code));
-  await until(() => secrets.reads === 10 && received.length > 0);
-  answered.open();
   assertEquals(new Set(await Promise.all(all)), new Set(["ERR_TOKEN_UNAVAILABLE"]));
+  down = false;
+  const requests = received.length;
   assertEquals(await tokens.get(ID), "the-token");
-  assertEquals(received.length, 2);
+  assertEquals(received.length, requests + 1);
 });
 
 Deno.test("a request that never ends does not keep later callers away", async () => {

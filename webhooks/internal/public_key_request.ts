@@ -1,6 +1,6 @@
 /** One request to mittwald's API for one public key. */
 
-import { BodyError, readBody } from "./body.ts";
+import { BodyError, readBody } from "../../internal/body.ts";
 import { Deadline } from "../../internal/deadline.ts";
 import { decodePublicKey } from "./public_key.ts";
 import {

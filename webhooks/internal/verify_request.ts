@@ -3,7 +3,7 @@
 import { BusyError, SignatureInvalidError, WebhookRequestError } from "../../errors.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookEvent } from "../events.ts";
-import { BodyError, readBody } from "./body.ts";
+import { BodyError, readBody } from "../../internal/body.ts";
 import { type EventKind, readEvent } from "./event_kinds.ts";
 import {
   readSignature,
