@@ -224,7 +224,7 @@ export const changes: Case[] = [
           await tx.insert(sites).values({ instanceId: "unheard of" }).catch(() => {});
         },
       });
-      await assertRejects(() => storage.upsertExtension(INSTANCE), Error);
+      await assertRejects(() => storage.upsertExtension(INSTANCE), HandlerFailedError);
       assertEquals(await count(context, "extension_instance"), 0);
       assertEquals(await count(context, "extension_instance_last_event"), 0);
     },

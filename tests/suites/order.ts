@@ -353,6 +353,12 @@ export const order: Case[] = [
       );
       assertEquals(await noted(context), [["ExtensionAddedToContext", at(1)]]);
       assertEquals(await stored(context), [{ contextId: "p-abc123", secret: "first" }]);
+      await context.open().transaction((tx) =>
+        new PgExtensionStorage(tx, extensionInstances, { lastEvents })
+          .removeInstance(ID, { occurredAt: at(5) })
+      );
+      assertEquals(await noted(context), [["InstanceRemovedFromContext", at(5)]]);
+      assertEquals(await stored(context), []);
     },
   },
   {
@@ -569,6 +575,8 @@ export const order: Case[] = [
   concurrent(
     "a deadlock with the application is not tried again in its own transaction",
     async (context) => {
+      // Where the driver has no transactions, this is what it refuses.
+      await context.open().transaction(() => Promise.resolve());
       const error = await assertRejects(
         () =>
           withDeadlock(
