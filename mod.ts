@@ -45,6 +45,7 @@ export {
   DecryptionError,
   type EncryptableDatabase,
   type EncryptedTextColumn,
+  type EncryptedTextColumnBuilder,
   type EncryptionKey,
   type ErrorCode,
   type EventTime,

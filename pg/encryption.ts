@@ -31,7 +31,11 @@
  * @module
  */
 
-export { buildEncryptedTextColumn, type EncryptedTextColumn } from "./encrypted_text_column.ts";
+export {
+  buildEncryptedTextColumn,
+  type EncryptedTextColumn,
+  type EncryptedTextColumnBuilder,
+} from "./encrypted_text_column.ts";
 export {
   buildEncryptionKey,
   type BuildEncryptionKeyOptions,

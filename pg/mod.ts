@@ -35,6 +35,7 @@ export {
   buildEncryptionKey,
   type BuildEncryptionKeyOptions,
   type EncryptedTextColumn,
+  type EncryptedTextColumnBuilder,
   type EncryptionKey,
   importEncryptionKey,
   type ImportEncryptionKeyOptions,

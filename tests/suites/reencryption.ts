@@ -535,8 +535,9 @@ export const reencryption: Case[] = [
         'the table "item" has no primary key': pgTable("item", { id: integer(), secret: secret() }),
         'the table "item" has no encrypted column': pgTable("item", { id: integer().primaryKey() }),
         'the table "item" has an encrypted column in its primary key': pgTable("item", {
-          secret: secret().primaryKey(),
-        }),
+          id: integer(),
+          secret: secret(),
+        }, (table) => [primaryKey({ columns: [table.id, table.secret] })]),
         "table is not a PostgreSQL table": {} as typeof items,
       };
       for (const [found, table] of Object.entries(cases)) {

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
 import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
-import { drizzle } from "drizzle-orm/postgres-js";
+import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import { pgTable, text } from "drizzle-orm/pg-core";
 import postgres from "postgres";
 import {
   buildEncryptedTextColumn,
@@ -10,8 +11,18 @@ import {
   PgExtensionStorage,
 } from "../../pg/mod.ts";
 import { SignatureVerificationHandler } from "../../webhooks/mod.ts";
+import { lastEventDdl, lastEvents } from "../support/extension_instance.ts";
 import { createDatabase } from "../support/postgres.ts";
-import { assertAnswer, EXTENSION_ID, KINDS, payload, Receiver, SECRET } from "./support.ts";
+import {
+  ago,
+  assertAnswer,
+  EXTENSION_ID,
+  KINDS,
+  payload,
+  Receiver,
+  requestOf,
+  SECRET,
+} from "./support.ts";
 
 const extensionInstances = buildExtensionInstanceTable(
   buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32).fill(1))),
@@ -26,13 +37,21 @@ const MIGRATION = `
     "createdAt" timestamp DEFAULT now() NOT NULL, "updatedAt" timestamp DEFAULT now() NOT NULL
   )`;
 
+type Storage = PgExtensionStorage<typeof extensionInstances, PostgresJsDatabase>;
+
 /** A storage in a database of its own. */
-async function openStorage({ migrated = true } = {}) {
+async function openStorage(
+  {
+    migrated = true,
+    build = (db: PostgresJsDatabase): Storage => new PgExtensionStorage(db, extensionInstances),
+  } = {},
+) {
   const database = await createDatabase();
   const client = postgres(database.url, { max: 4, onnotice: () => {} });
   if (migrated) await client.unsafe(MIGRATION);
   return {
-    storage: new PgExtensionStorage(drizzle(client), extensionInstances),
+    client,
+    storage: build(drizzle(client)),
     /** The stored row without its times; the secret's ciphertext left out. */
     rows: async () =>
       (await client`
@@ -129,4 +148,60 @@ Deno.test("in PostgreSQL, the original's wiring works with our storage, and refu
   assertEquals((await db.storage.getExtension("instance-1"))?.secret, SECRET);
   assertEquals(await send(removed, removed), 200);
   assertEquals(await db.rows(), []);
+});
+
+Deno.test("in PostgreSQL, a handler that throws after it has written is answered with 500, and nothing is stored", async () => {
+  const sites = pgTable("site", { instanceId: text("instance_id") });
+  let failing = true;
+  await using db = await openStorage({
+    build: (db) =>
+      new PgExtensionStorage(db, extensionInstances, {
+        lastEvents,
+        on: {
+          async added({ instance, tx }) {
+            await tx.insert(sites).values({ instanceId: instance.id });
+            if (failing) throw new Error("the mail server is down");
+          },
+        },
+      }),
+  });
+  await db.client.unsafe(`${lastEventDdl}; CREATE TABLE site (instance_id text)`);
+  const receiver = await Receiver.create({ storage: db.storage });
+  const event = payload("ExtensionAddedToContext");
+  await assertAnswer(await receiver.deliver(event), 500, "ERR_HANDLER_FAILED");
+  assertEquals(receiver.errors.map(({ code, cause }) => [code, String(cause)]), [
+    ["ERR_HANDLER_FAILED", "Error: the mail server is down"],
+  ]);
+  const stored = async () => [
+    (await db.rows()).length,
+    (await db.client`SELECT * FROM site`).length,
+    (await db.client`SELECT * FROM extension_instance_last_event`).length,
+  ];
+  assertEquals(await stored(), [0, 0, 0]);
+  failing = false;
+  for (let delivery = 0; delivery < 2; delivery++) {
+    await assertAnswer(await receiver.deliver(event), 200, "STORED");
+    assertEquals(await stored(), [1, 1, 1]);
+  }
+});
+
+Deno.test("in PostgreSQL, an event older than one that was applied is answered with 409", async () => {
+  await using db = await openStorage({
+    build: (db) => new PgExtensionStorage(db, extensionInstances, { lastEvents }),
+  });
+  await db.client.unsafe(lastEventDdl);
+  const receiver = await Receiver.create({ storage: db.storage });
+  const at = (ms: number) => requestOf(ago(ms));
+  const added = payload("ExtensionAddedToContext", at(60_000));
+  await assertAnswer(await receiver.deliver(added), 200, "STORED");
+  await assertAnswer(await receiver.deliver(payload("SecretRotated", at(30_000))), 200, "STORED");
+  await assertAnswer(await receiver.deliver(added), 409, "ERR_STALE_EVENT");
+  await assertAnswer(
+    await receiver.deliver(payload("InstanceRemovedFromContext", at(20_000))),
+    200,
+    "STORED",
+  );
+  await assertAnswer(await receiver.deliver(added), 409, "ERR_STALE_EVENT");
+  assertEquals(await db.rows(), []);
+  assertEquals(receiver.errors.map(({ code }) => code), ["ERR_STALE_EVENT", "ERR_STALE_EVENT"]);
 });

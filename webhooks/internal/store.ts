@@ -2,6 +2,7 @@
 
 import {
   DeadlineExceededError,
+  HandlerFailedError,
   StaleEventError,
   StorageError,
   type StorageOperation,
@@ -63,6 +64,8 @@ function toOwnError(
       return new UnknownExtensionInstanceError(attempt, id);
     case "ERR_STALE_EVENT":
       return new StaleEventError(attempt, id);
+    case "ERR_HANDLER_FAILED":
+      return new HandlerFailedError((error as Error).cause);
   }
   // Anything else may have a message that quotes what was to be stored.
   return new StorageError(operation, error);
