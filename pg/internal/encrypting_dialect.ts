@@ -435,21 +435,22 @@ function stored(
   { column, key }: EncryptedProperty,
   value: unknown,
 ): unknown {
-  if (is(value, Column) || is(value, SQL)) {
-    const source = is(value, SQL) ? onlyColumn(value) : value;
-    if (source && haveSameKey(source, column)) return readable(source, asStored);
-    if (is(value, SQL) && isExcluded(value, column.name)) return value;
-    refuse(
-      verb,
-      `${clause} gives ${
-        describeColumn(column)
-      } something that is neither a string, null, a placeholder nor ` +
-        "a column encrypted under the same key",
-    );
-  }
-  // Drizzle 0.x hands values over as parameters, 1.0 as they are, and takes parameters within SQL alone.
   const encoder = storingEncoder(key);
-  return is(value, Param) ? new Param(value.value, encoder) : new SQL([new Param(value, encoder)]);
+  // Drizzle 0.x hands values over as parameters, 1.0 as they are, and takes parameters within SQL alone.
+  if (is(value, Param)) return new Param(value.value, encoder);
+  if (typeof value !== "object" || value === null || !(is(value, Column) || is(value, SQL))) {
+    return new SQL([new Param(value, encoder)]);
+  }
+  const source = is(value, SQL) ? onlyColumn(value) : value;
+  if (source && haveSameKey(source, column)) return readable(source, asStored);
+  if (is(value, SQL) && isExcluded(value, column.name)) return value;
+  return refuse(
+    verb,
+    `${clause} gives ${
+      describeColumn(column)
+    } something that is neither a string, null, a placeholder nor ` +
+      "a column encrypted under the same key",
+  );
 }
 
 /** The column that an expression consists of. */

@@ -147,6 +147,7 @@ class Visit {
 
   /** Looks at a whole statement, at a place that is made for one. */
   statement(root: SQL, fields: Fields): void {
+    if (kindOf(root) === Kind.Embedded) return this.part(root);
     const known = statements.get(root);
     if (known) this.within(known, () => this.#chunks(root));
     else this.within(undefined, () => this.#foreign(root, fields));

@@ -66,10 +66,16 @@ function printed(error: unknown): string {
   return parts.join("\n");
 }
 
-/** Keeps what Drizzle asks it to keep. */
+/** Keeps what Drizzle asks it to keep: the very objects, or as a cache outside of the process would. */
 class MemoryCache extends Cache {
-  readonly entries = new Map<string, unknown[]>();
+  readonly entries = new Map<string, unknown>();
+  readonly #serialised: boolean;
   hits = 0;
+
+  constructor(serialised: boolean) {
+    super();
+    this.#serialised = serialised;
+  }
 
   override strategy(): "all" {
     return "all";
@@ -77,11 +83,12 @@ class MemoryCache extends Cache {
 
   override get(key: string): Promise<unknown[] | undefined> {
     if (this.entries.has(key)) this.hits++;
-    return Promise.resolve(this.entries.get(key));
+    const entry = this.entries.get(key);
+    return Promise.resolve(typeof entry === "string" ? JSON.parse(entry) : entry);
   }
 
   override put(key: string, response: unknown): Promise<void> {
-    this.entries.set(key, response as unknown[]);
+    this.entries.set(key, this.#serialised ? JSON.stringify(response) : response);
     return Promise.resolve();
   }
 
@@ -168,24 +175,29 @@ export const confidentiality: Case[] = [
       }
     },
   },
-  {
-    name: "Drizzle's query cache holds ciphertext",
+  ...[false, true].map((serialised): Case => ({
+    name: `Drizzle's query cache holds ciphertext, ${serialised ? "serialised" : "as objects"}`,
     async run(context) {
       await createTables(context);
-      const cache = new MemoryCache();
+      const cache = new MemoryCache(serialised);
       const db = withEncryption(context.open({ cache }));
       await db.insert(people).values({ id: 1, name: "Ada", phone: PLAINTEXT });
-      await db.insert(notes).values({ id: 1, body: PLAINTEXT, data: { a: [1] } });
+      await db.insert(notes).values({ id: 1, ownerId: 1, body: PLAINTEXT, data: { a: [1] } });
       for (let run = 0; run < 3; run++) {
         assertEquals(await db.select({ phone: people.phone }).from(people), [{ phone: PLAINTEXT }]);
         assertEquals(await db.select().from(notes), [
-          { id: 1, ownerId: null, body: PLAINTEXT, data: { a: [1] } },
+          { id: 1, ownerId: 1, body: PLAINTEXT, data: { a: [1] } },
         ]);
+        assertEquals(
+          await db.select({ deep: { phone: people.phone, body: notes.body } }).from(people)
+            .innerJoin(notes, eq(notes.ownerId, people.id)),
+          [{ deep: { phone: PLAINTEXT, body: PLAINTEXT } }],
+        );
         assert(!JSON.stringify([...cache.entries]).includes(PLAINTEXT));
       }
-      assertEquals([cache.entries.size, cache.hits], [2, 4]);
+      assertEquals([cache.entries.size, cache.hits], [3, 6]);
     },
-  },
+  })),
   {
     name: "the statement itself never carries the value",
     async run(context) {

@@ -2,10 +2,10 @@
 
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { count, eq, sql } from "drizzle-orm";
-import { alias, pgView, unionAll, withReplicas } from "drizzle-orm/pg-core";
-import { withEncryption } from "../../pg/mod.ts";
+import { alias, integer, pgTable, pgView, text, unionAll, withReplicas } from "drizzle-orm/pg-core";
+import { buildEncryptedTextColumn, type EncryptionKey, withEncryption } from "../../pg/mod.ts";
 import type { AnyDatabase, Case, TestContext } from "./suite.ts";
-import { createTables, notes, people } from "./tables.ts";
+import { createTables, keyA, notes, people } from "./tables.ts";
 
 const ADA = { id: 1, name: "Ada", phone: "555", token: "t0k3n" };
 const BOB = { id: 2, name: "Bob", phone: null, token: "" };
@@ -177,6 +177,40 @@ export const reads: Case[] = [
       assertEquals(all, rows);
       assertEquals(some, [{ phone: "p0" }, { phone: "p1" }, { phone: "p2" }]);
       assertEquals(names.length, 2_000);
+    },
+  },
+  {
+    name: "many values are not encrypted or decrypted all at once",
+    async run(context) {
+      await createTables(context);
+      let atWork = 0;
+      let most = 0;
+      const counted = async <T>(work: () => Promise<T>): Promise<T> => {
+        most = Math.max(most, ++atWork);
+        try {
+          // Long enough for all others to begin that may.
+          await new Promise((resolve) => setTimeout(resolve));
+          return await work();
+        } finally {
+          atWork--;
+        }
+      };
+      const key: EncryptionKey = {
+        encrypt: (plaintext) => counted(() => keyA.encrypt(plaintext)),
+        decrypt: (ciphertext) => counted(() => keyA.decrypt(ciphertext)),
+      };
+      const table = pgTable("person", {
+        id: integer().primaryKey(),
+        name: text().notNull(),
+        phone: buildEncryptedTextColumn(key)(),
+      });
+      const db = withEncryption(context.open());
+      const rows = Array.from({ length: 1_000 }, (_, id) => ({ id, name: "", phone: `p${id}` }));
+      await db.insert(table).values(rows);
+      assertEquals(most, 256);
+      most = 0;
+      assertEquals(await db.select().from(table).orderBy(table.id), rows);
+      assertEquals(most, 256);
     },
   },
   {

@@ -93,6 +93,22 @@ async function compileFault(lab: Lab, compiler: string): Promise<Outcome> {
   return { passed: 0, failed: 1, failures: [failure] };
 }
 
+/** What is built on Drizzle 0.x, and is told of its columns by their types. */
+const ECOSYSTEM = { "@auth/drizzle-adapter": "1.11.3", "drizzle-zod": "0.8.3", "zod": "4.1.12" };
+
+/** Compiles an application of Auth.js' adapter and drizzle-zod. */
+async function compileEcosystem(lab: Lab, compiler: string): Promise<Outcome> {
+  const { directory } = await lab.project("0.45", ECOSYSTEM);
+  const file = "ecosystem.ts";
+  await Deno.copyFile(join(repository, "tests/consumers/types", file), join(directory, file));
+  const findings = await compileFile(compiler, directory, file, "bundler");
+  return findings.length === 0 ? { passed: 1, failed: 0, failures: [] } : {
+    passed: 0,
+    failed: 1,
+    failures: [["types of others", ...findings.slice(0, 20)].join("\n")],
+  };
+}
+
 export const typeCells: readonly Cell[] = Object.entries(COMPILERS).map(([name, range]) => ({
   name: `Types, ${name}`,
   shows: `an application on Drizzle ${LINES.join(", ")} with ${
@@ -104,6 +120,7 @@ export const typeCells: readonly Cell[] = Object.entries(COMPILERS).map(([name, 
     const outcomes: Outcome[] = [];
     outcomes.push(await compileFault(lab, compiler));
     for (const line of LINES) outcomes.push(...await compileLine(lab, compiler, line));
+    outcomes.push(await compileEcosystem(lab, compiler));
     const version = await installedVersion(compiler, "typescript");
     return { ...sumOfOutcomes(outcomes), versions: `typescript ${version}` };
   },

@@ -85,6 +85,26 @@ expectType<
   >
 >();
 
+// Modifiers that could never take effect, also behind others that can.
+// @ts-expect-error a default would stand unencrypted in the migration
+encryptedText().default("x");
+// @ts-expect-error equal values are stored differently
+encryptedText().unique();
+// @ts-expect-error equal values are stored differently
+encryptedText().primaryKey();
+// @ts-expect-error equal values are stored differently
+encryptedText().references(() => people.phone);
+// @ts-expect-error an array of encrypted texts is not supported
+encryptedText().array();
+// @ts-expect-error the database cannot encrypt
+encryptedText().generatedAlwaysAs("x");
+// @ts-expect-error equal values are stored differently
+encryptedText("api_token").notNull().unique();
+// To Drizzle and its ecosystem it is a text column.
+const texts = pgTable("text", { plain: text(), encrypted: encryptedText() });
+expectType<Equal<typeof texts.encrypted["_"]["dataType"], typeof texts.plain["_"]["dataType"]>>();
+expectType<Equal<typeof texts.encrypted["_"]["data"], string>>();
+
 // The table of extension instances, with and without columns of the application's own.
 expectType<Equal<(typeof context.enumValues)[number], ContextKind>>();
 const instances = buildExtensionInstanceTable(encryptedText);

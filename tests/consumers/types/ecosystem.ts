@@ -1,0 +1,48 @@
+/** What others build on Drizzle takes an encrypted column for a text column. It is compiled, not run. */
+import { DrizzleAdapter } from "@auth/drizzle-adapter";
+import {
+  buildEncryptedTextColumn,
+  importEncryptionKey,
+  withEncryption,
+} from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { integer, pgTable, primaryKey, text, timestamp } from "drizzle-orm/pg-core";
+import { createInsertSchema, createSelectSchema } from "drizzle-zod";
+import pg from "pg";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+  : false;
+function expectType<_T extends true>(): void {}
+
+const encryptedText = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
+
+// Auth.js, its tokens encrypted.
+const users = pgTable("user", {
+  id: text("id").primaryKey(),
+  name: text("name"),
+  email: text("email"),
+  emailVerified: timestamp("emailVerified", { mode: "date" }),
+  image: text("image"),
+});
+const accounts = pgTable("account", {
+  userId: text("userId").notNull().references(() => users.id, { onDelete: "cascade" }),
+  type: text("type").$type<"oauth" | "oidc" | "email" | "webauthn">().notNull(),
+  provider: text("provider").notNull(),
+  providerAccountId: text("providerAccountId").notNull(),
+  refresh_token: encryptedText("refresh_token"),
+  access_token: encryptedText("access_token"),
+  expires_at: integer("expires_at"),
+  token_type: text("token_type"),
+  scope: text("scope"),
+  id_token: encryptedText("id_token"),
+  session_state: text("session_state"),
+}, (table) => [primaryKey({ columns: [table.provider, table.providerAccountId] })]);
+const db = withEncryption(drizzle(new pg.Pool()));
+DrizzleAdapter(db, { usersTable: users, accountsTable: accounts });
+
+// drizzle-zod.
+const secrets = pgTable("secret", { id: integer().primaryKey(), secret: encryptedText().notNull() });
+const selected = createSelectSchema(secrets).parse({});
+expectType<Equal<typeof selected.secret, string>>();
+const inserted = createInsertSchema(secrets).parse({});
+expectType<Equal<typeof inserted.secret, string>>();
