@@ -9,8 +9,9 @@ import type { EncryptionKey } from "../encryption_key.ts";
 /** Any column, or anything that may be one. */
 export type ColumnLike = object;
 
-// Registered, so that columns which another copy of this package made are recognised, too.
-const ENCRYPTION = Symbol.for("@wais/mitthooks-drizzle/encryption");
+// Registered, so that columns which another copy of this package made are recognised, too. Not the package's
+// name: that is another one on npm.
+const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
 /** On the stand-ins of columns that may be read at a place. */
 const READABLE = Symbol("readable");
 /** Tells this copy of the package from others. */

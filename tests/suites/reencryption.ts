@@ -1202,7 +1202,7 @@ export const reencryption: Case[] = [
       const log: string[] = [];
       const db = context.open({ logger: { logQuery: (query) => log.push(query) } });
       const cases: [options: object, message: string][] = [
-        [{ batchsize: 1 }, "Reading the option batchsize: there is no such option"],
+        [{ batchsize: 1 }, 'Re-encrypting a table: there is no option "batchsize"'],
         [{ dryRun: "false" }, "Reading the option dryRun: it is neither true nor false"],
         [{ onProgress: {} }, "Reading the option onProgress: it is not a function"],
         [{ signal: 1 }, "Reading the option signal: it is not an AbortSignal"],

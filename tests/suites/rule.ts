@@ -612,7 +612,7 @@ export const rule: Case[] = [
     async run(context) {
       const { db, log } = await fill(context);
       const foreign = pgTable("person", { id: integer().primaryKey(), phone: textUnderB() });
-      const ENCRYPTION = Symbol.for("@wais/mitthooks-drizzle/encryption");
+      const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
       const { phone } = foreign as unknown as { phone: Record<symbol, object> };
       // What tells copies apart is an object that each of them has of its own.
       const copied = { ...phone[ENCRYPTION], copy: {} };
