@@ -66,6 +66,7 @@ export {
   MitthooksDrizzleError,
   PgExtensionStorage,
   type PgExtensionStorageOptions,
+  plaintext,
   type PrimaryKeyOf,
   reencrypt,
   type ReencryptionProgress,

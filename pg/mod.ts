@@ -39,6 +39,7 @@ export {
   importEncryptionKey,
   type ImportEncryptionKeyOptions,
   type KeyDerivation,
+  plaintext,
 } from "./encryption.ts";
 export {
   DeadlineExceededError,
