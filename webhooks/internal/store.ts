@@ -8,6 +8,7 @@ import {
   UnknownExtensionInstanceError,
   WebhookRequestError,
 } from "../../errors.ts";
+import { ConfigurationError } from "../../internal/configuration_error.ts";
 import { codeOf } from "../../internal/code_of.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookStorage } from "../storage.ts";
@@ -64,6 +65,7 @@ function toOwnError(
     case "ERR_STALE_EVENT":
       return new StaleEventError(attempt, id);
   }
+  if (error instanceof ConfigurationError) return new StorageError(operation, error, error.message);
   // Anything else may have a message that quotes what was to be stored.
   return new StorageError(operation, error);
 }
