@@ -578,13 +578,13 @@ Deno.test("a drizzle.config.ts that cannot be used", async (t) => {
     const needed = await runCommand(["status"], { env, cwd: project.directory });
     assertEquals(needed.code, 1);
     assertStringIncludes(needed.stderr, "status: Loading drizzle.config.ts: ");
-    const { code, stderr, stdout } = await runCommand(["status", "--schema", "./schema.ts"], {
+    const { code, stderr } = await runCommand(["status", "--schema", "./schema.ts"], {
       env,
       cwd: project.directory,
     });
     assertMatch(stderr, /^Loading drizzle\.config\.ts: [^]*Going on without it: give --casing if/);
     // Without the casing, the columns are not found, which is told, too.
-    assertEquals([code, stdout], [1, ""]);
+    assertEquals(code, 1);
     assertStringIncludes(stderr, "drizzle.config.ts needs the same");
     const full = await runCommand(["status", ...ARGUMENTS], { env, cwd: project.directory });
     assertEquals([full.code, full.stderr], [0, ""]);
