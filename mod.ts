@@ -67,6 +67,7 @@ export {
   MitthooksDrizzleError,
   PgExtensionStorage,
   type PgExtensionStorageOptions,
+  plaintext,
   type PrimaryKeyOf,
   reencrypt,
   type ReencryptionProgress,

@@ -1,6 +1,5 @@
 /** Connects to the database through the driver that is installed. */
 
-import process from "node:process";
 import type { EncryptableDatabase } from "../pg/session.ts";
 import { Failure } from "./failure.ts";
 import { UsageError } from "./usage_error.ts";
@@ -23,18 +22,16 @@ export function parseCasing(text: string | undefined): Casing | undefined {
 /**
  * Prepares a connection; the first query opens it.
  *
- * @param url URL of the database; without it, the variable DATABASE_URL.
+ * @param url URL of the database.
  * @param casing As the application gives it to Drizzle.
  */
-export async function connect(url: string | undefined, casing?: Casing): Promise<Connection> {
-  const given = url ?? process.env["DATABASE_URL"];
-  if (!given) throw new UsageError("set DATABASE_URL, or give --database-url");
+export async function connect(url: string, casing: Casing | undefined): Promise<Connection> {
   const open = await connectWithPostgresJs() ?? await connectWithNodePostgres();
   if (!open) {
     throw new Failure("Connecting to the database: neither postgres nor pg is installed");
   }
   try {
-    return open(given, casing === undefined ? {} : { casing });
+    return open(url, casing === undefined ? {} : { casing });
   } catch {
     // The driver's message may repeat the URL, and with it the password.
     throw new Failure("Connecting to the database: its URL cannot be used");

@@ -1,4 +1,4 @@
-/** Puts variables into a `.env` file without touching anything that is in it. */
+/** Reads `.env` files, and puts variables into them without touching anything that is there. */
 
 import { Buffer } from "node:buffer";
 import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
@@ -23,6 +23,30 @@ const MODE = 0o600;
  */
 const ASSIGNMENT =
   /^(?:\xEF\xBB\xBF)?[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=([ \t]*(?:'[^']*'|"(?:\\[^]|[^"\\])*"|`[^`]*`|[^\r\n#]*))/gm;
+
+/**
+ * Reads the variables of a file: the last of several values; quotes around a value are none of it.
+ *
+ * @throws {Failure} The file cannot be read.
+ */
+export async function readEnvFile(path: string): Promise<Record<string, string>> {
+  const text = await readFile(path, "utf8").catch((error) => {
+    throw new Failure(`Reading ${path}: ${error.code ?? "it is not possible"}`);
+  });
+  // The pattern is made for bytes.
+  const assignments = text.replace(/^\uFEFF/, "").matchAll(ASSIGNMENT);
+  return Object.fromEntries(
+    [...assignments].map(([, name, value]) => [name!, valueOf(value!.trim())]),
+  );
+}
+
+function valueOf(text: string): string {
+  const quoted = /^(['"`])([^]*)\1$/.exec(text);
+  if (!quoted) return text;
+  const [, quote, value] = quoted;
+  // As Node reads it.
+  return quote === '"' ? value!.replaceAll("\\n", "\n") : value!;
+}
 
 /**
  * Sets variables in a file, those alone that have no value there.

@@ -1,6 +1,7 @@
 /** `keygen`: makes keys. */
 
-import { parseOptions } from "./arguments.ts";
+import type { OptionValues } from "./arguments.ts";
+import type { Command } from "./command.ts";
 import { setInEnvFile } from "./env_file.ts";
 import { stderr, stdout } from "./output.ts";
 
@@ -9,7 +10,7 @@ const PASSWORD_BYTES = 32;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 
-export const keygenHelp = `Makes a master password and a salt, or a raw key, from random bytes.
+const help = `Makes a master password and a salt, or a raw key, from random bytes.
 
 Usage: mitthooks-drizzle keygen [--raw] [--write FILE]
 
@@ -20,15 +21,14 @@ Prints lines for a .env file:
 Options:
   --raw          a key of 32 bytes instead of master password and salt
   --write FILE   puts the lines into FILE and prints no secret; values that are set there stay
-  --help         shows this help
 `;
 
-/** Runs the command. */
-export async function keygen(args: readonly string[]): Promise<number> {
-  const { raw, write } = parseOptions(args, {
-    raw: { type: "boolean" },
-    write: { type: "string" },
-  });
+const options = { raw: { type: "boolean" }, write: { type: "string" } } as const;
+
+/** The command. */
+export const keygen: Command<typeof options> = { help, options, run };
+
+async function run({ raw, write }: OptionValues<typeof options>): Promise<number> {
   const variables: Record<string, string> = raw ? { ENCRYPTION_KEY: randomBase64(KEY_BYTES) } : {
     ENCRYPTION_MASTER_PASSWORD: randomBase64(PASSWORD_BYTES),
     ENCRYPTION_SALT: randomBase64(SALT_BYTES),

@@ -2,28 +2,25 @@
 
 import process from "node:process";
 import { reencrypt as reencryptTable, type ReencryptionReport } from "../pg/reencryption.ts";
-import { parseOptions, parsePositiveInteger } from "./arguments.ts";
-import { connect, parseCasing } from "./database.ts";
+import { type OptionValues, parsePositiveInteger } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { connect } from "./database.ts";
 import { count, formatNumber, stderr, stdout } from "./output.ts";
 import { showProgress } from "./progress.ts";
-import { findTables, type NamedTable } from "./schema_module.ts";
-import { UsageError } from "./usage_error.ts";
+import { projectHelp, projectOptions, readProject } from "./project.ts";
+import type { NamedTable } from "./schema_module.ts";
 
-export const reencryptHelp =
+const help =
   `Writes every value of the encrypted columns under its current key. Can be ended with Ctrl-C and
 started again at any time, while the application is running.
 
-Usage: mitthooks-drizzle reencrypt --schema FILE [--dry-run] [--batch-size N]
-                                   [--database-url URL] [--casing CASING]
+Usage: mitthooks-drizzle reencrypt [--dry-run] [--batch-size N] [--schema FILE]
+                                   [--database-url URL] [--casing CASING] [--config FILE]
 
 Options:
-  --schema FILE         the application's schema module, which builds the keys
   --dry-run             only looks, and writes nothing
   --batch-size N        rows that are read and written at once; default: 500
-  --database-url URL    the database; default: the variable DATABASE_URL
-  --casing CASING       snake_case or camelCase, if the application gives "casing" to Drizzle
-  --help                shows this help
-
+${projectHelp}
 The exit status is 0 only if the end was reached, no value is unreadable, and each one that had to be
 written was.
 `;
@@ -34,21 +31,20 @@ const LISTED = 100;
 /** What a shell reports of a program that a signal has ended: 128 and the signal's number. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Runs the command. */
-export async function reencrypt(args: readonly string[]): Promise<number> {
-  const options = parseOptions(args, {
-    schema: { type: "string" },
-    "dry-run": { type: "boolean" },
-    "batch-size": { type: "string" },
-    "database-url": { type: "string" },
-    casing: { type: "string" },
-  });
-  if (!options.schema) throw new UsageError("give the schema module: --schema ./schema.ts");
-  const batchSize = parsePositiveInteger("--batch-size", options["batch-size"]);
-  const casing = parseCasing(options.casing);
-  // First: the module may read a .env file, which DATABASE_URL may come from.
-  const tables = await findTables(options.schema);
-  const connection = await connect(options["database-url"], casing);
+const options = {
+  ...projectOptions,
+  "dry-run": { type: "boolean" },
+  "batch-size": { type: "string" },
+} as const;
+
+/** The command. */
+export const reencrypt: Command<typeof options> = { help, options, run };
+
+async function run(given: OptionValues<typeof options>): Promise<number> {
+  const batchSize = parsePositiveInteger("--batch-size", given["batch-size"]);
+  const dryRun = given["dry-run"] ?? false;
+  const { tables, url, casing } = await readProject(given);
+  const connection = await connect(url, casing);
   const interruption = listenForSignals();
   let left = 0;
   let stopped = false;
@@ -59,7 +55,7 @@ export async function reencrypt(args: readonly string[]): Promise<number> {
       const display = showProgress(stderr, table.name);
       const report = await reencryptTable(connection.db, table.table, {
         ...(batchSize === undefined ? {} : { batchSize }),
-        dryRun: options["dry-run"] ?? false,
+        dryRun,
         signal: interruption.signal,
         onProgress: (progress) =>
           display.update(
@@ -68,7 +64,7 @@ export async function reencrypt(args: readonly string[]): Promise<number> {
               `${formatNumber(progress.unreadable)} unreadable`,
           ),
       }).finally(() => display.end());
-      print(table, report, options["dry-run"] ?? false);
+      print(table, report, dryRun);
       left += report.unreadable.length + report.notWritten.length;
       stopped = report.aborted;
     }

@@ -1,42 +1,33 @@
 /** `status`: tells under which keys the stored values are. */
 
 import { type KeyCounts, keyStatus } from "../pg/reencryption.ts";
-import { parseOptions } from "./arguments.ts";
-import { connect, parseCasing } from "./database.ts";
+import type { OptionValues } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { connect } from "./database.ts";
 import { count, formatNumber, stderr, stdout } from "./output.ts";
 import { showProgress } from "./progress.ts";
-import { findTables } from "./schema_module.ts";
-import { UsageError } from "./usage_error.ts";
+import { projectHelp, projectOptions, readProject } from "./project.ts";
 
-export const statusHelp =
+const help =
   `Counts, for each encrypted column, the values under the current key, under another one that is
 still readable, and under none that is known.
 
-Usage: mitthooks-drizzle status --schema FILE [--database-url URL] [--casing CASING]
+Usage: mitthooks-drizzle status [--schema FILE] [--database-url URL] [--casing CASING]
+                                [--config FILE]
 
 Options:
-  --schema FILE         the application's schema module, which builds the keys
-  --database-url URL    the database; default: the variable DATABASE_URL
-  --casing CASING       snake_case or camelCase, if the application gives "casing" to Drizzle
-  --help                shows this help
-
+${projectHelp}
 The exit status is 0 only if no value is unreadable.
 `;
 
 const HEADINGS = ["column", "current", "other key", "unreadable", "null"] as const;
 
-/** Runs the command. */
-export async function status(args: readonly string[]): Promise<number> {
-  const options = parseOptions(args, {
-    schema: { type: "string" },
-    "database-url": { type: "string" },
-    casing: { type: "string" },
-  });
-  if (!options.schema) throw new UsageError("give the schema module: --schema ./schema.ts");
-  const casing = parseCasing(options.casing);
-  // First: the module may read a .env file, which DATABASE_URL may come from.
-  const tables = await findTables(options.schema);
-  const connection = await connect(options["database-url"], casing);
+/** The command. */
+export const status: Command<typeof projectOptions> = { help, options: projectOptions, run };
+
+async function run(options: OptionValues<typeof projectOptions>): Promise<number> {
+  const { tables, url, casing } = await readProject(options);
+  const connection = await connect(url, casing);
   const sum = { otherKey: 0, unreadable: 0 };
   try {
     for (const { name, table } of tables) {

@@ -44,3 +44,4 @@ export {
   type ImportEncryptionKeyOptions,
   type KeyDerivation,
 } from "./encryption_key.ts";
+export { plaintext } from "./plaintext.ts";

@@ -1,6 +1,7 @@
 /** The keys that encrypted columns use. */
 
 import { importAesKey, open, seal } from "./internal/envelope.ts";
+import { ConfigurationError } from "../internal/configuration_error.ts";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
 import {
   DEFAULT_PBKDF2_ITERATIONS,
@@ -186,7 +187,9 @@ class AesEncryptionKey implements EncryptionKey {
  * Builds the key of an encrypted column from a master password and a salt, from
  * `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * Nothing is computed yet: the key is derived once, on first use, without blocking the event loop. With
+ * Nothing is computed yet: the key is derived once, on first use, without blocking the event loop. Nor is it
+ * an error yet if the password or the salt is missing, because schema modules are also loaded where no secret is
+ * set, by drizzle-kit and bundlers for example; the first use rejects then, and so does the storage's `verify`. With
  * the defaults it is the very key that `@weissaufschwarz/mitthooks-drizzle` derives from the same two
  * strings.
  *
@@ -195,7 +198,8 @@ class AesEncryptionKey implements EncryptionKey {
  * @param salt A second value that has to stay the same as long as the stored data, taken as UTF-8.
  * @param options How the key is derived, and which other keys' values it also reads.
  * @returns The key. It shows nothing of itself when it is logged or serialised.
- * @throws {TypeError} The password or the salt is missing or empty, or an option has the wrong type.
+ * @throws {TypeError} An option has the wrong type. On first use: the password or the salt is missing or empty;
+ * the message says where the key was made.
  * @throws {RangeError} The number of PBKDF2 iterations is not a positive integer, or, on first use, is
  * more than the runtime allows.
  *
@@ -228,13 +232,19 @@ export function buildEncryptionKey(
   options: BuildEncryptionKeyOptions = {},
 ): EncryptionKey {
   const attempt = "Building an encryption key";
-  assertGiven(attempt, "masterPassword", masterPassword);
-  assertGiven(attempt, "salt", salt);
   const derive = derivation(attempt, options.kdf ?? { name: "scrypt" });
-  return new AesEncryptionKey(
-    () => derive(masterPassword, salt),
-    checkedKeys(attempt, options.alsoReads),
-  );
+  const alsoReads = checkedKeys(attempt, options.alsoReads);
+  const mistakes = [
+    ...whatIsWrong("masterPassword", masterPassword),
+    ...whatIsWrong("salt", salt),
+  ];
+  if (mistakes.length === 0) {
+    return new AesEncryptionKey(() => derive(masterPassword, salt), alsoReads);
+  }
+  const message = `${attempt}: ${mistakes.join(", ")}; the key was made ${
+    placeOfCall(buildEncryptionKey)
+  }, and \`npx mitthooks-drizzle keygen --write .env\` makes both`;
+  return new AesEncryptionKey(() => Promise.reject(new ConfigurationError(message)), alsoReads);
 }
 
 /**
@@ -281,15 +291,20 @@ export function isEncryptionKey(value: unknown): value is EncryptionKey {
   return typeof key?.encrypt === "function" && typeof key.decrypt === "function";
 }
 
-function assertGiven(attempt: string, name: string, value: unknown): void {
-  if (typeof value !== "string" || value === "") {
-    const found = value === ""
-      ? "is empty"
-      : value === undefined
-      ? "is missing"
-      : "is not a string";
-    throw new TypeError(`${attempt}: ${name} ${found}`);
-  }
+function whatIsWrong(name: string, value: unknown): string[] {
+  if (typeof value === "string" && value !== "") return [];
+  return [
+    `${name} ${value === "" ? "is empty" : value == null ? "is missing" : "is not a string"}`,
+  ];
+}
+
+/** The line of the stack that calls a function, where the engine tells it. */
+function placeOfCall(callee: (...args: never[]) => unknown): string {
+  const holder: { stack?: unknown } = {};
+  (Error as { captureStackTrace?(holder: object, callee: unknown): void })
+    .captureStackTrace?.(holder, callee);
+  const line = typeof holder.stack === "string" ? /^\s*at .+$/m.exec(holder.stack)?.[0] : undefined;
+  return line?.trim() ?? "at an unknown place";
 }
 
 function derivation(

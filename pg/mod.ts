@@ -40,6 +40,7 @@ export {
   importEncryptionKey,
   type ImportEncryptionKeyOptions,
   type KeyDerivation,
+  plaintext,
 } from "./encryption.ts";
 export {
   DeadlineExceededError,

@@ -133,7 +133,9 @@ function assertDatabase(db: unknown): Database {
   }
   const { dialect, session } = candidate ?? {};
   if (!session || !is(dialect, PgDialect)) {
-    throw new TypeError(`${ATTEMPT}: it is not a PostgreSQL database of Drizzle`);
+    throw new TypeError(
+      `${ATTEMPT}: it is not a PostgreSQL database of Drizzle${describeKind(dialect)}`,
+    );
   }
   const missing = [
     ...DIALECT_METHODS.filter((method) => typeof dialect[method] !== "function"),
@@ -147,10 +149,18 @@ function assertDatabase(db: unknown): Database {
   if (missing.length > 0 || shapeGenerator !== undefined || /Effect/.test(kind)) {
     throw new TypeError(
       `${ATTEMPT}: its session, ${kind}, is of a kind that this version does not know` +
-        (missing.length > 0 ? ` (it has no ${missing.join(", ")})` : ""),
+        (missing.length > 0 ? ` (it has no ${missing.join(", ")})` : "") +
+        "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported",
     );
   }
   return candidate as Database;
+}
+
+/** Of what Drizzle has for another kind of database, the kind. */
+export function describeKind(dialect: unknown): string {
+  const kind = typeof dialect === "object" && dialect !== null ? kindOf(dialect) : "";
+  const database = /^(MySql|SQLite|SingleStore|MsSql|Cockroach)/i.exec(kind)?.[1];
+  return database === undefined ? "" : ` but one for ${database}`;
 }
 
 /** Drizzle's own name for the class of an object. */

@@ -32,6 +32,9 @@ async function runTests(): Promise<number> {
     env["TEST_POSTGRES"] = binaries.bin;
     console.log(`${binaries.version} from ${binaries.origin}`);
   }
+  const all = !namesFiles(Deno.args);
+  if (all) console.log("All tests: takes about 6 minutes on two cores, PostgreSQL included");
+  const startedAt = performance.now();
   const importMap = await importMapWithoutJsr(directory.path);
   if (importMap !== undefined) env["TEST_IMPORT_MAP"] = importMap;
   const tests = directory.spawn(Deno.execPath(), {
@@ -41,7 +44,7 @@ async function runTests(): Promise<number> {
       // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
       "--quiet",
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
-      ...namesFiles(Deno.args) ? [] : everything(),
+      ...all ? everything() : [],
       ...Deno.args,
     ],
     cwd: repository,
@@ -50,5 +53,16 @@ async function runTests(): Promise<number> {
     stdout: "inherit",
     stderr: "inherit",
   });
-  return (await tests.status).code;
+  const { code } = await tests.status;
+  console.log(
+    `Tests: ${code === 0 ? "passed" : "FAILED"} after ${
+      describeDuration(performance.now() - startedAt)
+    }`,
+  );
+  return code;
+}
+
+function describeDuration(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

@@ -129,7 +129,8 @@ tenant.token: 3 rows, 1 value re-encrypted
 `,
   ]);
   // Without a terminal: plain lines, one for each tenth.
-  assertEquals(run.stderr.split("\n").slice(0, 2), [
+  assertEquals(run.stderr.split("\n").slice(0, 3), [
+    "--database-url holds a password, which other users of this machine can see; set DATABASE_URL instead",
     "extension_instance: 200 of 1,234 rows, 200 re-encrypted, 0 unreadable",
     "extension_instance: 300 of 1,234 rows, 300 re-encrypted, 0 unreadable",
   ]);
@@ -361,7 +362,7 @@ for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
 }
 
 Deno.test("every command has help", async () => {
-  for (const command of ["keygen", "status", "reencrypt"]) {
+  for (const command of ["keygen", "mstudio", "status", "reencrypt"]) {
     for (const option of ["--help", "-h"]) {
       const { code, stdout, stderr } = await runCommand([command, option]);
       assertEquals([code, stderr], [0, ""]);
@@ -370,7 +371,9 @@ Deno.test("every command has help", async () => {
   }
   const { code, stdout } = await runCommand(["--help"]);
   assertEquals(code, 0);
-  for (const command of ["keygen", "status", "reencrypt"]) assertStringIncludes(stdout, command);
+  for (const command of ["keygen", "mstudio", "status", "reencrypt"]) {
+    assertStringIncludes(stdout, command);
+  }
   for (const args of [[], ["rotate"]]) {
     const wrong = await runCommand(args);
     assertEquals([wrong.code, wrong.stdout], [2, ""]);
@@ -387,6 +390,9 @@ Deno.test("arguments that make no sense: status 2, and they are not repeated", a
     [["keygen", "--hunter2=x"], "there is an unknown option: --hunter"],
     [["keygen", "hunter2"], "there is an argument that belongs to no option"],
     [["keygen", "--raw=hunter2"], "an option has no value, or must not have one: --raw"],
+    [["mstudio"], "give the address: --target http://localhost:8000/webhooks"],
+    [["mstudio", "--target", "hunter2"], "--target is not an HTTP URL"],
+    [["mstudio", "--target=http://localhost/", "--serve=65536"], "--serve is not a port"],
     [["keygen", "--write"], "an option has no value, or must not have one: --write"],
     ...["0", "-1", "1.5", "hunter2", "1e3"].map((size): [string[], string] => [
       ["reencrypt", "--schema", SCHEMA, `--batch-size=${size}`],
@@ -420,7 +426,6 @@ Deno.test("schema modules that cannot be used", async () => {
         "Loading empty.ts: none of its exports is a table with encrypted columns",
       ],
       ["broken.ts", keys, 1, "Loading broken.ts: it is broken"],
-      [SCHEMA, {}, 1, "Building an encryption key: masterPassword is empty"],
       [SCHEMA, keys, 2, "set DATABASE_URL, or give --database-url"],
     ];
     for (const [schema, env, expected, message] of cases) {
@@ -470,4 +475,134 @@ Deno.test("databases that cannot be used: the password stays untold", async () =
     "reencrypt: Running reencrypt: the table does not exist, run the migrations first: " +
       'relation "tenant.token" does not exist',
   );
+});
+
+Deno.test("status without keys: says which are missing, where they are made, and how to get them", async () => {
+  await using database = await openDatabase();
+  await database.storeInstances(1, oldKey);
+  const { code, stderr } = await runCommand(["status", ...ARGUMENTS], {
+    env: { DATABASE_URL: database.url },
+  });
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^status: Building an encryption key: masterPassword is empty, salt is empty; the key was made at \S+schema\.ts:\d+:\d+, and `npx mitthooks-drizzle keygen --write .env` makes both\n$/,
+  );
+});
+
+/** A folder of an application with a configuration of drizzle-kit. */
+async function openProject(config: string) {
+  const directory = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${directory}/drizzle.config.ts`, config);
+  await Deno.writeTextFile(`${directory}/schema.ts`, `export * from "file://${SCHEMA}";`);
+  return {
+    directory,
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
+Deno.test("schema, database and casing come from drizzle.config.ts, the keys from --env-file", async () => {
+  await using database = await openDatabase();
+  const { DATABASE_URL, ...keys } = database.env;
+  const url = new URL(DATABASE_URL);
+  const parts = {
+    host: url.hostname,
+    port: Number(url.port),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database: url.pathname.slice(1),
+  };
+  const text = [
+    "# the keys",
+    `export ENCRYPTION_MASTER_PASSWORD="${keys.ENCRYPTION_MASTER_PASSWORD}" # not the old one`,
+    `ENCRYPTION_SALT='${keys.ENCRYPTION_SALT}'\r`,
+    `OLD_MASTER_PASSWORD=${keys.OLD_MASTER_PASSWORD}`,
+  ].join("\n");
+  await database.storeInstances(2, oldKey);
+  const credentials = [
+    "{ url: process.env.THE_DATABASE }",
+    JSON.stringify(parts),
+  ];
+  for (const dbCredentials of credentials) {
+    for (const schema of ['"./schema.ts"', '["./sch*.ts"]', '"./tables"']) {
+      await using project = await openProject(`
+        import process from "node:process";
+        export default { dialect: "postgresql", schema: ${schema}, casing: "snake_case",
+          dbCredentials: ${dbCredentials} };`);
+      await Deno.mkdir(`${project.directory}/tables`);
+      await Deno.writeTextFile(
+        `${project.directory}/tables/all.ts`,
+        `export * from "file://${SCHEMA}";`,
+      );
+      await Deno.writeTextFile(`${project.directory}/.env.local`, text);
+      const { code, stdout, stderr } = await runCommand(["status", "--env-file", ".env.local"], {
+        env: { THE_DATABASE: database.url },
+        cwd: project.directory,
+      });
+      assertEquals([code, stderr], [0, ""]);
+      assertStringIncludes(stdout, "secret        0          2           0     0");
+    }
+  }
+});
+
+Deno.test("what is given comes before drizzle.config.ts, and the environment before --env-file", async () => {
+  await using database = await openDatabase();
+  await database.storeInstances(1, oldKey);
+  await using project = await openProject(`
+    export default { dialect: "postgresql", schema: "./missing.ts", casing: "camelCase",
+      dbCredentials: { url: "postgres://127.0.0.1:1/nothing" } };`);
+  await Deno.writeTextFile(
+    `${project.directory}/.env`,
+    "ENCRYPTION_SALT=another\nOLD_MASTER_PASSWORD=x",
+  );
+  const run = await runCommand(["status", ...ARGUMENTS, "--env-file", ".env"], {
+    env: database.env,
+    cwd: project.directory,
+  });
+  assertEquals([run.code, run.stderr], [0, ""]);
+});
+
+Deno.test("a drizzle.config.ts that cannot be used", async (t) => {
+  await using database = await openDatabase();
+  const { env } = database;
+  await t.step("another database", async () => {
+    await using project = await openProject('export default { dialect: "mysql" };');
+    const { code, stderr } = await runCommand(["status"], { env, cwd: project.directory });
+    assertEquals([code, stderr], [
+      1,
+      'status: Reading drizzle.config.ts: its dialect is "mysql", this package needs "postgresql"\n',
+    ]);
+  });
+  await t.step("drizzle-kit is not installed: a warning where it is not needed", async () => {
+    await using project = await openProject('import "npm-package-that-is-not-there";');
+    const needed = await runCommand(["status"], { env, cwd: project.directory });
+    assertEquals(needed.code, 1);
+    assertStringIncludes(needed.stderr, "status: Loading drizzle.config.ts: ");
+    const { code, stderr } = await runCommand(["status", "--schema", "./schema.ts"], {
+      env,
+      cwd: project.directory,
+    });
+    assertMatch(stderr, /^Loading drizzle\.config\.ts: [^]*Going on without it: give --casing if/);
+    // Without the casing, the columns are not found, which is told, too.
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "drizzle.config.ts needs the same");
+    const full = await runCommand(["status", ...ARGUMENTS], { env, cwd: project.directory });
+    assertEquals([full.code, full.stderr], [0, ""]);
+  });
+  await t.step("a file that is not there", async () => {
+    for (const args of [["--config", "nowhere.ts"], ["--env-file", "nowhere"]]) {
+      const { code, stderr } = await runCommand(["status", ...args], { env });
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, "ing nowhere");
+    }
+  });
+});
+
+Deno.test("--version is that of the package", async () => {
+  const { version } = JSON.parse(
+    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+  );
+  for (const args of [["--version"], ["status", "--version"]]) {
+    assertEquals(await runCommand(args), { code: 0, stdout: `${version}\n`, stderr: "" });
+  }
 });

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertMatch, assertNotMatch } from "@std/assert";
 import postgres from "postgres";
 
 const root = new URL("..", import.meta.url);
@@ -24,26 +24,31 @@ async function runDemo(env: Record<string, string>) {
 /** What everybody must be able to see in the demo, whatever the database. */
 function assertShown(output: string): void {
   const lines = output.split("\n");
-  assertEquals(lines.filter((line) => line.length > 100), []);
-  const rows = lines.filter((line) => / [AB] /.test(line));
-  assertEquals(rows.length, 9);
+  const rows = lines.filter((line) => /^.{14} [AB] /.test(line));
+  assertEquals(rows.length, 10);
   // Stored is never what is read.
   assertMatch(
     rows[0]!,
-    /^ExtensionAddedToContext +A customer yes pro +\S{13}…\S{13} first-secret-A$/,
+    /^added +A customer yes pro +\S{12}…\S{11} first-secret-A$/,
   );
-  assertMatch(rows[3]!, /^SecretRotated +A customer no +basic +\S{13}…\S{13} second-secret-A$/);
-  assertMatch(rows[6]!, /^forged, so refused +A .* second-secret-A$/);
-  assertMatch(rows[8]!, /^InstanceRemovedFromContext B +\(no row\) +\(no row\)$/);
+  assertMatch(rows[3]!, /^rotated, twice +A customer no +basic +\S{12}…\S{11} second-secret-A$/);
+  assertMatch(rows[6]!, /^forged +A .* second-secret-A$/);
+  assertMatch(rows[8]!, /^replayed +A +\(no row\) +\(no row\)$/);
+  assertMatch(rows[9]!, /^removed +B +\(no row\) +\(no row\)$/);
   for (const row of rows) assertNotMatch(row, /secret-. .*secret-./);
   assertMatch(output, /^Forged webhook +answered with 401 ERR_SIGNATURE_INVALID$/m);
+  assertMatch(output, /^Replayed webhook +answered with 409 ERR_STALE_EVENT$/m);
+  assertMatch(output, /^Change handlers +for A, once each: added, updated, rotated, removed$/m);
   assertMatch(output, /^Wrong password +ERR_DECRYPTION_FAILED, at \[0\]\.secret$/m);
   assertMatch(output, /^Original's row +written by version 0\.1\.0, read as "only-for-me"$/m);
+  assertMatch(output, /^Seen: .*encrypted/m);
+  assertMatch(output, /^Next: README\.md/m);
+  for (const { length } of lines) assertLessOrEqual(length, 80);
 }
 
 Deno.test("the demo on PGlite", async () => {
   const output = await runDemo({ TEST_DATABASE_URL: "" });
-  assertMatch(output, /^Database +PostgreSQL .* in this process/);
+  assertMatch(output, /^Database +PostgreSQL .* in this process/m);
   assertShown(output);
 });
 
@@ -56,7 +61,7 @@ Deno.test("the demo on a server: in a scratch database, which is gone afterwards
       WHERE table_schema NOT IN ('pg_catalog', 'information_schema')`;
     const before = [...await tables()];
     const output = await runDemo({ TEST_DATABASE_URL: url });
-    const name = /^Database +the scratch database (\w+)/.exec(output)?.[1];
+    const name = /^Database +the scratch database (\w+)/m.exec(output)?.[1];
     assert(name);
     assertShown(output);
     assertEquals([...await sql`SELECT 1 FROM pg_database WHERE datname = ${name}`], []);

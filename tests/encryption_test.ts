@@ -17,6 +17,7 @@ import {
   importEncryptionKey,
   InvalidCiphertextError,
   MitthooksDrizzleError,
+  plaintext,
 } from "../mod.ts";
 import { decodeBase64, encodeBase64 } from "../internal/base64.ts";
 import { deriveWithPbkdf2, deriveWithScrypt } from "../pg/internal/key_derivation.ts";
@@ -361,17 +362,9 @@ Deno.test("what a key was derived from, and the derived bytes, are overwritten",
 
 type Callback = (error: Error | null, key: Uint8Array) => void;
 
-Deno.test("missing, empty and wrong arguments are named", () => {
+Deno.test("wrong arguments are named", () => {
   const attempt = "Building an encryption key: ";
   const cases: [string, () => unknown][] = [
-    ["masterPassword is missing", () => buildEncryptionKey(undefined as unknown as string, "salt")],
-    ["masterPassword is empty", () => buildEncryptionKey("", "salt")],
-    [
-      "masterPassword is not a string",
-      () => buildEncryptionKey(raw(1) as unknown as string, "salt"),
-    ],
-    ["salt is missing", () => buildEncryptionKey("password", undefined as unknown as string)],
-    ["salt is empty", () => buildEncryptionKey("password", "")],
     [
       'kdf.name is neither "scrypt" nor "pbkdf2"',
       () => buildEncryptionKey("p", "s", { kdf: { name: "md5" as "scrypt" } }),
@@ -446,4 +439,68 @@ Deno.test("a key tells nothing about itself", async () => {
     assert(!shown.includes("hunter2") && !shown.includes("salt"));
     await key.encrypt("x");
   }
+});
+
+Deno.test("a missing or empty password or salt is told on first use, with the place where the key was made", async () => {
+  const cases: [unknown, unknown, string][] = [
+    [undefined, "salt", "masterPassword is missing"],
+    [null, "salt", "masterPassword is missing"],
+    ["", "salt", "masterPassword is empty"],
+    [raw(1), "salt", "masterPassword is not a string"],
+    ["hunter2", undefined, "salt is missing"],
+    ["hunter2", "", "salt is empty"],
+    [undefined, undefined, "masterPassword is missing, salt is missing"],
+  ];
+  for (const [password, salt, found] of cases) {
+    const key = buildEncryptionKey(password as string, salt as string);
+    for (const use of ["encrypt", "decrypt", "isCurrent"] as const) {
+      const { message } = await assertRejects(
+        () => key[use]!("x") as Promise<unknown>,
+        TypeError,
+      );
+      assert(
+        message.startsWith(`Building an encryption key: ${found}; the key was made at `),
+        message,
+      );
+      assertMatch(
+        message,
+        /made at \S*encryption_test\.ts:\d+:\d+, and `npx mitthooks-drizzle keygen/,
+      );
+      assert(!message.includes("hunter2"));
+    }
+    // Of another key, too, before its values are taken for damaged.
+    const reader = buildEncryptionKey("p", "s", { alsoReads: [key] });
+    await assertRejects(() => reader.decrypt("not readable"), TypeError, found);
+  }
+});
+
+Deno.test("plaintext() reads what has not the stored form, and never writes", async () => {
+  const key = importEncryptionKey(raw(1), { alsoReads: [plaintext()] });
+  const other = await importEncryptionKey(raw(2)).encrypt("secret");
+  const [iv, body, tag] = other.split(":") as [string, string, string];
+  for (
+    const stored of [
+      "",
+      "t0k3n",
+      "a:b:c",
+      "::",
+      `${iv}:${body}`,
+      `${iv}:${body}:${iv}`,
+      `${other}:`,
+      ` ${other}`,
+    ]
+  ) {
+    assertEquals([stored, await key.decrypt(stored)], [stored, stored]);
+    assertEquals(await key.isCurrent!(stored), false);
+  }
+  for (const stored of [other, `${iv}::${tag}`]) {
+    assertEquals(
+      (await assertRejects(() => key.decrypt(stored), DecryptionError)).code,
+      "ERR_DECRYPTION_FAILED",
+    );
+    await assertRejects(() => plaintext().decrypt(stored), DecryptionError);
+  }
+  const own = await key.encrypt("secret");
+  assertEquals([await key.decrypt(own), await key.isCurrent!(own)], ["secret", true]);
+  await assertRejects(() => plaintext().encrypt("secret"), TypeError, "alsoReads: [plaintext()]");
 });

@@ -65,12 +65,46 @@ export function createWebhookHandler(
 ): (request: Request) => Promise<Response> {
   const settings = readOptions(options);
   const reporter = new Reporter(settings);
-  return async (request) => {
+  return async (request: Request, ...rest: unknown[]) => {
+    if (!isRequest(request)) return refuseCall(settings, rest[0]);
     const delivery = new Delivery(request);
     const outcome = await handle(delivery, settings);
     reporter.report(delivery, outcome);
     return toResponse(outcome.body);
   };
+}
+
+/** Not by instanceof: adapters and other realms bring a Request of their own. */
+function isRequest(value: unknown): boolean {
+  const { headers, method } = (value ?? {}) as Partial<Request>;
+  return typeof headers?.get === "function" && typeof method === "string";
+}
+
+/** What Node's http and Express hand to a handler beside the request. */
+interface ServerResponse {
+  writeHead(status: number, headers: Record<string, string>): unknown;
+  end(body: string): unknown;
+}
+
+/** Called as Express or Hono call their handlers. Without an answer, the sender would wait in vain. */
+async function refuseCall({ logger }: Settings, second: unknown): Promise<Response> {
+  const isNode = typeof (second as Partial<ServerResponse> | null | undefined)?.writeHead ===
+    "function";
+  const message =
+    "Receiving a webhook: the handler takes a Request and returns a Response, it was called with " +
+    (isNode ? "(req, res) of Node's http or Express" : "something else");
+  try {
+    logger?.error(message);
+  } catch {
+    // As everywhere: a logger changes no response.
+  }
+  const response = toResponse({ code: "ERR_HANDLER_FAILED", message });
+  if (isNode) {
+    const { writeHead, end } = second as ServerResponse;
+    writeHead.call(second, response.status, Object.fromEntries(response.headers));
+    end.call(second, await response.clone().text());
+  }
+  return response;
 }
 
 async function handle(delivery: Delivery, settings: Settings): Promise<Outcome> {

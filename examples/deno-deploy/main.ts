@@ -13,13 +13,15 @@ function env(name: string): string {
 
 const client = postgres(env("DATABASE_URL"));
 const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
+// No table, or the key of other data: say so now, not when the first webhook comes.
+await storage.verify();
 
 const handleWebhook = createWebhookHandler({
   storage,
   extensionId: env("EXTENSION_ID"),
   // Only set for local development with a simulated mStudio.
   publicKeys: new MittwaldPublicKeys({ apiUrl: Deno.env.get("MITTWALD_API_URL") }),
-  onError: (error) => console.error(error.code, error.message, error.cause ?? ""),
+  logger: console,
 });
 
 /** Says whether this process can do its work: the database answers, the tables are there, and the key is the right one. */

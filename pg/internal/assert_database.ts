@@ -1,6 +1,8 @@
 /** Makes sure that something is a database of Drizzle. */
 
-import { type EncryptableDatabase, undecorated } from "../session.ts";
+import { is } from "drizzle-orm";
+import { PgDialect } from "drizzle-orm/pg-core";
+import { describeKind, type EncryptableDatabase, undecorated } from "../session.ts";
 
 /**
  * The database as it was before `withEncryption` wrapped it; of one with replicas the primary, because replicas
@@ -10,8 +12,11 @@ import { type EncryptableDatabase, undecorated } from "../session.ts";
  */
 export function assertDatabase(attempt: string, db: EncryptableDatabase): EncryptableDatabase {
   const primary = (db as { $primary?: EncryptableDatabase } | undefined)?.$primary ?? db;
-  if (typeof primary?.select !== "function" || typeof primary.update !== "function") {
-    throw new TypeError(`${attempt}: db is not a PostgreSQL database of Drizzle`);
+  const { dialect } = (primary ?? {}) as { dialect?: unknown };
+  if (!is(dialect, PgDialect)) {
+    throw new TypeError(
+      `${attempt}: db is not a PostgreSQL database of Drizzle${describeKind(dialect)}`,
+    );
   }
   return undecorated(primary);
 }

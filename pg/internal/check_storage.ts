@@ -6,7 +6,7 @@ import { checkNames } from "../../internal/check_options.ts";
 import type { EncryptionKey } from "../encryption_key.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "../schema.ts";
 import type { ChangeHandlers } from "../storage_options.ts";
-import { keyOf } from "./encrypted_column.ts";
+import { isOfAnotherCopy, keyOf } from "./encrypted_column.ts";
 
 const ATTEMPT = "Creating an extension storage";
 const HANDLERS = ["added", "updated", "secretRotated", "removed"] as const;
@@ -42,6 +42,12 @@ export interface StorageSettings {
 export function keyOfSecrets(table: ExtensionInstanceTable): EncryptionKey {
   assertColumns("table", table, "buildExtensionInstanceTable");
   const key = keyOf(table.secret);
+  if (isOfAnotherCopy(table.secret)) {
+    throw new TypeError(
+      `${ATTEMPT}: the table was built by another copy of this package, let the application have one copy ` +
+        "(npm ls @weissaufschwarz/mitthooks-drizzle)",
+    );
+  }
   if (!key) {
     throw new TypeError(
       `${ATTEMPT}: the column secret of the table is not encrypted, ` +

@@ -38,6 +38,21 @@ export async function seal(key: CryptoKey, plaintext: string): Promise<string> {
   return `${encodeBase64(iv)}:${ciphertext}:${encodeBase64(sealed.subarray(tagStart))}`;
 }
 
+/** Whether a text is what {@linkcode seal} could have made, under whatever key. */
+export function hasStoredForm(text: string): boolean {
+  return parse(text) !== undefined;
+}
+
+/** The three parts. A shorter tag is easier to forge (SP 800-38D, appendix C), so their lengths are settled here. */
+function parse(stored: string) {
+  const parts = stored.split(":");
+  if (parts.length !== 3) return undefined;
+  const [iv, ciphertext, tag] = parts.map(decodeBase64);
+  return iv?.length === IV_BYTES && ciphertext && tag?.length === TAG_BYTES
+    ? { iv, ciphertext, tag }
+    : undefined;
+}
+
 /**
  * Decrypts the stored form.
  *
@@ -45,14 +60,9 @@ export async function seal(key: CryptoKey, plaintext: string): Promise<string> {
  * @throws {DecryptionError} The tag does not match: another key, or a changed value.
  */
 export async function open(key: CryptoKey, stored: string): Promise<string> {
-  const parts = stored.split(":");
-  const [iv, ciphertext, tag] = parts.map(decodeBase64);
-  // A shorter tag is easier to forge (SP 800-38D, appendix C), so the length is settled before it is checked.
-  if (
-    parts.length !== 3 || iv?.length !== IV_BYTES || !ciphertext || tag?.length !== TAG_BYTES
-  ) {
-    throw new InvalidCiphertextError();
-  }
+  const parts = parse(stored);
+  if (!parts) throw new InvalidCiphertextError();
+  const { iv, ciphertext, tag } = parts;
   const sealed = new Uint8Array(ciphertext.length + TAG_BYTES);
   sealed.set(ciphertext);
   sealed.set(tag, ciphertext.length);

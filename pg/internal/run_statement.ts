@@ -35,7 +35,8 @@ export function toStorageError(operation: StorageOperation, cause: unknown): Sto
       return new StorageError(
         operation,
         cause,
-        "a column of the table does not exist, run the migrations first",
+        "a column of the table does not exist, run the migrations first; where drizzle() is given a casing, " +
+          "drizzle.config.ts needs the same",
       );
     default:
       return new StorageError(operation, cause);

@@ -47,7 +47,7 @@ export async function openScratchDatabase(
   const observer = postgres(url.href, { max: 1 });
   const db = drizzlePostgresJs(client);
   return {
-    name: `the scratch database ${name} on the server in TEST_DATABASE_URL`,
+    name: `the scratch database ${name}`,
     db: db as unknown as DemoDatabase["db"],
     migrate: (migrationsFolder) => migratePostgresJs(db, { migrationsFolder }),
     query: (statement, parameter) => observer.unsafe(statement, parameter ? [parameter] : []),

@@ -1,6 +1,6 @@
 /** The schema of the demo, as an application would write it. */
 
-import { integer } from "drizzle-orm/pg-core";
+import { integer, pgTable, serial, text } from "drizzle-orm/pg-core";
 import { buildEncryptedTextColumn, buildEncryptionKey } from "../../pg/encryption.ts";
 import { buildExtensionInstanceTable, buildLastEventTable } from "../../pg/schema.ts";
 
@@ -16,3 +16,10 @@ export const extensionInstances = buildExtensionInstanceTable(
 );
 
 export const lastEvents = buildLastEventTable();
+
+/** A table of the application's own, which its change handlers write to. */
+export const journal = pgTable("journal", {
+  id: serial().primaryKey(),
+  instanceId: text().notNull(),
+  change: text().notNull(),
+});

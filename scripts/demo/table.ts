@@ -1,28 +1,37 @@
 /** The table that the demo prints, a row at a time. */
 
+import { stdout } from "../../cli/output.ts";
+
 const COLUMNS = [
-  ["event", 26],
+  ["event", 14],
   ["", 1],
   ["context", 8],
   ["on", 3],
   ["variant", 7],
-  ["secret in the database", 27],
+  ["secret in the database", 24],
   ["secret as read", 15],
 ] as const;
-
-/** The longest line, in characters. */
-export const WIDTH = COLUMNS.reduce((sum, [, width]) => sum + width + 1, -1);
 
 /** Prints a row; longer texts are cut in the middle. */
 export function printRow(...cells: string[]): void {
   const fitted = COLUMNS.map(([, width], index) => fit(cells[index] ?? "", width));
-  console.log(fitted.join(" ").trimEnd());
+  const [stored, read] = fitted.splice(-2);
+  stdout.line(
+    `${fitted.join(" ")} ${stdout.style("dim", stored!)} ${stdout.style("green", read!.trimEnd())}`,
+  );
 }
 
 /** Prints the head. */
 export function printHead(): void {
-  printRow(...COLUMNS.map(([title]) => title));
-  console.log(COLUMNS.map(([, width]) => "─".repeat(width)).join(" "));
+  stdout.line(
+    stdout.style("bold", COLUMNS.map(([title, width]) => fit(title, width)).join(" ").trimEnd()),
+  );
+  stdout.line(COLUMNS.map(([, width]) => "─".repeat(width)).join(" "));
+}
+
+/** Prints something that was tried. */
+export function printTried(what: string, result: string): void {
+  stdout.line(`${stdout.style("bold", what.padEnd(16))} ${result}`);
 }
 
 function fit(text: string, width: number): string {

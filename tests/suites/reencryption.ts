@@ -572,7 +572,8 @@ export const reencryption: Case[] = [
       const error = await assertRejects<StorageError>(() => keyStatus(db, items), StorageError);
       assertEquals(
         error.message,
-        "Running keyStatus: a column of the table does not exist, run the migrations first",
+        "Running keyStatus: a column of the table does not exist, run the migrations first; " +
+          "where drizzle() is given a casing, drizzle.config.ts needs the same",
       );
       const ciphertext = await old.encrypt("a secret");
       await context.sql(`

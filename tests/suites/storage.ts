@@ -593,7 +593,8 @@ export const storage: Case[] = [
           [error.operation, error.message],
           [
             "verify",
-            "Running verify: a column of the table does not exist, run the migrations first",
+            "Running verify: a column of the table does not exist, run the migrations first; " +
+            "where drizzle() is given a casing, drizzle.config.ts needs the same",
           ],
         );
         // undefined_column

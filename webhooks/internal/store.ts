@@ -9,6 +9,7 @@ import {
   UnknownExtensionInstanceError,
   WebhookRequestError,
 } from "../../errors.ts";
+import { ConfigurationError } from "../../internal/configuration_error.ts";
 import { codeOf } from "../../internal/code_of.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookStorage } from "../storage.ts";
@@ -67,6 +68,7 @@ function toOwnError(
     case "ERR_HANDLER_FAILED":
       return new HandlerFailedError((error as Error).cause);
   }
+  if (error instanceof ConfigurationError) return new StorageError(operation, error, error.message);
   // Anything else may have a message that quotes what was to be stored.
   return new StorageError(operation, error);
 }

@@ -1,0 +1,81 @@
+import process from "node:process";
+import { serve } from "@hono/node-server";
+import { PgExtensionStorage, withEncryption } from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { InstanceTokens } from "@weissaufschwarz/mitthooks-drizzle/tokens";
+import {
+  createWebhookHandler,
+  MittwaldPublicKeys,
+} from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { eq } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/postgres-js";
+import { Hono } from "hono";
+import postgres from "postgres";
+import { extensionInstances, lastEvents, sites, tasks } from "./schema.ts";
+
+/** Reads a variable that this application cannot do without. */
+function env(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`Starting: the environment variable ${name} is missing`);
+  return value;
+}
+
+const apiUrl = process.env.MITTWALD_API_URL || "https://api.mittwald.de";
+const client = postgres(env("DATABASE_URL"));
+const db = withEncryption(drizzle(client));
+
+const storage = new PgExtensionStorage(db, extensionInstances, {
+  lastEvents,
+  // In the transaction that stores the change: once for each, however often an event is delivered.
+  on: {
+    added: async ({ instance, tx }) => {
+      await tx.insert(sites).values({
+        instanceId: instance.id,
+        domain: `${instance.contextId}.example`,
+        apiToken: crypto.randomUUID(),
+      });
+    },
+    // Before the row goes, and with it, by cascade, that of the site.
+    removed: async ({ instance, tx }) => {
+      const [site] = await tx.select().from(sites).where(eq(sites.instanceId, instance.id));
+      if (site) await tx.insert(tasks).values({ kind: "delete site", domain: site.domain });
+    },
+  },
+});
+// No table, or the key of other data: say so now, not when the first webhook comes.
+await storage.verify();
+
+const tokens = new InstanceTokens({ storage, apiUrl });
+const handleWebhook = createWebhookHandler({
+  storage,
+  extensionId: env("EXTENSION_ID"),
+  publicKeys: new MittwaldPublicKeys({ apiUrl }),
+  logger: console,
+});
+
+const app = new Hono();
+app.post("/webhooks", (context) => handleWebhook(context.req.raw));
+
+/** Asks mittwald about an instance, in its name. Your application knows who may call this: here, everybody. */
+app.get("/instances/:id", async (context) => {
+  const id = context.req.param("id");
+  const [site] = await db.select().from(sites).where(eq(sites.instanceId, id));
+  if (!site) return context.json({ message: "No such instance" }, 404);
+  const response = await fetch(`${apiUrl}/v2/extension-instances/${encodeURIComponent(id)}`, {
+    headers: { "x-access-token": await tokens.get(id) },
+  });
+  return context.json({
+    domain: site.domain,
+    hasApiToken: Boolean(site.apiToken),
+    mittwaldAnswered: response.status,
+  });
+});
+
+const server = serve(
+  { fetch: app.fetch, port: Number(process.env.PORT ?? 8000) },
+  ({ port }) => console.log(`Listening on http://localhost:${port}`),
+);
+
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  // What has begun is finished: mittwald would have to send it again otherwise.
+  process.once(signal, () => server.close(() => client.end()));
+}
