@@ -18,7 +18,7 @@ export const CANARIES = {
  * What is no secret, lies in plain columns, and has to show up in every place that is searched: a place that does not
  * show it is not really seen. It fits into the columns of ids.
  */
-export const CONTROL = `ctl-${crypto.randomUUID().replaceAll("-", "")}`;
+export const CONTROL = createCanary("ctl");
 
 /** A place, and everything that can be read there. */
 export class Evidence {

@@ -155,7 +155,12 @@ export async function runCli(evidence: Evidence, url: string): Promise<void> {
       run(2, ["keygen", secret]),
       run(1, ["status", "--schema", schema]),
       run(1, ["status", ...ARGUMENTS], { DATABASE_URL: withPassword.href }),
-      run(1, ["status", ...ARGUMENTS, "--database-url", `${withPassword.href}:${secret}`]),
+      run(1, [
+        "status",
+        ...ARGUMENTS,
+        "--database-url",
+        withPassword.href.replace(/:\d+\//, ":port/"),
+      ]),
       run(1, ["status", ...ARGUMENTS], { ENCRYPTION_SALT: "" }),
       run(2, ["reencrypt", ...ARGUMENTS, "--batch-size", secret]),
       run(2, ["reencrypt", `--${secret}`]),

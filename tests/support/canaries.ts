@@ -1,11 +1,15 @@
 /** Strings that must not show up, and the search for them in whatever form they may have taken. */
 
 /** How much of a canary is enough to be found: by chance no text has so many of its characters in a row. */
-const CHUNK = 12;
+const CHUNK = 8;
 
-/** A string that cannot be mistaken for another, of 32 characters after its name. */
+/** Random characters at the end of a canary: what makes it unmistakable. */
+export const CANARY_LENGTH = 32;
+
+/** A string that cannot be mistaken for another: random lower-case letters and digits after its name. */
 export function createCanary(name: string): string {
-  return `${name}-${crypto.randomUUID().replaceAll("-", "")}`;
+  const random = crypto.getRandomValues(new Uint8Array(CANARY_LENGTH));
+  return `${name}-${Array.from(random, (byte) => (byte % 36).toString(36)).join("")}`;
 }
 
 /** A text without white space and in lower case, as well as the text itself: bytes are printed in columns. */
@@ -21,7 +25,7 @@ interface Haystack {
  */
 export function findCanary(text: string, canary: string): string | undefined {
   const haystack: Haystack = { text, dense: text.replaceAll(/\s+/g, "").toLowerCase() };
-  const unmistakable = canary.slice(-32);
+  const unmistakable = canary.slice(-CANARY_LENGTH);
   for (const [form, parts] of formsOf(unmistakable)) {
     if (
       parts.some((part) => haystack.text.includes(part) || haystack.dense.includes(part))
@@ -31,7 +35,7 @@ export function findCanary(text: string, canary: string): string | undefined {
 }
 
 function formsOf(text: string): [form: string, parts: string[]][] {
-  const chunks = [0, CHUNK, text.length - CHUNK].map((start) => text.slice(start, start + CHUNK));
+  const chunks = text.match(new RegExp(`.{${CHUNK}}`, "g"))!;
   const bytes = (chunk: string) => [...new TextEncoder().encode(chunk)];
   return [
     ["as it is", chunks],
