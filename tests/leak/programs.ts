@@ -163,7 +163,7 @@ export async function runCli(evidence: Evidence, url: string): Promise<void> {
       ]),
       run(1, ["status", ...ARGUMENTS], { ENCRYPTION_SALT: "" }),
       run(2, ["reencrypt", ...ARGUMENTS, "--batch-size", secret]),
-      run(2, ["reencrypt", `--${secret}`]),
+      run(2, ["reencrypt", `--password=${secret}`]),
     ]);
     // The tables of the schema module are not all there.
     await run(1, ["status", ...ARGUMENTS]);
