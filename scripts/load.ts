@@ -22,8 +22,8 @@ if (Deno.args.some((argument) => argument !== "--quick")) {
 
 /** Concurrency, and how long it is kept up. */
 const STEPS = quick ? [1, 16, 256] : [1, 4, 16, 64, 256, 1_024, 4_096];
-const STEP_MS = quick ? 1_000 : 10_000;
-/** What a slowed database takes for each row, in seconds: with ten connections, about fifty a second. */
+const STEP_MS = quick ? 1_000 : 6_000;
+/** What a slowed database takes for each row, in seconds; twice for one that is there. */
 const SLOW_SECONDS = 0.2;
 const OVERLOAD = { concurrency: quick ? 400 : 1_000, ms: quick ? 7_000 : 30_000 };
 /** Then less comes in, and the database is as slow: work that was given up must not stand in the way for long. */

@@ -51,7 +51,9 @@ export async function runStep(
   const events = eventsOf(mstudio);
   const start = performance.now();
   let begun = 0;
-  const lane = async () => {
+  const lane = async (number: number) => {
+    // Senders do not begin in the same moment.
+    await pause(number);
     while (performance.now() - start < ms && begun < deliveries) {
       begun++;
       const request = await mstudio.request(events.next().value);
@@ -59,10 +61,10 @@ export async function runStep(
       const answer = await deliver(url, request);
       times.push(performance.now() - sentAt);
       answers.set(answer, (answers.get(answer) ?? 0) + 1);
-      if (answer !== STORED) await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS));
+      if (answer !== STORED) await pause(BACKOFF_MS);
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, lane));
+  await Promise.all(Array.from({ length: concurrency }, (_, number) => lane(number)));
   const seconds = (performance.now() - start) / 1_000;
   times.sort((a, b) => a - b);
   const quantile = (share: number) =>
@@ -76,6 +78,10 @@ export async function runStep(
     longest: quantile(1),
     answers,
   };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function deliver(url: string, request: Request): Promise<string> {
