@@ -505,8 +505,8 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
 }
 
 /**
- * A public key was not asked for, because too many others are being asked for at the moment. The sender tries again
- * later, and then goes ahead of serials that are new.
+ * Something was not begun, because too much is under way: a public key was not asked for, or a storage does not keep
+ * up. The sender tries again later, and then its key goes ahead of serials that are new.
  *
  * @example Its code
  * ```ts
@@ -524,9 +524,10 @@ export class BusyError extends MitthooksDrizzleError {
    * Makes the error.
    *
    * @param found What was found.
+   * @param attempt What was attempted. Default: to get a public key.
    */
-  constructor(found: string) {
-    super(`Getting a public key: ${found}`);
+  constructor(found: string, attempt: string = "Getting a public key") {
+    super(`${attempt}: ${found}`);
   }
 }
 

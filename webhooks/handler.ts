@@ -10,6 +10,7 @@ import { readOptions, type Settings, type WebhookHandlerOptions } from "./handle
 import { runHandlers } from "./internal/handler_chain.ts";
 import { Reporter } from "./internal/reporter.ts";
 import { type Outcome, outcomeOf, toResponse } from "./internal/responses.ts";
+import { StorageCalls } from "./internal/storage_calls.ts";
 import { checkDryRun, storeEvent } from "./internal/store.ts";
 import { Delivery, type VerifiedDelivery, verifyRequest } from "./internal/verify_request.ts";
 import type { WebhookResponseBody } from "./responses.ts";
@@ -23,7 +24,8 @@ import type { WebhookResponseBody } from "./responses.ts";
  * is stored is refused. Responses are JSON, a {@linkcode WebhookResponseBody}; the README lists them.
  *
  * What is still running when the time limit is reached is left running, a call of the storage for example. Its result
- * is ignored, and the sender delivers again.
+ * is ignored, and the sender delivers again. While a storage does not keep up, it is given only what it can do in time;
+ * everything else is refused at once with 503 `ERR_BUSY`.
  *
  * @param options `storage` and `extensionId` are needed, all others have defaults.
  * @returns The handler. It never rejects, and it can be called any number of times at once.
@@ -65,10 +67,11 @@ export function createWebhookHandler(
 ): (request: Request) => Promise<Response> {
   const settings = readOptions(options);
   const reporter = new Reporter(settings);
+  const calls = new StorageCalls(settings.timeoutMs);
   return async (request: Request, ...rest: unknown[]) => {
     if (!isRequest(request)) return refuseCall(settings, rest[0]);
     const delivery = new Delivery(request);
-    const outcome = await handle(delivery, settings);
+    const outcome = await handle(delivery, settings, calls);
     reporter.report(delivery, outcome);
     return toResponse(outcome.body);
   };
@@ -107,11 +110,15 @@ async function refuseCall({ logger }: Settings, second: unknown): Promise<Respon
   return response;
 }
 
-async function handle(delivery: Delivery, settings: Settings): Promise<Outcome> {
+async function handle(
+  delivery: Delivery,
+  settings: Settings,
+  calls: StorageCalls,
+): Promise<Outcome> {
   const deadline = new Deadline(settings.timeoutMs);
   try {
     const verified = await verifyRequest(delivery, settings, deadline);
-    return { body: await act(verified, settings, deadline) };
+    return { body: await act(verified, settings, deadline, calls) };
   } catch (error) {
     return outcomeOf(error);
   } finally {
@@ -123,6 +130,7 @@ async function act(
   verified: VerifiedDelivery,
   settings: Settings,
   deadline: Deadline,
+  calls: StorageCalls,
 ): Promise<WebhookResponseBody> {
   const { name, would } = verified.kind;
   if (verified.dryRun) {
@@ -132,7 +140,7 @@ async function act(
       message: `Dry run of ${name}: signature and body are valid, ${would}`,
     };
   }
-  await storeEvent(settings.storage, verified, deadline);
+  await storeEvent(settings.storage, verified, deadline, calls);
   if (settings.handlers.length > 0) {
     await deadline.run("Running the handlers of a webhook", () => runAll(settings, verified));
   }

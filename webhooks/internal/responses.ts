@@ -35,7 +35,7 @@ export const STATUS: Readonly<Record<WebhookResponseCode, number>> = {
 
 // Fixed, because the sender gets to read them: nothing of the database or of the application belongs into a response.
 const MESSAGES = {
-  ERR_BUSY: "Getting a public key: too many others are being asked for, try again later",
+  ERR_BUSY: "Handling a webhook: too many others are under way, try again later",
   ERR_DEADLINE_EXCEEDED: "Handling a webhook: it took too long",
   ERR_HANDLER_FAILED: "Handling a webhook: a handler failed",
   ERR_PUBLIC_KEY_UNAVAILABLE: "Getting a public key: there was no usable answer",

@@ -1,6 +1,7 @@
 /** What becomes of a verified delivery in the storage. */
 
 import {
+  BusyError,
   DeadlineExceededError,
   HandlerFailedError,
   StaleEventError,
@@ -13,6 +14,7 @@ import { ConfigurationError } from "../../internal/configuration_error.ts";
 import { codeOf } from "../../internal/code_of.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookStorage } from "../storage.ts";
+import type { StorageCalls } from "./storage_calls.ts";
 import type { VerifiedDelivery } from "./verify_request.ts";
 
 /** Stores an event. */
@@ -20,9 +22,10 @@ export async function storeEvent(
   storage: WebhookStorage,
   { event, kind }: VerifiedDelivery,
   deadline: Deadline,
+  calls: StorageCalls,
 ): Promise<void> {
   try {
-    await deadline.run("Storing a webhook", () => kind.store(storage, event));
+    await calls.run("Storing a webhook", deadline, () => kind.store(storage, event));
   } catch (error) {
     throw toOwnError(error, kind.operation, `Handling ${kind.name}`, event.id);
   }
@@ -58,7 +61,10 @@ function toOwnError(
   attempt: string,
   id: string,
 ): Error {
-  if (error instanceof DeadlineExceededError || error instanceof StorageError) return error;
+  if (
+    error instanceof BusyError || error instanceof DeadlineExceededError ||
+    error instanceof StorageError
+  ) return error;
   // By code: the storage may come from another copy of this package.
   switch (codeOf(error)) {
     case "ERR_UNKNOWN_INSTANCE":

@@ -1,0 +1,246 @@
+/** Storage, queries, change handlers and re-encryption, in this process: what works, and every way to fail. */
+
+import { assertEquals } from "@std/assert";
+import { eq, like, sql } from "drizzle-orm";
+import { integer, pgTable, text } from "drizzle-orm/pg-core";
+import { drizzle } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import {
+  buildEncryptedTextColumn,
+  buildEncryptionKey,
+  buildExtensionInstanceTable,
+  type ChangeHandlers,
+  type EncryptionKey,
+  importEncryptionKey,
+  PgExtensionStorage,
+  withEncryption,
+} from "../../pg/mod.ts";
+import { keyStatus, reencrypt } from "../../pg/reencryption.ts";
+import { disclosed } from "../support/disclosed.ts";
+import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
+import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
+
+const { secret, rotatedSecret, masterPassword, otherMasterPassword, salt } = CANARIES;
+
+const oldKey = buildEncryptionKey(otherMasterPassword, salt);
+const key = buildEncryptionKey(masterPassword, salt, { alsoReads: [oldKey] });
+const secretColumn = buildEncryptedTextColumn(key);
+const instances = buildExtensionInstanceTable(secretColumn, { note: text() });
+const people = pgTable("person", {
+  id: integer().primaryKey(),
+  phone: secretColumn(),
+  label: text(),
+});
+
+/** A table of the same rows under another key. */
+const instancesUnder = (other: EncryptionKey) =>
+  buildExtensionInstanceTable(buildEncryptedTextColumn(other));
+const peopleUnder = (other: EncryptionKey, name = "person") =>
+  pgTable(name, { id: integer().primaryKey(), phone: buildEncryptedTextColumn(other)() });
+
+const failingKey: EncryptionKey = {
+  encrypt: () => Promise.reject(new Error("the key service is down")),
+  decrypt: () => Promise.reject(new Error("the key service is down")),
+  isCurrent: () => Promise.reject(new Error("the key service is down")),
+};
+
+const INSTANCE = {
+  extensionInstanceId: "leak-1",
+  contextId: CONTROL,
+  consentedScopes: ["project:read"],
+  secret,
+};
+
+/** Creates the tables, with constraints to violate. */
+export async function createTables(url: string): Promise<void> {
+  const client = postgres(url, { max: 1, onnotice: () => {} });
+  await client.unsafe(`${extensionInstanceDdl} ${lastEventDdl}
+    ALTER TABLE extension_instance ADD note text,
+      ADD CONSTRAINT no_refused_variant CHECK (variant_key <> 'refused');
+    CREATE TABLE person (id int PRIMARY KEY, phone text, label text)`);
+  await client.end();
+}
+
+/** Runs everything on a database with the tables; some of its values are left behind. */
+export async function useDatabase(evidence: Evidence, url: string): Promise<void> {
+  const client = postgres(url, { max: 3, onnotice: () => {} });
+  const queries: string[] = [];
+  const db = drizzle(client, {
+    logger: { logQuery: (query, params) => queries.push(query, JSON.stringify(params)) },
+  });
+  try {
+    const storage = new PgExtensionStorage(db, instances, { lastEvents });
+    await storeAndRead(evidence, db, storage);
+    await failInStorage(evidence, db, storage);
+    await failInHandlers(evidence, db);
+    await refuseStatements(evidence, db);
+    await changeKeys(evidence, db);
+    const encrypting = withEncryption(db);
+    for (const shown of [key, oldKey, storage, instances, people, encrypting, lastEvents]) {
+      evidence.add("inspected objects", disclosed(shown));
+    }
+    evidence.add("inspected objects", disclosed(await db.select().from(people)));
+    evidence.add("Drizzle's SQL logger", ...queries);
+    console.log(key, storage, instances, { key, control: CONTROL });
+  } finally {
+    await client.end();
+  }
+}
+
+type Database = ReturnType<typeof drizzle>;
+type Storage = PgExtensionStorage<typeof instances, Database>;
+
+async function storeAndRead(evidence: Evidence, db: Database, storage: Storage): Promise<void> {
+  await storage.upsertExtension(INSTANCE);
+  assertEquals((await storage.getExtension("leak-1"))?.secret, secret);
+  await storage.rotateSecret("leak-1", rotatedSecret);
+  await storage.updateExtension({ ...INSTANCE, enabled: false });
+  await storage.verify();
+
+  const encrypting = withEncryption(db);
+  const insert = encrypting.insert(people).values({ id: 1, phone: secret, label: CONTROL });
+  evidence.add("inspected objects", disclosed(insert.toSQL()));
+  await insert;
+  await encrypting.update(people).set({ phone: rotatedSecret }).where(eq(people.id, 1));
+  await encrypting.transaction(async (tx) => {
+    await tx.insert(people).values({ id: 2, phone: secret });
+    await tx.transaction((nested) => nested.insert(people).values({ id: 3, phone: secret }));
+  });
+  const prepared = encrypting.insert(people)
+    .values({ id: sql.placeholder("id"), phone: sql.placeholder("phone") }).prepare("leak");
+  await prepared.execute({ id: 4, phone: secret });
+}
+
+async function failInStorage(evidence: Evidence, db: Database, storage: Storage): Promise<void> {
+  const refused = { ...INSTANCE, variantKey: "refused" };
+  await evidence.fails("ERR_STORAGE_FAILED", () => storage.upsertExtension(refused));
+  await evidence.fails(
+    "ERR_STORAGE_FAILED",
+    () => storage.updateExtension({ ...refused, enabled: true }),
+  );
+  await evidence.fails(
+    "ERR_STORAGE_FAILED",
+    () => storage.rotateSecret(`leak-${"x".repeat(36)}`, secret),
+  );
+  const yesterday = new Date(Date.now() - 86_400_000);
+  await evidence.fails(
+    "ERR_STALE_EVENT",
+    () => storage.upsertExtension({ ...INSTANCE, occurredAt: yesterday }),
+  );
+  await evidence.fails("ERR_UNKNOWN_INSTANCE", () => storage.rotateSecret("nobody", secret));
+  await evidence.fails("TypeError", () => storage.rotateSecret("leak-1", `${secret}\ud800`));
+  await evidence.fails(
+    "TypeError",
+    () => storage.upsertExtension({ ...INSTANCE, contextId: undefined! }),
+  );
+
+  const under = (other: EncryptionKey) => new PgExtensionStorage(db, instancesUnder(other));
+  const wrong = buildEncryptionKey(masterPassword, otherMasterPassword);
+  for (const attempt of [() => under(wrong).getExtension("leak-1"), () => under(wrong).verify()]) {
+    await evidence.fails("ERR_DECRYPTION_FAILED", attempt);
+  }
+  await evidence.fails("Error", () => under(failingKey).upsertExtension(INSTANCE));
+  await evidence.fails("Error", () => under(failingKey).getExtension("leak-1"));
+  await evidence.fails("TypeError", () => buildEncryptionKey(masterPassword, "").encrypt(secret));
+  await evidence.fails("TypeError", () => buildEncryptionKey("", salt).encrypt(secret));
+  await evidence.fails(
+    "RangeError",
+    () => importEncryptionKey(new TextEncoder().encode(masterPassword)),
+  );
+  await evidence.fails("ERR_INVALID_CIPHERTEXT", () => key.decrypt(secret));
+  await evidence.fails("TypeError", () => key.encrypt(`\udc00${secret}`));
+
+  await db.execute(
+    sql`insert into extension_instance (id, "contextId", active, consented_scopes, secret)
+    select 'damaged', "contextId", active, consented_scopes, secret || 'AAAA' from extension_instance
+    where id = 'leak-1'`,
+  );
+  await evidence.fails("ERR_INVALID_CIPHERTEXT", () => storage.getExtension("damaged"));
+  await storage.removeInstance("damaged");
+
+  const missing = buildExtensionInstanceTable(secretColumn, {}, { name: "no_such_table" });
+  const onMissing = new PgExtensionStorage(db, missing);
+  await evidence.fails("ERR_TABLE_MISSING", () => onMissing.upsertExtension(INSTANCE));
+  await evidence.fails("ERR_TABLE_MISSING", () => onMissing.verify());
+}
+
+async function failInHandlers(evidence: Evidence, db: Database): Promise<void> {
+  const storageWith = (on: ChangeHandlers<typeof instances, Database>) =>
+    new PgExtensionStorage(db, instances, { lastEvents, on });
+  const added = { ...INSTANCE, extensionInstanceId: "handled" };
+  const broken = new Error("the handler is broken");
+  const failing = storageWith({
+    added: () => Promise.reject(broken),
+    secretRotated: async ({ instance, tx }) => {
+      // Violates the primary key.
+      await tx.insert(people).values({ id: 1, phone: instance.secret, label: CONTROL });
+    },
+    removed: () => {
+      throw broken;
+    },
+  });
+  await evidence.fails("ERR_HANDLER_FAILED", () => failing.upsertExtension(added));
+  await storageWith({}).upsertExtension(added);
+  await evidence.fails("ERR_HANDLER_FAILED", () => failing.rotateSecret("handled", rotatedSecret));
+  await evidence.fails("ERR_HANDLER_FAILED", () => failing.removeInstance("handled"));
+}
+
+async function refuseStatements(evidence: Evidence, db: Database): Promise<void> {
+  const encrypting = withEncryption(db);
+  const statements = [
+    () => encrypting.select().from(people).where(eq(people.phone, secret)),
+    () => encrypting.select().from(people).where(like(people.phone, `${secret}%`)),
+    () => encrypting.select({ phone: sql<string>`lower(${people.phone})` }).from(people),
+    () => encrypting.select().from(people).orderBy(people.phone),
+    () => encrypting.update(people).set({ phone: sql`${secret}` }),
+    () => encrypting.update(people).set({ phone: sql`${people.phone} || ${secret}` }),
+    () => encrypting.insert(people).values({ id: 9, phone: { secret } as unknown as string }),
+    () => encrypting.insert(people).values({ id: 9, phone: `${secret}\ud800` }),
+    () => encrypting.delete(people).where(eq(people.phone, secret)),
+    // Without withEncryption.
+    () => db.insert(people).values({ id: 9, phone: secret }),
+    () => db.update(people).set({ phone: secret }),
+    async () => String((await db.select().from(people))[0]!.phone),
+    async () => JSON.stringify(await db.select().from(people)),
+  ];
+  for (const statement of statements) {
+    await evidence.fails("TypeError", async () => await statement());
+  }
+  await evidence.fails(
+    "Error",
+    async () => await encrypting.insert(people).values({ id: 1, phone: secret, label: CONTROL }),
+  );
+}
+
+async function changeKeys(evidence: Evidence, db: Database): Promise<void> {
+  await withEncryption(db).insert(peopleUnder(oldKey)).values({ id: 10, phone: secret });
+  await db.execute(sql`insert into person values (11, 'damaged', ${CONTROL})`);
+  evidence.add("inspected objects", disclosed(await keyStatus(db, people)));
+  const report = await reencrypt(db, people);
+  assertEquals([report.reencrypted, report.unreadable], [1, [{ id: 11 }]]);
+  evidence.add("inspected objects", disclosed(report));
+
+  for (const work of [keyStatus, reencrypt]) {
+    const onMissing = () => work(db, peopleUnder(key, "no_such_person"));
+    await evidence.fails("ERR_TABLE_MISSING", onMissing);
+    await evidence.fails("Error", () => work(db, peopleUnder(failingKey)));
+    await evidence.fails("TypeError", () => work(db, lastEvents));
+  }
+  // A value that is to be written anew, and cannot be.
+  await withEncryption(db).insert(peopleUnder(oldKey)).values({ id: 12, phone: secret });
+  await db.execute(sql`alter table person add constraint no_change check (id <> 12) not valid`);
+  await evidence.fails("ERR_STORAGE_FAILED", () => reencrypt(db, people));
+  await db.execute(sql`alter table person drop constraint no_change`);
+}
+
+/** What fails when the server is gone. */
+export async function loseDatabase(evidence: Evidence, url: string): Promise<void> {
+  const client = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  const db = drizzle(client);
+  const storage = new PgExtensionStorage(db, instances, { lastEvents });
+  await evidence.fails("ERR_STORAGE_FAILED", () => storage.upsertExtension(INSTANCE));
+  await evidence.fails("ERR_STORAGE_FAILED", () => storage.rotateSecret("leak-1", secret));
+  await evidence.fails("ERR_STORAGE_FAILED", () => storage.verify());
+  await evidence.fails("ERR_STORAGE_FAILED", () => keyStatus(db, people));
+  await client.end();
+}
