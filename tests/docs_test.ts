@@ -55,12 +55,14 @@ Deno.test("docs: the README links every page", () => {
 });
 
 Deno.test("docs: pages are short", () => {
+  const count = (text: string) => text.trimEnd().split("\n").length;
   for (const { path, text } of pages) {
-    const generated = /<!-- runtimes:begin -->[^]*<!-- runtimes:end -->/;
-    const lines = text.replace(generated, "").trimEnd().split("\n").length;
-    const limit = path === "README.md" ? 200 : 160;
-    assert(lines <= limit, `${path} has ${lines} lines`);
+    const written = text.replace(/<!-- (\w+):begin -->[^]*<!-- \1:end -->/g, "");
+    // The benchmark's picture and table take about 20 lines of the README.
+    const limit = path === "README.md" ? 180 : 160;
+    assert(count(written) <= limit, `${path} has ${count(written)} lines of its own`);
   }
+  assert(count(page("README.md").text) <= 200);
 });
 
 Deno.test("docs: every block is of a kind that is looked at", () => {

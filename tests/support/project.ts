@@ -3,6 +3,7 @@
 import { fromFileUrl, join, toFileUrl } from "../../scripts/lib/paths.ts";
 import { standInImportMap } from "../../scripts/lib/import_map.ts";
 import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../scripts/lib/npm_manifest.ts";
+import { type Block, blocksOf } from "./documents.ts";
 import { poll } from "./postgres.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
@@ -174,8 +175,6 @@ export async function readFolder(folder: string): Promise<Record<string, string>
 }
 
 /** The code blocks of a Markdown file. */
-export async function readBlocks(file: string): Promise<{ language: string; code: string }[]> {
-  const text = await Deno.readTextFile(join(root, file));
-  return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)]
-    .map(([, language = "", code = ""]) => ({ language, code }));
+export async function readBlocks(file: string): Promise<Block[]> {
+  return blocksOf(await Deno.readTextFile(join(root, file)));
 }
