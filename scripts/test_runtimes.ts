@@ -2,7 +2,7 @@
  * `deno task test:runtimes [--all] [NAME…]`: runs the suites on the packed tarball, on every runtime, driver
  * and line of Drizzle. Without `--all`, one cell of each class. Names choose cells, by parts of their names.
  *
- * Downloads stay in `.cache/`. A complete `--all` renews the table in the README.
+ * Downloads stay in `.cache/`. A complete `--all` renews the table in docs/runtimes.md.
  *
  * @module
  */
@@ -76,7 +76,7 @@ async function runCells(): Promise<number> {
     entry[1] = { ...sumOfOutcomes([result, read]), versions: result.versions };
   }
 
-  if (all && names.length === 0) await renewReadme(resultTable(results));
+  if (all && names.length === 0) await renewTable(resultTable(results));
   const { passed, failed } = sumOfOutcomes(results.map(([, result]) => result));
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
@@ -103,6 +103,7 @@ async function timed(name: string, step: () => Promise<CellResult>): Promise<Cel
   return result;
 }
 
-async function renewReadme(table: string): Promise<void> {
-  if (!await renewSection(join(repository, "README.md"), "runtimes", table)) console.log(table);
+async function renewTable(table: string): Promise<void> {
+  const page = join(repository, "docs/runtimes.md");
+  if (!await renewSection(page, "runtimes", table)) console.log(table);
 }

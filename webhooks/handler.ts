@@ -21,7 +21,7 @@ import type { WebhookResponseBody } from "./responses.ts";
  *
  * It checks what `verifyWebhook` checks. Only then it stores, with the time that mStudio signed, so that a storage can
  * refuse what is older than what it has; and runs the further handlers. A dry run stores nothing; one of an instance that
- * is stored is refused. Responses are JSON, a {@linkcode WebhookResponseBody}; the README lists them.
+ * is stored is refused. Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
  *
  * What is still running when the time limit is reached is left running, a call of the storage for example. Its result
  * is ignored, and the sender delivers again. While a storage does not keep up, it is given only what it can do in time;

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The codes of all responses; the README's table says when each is given. */
+/** The codes of all responses; the table in `docs/webhooks.md` says when each is given. */
 export type WebhookResponseCode =
   | "STORED"
   | "DRY_RUN"

@@ -71,7 +71,7 @@ export const DRIVERS = {
 } as const;
 
 /** Subpaths that applications of the original package import, and what has their names today. */
-const SUBPATHS_OF_THE_ORIGINAL = {
+export const SUBPATHS_OF_THE_ORIGINAL = {
   "./index": "./pg",
   "./encryption": "./pg/encryption",
   "./schema": "./pg/schema",

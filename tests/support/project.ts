@@ -1,7 +1,9 @@
 /** An application of a user's, in a folder of its own, that gets this package from the working tree. */
 
-import { fromFileUrl, join } from "../../scripts/lib/paths.ts";
+import { fromFileUrl, join, toFileUrl } from "../../scripts/lib/paths.ts";
 import { standInImportMap } from "../../scripts/lib/import_map.ts";
+import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../scripts/lib/npm_manifest.ts";
+import { type Block, blocksOf } from "./documents.ts";
 import { poll } from "./postgres.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
@@ -13,14 +15,18 @@ export interface Ended {
   output: string;
 }
 
-/** A server that was started. */
-export interface RunningServer extends AsyncDisposable {
-  /** `http://localhost:PORT` */
-  url: string;
+/** A program that was started. */
+export interface RunningProgram extends AsyncDisposable {
   /** What it has printed so far. */
   output(): string;
   /** Sends SIGTERM and waits for the end. */
   stop(): Promise<Ended>;
+}
+
+/** A server that was started. */
+export interface RunningServer extends RunningProgram {
+  /** `http://localhost:PORT` */
+  url: string;
 }
 
 /** A folder with an application. */
@@ -28,14 +34,17 @@ export class Project implements AsyncDisposable {
   private constructor(readonly path: string, readonly env: Record<string, string>) {}
 
   /**
-   * Writes the files to a temporary folder. Imports are those of the package's own manifest.
+   * Writes the files to a temporary folder. Imports are those of the package's own manifest; the package itself can
+   * be imported by its name on npm, too.
    *
    * @param files Contents by path.
    * @param env Variables for all commands.
+   * @param imports Further entries of the import map; what begins with `./` is in the folder.
    */
   static async create(
     files: Record<string, string>,
     env: Record<string, string> = {},
+    imports: Record<string, string> = {},
   ): Promise<Project> {
     const path = await Deno.makeTempDir({ prefix: "mitthooks_project_" });
     const project = new Project(path, { NO_COLOR: "1", ...env });
@@ -46,10 +55,18 @@ export class Project implements AsyncDisposable {
     }
     const manifest = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
     const own = JSON.parse(files["deno.json"] ?? "{}");
-    const { imports } = standInImportMap(manifest);
     await Deno.writeTextFile(
       join(path, "deno.json"),
-      JSON.stringify({ ...own, imports, nodeModulesDir: "manual", lock: false }),
+      JSON.stringify({
+        ...own,
+        imports: {
+          ...standInImportMap(manifest).imports,
+          ...npmNames(manifest.exports),
+          ...imports,
+        },
+        nodeModulesDir: "manual",
+        lock: false,
+      }),
     );
     await Deno.symlink(join(root, "node_modules"), join(path, "node_modules"));
     return project;
@@ -76,6 +93,14 @@ export class Project implements AsyncDisposable {
 
   /** Starts `deno` with arguments, and waits until it says where it listens. */
   async serve(...args: string[]): Promise<RunningServer> {
+    const listening = /Listening on (?:http:\/\/[^:]+:|port )(\d+)/;
+    const started = await this.start(listening, ...args);
+    const port = listening.exec(started.output())![1];
+    return { ...started, url: `http://localhost:${port}` };
+  }
+
+  /** Starts `deno` with arguments, and waits until it has printed something. */
+  async start(awaited: RegExp, ...args: string[]): Promise<RunningProgram> {
     const process = this.#command(args).spawn();
     let printed = "";
     const reading = Promise.all([process.stdout, process.stderr].map(async (stream) => {
@@ -91,12 +116,9 @@ export class Project implements AsyncDisposable {
       return { code, output: printed };
     };
     try {
-      const port = await poll(() => {
-        if (status) throw new Error(`Starting a server: it ended: ${printed}`);
-        return /Listening on http:\/\/[^:]+:(\d+)/.exec(printed)?.[1];
-      }, { timeoutMs: 30_000 });
+      await poll(() => awaited.test(printed) || status, { timeoutMs: 30_000 });
+      if (!awaited.test(printed)) throw new Error(`Starting a program: it ended: ${printed}`);
       return {
-        url: `http://localhost:${port}`,
         output: () => printed,
         stop,
         [Symbol.asyncDispose]: async () => void await stop(),
@@ -123,6 +145,20 @@ export class Project implements AsyncDisposable {
   }
 }
 
+/** The subpaths of the package on npm. */
+function npmNames(exports: Record<string, string>): Record<string, string> {
+  const targets: Record<string, string> = { ...exports };
+  for (const [path, target] of Object.entries(SUBPATHS_OF_THE_ORIGINAL)) {
+    targets[path] = exports[target]!;
+  }
+  return Object.fromEntries(
+    Object.entries(targets).map(([path, target]) => [
+      `${NPM_NAME}${path.slice(1)}`,
+      toFileUrl(join(root, target)).href,
+    ]),
+  );
+}
+
 /** Reads all files below a folder of the repository. */
 export async function readFolder(folder: string): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
@@ -139,8 +175,6 @@ export async function readFolder(folder: string): Promise<Record<string, string>
 }
 
 /** The code blocks of a Markdown file. */
-export async function readBlocks(file: string): Promise<{ language: string; code: string }[]> {
-  const text = await Deno.readTextFile(join(root, file));
-  return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)]
-    .map(([, language = "", code = ""]) => ({ language, code }));
+export async function readBlocks(file: string): Promise<Block[]> {
+  return blocksOf(await Deno.readTextFile(join(root, file)));
 }

@@ -1,0 +1,104 @@
+/** The documentation as its tests see it: pages, blocks of code, and the quick start's commands. */
+
+import { join, repository } from "../../scripts/lib/paths.ts";
+
+/** A block of code. */
+export interface Block {
+  readonly language: string;
+  readonly code: string;
+}
+
+/** A page. */
+export interface Page {
+  /** Its path in the repository. */
+  readonly path: string;
+  readonly text: string;
+  readonly blocks: readonly Block[];
+}
+
+/** The runtimes that the quick start has commands for, as it names them. */
+export const RUNTIMES = ["Node.js", "Bun", "Deno"] as const;
+
+/** One of them. */
+export type Runtime = typeof RUNTIMES[number];
+
+/** Reads the README and what is in `docs/`. */
+export async function readPages(): Promise<Page[]> {
+  const paths = ["README.md"];
+  for await (const { name } of Deno.readDir(join(repository, "docs"))) {
+    if (name.endsWith(".md")) paths.push(`docs/${name}`);
+  }
+  return await Promise.all(
+    paths.sort().map(async (path) => {
+      const text = await Deno.readTextFile(join(repository, path));
+      return { path, text, blocks: blocksOf(text) };
+    }),
+  );
+}
+
+/** The code blocks of a Markdown text. */
+export function blocksOf(text: string): Block[] {
+  return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)]
+    .map(([, language = "", code = ""]) => ({ language, code }));
+}
+
+/**
+ * The files that blocks of TypeScript make; all pages together are one application.
+ *
+ * @throws {Error} A block does not name its file in its first line, or two name the same.
+ */
+export function filesOf(pages: readonly Page[]): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (const { path, blocks } of pages) {
+    for (const { language, code } of blocks) {
+      if (language !== "ts") continue;
+      const name = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1];
+      if (name === undefined) throw new Error(`${path}: a block names no file: ${code}`);
+      if (files[name] !== undefined) throw new Error(`${path}: there is another ${name}`);
+      files[name] = code;
+    }
+  }
+  return files;
+}
+
+/**
+ * The files as a block of the language `diff` leaves them, as far as it shows them.
+ *
+ * @returns Contents by path.
+ */
+export function filesAfter(diff: string): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (const part of diff.split(/^--- a\/.*\n/m).slice(1)) {
+    const [header = "", ...lines] = part.split("\n");
+    const path = /^\+\+\+ b\/(\S+)$/.exec(header)?.[1];
+    if (path === undefined) throw new Error(`A diff names no file: ${header}`);
+    files[path] = lines.filter((line) => !line.startsWith("-"))
+      .map((line) => line.slice(1)).join("\n");
+  }
+  return files;
+}
+
+/** The lines of the shell blocks. */
+export function commandsOf(page: Page): string[] {
+  return page.blocks.filter(({ language }) => language === "sh")
+    .flatMap(({ code }) => code.trim().split("\n"));
+}
+
+/**
+ * The commands of the README's quick start for one runtime, in their order. A comment says which runtime a line
+ * is for: at its end, or in a line of its own for those that follow in the block. What `&&` joins is several.
+ */
+export function quickStart(readme: Page, runtime: Runtime): string[] {
+  const section = /^## Quick start\n([^]*?)^## /m.exec(readme.text)?.[1] ?? "";
+  return blocksOf(section).filter(({ language }) => language === "sh").flatMap(({ code }) => {
+    let current: string | undefined;
+    return code.trim().split("\n").flatMap((line) => {
+      const [, command = "", tag] = /^(.*?)\s*(?:# (\S+))?$/.exec(line)!;
+      if (command === "") {
+        current = tag;
+        return [];
+      }
+      return (tag ?? current) === runtime ? command.split(" && ") : [];
+    });
+  });
+}
