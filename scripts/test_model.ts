@@ -1,0 +1,36 @@
+/**
+ * `deno task test:model [--deliveries N] [--seed N] [--keep-stamps] [--without-last-events]`: one long run of the model
+ * test, see tests/model/run.ts.
+ *
+ * @module
+ */
+import { describe, run } from "../tests/model/run.ts";
+import { createDatabase } from "../tests/support/postgres.ts";
+import { beginGuardedRun } from "./lib/guarded_run.ts";
+import { readModelArguments } from "./lib/model_arguments.ts";
+import { startServer } from "./lib/postgres_server.ts";
+
+const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+await finish(async () => {
+  const { flags, ...options } = readModelArguments(Deno.args, 10_000, [
+    "--keep-stamps",
+    "--without-last-events",
+  ]);
+  if (externalUrl === undefined) {
+    Deno.env.set("TEST_SERVER_URL", (await startServer({ directory })).url);
+  }
+  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
+  await using database = await createDatabase();
+  const complete = {
+    ...options,
+    databaseUrl: database.url,
+    restamp: !flags.has("--keep-stamps"),
+    fence: !flags.has("--without-last-events"),
+  };
+  console.log(`seed ${options.seed} begins`);
+  const begin = performance.now();
+  const result = await run(complete);
+  console.log(describe(complete, result));
+  console.log(`${((performance.now() - begin) / 1000).toFixed(1)} s`);
+  return result.differences.length === 0 ? 0 : 1;
+});
