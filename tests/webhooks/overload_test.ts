@@ -73,6 +73,15 @@ Deno.test("a storage that does not keep up: what it cannot do in time is refused
   assertLess(storage.most, 101);
 });
 
+Deno.test("no more than 1,000 calls of a storage are ever under way", async () => {
+  const storage = new QueueingStorage();
+  const receiver = await Receiver.create({ storage, timeoutMs: 60_000 });
+  const wave = deliverMany(receiver, 1_100);
+  await poll(() => storage.length + receiver.errors.length === 1_100, { timeoutMs: 30_000 });
+  storage.end();
+  assertEquals(await wave, { "200 STORED": 1_000, "503 ERR_BUSY": 100 });
+});
+
 Deno.test("a storage that keeps up again is no longer limited", async () => {
   const storage = new QueueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 1_000 });

@@ -9,6 +9,8 @@ import type { Deadline } from "../../internal/deadline.ts";
 
 /** So many may always be under way: some that wait for a lock do not keep others away. */
 const MIN_LIMIT = 32;
+/** More may never be under way: nobody knows yet how much can be done in time. */
+const MAX_LIMIT = 1_000;
 /** The share of what ends within the time limit that may be under way: what is new then waits for half of the time. */
 const SHARE = 0.5;
 /** After so many time limits without a refusal and without a call that is given up, it keeps up again. */
@@ -44,8 +46,9 @@ export class StorageCalls {
     call: () => Promise<void> | void,
   ): Promise<void> {
     const now = performance.now();
-    if (now < this.#behindUntil && this.#countRunning(now) >= this.#limit(now)) {
-      this.#fallBehind(now);
+    const isBehind = now < this.#behindUntil;
+    if (this.#countRunning(now) >= (isBehind ? this.#limit(now) : MAX_LIMIT)) {
+      if (isBehind) this.#fallBehind(now);
       throw new BusyError("the storage does not keep up", attempt);
     }
     try {
@@ -82,7 +85,8 @@ export class StorageCalls {
 
   #limit(now: number): number {
     this.#turnPeriod(now);
-    return Math.max(MIN_LIMIT, SHARE * Math.max(this.#ended, this.#endedBefore));
+    const wanted = SHARE * Math.max(this.#ended, this.#endedBefore);
+    return Math.min(MAX_LIMIT, Math.max(MIN_LIMIT, wanted));
   }
 
   #turnPeriod(now: number): void {
