@@ -3,22 +3,15 @@
 import { text } from "drizzle-orm/pg-core";
 import { type EncryptionKey, isEncryptionKey } from "./encryption_key.ts";
 import { describeColumn, markEncrypted } from "./internal/encrypted_column.ts";
+import {
+  REFUSED_MODIFIERS,
+  type RefusedModifiers,
+  type TextBuilder,
+} from "./internal/column_modifiers.ts";
 import { createSealedValue } from "./internal/sealed_value.ts";
 
-/** Column modifiers that an encrypted column has to refuse, and why. */
-const REFUSED = {
-  array: "an array of encrypted texts is not supported",
-  default: "the default would stand unencrypted in the migration, use $default",
-  generatedAlwaysAs: "the database cannot encrypt, use $default or $onUpdate",
-  primaryKey: "equal values are stored differently, so it would never take effect",
-  references: "equal values are stored differently, so it would never match",
-  unique: "equal values are stored differently, so it would never take effect",
-} as const;
-
-type Text = ReturnType<typeof text>;
-
 /** A column builder that has Drizzle's methods, but for those that an encrypted column refuses. */
-export type EncryptedTextColumnBuilder = Text & { readonly [TName in keyof typeof REFUSED]: never };
+export type EncryptedTextColumnBuilder = TextBuilder & RefusedModifiers;
 
 /**
  * What {@linkcode buildEncryptedTextColumn} returns: a function that makes the column, with its database
@@ -69,7 +62,7 @@ export function buildEncryptedTextColumn(encryptionKey: EncryptionKey): Encrypte
     const properties: PropertyDescriptorMap = {
       build: { value: (table: unknown) => encrypted(build.call(builder, table), encryptionKey) },
     };
-    for (const [modifier, reason] of Object.entries(REFUSED)) {
+    for (const [modifier, reason] of Object.entries(REFUSED_MODIFIERS)) {
       properties[modifier] = {
         value: () => {
           throw new TypeError(
