@@ -276,7 +276,6 @@ class Visit {
   #foreign(root: SQL, fields: Fields): void {
     const selected = flattenFields(fields);
     const select = readSelect(root);
-    for (const { field } of selected) this.selectable("SELECT", field);
     const encrypted = selected.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
     if (!select) {
       if (encrypted) {
@@ -292,23 +291,8 @@ class Visit {
     }
     if (select.distinct) assertDistinct(selected);
     for (const chunk of root.queryChunks) {
-      // Columns that are selected as themselves stand there, and their expressions have been looked at.
+      // What is selected there is looked at where the statement around it selects it.
       if (chunk !== select.selection || !encrypted) this.part(chunk, root);
-    }
-  }
-
-  /** Refuses a selected field that would hand out ciphertext. */
-  selectable(verb: string, field: unknown): void {
-    const column = encryptedColumnOf(field);
-    if (column) {
-      if (isOfAnotherCopy(column)) refuse(verb, `the selection ${anotherCopy(column)}`);
-      return;
-    }
-    if (is(field, SQL) || is(field, SQL.Aliased)) {
-      this.within(
-        { verb, handsOut: undefined, clauses: { "the selection": field } },
-        () => this.part(field),
-      );
     }
   }
 }

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as drizzle from "drizzle-orm";
 import { sql } from "drizzle-orm";
 import { DecryptionError, withEncryption } from "../../pg/mod.ts";
+import { MemoryCache } from "../suites/confidentiality.ts";
 import type { AnyDatabase, Case, TestContext } from "../suites/suite.ts";
 import { createTables, notes, people } from "../suites/tables.ts";
 
@@ -131,6 +132,31 @@ export const relational: Case[] = [
             extras: { stored: () => expression },
           });
         await assertRejects(async () => await find(), TypeError);
+      }
+    },
+  },
+  {
+    name: "a cache that keeps objects never holds plaintext, also where Drizzle maps them in place",
+    async run(context) {
+      await fill(context);
+      for (const jit of [false, true]) {
+        const cache = new MemoryCache(false);
+        const options = { relations: relations(), cache, jit } as Record<string, unknown>;
+        const db = withEncryption(context.open<AnyDatabase>(options)) as unknown as Database;
+        for (let run = 0; run < 3; run++) {
+          const found = await db.query.people.findMany({
+            orderBy: { id: "asc" },
+            columns: { phone: true },
+            with: { notes: { columns: { body: true }, orderBy: { id: "asc" } } },
+          });
+          assertEquals<unknown>(found, [
+            { phone: "555", notes: [{ body: "first" }, { body: "second" }] },
+            { phone: null, notes: [] },
+          ]);
+          const kept = JSON.stringify([...cache.entries]);
+          for (const plaintext of ["555", "first", "second"]) assert(!kept.includes(plaintext));
+        }
+        assertEquals([cache.entries.size, cache.hits], [1, 2]);
       }
     },
   },

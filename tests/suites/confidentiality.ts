@@ -67,7 +67,7 @@ function printed(error: unknown): string {
 }
 
 /** Keeps what Drizzle asks it to keep: the very objects, or as a cache outside of the process would. */
-class MemoryCache extends Cache {
+export class MemoryCache extends Cache {
   readonly entries = new Map<string, unknown>();
   readonly #serialised: boolean;
   hits = 0;

@@ -232,6 +232,11 @@ const refused: Record<string, Query> = {
       .innerJoin(other, eq(other.id, people.id)).as("inner");
     return db.select().from(inner).where(eq(inner.p, "555"));
   },
+  "mapped text without a column, and compared": (db) => {
+    const inner = db.select({ p: sql<string>`phone`.mapWith(people.phone).as("p") }).from(people)
+      .as("inner");
+    return db.select().from(inner).where(eq(inner.p, "555"));
+  },
   // Stored, but not as it should be.
   "a plain column in SET": (db) => db.update(people).set({ phone: people.name }),
   "a column of another key in SET": (db) => db.update(people).set({ token: people.phone }),
