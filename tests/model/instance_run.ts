@@ -22,6 +22,9 @@ export interface Sender {
 /** The wait between two tries of what the sender itself does not try again, in milliseconds. */
 const AGAIN_MS = 100;
 
+/** How far the clock of a straggler is ahead, in milliseconds: further than any other. */
+const STRAGGLER_AHEAD_MS = 60_000;
+
 /** One instance, from its beginning to its end. */
 export class InstanceRun {
   readonly #sender: Sender;
@@ -30,6 +33,8 @@ export class InstanceRun {
   readonly #instance: SimulatedInstance;
   readonly #told: { step: EventStep; acknowledged: boolean }[] = [];
   readonly #queued: Promise<void>[] = [];
+  /** The times of stragglers: the sender's log does not tell them from attempts. */
+  readonly #stragglers = new Set<string>();
 
   constructor(sender: Sender, plan: Plan, clock: SenderClock) {
     const first = plan.steps.find(isEvent)!.state;
@@ -53,7 +58,7 @@ export class InstanceRun {
   /** What the sender saw. */
   told(): ToldEvent[] {
     const deliveries = this.#sender.deliveriesOf(this.#plan.id)
-      .filter(({ url }) => !url.includes("dry-run"));
+      .filter(({ url, createdAt }) => !url.includes("dry-run") && !this.#stragglers.has(createdAt));
     const attempted: Delivery[][] = [];
     for (const delivery of deliveries) {
       if (delivery.late || delivery.replay) continue;
@@ -79,8 +84,11 @@ export class InstanceRun {
         return await pause(step.ms);
       case "dry-run":
         return await this.#untilAnswered(() => this.#dryRun(step.of));
+      case "straggler":
+        return await this.#untilAnswered(() => this.#straggle());
       case "replay": {
-        const sent = this.#sender.deliveriesOf(this.#plan.id).filter(({ replay }) => !replay);
+        const sent = this.#sender.deliveriesOf(this.#plan.id)
+          .filter(({ replay, createdAt }) => !replay && !this.#stragglers.has(createdAt));
         const original = step.at === "first"
           ? sent.find(({ responseCode }) => responseCode === "STORED") ?? sent[0]
           : sent[Math.floor(step.at * sent.length)];
@@ -135,6 +143,13 @@ export class InstanceRun {
       ? this.#instance.event("SecretRotated", { secret: "dry run" })
       : mstudio.event("ExtensionAddedToContext");
     return await mstudio.deliverOnce(event, { dryRun: true });
+  }
+
+  async #straggle(): Promise<Response> {
+    const createdAt = new Date(Date.now() + STRAGGLER_AHEAD_MS);
+    this.#stragglers.add(createdAt.toISOString());
+    const event = this.#instance.event("ExtensionAddedToContext");
+    return await this.#sender.mstudio.deliverOnce(event, { createdAt });
   }
 
   /** The sender does not repeat these, so whether they arrive would depend on who was just killed. */

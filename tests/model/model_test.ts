@@ -27,8 +27,13 @@ test("1,000 deliveries to two servers that are killed and cut off, by clocks tha
 });
 
 test("attempts that keep the time of their event, and an outage of an hour", async () => {
-  const { differences } = await runIn({ seed: newSeed(), deliveries: 300, restamp: false });
+  const { differences, disturbances } = await runIn({
+    seed: newSeed(),
+    deliveries: 300,
+    restamp: false,
+  });
   assertEquals(differences, []);
+  assertEquals(disturbances["outage"], 1);
 });
 
 test("without the last events there are differences", async () => {

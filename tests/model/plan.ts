@@ -39,6 +39,8 @@ export type Step =
   | { readonly do: "replay"; readonly at: "first" | number }
   /** Says with a genuine signature, and in the unsigned query, that it is a dry run. */
   | { readonly do: "dry-run"; readonly of: "this" | "unknown" }
+  /** An attempt of the first event arrives only now, stamped by a clock that is ahead. */
+  | { readonly do: "straggler" }
   | { readonly do: "pause"; readonly ms: number };
 
 /** The plan of one instance. */
@@ -87,8 +89,10 @@ export function draw(seed: number, index: number, contexts: readonly string[]): 
   }
   if (random.chance(0.6)) {
     // What is queued for it is dropped, unless the last event was waited for.
-    event("remove", random.chance(0.8));
+    const awaited = random.chance(0.8);
+    event("remove", awaited);
     disturb();
+    if (awaited && random.chance(0.5)) steps.push({ do: "straggler" });
     // Somebody recorded how it was added.
     if (random.chance(0.7)) steps.push({ do: "replay", at: "first" });
   }
@@ -145,7 +149,7 @@ function drawDisturbance(random: Random): Step {
 /** An event that may be dropped in favour of a removal counts for nothing. */
 function deliveriesOf(step: Step, following: readonly Step[]): number {
   if (step.do === "pause") return 0;
-  if (step.do === "replay" || step.do === "dry-run") return 1;
+  if (!("awaited" in step)) return 1;
   const next = following.find((one): one is EventStep => "awaited" in one && one.awaited);
   if (step.do !== "remove" && !step.awaited && next?.do === "remove") return 0;
   const { duplicate, dropResponse, forge, tamper, lateByMs } = step.faults;

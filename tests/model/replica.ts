@@ -51,7 +51,8 @@ export class Replica implements AsyncDisposable {
       ],
       cwd: repository,
       env: { NO_COLOR: "1", ...this.#env },
-      stdin: "null",
+      // Held open: the server ends with this program.
+      stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();

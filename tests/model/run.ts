@@ -22,6 +22,9 @@ const AT_ONCE = 16;
 /** After so many deliveries, on average, something happens to the servers or to a connection. */
 const DISTURBED_EVERY = 30;
 
+/** Longest time for a run, in milliseconds: some for its start, and some for each delivery. */
+const limitMs = (deliveries: number) => 120_000 + 1_000 * deliveries;
+
 /** How long the outage was, by the sender's clock. */
 const OUTAGE_MS = 60 * 60 * 1000;
 
@@ -143,9 +146,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
 
   const ended = new AbortController();
   const disturbing = (async () => {
+    const limit = Date.now() + limitMs(deliveries);
     let half = deliveries / 2;
     for (let next = 0; !ended.signal.aborted;) {
       await new Promise((resolve) => setTimeout(resolve, 20));
+      if (Date.now() > limit) {
+        throw new Error(`Running the model test with seed ${seed}: it does not come to an end`);
+      }
       if (log.answered >= half) {
         half = Infinity;
         if (servers) readUrl = await disturber.note("failover", () => servers.halfTime());
@@ -162,9 +169,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
     }
   })();
   const working = inParallel(runs, AT_ONCE, (run) => run.run());
-  // Whichever fails first ends the other.
-  await Promise.race([working, disturbing.then(() => working)]);
-  ended.abort();
+  working.catch(() => {});
+  try {
+    // Whichever fails first ends the other.
+    await Promise.race([working, disturbing.then(() => working)]);
+  } finally {
+    ended.abort();
+  }
   await disturbing;
   await mstudio.idle();
 

@@ -18,6 +18,9 @@ import { changes, extensionInstances, lastEvents } from "./tables.ts";
 /** How often a handler throws after it has written. */
 const FAILURE_RATE = 0.03;
 
+// Whoever started it holds the other end, and may be killed itself.
+Deno.stdin.readable.pipeTo(new WritableStream()).finally(() => Deno.exit());
+
 const environment = (name: string) => Deno.env.get(name) ?? "";
 const client = postgres(environment("MODEL_DATABASE_URL"), {
   max: 10,
