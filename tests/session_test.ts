@@ -25,6 +25,7 @@ testOnEachDriver("damage", damage);
 Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, and refuses all others", () => {
   const NOT_POSTGRES =
     "Wrapping a database with withEncryption: it is not a PostgreSQL database of Drizzle";
+  const SUPPORTED = "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported";
   const postgres = drizzlePgProxy(() => Promise.resolve({ rows: [] }));
   const { dialect, session } = postgres as unknown as { dialect: object; session: object };
   const altered = (properties: Record<string, unknown>) =>
@@ -39,30 +40,30 @@ Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, 
     execute() {}
   }
   const refused: [unknown, string][] = [
-    [drizzleMySql(() => Promise.resolve({ rows: [] })), NOT_POSTGRES],
-    [drizzleSqlite(() => Promise.resolve({ rows: [] })), NOT_POSTGRES],
+    [drizzleMySql(() => Promise.resolve({ rows: [] })), `${NOT_POSTGRES} but one for MySql`],
+    [drizzleSqlite(() => Promise.resolve({ rows: [] })), `${NOT_POSTGRES} but one for SQLite`],
     [undefined, NOT_POSTGRES],
     [{}, NOT_POSTGRES],
     [
       altered({ session: new EffectPgSession() }),
       "Wrapping a database with withEncryption: its session, EffectPgSession, is of a kind that this version " +
-      "does not know",
+      `does not know${SUPPORTED}`,
     ],
     [
       altered({ session: Object.create(session, { execute: { value: undefined } }) }),
       "Wrapping a database with withEncryption: its session, PgRemoteSession, is of a kind that this version " +
-      "does not know (it has no execute)",
+      `does not know (it has no execute)${SUPPORTED}`,
     ],
     [
       altered({ dialect: Object.create(dialect, { buildUpdateSet: { value: undefined } }) }),
       "Wrapping a database with withEncryption: its session, PgRemoteSession, is of a kind that this version " +
-      "does not know (it has no buildUpdateSet)",
+      `does not know (it has no buildUpdateSet)${SUPPORTED}`,
     ],
     [
       // Drizzle 1.0's own driver maps rows itself.
       altered({ dialect: Object.create(dialect, { shapeGenerator: { value() {} } }) }),
       "Wrapping a database with withEncryption: its session, PgRemoteSession, is of a kind that this version " +
-      "does not know",
+      `does not know${SUPPORTED}`,
     ],
   ];
   for (const [db, message] of refused) {

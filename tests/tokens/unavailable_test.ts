@@ -174,5 +174,5 @@ Deno.test("options are checked", () => {
     assertThrows(create(options), RangeError, "Reading the option");
   }
   const nothing = undefined as unknown as InstanceTokensOptions;
-  assertThrows(() => new InstanceTokens(nothing), TypeError, "no object");
+  assertThrows(() => new InstanceTokens(nothing), TypeError, "not an object");
 });
