@@ -1,6 +1,7 @@
 /** Drizzle's prepared queries, which encrypt before they are sent and decrypt what comes back. */
 
 import { is, Param, Placeholder, sql } from "drizzle-orm";
+import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
 import { mapBounded } from "./map_bounded.ts";
 import { isStoringEncoder, PendingCiphertext } from "./pending_ciphertext.ts";
 import { planArguments } from "./result_plan.ts";
@@ -122,6 +123,16 @@ export async function batchEncrypting(
   const results = await batch(filled.map((query) => ({ _prepare: () => query })));
   return await Promise.all(results.map((result, index) => {
     const { decrypt } = parts.get(prepared[index]!) ?? {};
-    return decrypt ? decrypt(result) : result;
+    return decrypt ? decrypt(result).catch((error) => refuseResult(error, index)) : result;
   }));
+}
+
+/** Puts the place of the query in front of the value's. */
+function refuseResult(error: unknown, index: number): never {
+  if (!(error instanceof DecryptionError)) throw error;
+  const { path = "", table = "", column = "" } = error;
+  const ErrorClass = error instanceof InvalidCiphertextError
+    ? InvalidCiphertextError
+    : DecryptionError;
+  throw new ErrorClass(`[${index}]${path.startsWith("[") ? "" : "."}${path}`, { table, column });
 }

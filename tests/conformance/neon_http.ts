@@ -19,6 +19,7 @@ import {
 export const refused = {
   message: "No transactions support in neon-http driver",
   cases: [
+    "rule: refused: where it is prepared, in a transaction, and in a nested one",
     "relational queries: prepared, and in a transaction",
     "confidentiality: the SQL logger sees ciphertext",
     "storage: in a transaction of the application: rolled back with it, committed with it",

@@ -123,7 +123,6 @@ export const serverCells: readonly Cell[] = [
   {
     // What a refusal leaves in its buffer reached the next query.
     name: "pg-protocol 1.10.3",
-    representative: true,
     drivers: [NODE_POSTGRES],
     install: { "pg": "8.16.3", "pg-protocol": "1.10.3" },
     program: node(24),
