@@ -1,6 +1,6 @@
 /** The keys that encrypted columns use. */
 
-import { importAesKey, open, seal } from "./internal/envelope.ts";
+import { decrypt, encrypt, importAesKey } from "./internal/stored_form.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
 import {
@@ -125,12 +125,12 @@ class AesEncryptionKey implements EncryptionKey {
 
   async encrypt(plaintext: string): Promise<string> {
     assertStorableText(plaintext);
-    return await seal(this.#ready ?? await this.#key(), plaintext);
+    return await encrypt(this.#ready ?? await this.#key(), plaintext);
   }
 
   async decrypt(ciphertext: string): Promise<string> {
     try {
-      return await open(this.#ready ?? await this.#key(), ciphertext);
+      return await decrypt(this.#ready ?? await this.#key(), ciphertext);
     } catch (error) {
       if (!(error instanceof DecryptionError)) throw error;
       return await this.#decryptWithOthers(ciphertext, error);
@@ -153,7 +153,7 @@ class AesEncryptionKey implements EncryptionKey {
   async isCurrent(ciphertext: string): Promise<boolean> {
     const key = await this.#key();
     try {
-      await open(key, ciphertext);
+      await decrypt(key, ciphertext);
       return true;
     } catch (error) {
       if (error instanceof DecryptionError) return false;

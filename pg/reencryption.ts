@@ -45,7 +45,7 @@
  */
 
 import type { PgTable } from "drizzle-orm/pg-core";
-import { assertDatabase } from "./internal/assert_database.ts";
+import { undecoratedPrimary } from "./internal/database.ts";
 import { checkFunction, checkNames } from "../internal/check_options.ts";
 import { describeTable, type EncryptedTable } from "./internal/encrypted_table.ts";
 import { mapBounded } from "./internal/map_bounded.ts";
@@ -180,7 +180,7 @@ export async function reencrypt<TTable extends PgTable>(
   const attempt = "Re-encrypting a table";
   const { batchSize, onProgress, signal, dryRun } = checkOptions(attempt, options);
   const description = describeTable(attempt, table);
-  const primary = assertDatabase(attempt, db);
+  const primary = undecoratedPrimary(attempt, db);
   const storedTable = await StoredTable.open("reencrypt", primary, description);
   const report: ReencryptionReport<TTable> = {
     total: storedTable.total,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pause } from "./timers.ts";
+import { pause } from "./internal/timers.ts";
 
 /** Where webhooks are delivered to: a URL, or a handler as `Deno.serve` takes it. */
 export type DeliveryTarget = string | URL | ((request: Request) => Response | Promise<Response>);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pause } from "./timers.ts";
+import { pause } from "./internal/timers.ts";
 
 /** How long the sender waits before it tries again: doubling from `initialMs` up to `maxMs`. */
 export interface Backoff {

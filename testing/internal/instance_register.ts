@@ -4,8 +4,8 @@
  * @module
  */
 
-import { encodeBase64 } from "../internal/base64.ts";
-import type { LifecycleEvent } from "./events.ts";
+import { encodeBase64 } from "../../internal/base64.ts";
+import type { LifecycleEvent } from "../events.ts";
 
 interface Entry {
   removed: boolean;

@@ -5,8 +5,8 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../errors.ts";
-import { generateSigningKey, type SigningKey } from "./key_pair.ts";
+import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../../errors.ts";
+import { generateSigningKey, type SigningKey } from "../key_pair.ts";
 
 /** The key pairs that were ever signed with. The public halves are served for good, as mittwald does. */
 export class KeyRing {

@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { WireRequest } from "./attempt.ts";
-import { buildPayload, type LifecycleEvent, spellKind } from "./events.ts";
-import { type AttemptOptions, dryRunUrl, tampered } from "./faults.ts";
+import type { WireRequest } from "../attempt.ts";
+import { buildPayload, type LifecycleEvent, spellKind } from "../events.ts";
+import { type AttemptOptions, dryRunUrl, tampered } from "../faults.ts";
 import type { KeyRing } from "./key_ring.ts";
-import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
-import type { Settings } from "./options.ts";
+import { generateSigningKey, signatureHeaders, type SigningKey } from "../key_pair.ts";
+import type { Settings } from "../options.ts";
 
 /** Builds the requests of one simulated mStudio. */
 export class RequestBuilder {

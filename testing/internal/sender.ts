@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type AttemptResult, send } from "./attempt.ts";
-import { type Delivery, describe, type Marks, type Sent, undelivered } from "./deliveries.ts";
-import { DeliveryQueue } from "./delivery_queue.ts";
-import type { LifecycleEvent } from "./events.ts";
+import { type AttemptResult, send } from "../attempt.ts";
+import { type Delivery, describe, type Marks, type Sent, undelivered } from "../deliveries.ts";
+import { DeliveryQueue } from "../delivery_queue.ts";
+import type { LifecycleEvent } from "../events.ts";
 import {
   type AttemptOptions,
   checkAttemptOptions,
@@ -16,11 +16,11 @@ import {
   type Faults,
   faultsOfAttempt,
   stampOf,
-} from "./faults.ts";
+} from "../faults.ts";
 import type { InstanceRegister } from "./instance_register.ts";
-import type { Settings } from "./options.ts";
+import type { Settings } from "../options.ts";
 import type { RequestBuilder } from "./request_builder.ts";
-import type { DeliverOptions } from "./simulated_instance.ts";
+import type { DeliverOptions } from "../simulated_instance.ts";
 import { pause } from "./timers.ts";
 
 interface Attempted {

@@ -28,7 +28,7 @@ export function importAesKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey>
 }
 
 /** Encrypts a well-formed string into the stored form. */
-export async function seal(key: CryptoKey, plaintext: string): Promise<string> {
+export async function encrypt(key: CryptoKey, plaintext: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
   const sealed = new Uint8Array(
     await crypto.subtle.encrypt(parameters(iv), key, encoder.encode(plaintext)),
@@ -38,7 +38,7 @@ export async function seal(key: CryptoKey, plaintext: string): Promise<string> {
   return `${encodeBase64(iv)}:${ciphertext}:${encodeBase64(sealed.subarray(tagStart))}`;
 }
 
-/** Whether a text is what {@linkcode seal} could have made, under whatever key. */
+/** Whether a text is what {@linkcode encrypt} could have made, under whatever key. */
 export function hasStoredForm(text: string): boolean {
   return parse(text) !== undefined;
 }
@@ -59,7 +59,7 @@ function parse(stored: string) {
  * @throws {InvalidCiphertextError} The text does not have the stored form.
  * @throws {DecryptionError} The tag does not match: another key, or a changed value.
  */
-export async function open(key: CryptoKey, stored: string): Promise<string> {
+export async function decrypt(key: CryptoKey, stored: string): Promise<string> {
   const parts = parse(stored);
   if (!parts) throw new InvalidCiphertextError();
   const { iv, ciphertext, tag } = parts;
