@@ -42,16 +42,14 @@ The API is gone when the command ends. It ends by itself, unless --serve is give
 The exit status is 0 only if every answer was as expected: 2xx, and 4xx for the forged webhook.
 `;
 
-const options = {
-  target: httpUrl,
-  forge: flag,
-  keep: flag,
-  serve: port,
-  "extension-id": text,
-} as const;
-
 export async function run(args: readonly string[]): Promise<number> {
-  const { target, forge, keep, serve, ...given } = await readOptions(args, options);
+  const { target, forge, keep, serve, ...given } = await readOptions(args, {
+    target: httpUrl,
+    forge: flag,
+    keep: flag,
+    serve: port,
+    "extension-id": text,
+  });
   if (!target) throw new UsageError("give the address: --target http://localhost:8000/webhooks");
   const extensionId = given["extension-id"] || process.env["EXTENSION_ID"] || DEFAULT_EXTENSION_ID;
   // One attempt each: what is wrong here is not cured by waiting.
@@ -128,31 +126,28 @@ class Report {
     return this.failed ? 1 : 0;
   }
 
-  #hint(event: string, status = 0, code?: string): string | undefined {
+  #hint(event: string, status = 0, code = ""): string | undefined {
+    const { apiUrl, extensionId } = this;
     if (event === "forged") {
       return status > 0 && status < 300
         ? "A forged webhook was accepted: the extension does not check signatures"
         : undefined;
     }
     if (status === 0) return "Is the extension running, and is --target its address?";
-    switch (code) {
-      case "ERR_PUBLIC_KEY_UNAVAILABLE":
-      case "ERR_SIGNATURE_INVALID":
-        return `Does the extension ask ${this.apiUrl} for public keys? Start it with ` +
-          `MITTWALD_API_URL=${this.apiUrl}, and give that to MittwaldPublicKeys as apiUrl`;
-      case "ERR_WRONG_EXTENSION":
-        return `The webhooks are for the extension ${JSON.stringify(this.extensionId)}: give ` +
-          "--extension-id what the extension has, or set EXTENSION_ID for both";
-      case "ERR_STORAGE_FAILED":
-      case "ERR_HANDLER_FAILED":
-        return "The extension's log has the cause: its webhook handler needs logger or onError";
-      case undefined:
-        return status === 404 || status === 405
-          ? "Is the path of --target that of the extension's webhooks?"
-          : undefined;
-      default:
-        return undefined;
+    if (code === "" && (status === 404 || status === 405)) {
+      return "Is the path of --target that of the extension's webhooks?";
     }
+    if (code === "ERR_PUBLIC_KEY_UNAVAILABLE" || code === "ERR_SIGNATURE_INVALID") {
+      return `Does the extension ask ${apiUrl} for public keys? Start it with ` +
+        `MITTWALD_API_URL=${apiUrl}, and give that to MittwaldPublicKeys as apiUrl`;
+    }
+    if (code === "ERR_WRONG_EXTENSION") {
+      return `The webhooks are for the extension ${JSON.stringify(extensionId)}: give ` +
+        "--extension-id what the extension has, or set EXTENSION_ID for both";
+    }
+    return code === "ERR_STORAGE_FAILED" || code === "ERR_HANDLER_FAILED"
+      ? "The extension's log has the cause: its webhook handler needs logger or onError"
+      : undefined;
   }
 }
 

@@ -85,19 +85,15 @@ function parse(args: readonly string[], options: Readonly<Record<string, Option<
   try {
     return parseArgs({ args: [...args], options, allowPositionals: false }).values;
   } catch (error) {
-    const { code, message } = error as { code?: unknown; message: string };
+    const { code, message } = error as { code: string; message: string };
     // The option's name stands in the message; nothing else of it is repeated.
     const name = /'(?:-\w, )?(--?[a-z][a-z-]*)/.exec(message)?.[1];
     const named = name === undefined ? "" : `: ${name}`;
-    switch (code) {
-      case "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL":
-        throw new UsageError("there is an argument that belongs to no option");
-      case "ERR_PARSE_ARGS_UNKNOWN_OPTION":
-        throw new UsageError(`there is an unknown option${named}`);
-      case "ERR_PARSE_ARGS_INVALID_OPTION_VALUE":
-        throw new UsageError(`an option has no value, or must not have one${named}`);
-      default:
-        throw error;
-    }
+    const messages: Readonly<Record<string, string>> = {
+      ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL: "there is an argument that belongs to no option",
+      ERR_PARSE_ARGS_UNKNOWN_OPTION: `there is an unknown option${named}`,
+      ERR_PARSE_ARGS_INVALID_OPTION_VALUE: `an option has no value, or must not have one${named}`,
+    };
+    throw code in messages ? new UsageError(messages[code]) : error;
   }
 }

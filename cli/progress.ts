@@ -5,18 +5,15 @@ import { count, formatNumber, stderr } from "./output.ts";
 /** Back to the beginning of the line, which is then erased (ECMA-48: CR, EL). */
 const CLEAR = "\r\x1b[K";
 
-type Update = (
-  rows: { readonly total: number; readonly scanned: number },
-  details?: string,
-) => void;
-
 /**
  * Shows how far the work at a table is: a bar on a terminal, which goes away at the end; elsewhere a line for
  * each tenth that has details to log.
  */
 export async function withProgress<T>(
   table: string,
-  work: (update: Update) => Promise<T>,
+  work: (
+    update: (rows: { total: number; scanned: number }, details?: string) => void,
+  ) => Promise<T>,
 ): Promise<T> {
   let tenths = 0;
   try {
