@@ -1,7 +1,16 @@
-/** Failures that the operator can do something about. */
+/** What ends a command, and how the operator is told. */
 
-/** Ends the command with status 1; the message is for the operator and holds no secret. */
+/** Arguments that make no sense: status 2. */
+export class UsageError extends Error {}
+
+/** What the operator can do something about: status 1. The message holds no secret. */
 export class Failure extends Error {}
+
+/** A file that cannot be read or written. */
+export function fileFailure(attempt: "Reading" | "Writing", path: string, error: unknown): Failure {
+  const { code = "it is not possible" } = error as { code?: string };
+  return new Failure(`${attempt} ${path}: ${code}`);
+}
 
 /** What went wrong, without stack and without anything but messages: a driver's errors may carry values. */
 export function describeError(error: unknown): string {
