@@ -34,7 +34,7 @@ export interface KeyStatusProgress {
 /** Options of {@linkcode keyStatus}. */
 export interface KeyStatusOptions {
   /** Called after each batch of 500 rows. */
-  readonly onProgress?: (progress: KeyStatusProgress) => void;
+  readonly onProgress?: ((progress: KeyStatusProgress) => void) | undefined;
 }
 
 /**

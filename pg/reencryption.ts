@@ -79,13 +79,13 @@ export interface ReencryptionProgress {
 /** Options of {@linkcode reencrypt}. */
 export interface ReencryptOptions {
   /** How many rows are read, and written, at once: a positive integer. Default: 500. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** Called after each batch. */
-  readonly onProgress?: (progress: ReencryptionProgress) => void;
+  readonly onProgress?: ((progress: ReencryptionProgress) => void) | undefined;
   /** Ends the work between two batches. What has been written stays. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Only looks, and writes nothing. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 /**

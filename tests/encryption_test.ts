@@ -256,6 +256,18 @@ Deno.test("wrong arguments are named", async (t) => {
       "TypeError: Building an encryption key: alsoReads is not an array of encryption keys",
       build({ alsoReads: ["old"] }),
     ],
+    [
+      'TypeError: Building an encryption key: there is no option "alsoRead"',
+      build({ alsoRead: [] }),
+    ],
+    [
+      'TypeError: Building an encryption key: reading the option kdf: there is no option "rounds"',
+      build({ kdf: { name: "pbkdf2", rounds: 600_000 } }),
+    ],
+    [
+      'TypeError: Importing an encryption key: there is no option "kdf"',
+      () => importEncryptionKey(raw(1), ofType({ kdf: { name: "scrypt" } })),
+    ],
     ["TypeError: Importing an encryption key: rawKey is not a Uint8Array", rawKey("x".repeat(32))],
   ];
   for (const iterations of [0, -1, 1.5, NaN, Infinity]) {
