@@ -5,8 +5,8 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import { toRequest } from "./attempt.ts";
-import type { Delivery } from "./deliveries.ts";
+import { toRequest } from "./internal/attempt.ts";
+import type { Delivery } from "./delivery.ts";
 import {
   buildEvent,
   type EventFields,

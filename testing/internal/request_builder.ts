@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { WireRequest } from "../attempt.ts";
+import type { WireRequest } from "./attempt.ts";
 import { buildPayload, type LifecycleEvent, spellKind } from "../events.ts";
-import { type AttemptOptions, dryRunUrl, tampered } from "../faults.ts";
+import type { AttemptOptions } from "../faults.ts";
+import { dryRunUrl, tampered } from "./faults.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { generateSigningKey, signatureHeaders, type SigningKey } from "../key_pair.ts";
 import type { Settings } from "../options.ts";

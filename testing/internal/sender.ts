@@ -4,19 +4,19 @@
  * @module
  */
 
-import { type AttemptResult, send } from "../attempt.ts";
-import { type Delivery, describe, type Marks, type Sent, undelivered } from "../deliveries.ts";
-import { DeliveryQueue } from "../delivery_queue.ts";
+import { type AttemptResult, send } from "./attempt.ts";
+import { describe, type Marks, type Sent, undelivered } from "./deliveries.ts";
+import type { Delivery } from "../delivery.ts";
+import { DeliveryQueue } from "./delivery_queue.ts";
 import type { LifecycleEvent } from "../events.ts";
+import type { AttemptOptions, Faults } from "../faults.ts";
 import {
-  type AttemptOptions,
   checkAttemptOptions,
   checkFaults,
   duplicatesOf,
-  type Faults,
   faultsOfAttempt,
   stampOf,
-} from "../faults.ts";
+} from "./faults.ts";
 import type { InstanceRegister } from "./instance_register.ts";
 import type { Settings } from "../options.ts";
 import type { RequestBuilder } from "./request_builder.ts";

@@ -4,15 +4,8 @@
  * @module
  */
 
-import { pause } from "./internal/timers.ts";
-
-/** How long the sender waits before it tries again: doubling from `initialMs` up to `maxMs`. */
-export interface Backoff {
-  /** Milliseconds before the second attempt. */
-  readonly initialMs: number;
-  /** The longest wait in milliseconds. */
-  readonly maxMs: number;
-}
+import type { Backoff } from "../delivery.ts";
+import { pause } from "./timers.ts";
 
 /** Why a job was not done. */
 export type Undone = "ERR_GAVE_UP" | "ERR_DROPPED" | "ERR_CLOSED";

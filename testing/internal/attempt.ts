@@ -4,10 +4,8 @@
  * @module
  */
 
-import { pause } from "./internal/timers.ts";
-
-/** Where webhooks are delivered to: a URL, or a handler as `Deno.serve` takes it. */
-export type DeliveryTarget = string | URL | ((request: Request) => Response | Promise<Response>);
+import type { AttemptFailure, DeliveryTarget } from "../delivery.ts";
+import { pause } from "./timers.ts";
 
 /** A request as it goes over the wire, and what the log tells of it. */
 export interface WireRequest {
@@ -17,9 +15,6 @@ export interface WireRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
 }
-
-/** Why an attempt got no response. */
-export type AttemptFailure = "timed-out" | "no-response" | "response-lost" | "closed";
 
 /** What came of an attempt: a response that was read to its end, or none. */
 export type AttemptResult =
