@@ -83,7 +83,7 @@ export async function simulate(
     extensionId: "e-1",
     target,
     backoff: { initialMs: 1, maxMs: 2 },
-    maxAttempts: Infinity,
+    maxAttempts: 5_000, // so that a test that waits for what never comes ends
     newSecretRefusedMs: 0,
     ...options,
   });

@@ -151,8 +151,8 @@ Deno.test("an endpoint in trouble is answered with 502, and the next delivery wo
       Response.json({ serial: serialOf(request), key: receiver.signer.publicKey });
     await receiver.expectSent("200 STORED", body, headers);
   });
-  assert(!endpoint.paths.includes("/elsewhere"));
   released.resolve(new Response());
+  assert(!endpoint.paths.includes("/elsewhere"));
 });
 
 Deno.test("an endpoint that is down is answered with 502, and the next delivery works when it is back", async () => {
