@@ -10,14 +10,9 @@ import {
   SimulatedMstudio,
   type SimulatedMstudioOptions,
 } from "@wais/mitthooks-drizzle/testing";
+import { KINDS } from "../webhooks/support.ts";
 
-export const KINDS = [
-  "ExtensionAddedToContext",
-  "InstanceUpdated",
-  "SecretRotated",
-  "InstanceRemovedFromContext",
-] as const;
-export const [ADDED, UPDATED, ROTATED, REMOVED] = KINDS;
+export { ADDED, KINDS, REMOVED, ROTATED, UPDATED } from "../webhooks/support.ts";
 export const HOUR_MS = 3_600_000;
 
 export async function isSigned(
