@@ -7,7 +7,7 @@ import {
   SimulatedMstudio,
   type SimulatedMstudioOptions,
 } from "@wais/mitthooks-drizzle/testing";
-import { backoffMs } from "../../testing/delivery_queue.ts";
+import { backoffMs } from "../../testing/internal/delivery_queue.ts";
 import { poll } from "../support/postgres.ts";
 import {
   ADDED,

@@ -9,7 +9,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import type { Faults } from "@wais/mitthooks-drizzle/testing";
-import { tampered } from "../../testing/faults.ts";
+import { tampered } from "../../testing/internal/faults.ts";
 import { poll } from "../support/postgres.ts";
 import {
   ADDED,
