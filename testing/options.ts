@@ -7,8 +7,8 @@
 import type { DeliveryTarget } from "./attempt.ts";
 import type { Backoff } from "./delivery_queue.ts";
 import type { KindSpelling } from "./events.ts";
-import { checkFaults, type Faults, MAX_TIMER_MS } from "./faults.ts";
-import { checkNames } from "../internal/check_options.ts";
+import { checkFaults, type Faults } from "./faults.ts";
+import { checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
 
 /** How a simulated mStudio is set up. */
 export interface SimulatedMstudioOptions {
