@@ -61,16 +61,7 @@ export function tokensOf(
   return { tokens, secrets, received };
 }
 
-/** Waits for a condition, but not for ever. */
-export async function until(condition: () => boolean, limitMs = 30_000): Promise<void> {
-  const end = performance.now() + limitMs;
-  while (!condition()) {
-    if (performance.now() > end) {
-      throw new Error(`Waiting: not true after ${limitMs} ms: ${condition}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
+export { poll as until } from "../support/postgres.ts";
 
 /** A promise to be resolved from outside. */
 export function gate(): { readonly opened: Promise<void>; open(): void } {
