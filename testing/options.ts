@@ -7,8 +7,8 @@
 import type { Backoff, DeliveryTarget } from "./delivery.ts";
 import type { KindSpelling } from "./events.ts";
 import type { Faults } from "./faults.ts";
-import { checkFaults, MAX_TIMER_MS } from "./internal/faults.ts";
-import { checkNames } from "../internal/check_options.ts";
+import { checkFaults } from "./internal/faults.ts";
+import { checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
 
 /** How a simulated mStudio is set up. */
 export interface SimulatedMstudioOptions {

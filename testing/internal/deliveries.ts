@@ -45,7 +45,7 @@ export function describe(
     ok: !late && status !== undefined && status >= 200 && status <= 299,
     status,
     failure: answered ? (responseLost ? "response-lost" : undefined) : result.failure,
-    responseCode: codeOf(responseBody),
+    responseCode: codeInBody(responseBody),
     responseBody,
     error: answered ? undefined : result.cause,
   });
@@ -81,7 +81,7 @@ function outcome({ status, failure, responseCode }: Delivery): string {
 }
 
 /** A body can hold anything, a secret too; only what has the form of an error code is repeated. */
-function codeOf(body: string | undefined): string | undefined {
+function codeInBody(body: string | undefined): string | undefined {
   try {
     const { code } = JSON.parse(body ?? "") as { code?: unknown };
     return typeof code === "string" && /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : undefined;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MAX_TIMER_MS } from "../../internal/check_options.ts";
 import type { AttemptOptions, Faults } from "../faults.ts";
 
 /** The faults of attempt number `attempt`, which counts from 1, but for the clock. */
@@ -35,9 +36,6 @@ export function duplicatesOf(faults: Faults): number {
 function count(value: boolean | number | undefined): number {
   return typeof value === "number" ? value : value === true ? 1 : 0;
 }
-
-/** The longest wait that `setTimeout` keeps; a longer one would fire at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const FAULTS = {
   duplicate: assertCount,

@@ -1,37 +1,27 @@
-/** Everything that can be found out about a value without a debugger. */
-
 import { inspect } from "node:util";
 
 /** How many objects are looked at: a Drizzle database leads to the whole of its driver. */
 const MAX_OBJECTS = 50_000;
 
 /**
- * What a value shows: printed, as a string, as JSON, and all own properties of all that can be reached from it, whether
- * or not they are enumerable; of errors the accessors, too.
+ * Everything that can be found out about a value without a debugger: printed, as a string, as JSON, and all own
+ * properties of all that can be reached from it, whether or not they are enumerable; of errors the accessors, too.
  */
 export function disclosed(value: unknown): string {
-  return [...printed(value), ...properties(value)].join("\n");
-}
-
-function* printed(value: unknown): Generator<string> {
-  yield attempt(() =>
-    Deno.inspect(value, {
-      depth: 6,
-      showHidden: true,
-      showProxy: true,
-      iterableLimit: Infinity,
-      strAbbreviateSize: Infinity,
-    })
-  );
-  yield attempt(() => inspect(value, { depth: 6, showHidden: true, maxArrayLength: Infinity }));
-  yield attempt(() => String(value));
-  yield attempt(() => JSON.stringify(value) ?? "");
-  yield attempt(() => JSON.stringify(structuredClone(value)) ?? "");
+  const shown = { depth: 6, showHidden: true, showProxy: true };
+  const printed = [
+    () => Deno.inspect(value, { ...shown, iterableLimit: Infinity, strAbbreviateSize: Infinity }),
+    () => inspect(value, { ...shown, showProxy: false, maxArrayLength: Infinity }),
+    () => String(value),
+    () => JSON.stringify(value),
+    () => JSON.stringify(structuredClone(value)),
+  ];
+  return [...printed.map(attempt), ...properties(value)].join("\n");
 }
 
 function* properties(start: unknown): Generator<string> {
   const seen = new Set<unknown>([globalThis]);
-  const queue: unknown[] = [start];
+  const queue = [start];
   while (queue.length > 0 && seen.size < MAX_OBJECTS) {
     const value = queue.pop();
     if (typeof value === "string" || typeof value === "symbol") yield String(value);
@@ -51,20 +41,18 @@ function* properties(start: unknown): Generator<string> {
     if (value instanceof Set) queue.push(...value);
     if (value instanceof Headers) yield JSON.stringify([...value]);
     for (const key of Reflect.ownKeys(value)) {
-      const descriptor = Reflect.getOwnPropertyDescriptor(value, key);
-      queue.push(key, descriptor?.value);
-      if (descriptor?.get && value instanceof Error) {
-        yield attempt(() => String(descriptor.get!.call(value)));
-      }
+      const { value: own, get } = Reflect.getOwnPropertyDescriptor(value, key) ?? {};
+      queue.push(key, own);
+      if (get && value instanceof Error) yield attempt(() => get.call(value));
     }
     if (value instanceof Error) yield* [value.name, value.message, String(value.stack)];
   }
 }
 
 /** What a function returns, or what is said instead. */
-function attempt(fn: () => string): string {
+function attempt(fn: () => unknown): string {
   try {
-    return fn();
+    return String(fn());
   } catch (error) {
     return `${error} ${error instanceof Error ? error.stack : ""}`;
   }
