@@ -97,7 +97,7 @@ Deno.test("custom columns: what could not be filled is refused, what can be fill
   ];
   for (const [columns, message] of refused) {
     const error = assertThrows(
-      () => buildExtensionInstanceTable(textUnderA, columns as Record<string, never>),
+      () => buildExtensionInstanceTable(textUnderA, columns as never),
       TypeError,
     );
     const attempt = "Building the extension instance table: custom column ";

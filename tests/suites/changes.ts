@@ -338,7 +338,11 @@ test("the same event many times at once: added once, rotated once, removed once"
   const changes = [
     [add, "added"],
     [rotate, "secretRotated"],
-    [(each: typeof storages[number]) => each.updateExtension({ ...disable, ...time }), "updated"],
+    [
+      (each: typeof storages[number], at: typeof time) =>
+        each.updateExtension({ ...disable, ...at }),
+      "updated",
+    ],
     [remove, "removed"],
   ] as const;
   for (const [event, change] of changes) {
