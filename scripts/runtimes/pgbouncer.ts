@@ -3,36 +3,27 @@
  *
  * @module
  */
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { serverUser } from "../lib/postgres_binaries.ts";
+import { poll } from "../../tests/support/postgres.ts";
 import { cacheDirectory } from "./npm_project.ts";
+import type { Shared } from "./shared.ts";
+import type { Between } from "./server.ts";
+import { UnavailableError } from "./target.ts";
 
 /** What Debian's package needs besides what every system has. */
 const DEBIAN_PACKAGES = ["pgbouncer", "libevent-2.1-7", "libc-ares2"];
-
-/** Longest time to wait for it, in milliseconds. */
-const START_LIMIT_MS = 10_000;
-
-/** A running PgBouncer. */
-export interface PgBouncer {
-  readonly version: string;
-  /** The URL of a database, through it. */
-  through(url: string): string;
-}
 
 interface Installation {
   readonly program: string;
   readonly env: Record<string, string>;
 }
 
-/**
- * Finds or gets the program.
- *
- * @throws {Error} When neither is possible.
- */
-async function findPgBouncer(directory: GuardedDirectory): Promise<Installation> {
+const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+
+/** Finds or gets the program. */
+async function findPgBouncer(shared: Shared): Promise<Installation> {
   for (const program of ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]) {
     if (await exists(program)) return { program, env: {} };
   }
@@ -43,11 +34,10 @@ async function findPgBouncer(directory: GuardedDirectory): Promise<Installation>
     await Deno.writeTextFile(join(downloads, "complete"), "");
   }
   // Here, and not in the cache, its unprivileged user can reach it.
-  const unpacked = join(directory.path, "pgbouncer");
+  const unpacked = shared.path("pgbouncer");
   for await (const { name } of Deno.readDir(downloads)) {
-    if (name.endsWith(".deb")) {
-      await runInDirectory(downloads, "dpkg-deb", ["-x", name, unpacked]);
-    }
+    if (!name.endsWith(".deb")) continue;
+    await runInDirectory(downloads, "dpkg-deb", ["-x", name, unpacked]);
   }
   const libraries = join(unpacked, "usr/lib");
   const machines = Array.from(Deno.readDirSync(libraries), ({ name }) => join(libraries, name));
@@ -57,34 +47,24 @@ async function findPgBouncer(directory: GuardedDirectory): Promise<Installation>
   };
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-/**
- * Starts it in front of a server.
- *
- * @param directory Ends it.
- * @param serverUrl URL of the server.
- */
-export async function startPgBouncer(
-  directory: GuardedDirectory,
-  serverUrl: string,
-): Promise<PgBouncer> {
-  const { program, env } = await findPgBouncer(directory);
+/** Starts it in front of the server of a database. */
+export async function startPgBouncer(shared: Shared, url: string): Promise<Between> {
+  const { program, env } = await findPgBouncer(shared).catch((error) => {
+    throw new UnavailableError(`PgBouncer cannot be had here: ${error.message.split("\n")[0]}`);
+  });
   const { stdout } = await runInDirectory("/", program, ["--version"], env);
-  const { hostname, port: serverPort, username, password } = new URL(serverUrl);
-  const port = freePort();
-  const home = await Deno.makeTempDir({ dir: directory.path, prefix: "pgbouncer-" });
+  const through = new URL(url);
+  const { hostname, port, username, password } = through;
+  through.port = String(freePort());
+  const home = await Deno.makeTempDir({ dir: shared.path(), prefix: "pgbouncer-" });
   const config = join(home, "pgbouncer.ini");
-  const login = `user=${username} password=${decodeURIComponent(password)}`;
   await Deno.writeTextFile(
     config,
     `[databases]
-* = host=${hostname} port=${serverPort} ${login}
+* = host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)}
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = ${port}
+listen_port = ${through.port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
@@ -95,10 +75,9 @@ ignore_startup_parameters = extra_float_digits
   );
   const { uid, gid } = serverUser;
   if (uid !== undefined && gid !== undefined) {
-    await Deno.chown(home, uid, gid);
-    await Deno.chown(config, uid, gid);
+    for (const path of [home, config]) await Deno.chown(path, uid, gid);
   }
-  const child = directory.spawn(program, {
+  const child = shared.directory.spawn(program, {
     args: ["--quiet", config],
     cwd: home,
     env,
@@ -107,31 +86,19 @@ ignore_startup_parameters = extra_float_digits
     stderr: "null",
     ...serverUser,
   });
-  let running = true;
-  child.status.then(() => running = false);
-  const limit = Date.now() + START_LIMIT_MS;
-  while (!await answers(port)) {
-    if (!running || Date.now() > limit) throw new Error("Starting PgBouncer: it does not answer");
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+  await poll(async () => {
+    (await Deno.connect({ hostname: "127.0.0.1", port: Number(through.port) })).close();
+    return true;
+  });
+  through.hostname = "127.0.0.1";
   return {
-    version: /\d+(?:\.\d+)+/.exec(stdout)![0],
-    through(url) {
-      const result = new URL(url);
-      result.hostname = "127.0.0.1";
-      result.port = String(port);
-      return result.href;
+    url: through.href,
+    version: /PgBouncer [\d.]+/.exec(stdout)![0],
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGTERM");
+      await child.status;
     },
   };
-}
-
-async function answers(port: number): Promise<boolean> {
-  try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function freePort(): number {

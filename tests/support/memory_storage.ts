@@ -9,8 +9,11 @@ import type {
   ExtensionToBeAdded,
   ExtensionToBeUpdated,
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { UnknownExtensionInstanceError } from "../../errors.ts";
-import type { InstanceDetails, Occurrence } from "../../webhooks/mod.ts";
+import {
+  type InstanceDetails,
+  type Occurrence,
+  UnknownExtensionInstanceError,
+} from "../../webhooks/mod.ts";
 
 /** What the webhook handler passes on beyond mitthooks' fields. */
 export type More = Partial<InstanceDetails>;
