@@ -21,10 +21,9 @@ const AT_ONCE = 2;
 
 const all = Deno.args.includes("--all");
 const names = Deno.args.filter((argument) => argument !== "--all");
-const everyday = !all && names.length === 0;
-const chosen = targets.filter((target) =>
-  names.length > 0 ? names.some((part) => target.name.includes(part)) : all || target.everyday
-);
+const isChosen = ({ name, everyday = false }: Target) =>
+  names.length === 0 ? all || everyday : names.some((part) => name.includes(part));
+const chosen = targets.filter(isChosen);
 if (chosen.length === 0) {
   console.error(`There is no such target, only ${targets.map(({ name }) => name).join(", ")}`);
   Deno.exit(2);
@@ -41,51 +40,48 @@ async function runTargets(): Promise<number> {
     Deno.env.set("TEST_SERVER_URL", server.url);
     console.log(`${binaries.version} from ${binaries.origin}`);
   }
-  const shared = new Shared(directory, everyday);
+  const shared = new Shared(directory, !all && names.length === 0);
   const { manifest, compiler } = await shared.package();
   console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}`);
 
-  const ran = await atOnce(
-    chosen,
-    async (target) => ({ target, outcome: await timed(target.name, () => target.run(shared)) }),
-  );
-  const written = Object.keys((await shared.interop()).values).length;
-  const results = await atOnce(ran, async ({ target, outcome }) => {
-    if (target.read === undefined || outcome.passed === 0) return { target, ...outcome };
-    const read = await timed(`${target.name} reads ${written}`, () => target.read!(shared));
-    return {
-      target,
-      versions: outcome.versions,
-      passed: outcome.passed + read.passed,
-      failures: [...outcome.failures, ...read.failures],
-    };
+  const outcomes = new Map<Target, Outcome>();
+  await eachOf(chosen, async (target) => {
+    outcomes.set(target, await report(target.name, () => target.run(shared)));
+  });
+  await eachOf(chosen, async (target) => {
+    const { versions, passed, failures } = outcomes.get(target)!;
+    if (target.read === undefined || passed === 0) return;
+    const read = await report(`${target.name}, what all wrote`, () => target.read!(shared));
+    outcomes.set(target, {
+      versions,
+      passed: passed + read.passed,
+      failures: [...failures, ...read.failures],
+    });
   });
 
-  if (all && names.length === 0) await renewTable(tableOf(results));
-  const passed = results.reduce((sum, result) => sum + result.passed, 0);
-  const failed = results.reduce((sum, { failures }) => sum + failures.length, 0);
+  if (all && names.length === 0) {
+    const rows = chosen.map((target) => [target, outcomes.get(target)!] as const);
+    await renewSection(join(repository, "docs/runtimes.md"), "runtimes", tableOf(rows));
+  }
+  const passed = outcomes.values().reduce((sum, outcome) => sum + outcome.passed, 0);
+  const failed = outcomes.values().reduce((sum, { failures }) => sum + failures.length, 0);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }
 
-/** Does something with each, some at the same time. The results have the order of the items. */
-async function atOnce<T, TResult>(
-  items: readonly T[],
-  work: (item: T) => Promise<TResult>,
-): Promise<TResult[]> {
-  const results: TResult[] = [];
-  const pending = items.entries();
+/** Does something with each target, with some at the same time. */
+async function eachOf(items: readonly Target[], work: (item: Target) => Promise<void>) {
+  const pending = items.values();
   const worker = async () => {
-    for (const [index, item] of pending) results[index] = await work(item);
+    for (const item of pending) await work(item);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return results;
 }
 
 /** Says what came of a step and how long it took. */
-async function timed(name: string, step: () => Promise<Outcome>): Promise<Outcome> {
+async function report(name: string, step: () => Promise<Outcome>): Promise<Outcome> {
   const start = performance.now();
-  const outcome = await step().catch((error) => {
+  const outcome = await step().catch((error): Outcome => {
     const text = messageOf(error);
     return error instanceof UnavailableError
       ? { versions: `not run: ${text}`, passed: 0, failures: [] }
@@ -94,26 +90,19 @@ async function timed(name: string, step: () => Promise<Outcome>): Promise<Outcom
   const { failures, versions, passed } = outcome;
   const verdict = failures.length === 0 ? "ok" : "FAILED";
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  const title = versions === "" ? name : `${name} (${versions})`;
-  console.log(
-    [`${verdict} ${title}: ${passed} passed, ${failures.length} failed, ${seconds} s`, ...failures]
-      .join("\n").replaceAll("\n", "\n    "),
-  );
+  const counts = `${passed} passed, ${failures.length} failed, ${seconds} s`;
+  const lines = [`${verdict} ${name} (${versions}): ${counts}`, ...failures];
+  console.log(lines.join("\n").replaceAll("\n", "\n    "));
   return outcome;
 }
 
-function tableOf(results: readonly (Outcome & { target: Target })[]): string {
-  const rows = results.map(({ target, versions, passed, failures }) => [
-    target.name,
+function tableOf(results: readonly (readonly [Target, Outcome])[]): string {
+  const rows = results.map(([{ name, shows }, { versions, passed, failures }]) => [
+    name,
     versions,
-    target.shows,
+    shows,
     failures.length === 0 ? passed : `${passed}, **${failures.length} failed**`,
   ]);
   return [["", "versions", "what runs", "passed"], ["---", "---", "---", "---"], ...rows]
     .map((columns) => `| ${columns.join(" | ")} |`).join("\n");
-}
-
-async function renewTable(table: string): Promise<void> {
-  const page = join(repository, "docs/runtimes.md");
-  if (!await renewSection(page, "runtimes", table)) console.log(table);
 }

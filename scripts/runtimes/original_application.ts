@@ -4,11 +4,11 @@
  *
  * @module
  */
-import postgres from "postgres";
 import { NPM_NAME, TYPE_PACKAGES } from "../lib/npm_manifest.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join, repository } from "../lib/paths.ts";
 import { extensionInstanceDdl } from "../../tests/support/extension_instance.ts";
+import { runSql } from "./interop.ts";
 import { createProject, installedVersion, npmInstall, toolProject } from "./npm_project.ts";
 import { nodeProgram } from "./programs.ts";
 import { runSteps, type Target } from "./target.ts";
@@ -39,16 +39,6 @@ const TSCONFIG = {
 const BY_ORIGINAL = "00000000-0000-4000-8000-000000000001";
 const BY_THIS = "00000000-0000-4000-8000-000000000002";
 
-async function createTable(url: string): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    await sql.unsafe(extensionInstanceDdl);
-    await sql`ALTER TABLE extension_instance ADD custom_field text, ADD counter int DEFAULT 0`;
-  } finally {
-    await sql.end();
-  }
-}
-
 export const originalApplication: Target = {
   name: "Application of 0.1.0",
   shows: "compiles and runs unchanged on the same database; what is refused is refused loudly",
@@ -56,7 +46,11 @@ export const originalApplication: Target = {
   async run(shared) {
     const directory = shared.path("application");
     const url = await shared.database();
-    await createTable(url);
+    await runSql(
+      url,
+      `${extensionInstanceDdl}
+       ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`,
+    );
     await createProject(directory, DEPENDENCIES);
     const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
     const node = await nodeProgram(20);

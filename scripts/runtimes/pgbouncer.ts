@@ -8,25 +8,20 @@ import { join } from "../lib/paths.ts";
 import { serverUser } from "../lib/postgres_binaries.ts";
 import { poll } from "../../tests/support/postgres.ts";
 import { cacheDirectory } from "./npm_project.ts";
-import type { Shared } from "./shared.ts";
 import type { Between } from "./server.ts";
-import { UnavailableError } from "./target.ts";
+import type { Shared } from "./shared.ts";
+import { messageOf, UnavailableError } from "./target.ts";
+
+const SYSTEM = "/usr/sbin/pgbouncer";
 
 /** What Debian's package needs besides what every system has. */
 const DEBIAN_PACKAGES = ["pgbouncer", "libevent-2.1-7", "libc-ares2"];
 
-interface Installation {
-  readonly program: string;
-  readonly env: Record<string, string>;
-}
-
 const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
-/** Finds or gets the program. */
-async function findPgBouncer(shared: Shared): Promise<Installation> {
-  for (const program of ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]) {
-    if (await exists(program)) return { program, env: {} };
-  }
+/** Path of the program, and of libraries that it needs. */
+async function findPgBouncer(shared: Shared): Promise<{ program: string; libraries: string }> {
+  if (await exists(SYSTEM)) return { program: SYSTEM, libraries: "" };
   const downloads = join(cacheDirectory, "debian");
   if (!await exists(join(downloads, "complete"))) {
     await Deno.mkdir(downloads, { recursive: true });
@@ -35,36 +30,32 @@ async function findPgBouncer(shared: Shared): Promise<Installation> {
   }
   // Here, and not in the cache, its unprivileged user can reach it.
   const unpacked = shared.path("pgbouncer");
-  for await (const { name } of Deno.readDir(downloads)) {
-    if (!name.endsWith(".deb")) continue;
-    await runInDirectory(downloads, "dpkg-deb", ["-x", name, unpacked]);
-  }
-  const libraries = join(unpacked, "usr/lib");
-  const machines = Array.from(Deno.readDirSync(libraries), ({ name }) => join(libraries, name));
-  return {
-    program: join(unpacked, "usr/sbin/pgbouncer"),
-    env: { LD_LIBRARY_PATH: machines.join(":") },
-  };
+  const unpack = `for package in *.deb; do dpkg-deb -x "$package" "${unpacked}" || exit; done`;
+  await runInDirectory(downloads, "/bin/sh", ["-c", unpack]);
+  const root = join(unpacked, "usr/lib");
+  const libraries = Array.from(Deno.readDirSync(root), ({ name }) => join(root, name)).join(":");
+  return { program: join(unpacked, SYSTEM), libraries };
 }
 
 /** Starts it in front of the server of a database. */
 export async function startPgBouncer(shared: Shared, url: string): Promise<Between> {
-  const { program, env } = await findPgBouncer(shared).catch((error) => {
-    throw new UnavailableError(`PgBouncer cannot be had here: ${error.message.split("\n")[0]}`);
+  const { program, libraries } = await findPgBouncer(shared).catch((error) => {
+    throw new UnavailableError(`Finding PgBouncer: ${messageOf(error).split("\n").at(-1)}`);
   });
+  const env = { LD_LIBRARY_PATH: libraries };
   const { stdout } = await runInDirectory("/", program, ["--version"], env);
-  const through = new URL(url);
-  const { hostname, port, username, password } = through;
-  through.port = String(freePort());
+  const server = new URL(url);
+  const port = freePort();
   const home = await Deno.makeTempDir({ dir: shared.path(), prefix: "pgbouncer-" });
   const config = join(home, "pgbouncer.ini");
+  const login = `user=${server.username} password=${decodeURIComponent(server.password)}`;
   await Deno.writeTextFile(
     config,
     `[databases]
-* = host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)}
+* = host=${server.hostname} port=${server.port} ${login}
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = ${through.port}
+listen_port = ${port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
@@ -73,9 +64,8 @@ ignore_startup_parameters = extra_float_digits
 `,
     { mode: 0o600 },
   );
-  const { uid, gid } = serverUser;
-  if (uid !== undefined && gid !== undefined) {
-    for (const path of [home, config]) await Deno.chown(path, uid, gid);
+  for (const path of [home, config]) {
+    await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
   const child = shared.directory.spawn(program, {
     args: ["--quiet", config],
@@ -87,15 +77,15 @@ ignore_startup_parameters = extra_float_digits
     ...serverUser,
   });
   await poll(async () => {
-    (await Deno.connect({ hostname: "127.0.0.1", port: Number(through.port) })).close();
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
     return true;
   });
-  through.hostname = "127.0.0.1";
+  server.host = `127.0.0.1:${port}`;
   return {
-    url: through.href,
+    url: server.href,
     version: /PgBouncer [\d.]+/.exec(stdout)![0],
     async [Symbol.asyncDispose]() {
-      child.kill("SIGTERM");
+      child.kill();
       await child.status;
     },
   };

@@ -15,16 +15,6 @@ import type { Target } from "./target.ts";
 
 const runners = join(repository, "tests/runtimes");
 
-/** Modules of `tests/runtimes/drivers`, by what they are called. */
-const DRIVERS = {
-  "postgres.js": "postgres_js",
-  "node-postgres": "node_postgres",
-  "PGlite": "pglite",
-  "Bun SQL": "bun_sql",
-  "neon-serverless": "neon_serverless",
-  "neon-http": "neon_http",
-} as const;
-
 /** What stands between a driver and a database. */
 export interface Between extends AsyncDisposable {
   readonly url: string;
@@ -37,9 +27,10 @@ export interface ServerTarget {
   readonly name: string;
   /** Default: names of the drivers. */
   readonly shows?: string;
-  readonly drivers: readonly (keyof typeof DRIVERS)[];
+  /** As their modules in `tests/runtimes/drivers` are called, in lower case and with underscores. */
+  readonly drivers: readonly string[];
   /** Those of the everyday run. */
-  readonly everyday?: ServerTarget["drivers"];
+  readonly everyday?: readonly string[];
   /** Whether it stands for a runtime: then what depends on this alone runs too. */
   readonly portable?: boolean;
   /** Default: Node 24. */
@@ -64,11 +55,10 @@ export function serverTarget(target: ServerTarget): Target {
         ? undefined
         : await target.between?.(shared, String(job["url"]));
       const { name: runtime, path, version } = await program();
-      const chosen = shared.everyday ? everyday! : drivers;
       const serverJob = {
         nativeScrypt: true,
         portable,
-        drivers: Object.fromEntries(chosen.map((name) => [name, DRIVERS[name]])),
+        drivers: shared.everyday ? everyday : drivers,
         ...between && { through: between.url },
         ...job,
       };
@@ -94,9 +84,12 @@ export function serverTarget(target: ServerTarget): Target {
 function runnerIn(shared: Shared, project: string, drizzle: DrizzleLine): Promise<string> {
   const outDir = join(project, "runner");
   return shared.once(outDir, async () => {
-    const modules = ["run_server", ...Object.values(DRIVERS).map((name) => `drivers/${name}`)];
+    const drivers = Array.from(Deno.readDirSync(join(runners, "drivers")), ({ name }) => name);
+    const modules = ["run_server.ts", ...drivers.map((name) => `drivers/${name}`)];
     await bundle({
-      entries: Object.fromEntries(modules.map((name) => [name, join(runners, `${name}.ts`)])),
+      entries: Object.fromEntries(
+        modules.map((path) => [path.replace(".ts", ""), join(runners, path)]),
+      ),
       outDir,
       packages: "external",
       ...drizzle === "1.0" && { replacements: DRIZZLE_1 },

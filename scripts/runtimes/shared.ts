@@ -12,8 +12,7 @@ import {
   TYPE_PACKAGES,
 } from "../lib/npm_manifest.ts";
 import { buildNpmPackage, packNpmPackage } from "../lib/npm_package.ts";
-import { join, repository } from "../lib/paths.ts";
-import { runInDirectory } from "../lib/npm_process.ts";
+import { join } from "../lib/paths.ts";
 import { createDatabase } from "../../tests/support/postgres.ts";
 import { Interop } from "./interop.ts";
 import { createProject, type Dependencies } from "./npm_project.ts";
@@ -25,9 +24,6 @@ export type DrizzleLine = typeof DRIZZLE_LINES[number]["name"];
 export const NEWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`]),
 );
-
-/** What in the repository is not its source. */
-const MADE = new Set([".git", ".cache", "node_modules", "npm", "coverage"]);
 
 /** The package, built and packed. */
 export interface Packed {
@@ -64,7 +60,7 @@ export class Shared {
 
   /** What targets read of each other. */
   interop(): Promise<Interop> {
-    return this.once("interop", async () => await Interop.open(await this.database()));
+    return this.once("interop", async () => await new Interop(await this.database()).open());
   }
 
   package(): Promise<Packed> {
@@ -87,18 +83,6 @@ export class Shared {
         ...TYPE_PACKAGES,
         ...install,
       });
-      return directory;
-    });
-  }
-
-  /** A copy of the sources, for a Deno that is not the one which installed the repository's packages. */
-  sources(): Promise<string> {
-    return this.once("sources", async () => {
-      const directory = this.path("sources");
-      await Deno.mkdir(directory);
-      for await (const { name } of Deno.readDir(repository)) {
-        if (!MADE.has(name)) await runInDirectory(repository, "cp", ["-R", name, directory]);
-      }
       return directory;
     });
   }

@@ -20,14 +20,18 @@ export function suiteTarget({ name, shows, everyday, start }: Suite): Target {
     everyday,
     async run(shared) {
       const interop = await shared.interop();
-      const job = { writer: name, interopUrl: interop.url, url: await shared.database() };
-      const outcome = await start(shared, job);
+      const outcome = await start(shared, {
+        writer: name,
+        everyday: shared.everyday,
+        interopUrl: interop.url,
+        url: await shared.database(),
+      });
       if (outcome.note !== undefined) await interop.add(name, JSON.parse(outcome.note));
       return outcome;
     },
     async read(shared) {
       const { url: interopUrl, values: read } = await shared.interop();
-      return await start(shared, { writer: name, interopUrl, read });
+      return await start(shared, { writer: name, interopUrl, read, drivers: [] });
     },
   };
 }

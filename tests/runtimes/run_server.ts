@@ -18,22 +18,19 @@ import { openSession } from "../suites/session.ts";
 type ServerJob = PortableJob & DatabaseJob & {
   /** Whether to run what depends on the runtime alone. */
   readonly portable: boolean;
-  /** Modules of `drivers/`, by what the report calls them. */
-  readonly drivers: Readonly<Record<string, string>>;
+  readonly drivers: readonly string[];
   /** What stands between the driver and the database. */
   readonly through?: string;
 };
 
 const job = JSON.parse(process.env["JOB"]!) as ServerJob;
 const drivers: Record<string, Drivers[string]> = {};
-for (const [title, name] of Object.entries(job.drivers)) {
-  // Each driver is a module of its own, for not every project has all of them. The extension is that of this module.
+for (const title of job.drivers) {
+  // By their names, for not every project has what all of them import. The extension is that of this module.
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-  const module = new URL(`./drivers/${name}${extension}`, import.meta.url).href;
-  drivers[title] = {
-    ...await import(module) as Driver,
-    ...job.through && { through: job.through },
-  };
+  const module = `./drivers/${title.toLowerCase().replaceAll(/\W/g, "_")}${extension}`;
+  const driver: Driver = await import(new URL(module, import.meta.url).href);
+  drivers[title] = { ...driver, ...job.through !== undefined && { through: job.through } };
 }
 const cases = [
   ...job.portable ? portableCases(job) : [],

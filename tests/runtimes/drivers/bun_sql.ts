@@ -1,5 +1,5 @@
 import type { Driver } from "../../conformance/database_cases.ts";
-import { importUntyped } from "./untyped.ts";
+import { importUntyped } from "../untyped.ts";
 
 export const connect: Driver["connect"] = async (url) => {
   const { SQL } = await importUntyped("bun");

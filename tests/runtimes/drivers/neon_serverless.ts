@@ -1,5 +1,5 @@
 import type { Driver } from "../../conformance/database_cases.ts";
-import { importUntyped } from "./untyped.ts";
+import { importUntyped } from "../untyped.ts";
 
 /** Over a WebSocket, through a proxy that passes the bytes on to PostgreSQL. */
 export const connect: Driver["connect"] = async (url, through) => {
