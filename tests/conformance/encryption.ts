@@ -41,16 +41,16 @@ async function assertRoundTrip(key: EncryptionKey): Promise<void> {
 }
 
 /** Puts something in the place of a property for as long as a function runs. */
-async function replacing(
+export async function replacing<T>(
   target: object,
   property: string,
   value: unknown,
-  run: () => Promise<void>,
-): Promise<void> {
+  run: () => Promise<T>,
+): Promise<T> {
   const own = Object.getOwnPropertyDescriptor(target, property);
   Object.defineProperty(target, property, { configurable: true, writable: true, value });
   try {
-    await run();
+    return await run();
   } finally {
     if (own) Object.defineProperty(target, property, own);
     else Reflect.deleteProperty(target, property);
