@@ -314,7 +314,7 @@ Deno.test("reencrypt on a terminal: Ctrl-C stops between two batches, another ru
       env: cliEnvironment(database.env),
     });
     await poll(() => terminal.output.includes("█") || terminal.output.includes("░"));
-    terminal.type("\x03");
+    await terminal.type("\x03");
     assertEquals(await terminal.status(), 130);
     const [, done, total, values] =
       /extension_instance\S*: ([\d,]+) of ([\d,]+) rows, ([\d,]+) values re-encrypted/
