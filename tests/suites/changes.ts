@@ -98,8 +98,8 @@ test("each change once, with its rows; what changes nothing calls nothing", asyn
   const before = await read();
   const change = { ...disable, variantKey: "pro", consentedScopes: ["other"] };
   await storage.updateExtension(change);
-  await storage.updateExtension(change);
   const instance = await read();
+  await storage.updateExtension(change);
   assertEquals([instance?.secret, instance?.touched], ["first", 7]);
   assertEquals<unknown>(seen.splice(0), [{ change: "updated", before, instance }]);
 
