@@ -1,4 +1,4 @@
-/** The documentation as its tests see it: pages, blocks of code, and the quick start's commands. */
+/** The documentation as its tests see it: pages and blocks of code. */
 
 import { join, repository } from "../../scripts/lib/paths.ts";
 
@@ -15,12 +15,6 @@ export interface Page {
   readonly text: string;
   readonly blocks: readonly Block[];
 }
-
-/** The runtimes that the quick start has commands for, as it names them. */
-export const RUNTIMES = ["Node.js", "Bun", "Deno"] as const;
-
-/** One of them. */
-export type Runtime = typeof RUNTIMES[number];
 
 /** Reads the README and what is in `docs/`. */
 export async function readPages(): Promise<Page[]> {
@@ -82,23 +76,4 @@ export function filesAfter(diff: string): Record<string, string> {
 export function commandsOf(page: Page): string[] {
   return page.blocks.filter(({ language }) => language === "sh")
     .flatMap(({ code }) => code.trim().split("\n"));
-}
-
-/**
- * The commands of the README's quick start for one runtime, in their order. A comment says which runtime a line
- * is for: at its end, or in a line of its own for those that follow in the block. What `&&` joins is several.
- */
-export function quickStart(readme: Page, runtime: Runtime): string[] {
-  const section = /^## Quick start\n([^]*?)^## /m.exec(readme.text)?.[1] ?? "";
-  return blocksOf(section).filter(({ language }) => language === "sh").flatMap(({ code }) => {
-    let current: string | undefined;
-    return code.trim().split("\n").flatMap((line) => {
-      const [, command = "", tag] = /^(.*?)\s*(?:# (\S+))?$/.exec(line)!;
-      if (command === "") {
-        current = tag;
-        return [];
-      }
-      return (tag ?? current) === runtime ? command.split(" && ") : [];
-    });
-  });
 }

@@ -1,0 +1,198 @@
+/**
+ * `deno task test:quickstart [NAME…]`: follows the README's quick start to the letter, each reader in an empty folder,
+ * with Node.js 20 and 24, Bun and Deno, and looks at what is shown and at the stored row. Names choose readers.
+ *
+ * Not to the letter: the package comes from this checkout, not from a registry; the ports are free ones; and the
+ * database's URL is the reader's business in the README, too.
+ *
+ * @module
+ */
+import { equal, match, notEqual } from "node:assert/strict";
+import { parseEnv } from "node:util";
+import postgres from "postgres";
+import { buildEncryptionKey } from "../pg/encryption.ts";
+import { blocksOf } from "../tests/support/documents.ts";
+import { createDatabase, poll } from "../tests/support/postgres.ts";
+import { beginGuardedRun } from "./lib/guarded_run.ts";
+import { NPM_NAME } from "./lib/npm_manifest.ts";
+import { buildNpmPackage, packNpmPackage } from "./lib/npm_package.ts";
+import { join, repository } from "./lib/paths.ts";
+import { findPostgres } from "./lib/postgres_binaries.ts";
+import { startServer } from "./lib/postgres_server.ts";
+import { cacheDirectory } from "./runtimes/npm_project.ts";
+import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
+
+/** Longest time for a command, and to wait for what it shows, in milliseconds. */
+const LIMIT_MS = 300_000;
+
+/** Who follows: the runtime as the README names it, its program, and the names of that in the reader's PATH. */
+interface Reader {
+  readonly name: string;
+  readonly runtime: string;
+  readonly program: () => Promise<{ readonly path: string }>;
+  readonly commands: readonly string[];
+}
+
+const READERS: readonly Reader[] = [
+  ...[20, 24].map((major) => ({
+    name: `Node.js ${major}`,
+    runtime: "Node.js",
+    program: () => nodeProgram(major),
+    commands: ["node"],
+  })),
+  { name: "Bun", runtime: "Bun", program: bunProgram, commands: ["bun", "bunx"] },
+  { name: "Deno", runtime: "Deno", program: denoProgram, commands: ["deno"] },
+];
+
+const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+
+/** The section of the README, with the package of this checkout: its tarball, and a link to it for Deno. */
+async function readQuickStart(): Promise<string> {
+  const { directory: built } = await buildNpmPackage(join(directory.path, "package"));
+  const tarball = await packNpmPackage(built, directory.path);
+  const jsr = "jsr:@wais/mitthooks-drizzle";
+  const link = JSON.stringify({ links: [repository], imports: { [NPM_NAME]: jsr } });
+  const readme = await Deno.readTextFile(join(repository, "README.md"));
+  return /^## Quick start\n([^]*?)^## /m.exec(readme)![1]!
+    .replaceAll(/(?<=npm install|bun add) \S+/g, ` ${NPM_NAME}@file:${tarball}`)
+    .replace(`deno add ${NPM_NAME}@${jsr}`, "deno add")
+    .replace(/(?<=echo '\{.*) \}/, `, ${link.slice(1)}`);
+}
+
+async function follow(reader: Reader, quickStart: string): Promise<void> {
+  const home = await Deno.makeTempDir({ dir: directory.path });
+  const [cwd, bin] = [join(home, "extension"), join(home, "bin")];
+  for (const path of [cwd, bin]) await Deno.mkdir(path);
+  const { path } = await reader.program();
+  for (const command of reader.commands) await Deno.symlink(path, join(bin, command));
+  const env = {
+    NO_COLOR: "1",
+    // npm is the system's; where Bun and Deno run there is no Node that they could fall back on.
+    PATH: reader.runtime === "Node.js" ? `${bin}:${Deno.env.get("PATH")}` : bin,
+    npm_config_cache: join(cacheDirectory, "npm"),
+    npm_config_prefer_offline: "true",
+    BUN_INSTALL_CACHE_DIR: join(cacheDirectory, "bun"),
+  };
+  const type = (line: string, more = {}) => new Terminal(line, cwd, { ...env, ...more });
+  const programs: Record<string, Terminal> = {};
+  let startMain = "";
+
+  await using database = await createDatabase();
+  const text = quickStart.replace(/(?<=^DATABASE_URL=).*/m, database.url)
+    .replaceAll("8000", freePort()).replaceAll("8001", freePort());
+  for (const { language, code } of blocksOf(text)) {
+    if (language === "ts") {
+      await Deno.writeTextFile(join(cwd, /^\/\/ (\S+)/.exec(code)![1]!), code);
+    } else if (language === "ini") {
+      await Deno.writeTextFile(join(cwd, ".env"), code, { append: true });
+    } else {
+      for (const line of linesFor(reader.runtime, code)) {
+        if (line.includes(" main.ts")) {
+          programs["server"] = type(startMain = line);
+          await programs["server"].shows(/^Listening on port/m);
+        } else if (line.includes(" mstudio ")) {
+          programs["mstudio"] = type(line);
+          await programs["mstudio"].shows(/^forged +401 +ERR_SIGNATURE_INVALID[^]*Ctrl-C/m);
+        } else {
+          await type(line).succeeds();
+        }
+      }
+    }
+  }
+  const { server, mstudio } = programs;
+
+  await server!.shows(/200 · STORED · ExtensionAddedToContext[^]*401 · ERR_SIGNATURE_INVALID/);
+  const sql = postgres(database.url, { max: 1 });
+  const rows = await sql`select secret from extension_instance`;
+  equal(rows.length, 1);
+  const variables = parseEnv(await Deno.readTextFile(join(cwd, ".env")));
+  const { ENCRYPTION_MASTER_PASSWORD, ENCRYPTION_SALT } = variables;
+  const key = buildEncryptionKey(ENCRYPTION_MASTER_PASSWORD!, ENCRYPTION_SALT!);
+  const secret = await key.decrypt(rows[0]!["secret"]);
+  notEqual(secret, "forged");
+  await type(startMain.replace("main.ts", "call.ts"))
+    .shows(new RegExp(`^${secret.length} characters of secret, answered with 404$`, "m"));
+  await type(startMain, { ENCRYPTION_SALT: "another" }).shows(/another master password or salt/);
+
+  mstudio!.interrupt();
+  await mstudio!.shows(/^removed +200[^]*5 of 5 answers as expected/m);
+  equal((await sql`select from extension_instance`).length, 0);
+  server!.interrupt();
+  await sql.end();
+}
+
+/** The lines of a shell block that are for a runtime: a comment at the end of a line, or above several, names it. */
+function linesFor(runtime: string, code: string): string[] {
+  let above: string | undefined;
+  return code.trim().split("\n").filter((line) => {
+    const [, command, name] = /^(.*?)\s*(?:# (\S+))?$/.exec(line)!;
+    if (command === "") above = name;
+    return command !== "" && (name ?? above) === runtime;
+  });
+}
+
+function freePort(): string {
+  using listener = Deno.listen({ port: 0 });
+  return String(listener.addr.port);
+}
+
+/** A line that was typed into a terminal of its own. */
+class Terminal {
+  readonly #child: Deno.ChildProcess;
+  readonly #ended: Promise<unknown>;
+  #output = "";
+
+  constructor(readonly line: string, cwd: string, env: Record<string, string>) {
+    const options = { args: ["-c", line], cwd, env, stdin: "null" } as const;
+    this.#child = directory.spawn("/bin/sh", { ...options, stdout: "piped", stderr: "piped" });
+    const reading = [this.#child.stdout, this.#child.stderr].map(async (stream) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#output += text;
+    });
+    this.#ended = Promise.all([this.#child.status, ...reading]);
+  }
+
+  async shows(pattern: RegExp): Promise<void> {
+    let ended = false;
+    this.#ended.finally(() => ended = true);
+    await poll(() => ended || pattern.test(this.#output), { timeoutMs: LIMIT_MS }).catch(() => {});
+    match(this.#output, pattern, `${this.line}: ${pattern} is not in ${this.#output}`);
+  }
+
+  async succeeds(): Promise<void> {
+    const timer = setTimeout(() => this.interrupt(), LIMIT_MS);
+    await this.#ended;
+    clearTimeout(timer);
+    equal((await this.#child.status).code, 0, `${this.line}: ${this.#output}`);
+  }
+
+  /** As Ctrl-C does. */
+  interrupt(): void {
+    Deno.kill(-this.#child.pid, "SIGINT");
+  }
+}
+
+await finish(async () => {
+  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
+  if (externalUrl === undefined) {
+    const server = await startServer({ directory, binaries: await findPostgres(directory) });
+    Deno.env.set("TEST_SERVER_URL", server.url);
+  }
+  const quickStart = await readQuickStart();
+  const waiting = READERS.filter(({ name }) =>
+    Deno.args.length === 0 || Deno.args.some((part) => name.includes(part))
+  );
+  let [passed, failed] = [0, 0];
+  const followOneByOne = async () => {
+    for (let reader; (reader = waiting.shift()) !== undefined;) {
+      const startedAt = performance.now();
+      const error = await follow(reader, quickStart).then(() => undefined, (error) => error);
+      const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+      error === undefined ? passed++ : failed++;
+      console.log(`${error ? "FAILED" : "ok"} quick start with ${reader.name}: ${seconds} s`);
+      if (error !== undefined) console.log(String(error));
+    }
+  };
+  await Promise.all([followOneByOne(), followOneByOne()]);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+});
