@@ -1,3 +1,4 @@
+import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 
 /**
@@ -20,6 +21,8 @@ const EXPECTED: ReadonlySet<string> = new Set(
 export interface Installed {
   readonly name: string;
   readonly version: string;
+  /** Where it is. */
+  readonly path: string;
   /** Whether it asks for a script of its own to be run. */
   readonly hasInstallScript?: boolean;
 }
@@ -35,16 +38,29 @@ export async function installation(
 ): Promise<Installed[]> {
   const lockfile = await Deno.readTextFile(join(project, "node_modules/.package-lock.json"));
   const { packages } = JSON.parse(lockfile) as {
-    packages: Record<string, Omit<Installed, "name">>;
+    packages: Record<string, Omit<Installed, "name" | "path">>;
   };
   return Object.entries(packages)
-    .map(([path, installed]) => ({ ...installed, name: path.replace(/^.*node_modules\//, "") }))
+    .map(([path, installed]) => ({
+      ...installed,
+      name: path.replace(/^.*node_modules\//, ""),
+      path: join(project, path),
+    }))
     .filter(({ name }) => !asked.includes(name));
+}
+
+/** What packages take on the disk, in MB. */
+export async function megabytes(installed: readonly Installed[]): Promise<number> {
+  const { stdout } = await runInDirectory("/", "du", [
+    "-skc",
+    ...installed.map(({ path }) => path),
+  ]);
+  return Number(/^(\d+)\ttotal$/m.exec(stdout)![1]) / 1_000;
 }
 
 /** What is wrong with an installation. */
 export function installationFindings(
-  installed: readonly Installed[],
+  installed: readonly Pick<Installed, "name" | "hasInstallScript">[],
   expected: ReadonlySet<string> = EXPECTED,
 ): string[] {
   const names = new Set(installed.map(({ name }) => name));

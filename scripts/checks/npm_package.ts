@@ -4,7 +4,7 @@ import { DRIZZLE_LINES, NPM_NAME, type NpmManifest } from "../lib/npm_manifest.t
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { createProject, toolProject } from "../runtimes/npm_project.ts";
-import { installation, installationFindings } from "./installation.ts";
+import { installation, installationFindings, megabytes } from "./installation.ts";
 import type { Check } from "./check.ts";
 
 const TOOLS = {
@@ -51,7 +51,9 @@ export const npmPackage: Check = {
       `${manifest.name}@${manifest.version}: ${files} files, ${bytes / 1000} kB unpacked`,
     );
     console.log(
-      `an installation brings ${brought.length} packages besides: ` +
+      `an installation brings ${brought.length} packages besides, ${await megabytes(
+        brought,
+      )} MB: ` +
         brought.map(({ name, version }) => `${name}@${version}`).join(", "),
     );
     return findings;
