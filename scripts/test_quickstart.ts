@@ -21,6 +21,7 @@ import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
 import { cacheDirectory } from "./runtimes/npm_project.ts";
 import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
+import { freePort } from "./lib/free_port.ts";
 
 /** Longest time for a command, and to wait for what it shows, in milliseconds. */
 const LIMIT_MS = 300_000;
@@ -79,7 +80,7 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
 
   await using database = await createDatabase();
   const text = quickStart.replace(/(?<=^DATABASE_URL=).*/m, database.url)
-    .replaceAll("8000", freePort()).replaceAll("8001", freePort());
+    .replaceAll("8000", String(freePort())).replaceAll("8001", String(freePort()));
   for (const { language, code } of blocksOf(text)) {
     if (language === "ts") {
       await Deno.writeTextFile(join(cwd, /^\/\/ (\S+)/.exec(code)![1]!), code);
@@ -131,11 +132,6 @@ function linesFor(runtime: string, code: string): string[] {
   });
 }
 
-function freePort(): string {
-  using listener = Deno.listen({ port: 0 });
-  return String(listener.addr.port);
-}
-
 /** A line that was typed into a terminal of its own. */
 class Terminal {
   readonly #child: Deno.ChildProcess;
@@ -143,8 +139,8 @@ class Terminal {
   #output = "";
 
   constructor(readonly line: string, cwd: string, env: Record<string, string>) {
-    const options = { args: ["-c", line], cwd, env, stdin: "null" } as const;
-    this.#child = directory.spawn("/bin/sh", { ...options, stdout: "piped", stderr: "piped" });
+    const streams = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+    this.#child = directory.spawn("/bin/sh", { args: ["-c", line], cwd, env, ...streams });
     const reading = [this.#child.stdout, this.#child.stderr].map(async (stream) => {
       for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#output += text;
     });

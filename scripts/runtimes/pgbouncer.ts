@@ -11,6 +11,7 @@ import { cacheDirectory } from "./npm_project.ts";
 import type { Between } from "./server.ts";
 import type { Shared } from "./shared.ts";
 import { messageOf, UnavailableError } from "./target.ts";
+import { freePort } from "../lib/free_port.ts";
 
 const SYSTEM = "/usr/sbin/pgbouncer";
 
@@ -89,9 +90,4 @@ ignore_startup_parameters = extra_float_digits
       await child.status;
     },
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
