@@ -52,6 +52,8 @@ await finish(async () => {
       // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
       "--quiet",
       "--preload=tests/support/time_limit.ts",
+      // A file per processor (or DENO_JOBS): each has databases of its own.
+      ...all ? ["--parallel"] : [],
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
       ...all ? EVERYTHING : [],
       ...Deno.args,

@@ -54,7 +54,7 @@ Deno.test("the demo on a server: in a scratch database, which is gone afterwards
   const sql = postgres(url, { max: 1 });
   try {
     const output = await runDemo({ TEST_DATABASE_URL: url });
-    const name = /^Database +the scratch database (\w+)/m.exec(output)?.[1];
+    const name = /^Database +(\w+) \(scratch\)$/m.exec(output)?.[1];
     assert(name);
     assertShown(output);
     assertEquals([...await sql`SELECT 1 FROM pg_database WHERE datname = ${name}`], []);

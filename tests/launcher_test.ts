@@ -170,7 +170,9 @@ Deno.test("x", () => {
 
 Deno.test("the launcher hands on the status of the tests; one that hangs fails and says where", async () => {
   const hanging = `async (t) => {
-    await t.step("outer", (t) => t.step("inner", () => new Promise(() => setInterval(() => {}, 9))));
+    await t.step("outer", async (t) => {
+      await t.step("inner", () => new Promise<void>(() => setInterval(() => {}, 9)));
+    });
   }`;
   for (
     const [test, expected, says] of [

@@ -31,5 +31,5 @@ export const docLint: Check = {
 export function isOurs(finding: string, sources: string): boolean {
   const name = /references private type '([\w$]+)/.exec(finding)?.[1];
   return name === undefined ||
-    new RegExp(`\\b(type|interface|class|enum) ${name}\\b`).test(sources);
+    new RegExp(`^(export )?(abstract )?(type|interface|class|enum) ${name}\\b`, "m").test(sources);
 }

@@ -42,7 +42,7 @@ export async function openScratchDatabase(): Promise<DemoDatabase> {
   const observer = postgres(url, { max: 1 });
   const db = drizzlePostgresJs(client);
   return {
-    name: `the scratch database ${new URL(url).pathname.slice(1)}`,
+    name: `${new URL(url).pathname.slice(1)} (scratch)`,
     db: db as unknown as DemoDatabase["db"],
     migrate: (migrationsFolder) => migratePostgresJs(db, { migrationsFolder }),
     query: (statement, parameter) => observer.unsafe(statement, parameter ? [parameter] : []),

@@ -6,23 +6,19 @@
  */
 
 /** Many times what nearly all tests take on a machine that does nothing else, in minutes. */
-const LIMIT_MIN = Number(Deno.env.get("TEST_LIMIT_MINUTES") ?? 5);
-
-/** Tests that install, build or run whole programs, by their files. */
-const LONGER_MIN: Readonly<Record<string, number>> = { "leak_test.ts": 15 };
+const LIMIT_MIN = Number(Deno.env.get("TEST_LIMIT_MINUTES") ?? 8);
 
 type TestFunction = (t: Deno.TestContext) => void | Promise<void>;
 
 /** The test function, which fails at the limit and names the steps that were running then. */
 function limited(test: TestFunction): TestFunction {
   return async (t) => {
-    const minutes = LONGER_MIN[t.origin.slice(t.origin.lastIndexOf("/") + 1)] ?? LIMIT_MIN;
     const running = new Set<string>();
     const limit = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const at = running.size === 0 ? "" : `, in the step ${[...running].join(" > ")}`;
-      limit.reject(new Error(`Running "${t.name}": not finished after ${minutes} minutes${at}`));
-    }, minutes * 60_000);
+      limit.reject(new Error(`Running "${t.name}": not finished after ${LIMIT_MIN} minutes${at}`));
+    }, LIMIT_MIN * 60_000);
     try {
       await Promise.race([test(watched(t, running)), limit.promise]);
     } finally {
