@@ -44,21 +44,25 @@ export type Compile = (
   exports: Readonly<Record<string, string>>,
 ) => Promise<void>;
 
+/** A compiler, by its name. */
+export type Compiler = readonly [name: string, compile: Compile];
+
 /**
- * Builds the npm package, with dnt where it can be had, with `deno pack` elsewhere. Without one of its documents, the
- * package is private: npm does not publish it.
+ * Builds the npm package. Without one of its documents, the package is private: npm does not publish it.
  *
  * @param directory Where; what is there is replaced.
  * @param root Directory of deno.json.
+ * @param given The compiler. Default: dnt where it can be had, `deno pack` elsewhere.
  */
 export async function buildNpmPackage(
   directory: string,
   root: string = repository,
+  given?: Compiler,
 ): Promise<BuiltPackage> {
   const source = await readManifest(root);
   const work = await Deno.makeTempDir({ prefix: "npm-package-" });
   try {
-    const [compiler, compile] = await findCompiler(source.imports["@deno/dnt"] ?? "");
+    const [compiler, compile] = given ?? await findCompiler(source.imports["@deno/dnt"] ?? "");
     const compiled = join(work, "compiled");
     await Deno.mkdir(compiled);
     await compile(root, compiled, source.exports);
@@ -91,7 +95,7 @@ export async function packNpmPackage(directory: string, destination: string): Pr
 }
 
 /** The one place where the two ways to the package differ. */
-async function findCompiler(dnt: string): Promise<[name: string, compile: Compile]> {
+async function findCompiler(dnt: string): Promise<Compiler> {
   if (await jsrHas(dnt)) {
     // Not a literal, so that Deno does not look for dnt where it cannot be had.
     const module = new URL("./npm_compile_dnt.ts", import.meta.url).href;
