@@ -511,6 +511,33 @@ test("every shape that is refused", async (given) => {
   assertEquals((await db.select().from(people).where(eq(people.id, 1)))[0], ADA);
 });
 
+test("a refusal names the statement and the clause, also within another statement", ({ db }) => {
+  const sorted = { p: sql`${people.phone} || ''` };
+  const one = eq(people.id, 1);
+  const places: [string, () => { toSQL(): unknown }][] = [
+    ["SELECT: the selection", () => db.select(sorted).from(people)],
+    ["SELECT: WHERE", () => db.select().from(people).where(like(people.phone, "x"))],
+    ["INSERT: RETURNING", () => db.insert(people).values(ADA).returning(sorted)],
+    ["UPDATE: RETURNING", () => db.update(people).set({ phone: "1" }).where(one).returning(sorted)],
+    ["DELETE: RETURNING", () => db.delete(people).where(one).returning(sorted)],
+    [
+      "DELETE: RETURNING",
+      () =>
+        db.delete(people).where(inArray(people.id, db.select({ id: notes.id }).from(notes)))
+          .returning(sorted),
+    ],
+    [
+      "SELECT: the selection",
+      () => db.delete(people).where(inArray(people.name, db.select(sorted).from(people))),
+    ],
+  ];
+  for (const [place, query] of places) {
+    const { message } = assertThrows(() => query().toSQL(), TypeError);
+    assertMatch(message, new RegExp(`^Building an? ${place} `));
+  }
+  return Promise.resolve();
+});
+
 test("every shape that is allowed", async ({ db, plain, sql: past }) => {
   const run = (name: string, query: Query) =>
     Promise.resolve().then(() => query(db, plain)).catch((cause) => {
