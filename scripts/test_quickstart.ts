@@ -24,7 +24,7 @@ import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
 import { freePort } from "./lib/free_port.ts";
 
 /** Longest time for a command, and to wait for what it shows, in milliseconds. */
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 120_000;
 
 /** Who follows: the runtime as the README names it, its program, and the names of that in the reader's PATH. */
 interface Reader {
@@ -75,6 +75,14 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
     BUN_INSTALL_CACHE_DIR: join(cacheDirectory, "bun"),
   };
   const type = (line: string, more = {}) => new Terminal(line, cwd, { ...env, ...more });
+  // `bunx` ends at once on Ctrl-C, before the program that it runs has told the rest.
+  const run = (line: string) =>
+    new Terminal(
+      line,
+      cwd,
+      env,
+      `trap : INT\n{ ${line}\n} 2>&1 | (trap '' INT; while IFS= read -r shown; do echo "$shown"; done)`,
+    );
   const programs: Record<string, Terminal> = {};
   let startMain = "";
 
@@ -89,10 +97,10 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
     } else {
       for (const line of linesFor(reader.runtime, code)) {
         if (line.includes(" main.ts")) {
-          programs["server"] = type(startMain = line);
+          programs["server"] = run(startMain = line);
           await programs["server"].shows(/^Listening on port/m);
         } else if (line.includes(" mstudio ")) {
-          programs["mstudio"] = type(line);
+          programs["mstudio"] = run(line);
           await programs["mstudio"].shows(/^forged +401 +ERR_SIGNATURE_INVALID[^]*Ctrl-C/m);
         } else {
           await type(line).succeeds();
@@ -138,9 +146,19 @@ class Terminal {
   readonly #ended: Promise<unknown>;
   #output = "";
 
-  constructor(readonly line: string, cwd: string, env: Record<string, string>) {
-    const streams = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
-    this.#child = directory.spawn("/bin/sh", { args: ["-c", line], cwd, env, ...streams });
+  constructor(readonly line: string, cwd: string, env: Record<string, string>, script = line) {
+    // What `npx` tells its programs, a reader's terminal does not know: Bun would look for the Node that it names.
+    const inherited = Object.entries(Deno.env.toObject())
+      .filter(([name]) => !/^(npm_(?!config_).*|NODE|INIT_CWD)$/.test(name));
+    this.#child = directory.spawn("/bin/sh", {
+      args: ["-c", script],
+      cwd,
+      clearEnv: true,
+      env: { ...Object.fromEntries(inherited), ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
     const reading = [this.#child.stdout, this.#child.stderr].map(async (stream) => {
       for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#output += text;
     });
