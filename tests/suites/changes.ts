@@ -291,6 +291,8 @@ test("a secret that changes after it was decrypted ahead: decrypted again, outsi
         const again = await encryptionKey.encrypt("second");
         await sql(`UPDATE extension_instance SET secret = '${again}'`);
       }
+      // A slow key service must not hold a lock: the row is free.
+      await sql("SELECT FROM extension_instance FOR UPDATE NOWAIT");
       return await encryptionKey.decrypt(ciphertext);
     },
   };
