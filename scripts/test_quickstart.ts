@@ -22,8 +22,8 @@ import { startServer } from "./lib/postgres_server.ts";
 import { cacheDirectory } from "./runtimes/npm_project.ts";
 import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
 
-/** Longest time for a command, and to wait for what it shows, in milliseconds. */
-const LIMIT_MS = 300_000;
+/** Longest time for a command that installs or migrates, and to wait for what another shows, in milliseconds. */
+const [COMMAND_LIMIT_MS, WAIT_LIMIT_MS] = [300_000, 60_000];
 
 /** Who follows: the runtime as the README names it, its program, and the names of that in the reader's PATH. */
 interface Reader {
@@ -143,8 +143,14 @@ class Terminal {
   #output = "";
 
   constructor(readonly line: string, cwd: string, env: Record<string, string>) {
-    const options = { args: ["-c", line], cwd, env, stdin: "null" } as const;
-    this.#child = directory.spawn("/bin/sh", { ...options, stdout: "piped", stderr: "piped" });
+    this.#child = directory.spawn("/bin/sh", {
+      args: ["-c", line],
+      cwd,
+      env,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
     const reading = [this.#child.stdout, this.#child.stderr].map(async (stream) => {
       for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#output += text;
     });
@@ -154,12 +160,14 @@ class Terminal {
   async shows(pattern: RegExp): Promise<void> {
     let ended = false;
     this.#ended.finally(() => ended = true);
-    await poll(() => ended || pattern.test(this.#output), { timeoutMs: LIMIT_MS }).catch(() => {});
+    await poll(() => ended || pattern.test(this.#output), { timeoutMs: WAIT_LIMIT_MS }).catch(
+      () => {},
+    );
     match(this.#output, pattern, `${this.line}: ${pattern} is not in ${this.#output}`);
   }
 
   async succeeds(): Promise<void> {
-    const timer = setTimeout(() => this.interrupt(), LIMIT_MS);
+    const timer = setTimeout(() => this.interrupt(), COMMAND_LIMIT_MS);
     await this.#ended;
     clearTimeout(timer);
     equal((await this.#child.status).code, 0, `${this.line}: ${this.#output}`);
