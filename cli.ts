@@ -24,7 +24,36 @@
 import { realpathSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { runCli } from "./cli/run.ts";
+import { describeError, UsageError } from "./cli/errors.ts";
+import * as keygen from "./cli/keygen.ts";
+import * as mstudio from "./cli/mstudio.ts";
+import { stderr, stdout } from "./cli/output.ts";
+import * as reencrypt from "./cli/reencrypt.ts";
+import * as status from "./cli/status.ts";
+
+/** A test compares it with the manifest. */
+const VERSION = "0.3.0";
+
+const help =
+  `Keys of encrypted columns: makes them, and changes them. And webhooks for local development.
+
+Usage: mitthooks-drizzle COMMAND [OPTIONS]
+
+Commands:
+  keygen      makes a master password and a salt
+  mstudio     delivers the webhooks of a simulated mStudio
+  status      counts the values under each key
+  reencrypt   writes every value under the current key
+
+mitthooks-drizzle COMMAND --help tells more about each.
+
+Options of all commands:
+  --env-file FILE   sets the variables of FILE that are not set
+  --version         shows the version
+`;
+
+/** A module for each: its `help`, and `run`, which takes the arguments and resolves with the exit status. */
+const commands = new Map(Object.entries({ keygen, mstudio, status, reencrypt }));
 
 /**
  * Runs the command, from `@wais/mitthooks-drizzle/cli`. Prints to standard output and standard error.
@@ -41,8 +70,32 @@ import { runCli } from "./cli/run.ts";
  * assertEquals(await main(["status", "--help"]), 0);
  * ```
  */
-export function main(args: readonly string[]): Promise<number> {
-  return runCli(args);
+export async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  const command = commands.get(name!);
+  const asks = (...options: string[]) =>
+    options.includes(name!) || (command && options.some((option) => rest.includes(option)));
+  if (asks("--version")) {
+    stdout.line(VERSION);
+    return 0;
+  }
+  if (asks("--help", "-h") || name === "help") {
+    stdout.write(command?.help ?? help);
+    return 0;
+  }
+  if (!command) {
+    if (name !== undefined) stderr.line("There is no such command", "red");
+    stderr.write(help);
+    return 2;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    stderr.line(`${name}: ${describeError(error)}`, "red");
+    if (!(error instanceof UsageError)) return 1;
+    stderr.line(`mitthooks-drizzle ${name} --help tells more`);
+    return 2;
+  }
 }
 
 /** Node tells it by `import.meta.main` only since its version 24. */

@@ -2,11 +2,10 @@
 
 import { existsSync, statSync } from "node:fs";
 import * as fs from "node:fs/promises";
-import { join, resolve } from "node:path";
-import process from "node:process";
-import { type Casing, parseCasing } from "./database.ts";
-import { Failure } from "./failure.ts";
+import { join } from "node:path";
+import { Failure } from "./errors.ts";
 import { loadModule } from "./load_module.ts";
+import { type Casing, casing as casingOption, checkValue } from "./options.ts";
 
 /** What is read of it. */
 export interface DrizzleConfig {
@@ -18,20 +17,14 @@ export interface DrizzleConfig {
 }
 
 /** The names that drizzle-kit looks for, and what else runs. */
-const NAMES = [
-  "drizzle.config.ts",
-  "drizzle.config.js",
-  "drizzle.config.mjs",
-  "drizzle.config.mts",
-];
+const NAMES = ["ts", "js", "mjs", "mts"].map((extension) => `drizzle.config.${extension}`);
 
 /** What can be a schema module in a folder. */
-const MODULE = /\.[cm]?[jt]s$/;
-const DECLARATION = /\.d\.[cm]?ts$/;
+const MODULE = /(?<!\.d)\.[cm]?[jt]s$/;
 
 /** The configuration in the working directory, if there is one. */
 export function findConfig(): string | undefined {
-  return NAMES.find((name) => existsSync(resolve(process.cwd(), name)));
+  return NAMES.find((name) => existsSync(name));
 }
 
 /**
@@ -40,58 +33,47 @@ export function findConfig(): string | undefined {
  * @throws {Failure} It cannot be loaded, or is not for PostgreSQL.
  */
 export async function readConfig(path: string): Promise<DrizzleConfig> {
-  const config = configIn(await loadModule(path));
-  const { dialect, schema, casing, dbCredentials } = config;
+  const exported = asRecord((await loadModule(path))["default"]);
+  // Compiled to CommonJS, its default export is one level deeper.
+  const { dialect, schema, casing, dbCredentials } = asRecord(exported["default"] ?? exported);
   if (dialect !== undefined && dialect !== "postgresql") {
     throw new Failure(
       `Reading ${path}: its dialect is ${JSON.stringify(dialect)}, this package needs "postgresql"`,
     );
   }
   return {
-    schema: await expand(path, schema),
-    url: urlIn(dbCredentials),
-    casing: parseCasing(typeof casing === "string" ? casing : undefined),
+    schema: await expand(path, [schema].flat()),
+    url: urlIn(asRecord(dbCredentials)),
+    casing: typeof casing === "string" ? checkValue("casing", casingOption, casing) : undefined,
   };
 }
 
-/** Compiled to CommonJS, its default export is one level deeper. */
-function configIn(module: Record<string, unknown>): Record<string, unknown> {
-  let config: unknown = module["default"];
-  if (isObject(config) && isObject(config["default"])) config = config["default"];
-  return isObject(config) ? config : {};
-}
-
 /** drizzle-kit takes paths of modules and folders, and patterns, from the directory that it is started in. */
-async function expand(config: string, schema: unknown): Promise<string[]> {
-  const given = (Array.isArray(schema) ? schema : [schema]).filter((path) =>
-    typeof path === "string"
-  );
+async function expand(config: string, schema: readonly unknown[]): Promise<string[]> {
   const paths: string[] = [];
-  for (const path of given) {
-    const isFolder = statSync(resolve(process.cwd(), path), { throwIfNoEntry: false })
-      ?.isDirectory();
-    if (isFolder) paths.push(...(await fs.readdir(path)).map((name) => join(path, name)));
-    else if (/[*?{[]/.test(path)) paths.push(...await matches(config, path));
-    else paths.push(path);
+  for (const path of schema) {
+    if (typeof path !== "string") continue;
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+      paths.push(...(await fs.readdir(path)).map((name) => join(path, name)));
+    } else if (/[*?{[]/.test(path)) {
+      for await (const match of glob(config, path)) paths.push(match);
+    } else {
+      paths.push(path);
+    }
   }
-  return paths.filter((path) => MODULE.test(path) && !DECLARATION.test(path)).sort();
+  return paths.filter((path) => MODULE.test(path)).sort();
 }
 
-async function matches(config: string, pattern: string): Promise<string[]> {
+function glob(config: string, pattern: string): AsyncIterable<string> {
   // Node has it since 22.
   const { glob } = fs as { glob?: (pattern: string) => AsyncIterable<string> };
-  if (typeof glob !== "function") {
-    throw new Failure(
-      `Reading ${config}: this runtime cannot find the files of a pattern, give --schema`,
-    );
-  }
-  const paths: string[] = [];
-  for await (const path of glob(pattern)) paths.push(path);
-  return paths;
+  if (typeof glob === "function") return glob(pattern);
+  throw new Failure(
+    `Reading ${config}: this runtime cannot find the files of a pattern, give --schema`,
+  );
 }
 
-function urlIn(credentials: unknown): string | undefined {
-  if (!isObject(credentials)) return undefined;
+function urlIn(credentials: Record<string, unknown>): string | undefined {
   const { url, host, port, user, password, database, ssl } = credentials;
   if (typeof url === "string") return url;
   if (typeof host !== "string" || typeof database !== "string") return undefined;
@@ -104,6 +86,6 @@ function urlIn(credentials: unknown): string | undefined {
   return built.href;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? value as Record<string, unknown> : {};
 }

@@ -1,8 +1,7 @@
 /** `keygen`: makes keys. */
 
-import type { OptionValues } from "./arguments.ts";
-import type { Command } from "./command.ts";
 import { setInEnvFile } from "./env_file.ts";
+import { flag, readOptions, text } from "./options.ts";
 import { stderr, stdout } from "./output.ts";
 
 /** As many bytes as the key that is derived from it has: there is nothing to gain from more. */
@@ -10,7 +9,7 @@ const PASSWORD_BYTES = 32;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 
-const help = `Makes a master password and a salt, or a raw key, from random bytes.
+export const help = `Makes a master password and a salt, or a raw key, from random bytes.
 
 Usage: mitthooks-drizzle keygen [--raw] [--write FILE]
 
@@ -23,12 +22,8 @@ Options:
   --write FILE   puts the lines into FILE and prints no secret; values that are set there stay
 `;
 
-const options = { raw: { type: "boolean" }, write: { type: "string" } } as const;
-
-/** The command. */
-export const keygen: Command<typeof options> = { help, options, run };
-
-async function run({ raw, write }: OptionValues<typeof options>): Promise<number> {
+export async function run(args: readonly string[]): Promise<number> {
+  const { raw, write } = await readOptions(args, { raw: flag, write: text });
   const variables: Record<string, string> = raw ? { ENCRYPTION_KEY: randomBase64(KEY_BYTES) } : {
     ENCRYPTION_MASTER_PASSWORD: randomBase64(PASSWORD_BYTES),
     ENCRYPTION_SALT: randomBase64(SALT_BYTES),
@@ -37,7 +32,8 @@ async function run({ raw, write }: OptionValues<typeof options>): Promise<number
     for (const [name, value] of Object.entries(variables)) stdout.line(`${name}=${value}`);
     return 0;
   }
-  const { written, kept, created } = await setInEnvFile(write, variables);
+  const { written, created } = await setInEnvFile(write, variables);
+  const kept = Object.keys(variables).filter((name) => !written.includes(name));
   if (kept.length > 0) {
     stderr.line(
       `${write}: ${kept.join(" and ")} ${kept.length > 1 ? "have" : "has"} a value, kept`,

@@ -12,7 +12,7 @@ export interface Output {
   /** Width of the terminal, in characters. */
   readonly columns: number;
   write(text: string): void;
-  line(text?: string): void;
+  line(text?: string, style?: Style): void;
   /** Coloured, where colours are wanted. */
   style(style: Style, text: string): string;
 }
@@ -26,12 +26,14 @@ function outputTo(stream: NodeJS.WriteStream): Output {
       return stream.columns || 80;
     },
     write: (text) => void stream.write(text),
-    line: (text = "") => void stream.write(`${text}\n`),
-    style: (style, text) => {
-      // Node has it since 20.12.
-      if (!coloured || typeof util.styleText !== "function") return text;
-      return util.styleText(style, text, { validateStream: false });
+    line(text = "", style) {
+      this.write(`${style ? this.style(style, text) : text}\n`);
     },
+    style: (style, text) =>
+      // Node has it since 20.12.
+      coloured && typeof util.styleText === "function"
+        ? util.styleText(style, text, { validateStream: false })
+        : text,
   };
 }
 

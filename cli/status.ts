@@ -1,14 +1,12 @@
 /** `status`: tells under which keys the stored values are. */
 
 import { type KeyCounts, keyStatus } from "../pg/reencryption.ts";
-import type { OptionValues } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { connect } from "./database.ts";
-import { count, formatNumber, stderr, stdout } from "./output.ts";
-import { showProgress } from "./progress.ts";
-import { projectHelp, projectOptions, readProject } from "./project.ts";
+import { readOptions } from "./options.ts";
+import { count, formatNumber, stdout } from "./output.ts";
+import { withProgress } from "./progress.ts";
+import { projectHelp, projectOptions, withProject } from "./project.ts";
 
-const help =
+export const help =
   `Counts, for each encrypted column, the values under the current key, under another one that is
 still readable, and under none that is known.
 
@@ -20,66 +18,55 @@ ${projectHelp}
 The exit status is 0 only if no value is unreadable.
 `;
 
-const HEADINGS = ["column", "current", "other key", "unreadable", "null"] as const;
+const HEADINGS = ["column", "current", "other key", "unreadable", "null"];
 
-/** The command. */
-export const status: Command<typeof projectOptions> = { help, options: projectOptions, run };
-
-async function run(options: OptionValues<typeof projectOptions>): Promise<number> {
-  const { tables, url, casing } = await readProject(options);
-  const connection = await connect(url, casing);
-  const sum = { otherKey: 0, unreadable: 0 };
-  try {
+export async function run(args: readonly string[]): Promise<number> {
+  const options = await readOptions(args, projectOptions);
+  let otherKey = 0;
+  let unreadable = 0;
+  await withProject(options, async (tables, db) => {
     for (const { name, table } of tables) {
-      // Only to somebody who waits for it: nothing is done that would have to be logged.
-      const display = stderr.isTerminal ? showProgress(stderr, name) : undefined;
-      const counts = await keyStatus(connection.db, table, {
-        onProgress: (progress) => display?.update(progress),
-      }).finally(() => display?.end());
+      const counts = await withProgress(
+        name,
+        (update) => keyStatus(db, table, { onProgress: (progress) => update(progress) }),
+      );
       print(name, counts);
-      for (const { otherKey, unreadable } of Object.values(counts)) {
-        sum.otherKey += otherKey;
-        sum.unreadable += unreadable;
+      for (const column of Object.values(counts)) {
+        otherKey += column.otherKey;
+        unreadable += column.unreadable;
       }
     }
-  } finally {
-    await connection.close();
-  }
-  if (sum.otherKey > 0) {
-    stdout.line(stdout.style(
-      "yellow",
-      `${count(sum.otherKey, "value is", "values are")} not under the current key: ` +
-        "keep the other key and run reencrypt",
-    ));
-  }
-  if (sum.unreadable > 0) {
+  });
+  if (otherKey > 0) {
     stdout.line(
-      stdout.style("red", `${count(sum.unreadable, "value")} cannot be read with any of the keys`),
+      `${count(otherKey, "value is", "values are")} not under the current key: ` +
+        "keep the other key and run reencrypt",
+      "yellow",
     );
+  }
+  if (unreadable > 0) {
+    stdout.line(`${count(unreadable, "value")} cannot be read with any of the keys`, "red");
     return 1;
   }
-  if (sum.otherKey === 0) {
-    stdout.line(stdout.style("green", "No value needs another key than the current one"));
-  }
+  if (otherKey === 0) stdout.line("No value needs another key than the current one", "green");
   return 0;
 }
 
 function print(table: string, counts: Readonly<Record<string, KeyCounts>>): void {
   const rows = [
-    HEADINGS as readonly string[],
+    HEADINGS,
     ...Object.entries(counts).map(([column, { current, otherKey, unreadable, null: nulls }]) => [
       column,
       ...[current, otherKey, unreadable, nulls].map(formatNumber),
     ]),
   ];
   const widths = HEADINGS.map((_, index) => Math.max(...rows.map((row) => row[index]!.length)));
-  stdout.line(stdout.style("bold", table));
-  for (const [number, row] of rows.entries()) {
+  stdout.line(table, "bold");
+  for (const row of rows) {
     const cells = row.map((cell, index) =>
       index === 0 ? cell.padEnd(widths[index]!) : cell.padStart(widths[index]!)
     );
-    const line = `  ${cells.join("  ")}`;
-    stdout.line(number === 0 ? stdout.style("dim", line) : line);
+    stdout.line(`  ${cells.join("  ")}`, row === HEADINGS ? "dim" : undefined);
   }
   stdout.line();
 }

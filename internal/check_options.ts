@@ -1,7 +1,7 @@
 /** Checks of options that several functions share. */
 
-/** The longest delay that timers can have: a signed 32-bit number of milliseconds. */
-const MAX_TIMER_MS = 2_147_483_647;
+/** The longest delay that timers can have: a signed 32-bit number of milliseconds. A longer one would fire at once. */
+export const MAX_TIMER_MS = 2_147_483_647;
 
 /** Refuses what is no object, and names that no option has. */
 export function checkNames(

@@ -1,6 +1,7 @@
 /** The keys that encrypted columns use. */
 
-import { importAesKey, open, seal } from "./internal/envelope.ts";
+import { decrypt, encrypt, importAesKey } from "./internal/stored_form.ts";
+import { checkNames } from "../internal/check_options.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
 import {
@@ -91,20 +92,20 @@ export interface EncryptionKey {
 /** How a master password becomes a key. */
 export type KeyDerivation =
   /** scrypt with N = 16384, r = 8, p = 1 (RFC 7914), as the original package derives. */
-  | { name: "scrypt" }
+  | { readonly name: "scrypt" }
   /** PBKDF2 with HMAC-SHA-256 (RFC 8018); 600,000 iterations unless given. */
-  | { name: "pbkdf2"; iterations?: number };
+  | { readonly name: "pbkdf2"; readonly iterations?: number | undefined };
 
 /** Options of {@linkcode importEncryptionKey}. */
 export interface ImportEncryptionKeyOptions {
   /** Other keys whose values are read but never written; what they themselves also read counts too. */
-  alsoReads?: EncryptionKey[];
+  readonly alsoReads?: readonly EncryptionKey[] | undefined;
 }
 
 /** Options of {@linkcode buildEncryptionKey}. */
 export interface BuildEncryptionKeyOptions extends ImportEncryptionKeyOptions {
   /** How the key is derived. The default, scrypt, is what existing data of the original package needs. */
-  kdf?: KeyDerivation;
+  readonly kdf?: KeyDerivation | undefined;
 }
 
 class AesEncryptionKey implements EncryptionKey {
@@ -125,12 +126,12 @@ class AesEncryptionKey implements EncryptionKey {
 
   async encrypt(plaintext: string): Promise<string> {
     assertStorableText(plaintext);
-    return await seal(this.#ready ?? await this.#key(), plaintext);
+    return await encrypt(this.#ready ?? await this.#key(), plaintext);
   }
 
   async decrypt(ciphertext: string): Promise<string> {
     try {
-      return await open(this.#ready ?? await this.#key(), ciphertext);
+      return await decrypt(this.#ready ?? await this.#key(), ciphertext);
     } catch (error) {
       if (!(error instanceof DecryptionError)) throw error;
       return await this.#decryptWithOthers(ciphertext, error);
@@ -153,7 +154,7 @@ class AesEncryptionKey implements EncryptionKey {
   async isCurrent(ciphertext: string): Promise<boolean> {
     const key = await this.#key();
     try {
-      await open(key, ciphertext);
+      await decrypt(key, ciphertext);
       return true;
     } catch (error) {
       if (error instanceof DecryptionError) return false;
@@ -198,7 +199,7 @@ class AesEncryptionKey implements EncryptionKey {
  * @param salt A second value that has to stay the same as long as the stored data, taken as UTF-8.
  * @param options How the key is derived, and which other keys' values it also reads.
  * @returns The key. It shows nothing of itself when it is logged or serialised.
- * @throws {TypeError} An option has the wrong type. On first use: the password or the salt is missing or empty;
+ * @throws {TypeError} An option is unknown or has the wrong type. On first use: the password or the salt is missing or empty;
  * the message says where the key was made.
  * @throws {RangeError} The number of PBKDF2 iterations is not a positive integer, or, on first use, is
  * more than the runtime allows.
@@ -232,6 +233,7 @@ export function buildEncryptionKey(
   options: BuildEncryptionKeyOptions = {},
 ): EncryptionKey {
   const attempt = "Building an encryption key";
+  checkNames(attempt, options, ["alsoReads", "kdf"]);
   const derive = derivation(attempt, options.kdf ?? { name: "scrypt" });
   const alsoReads = checkedKeys(attempt, options.alsoReads);
   const mistakes = [
@@ -254,7 +256,7 @@ export function buildEncryptionKey(
  * @param rawKey Exactly 32 bytes from a cryptographic source of randomness; they are copied.
  * @param options Which other keys' values it also reads.
  * @returns The key. It shows nothing of itself when it is logged or serialised.
- * @throws {TypeError} `rawKey` is not a `Uint8Array`, or an option has the wrong type.
+ * @throws {TypeError} `rawKey` is not a `Uint8Array`, or an option is unknown or has the wrong type.
  * @throws {RangeError} `rawKey` does not have 32 bytes.
  *
  * @example Import a random key
@@ -272,6 +274,7 @@ export function importEncryptionKey(
   options: ImportEncryptionKeyOptions = {},
 ): EncryptionKey {
   const attempt = "Importing an encryption key";
+  checkNames(attempt, options, ["alsoReads"]);
   if (!(rawKey instanceof Uint8Array)) {
     throw new TypeError(`${attempt}: rawKey is not a Uint8Array`);
   }
@@ -311,10 +314,13 @@ function derivation(
   attempt: string,
   kdf: KeyDerivation,
 ): (password: string, salt: string) => Promise<Uint8Array<ArrayBuffer>> {
-  switch (kdf.name) {
+  const reading = `${attempt}: reading the option kdf`;
+  switch (kdf?.name) {
     case "scrypt":
+      checkNames(reading, kdf, ["name"]);
       return deriveWithScrypt;
     case "pbkdf2": {
+      checkNames(reading, kdf, ["name", "iterations"]);
       const iterations = kdf.iterations ?? DEFAULT_PBKDF2_ITERATIONS;
       if (!Number.isSafeInteger(iterations) || iterations < 1) {
         throw new RangeError(`${attempt}: kdf.iterations is not a positive integer`);

@@ -2,7 +2,7 @@
 
 import type { PgTable } from "drizzle-orm/pg-core";
 import { checkFunction, checkNames } from "../internal/check_options.ts";
-import { assertDatabase } from "./internal/assert_database.ts";
+import { undecoratedPrimary } from "./internal/database.ts";
 import { describeTable } from "./internal/encrypted_table.ts";
 import { type Batch, StoredTable } from "./internal/stored_batches.ts";
 import { inspectRows } from "./internal/stored_value.ts";
@@ -34,7 +34,7 @@ export interface KeyStatusProgress {
 /** Options of {@linkcode keyStatus}. */
 export interface KeyStatusOptions {
   /** Called after each batch of 500 rows. */
-  readonly onProgress?: (progress: KeyStatusProgress) => void;
+  readonly onProgress?: ((progress: KeyStatusProgress) => void) | undefined;
 }
 
 /**
@@ -84,7 +84,11 @@ export async function keyStatus<TTable extends PgTable>(
   const { onProgress } = options;
   if (onProgress !== undefined) checkFunction("onProgress", onProgress);
   const description = describeTable(attempt, table);
-  const storedTable = await StoredTable.open("keyStatus", assertDatabase(attempt, db), description);
+  const storedTable = await StoredTable.open(
+    "keyStatus",
+    undecoratedPrimary(attempt, db),
+    description,
+  );
   const counts = description.encrypted.map(() => ({
     current: 0,
     otherKey: 0,

@@ -45,7 +45,7 @@
  */
 
 import type { PgTable } from "drizzle-orm/pg-core";
-import { assertDatabase } from "./internal/assert_database.ts";
+import { undecoratedPrimary } from "./internal/database.ts";
 import { checkFunction, checkNames } from "../internal/check_options.ts";
 import { describeTable, type EncryptedTable } from "./internal/encrypted_table.ts";
 import { mapBounded } from "./internal/map_bounded.ts";
@@ -79,13 +79,13 @@ export interface ReencryptionProgress {
 /** Options of {@linkcode reencrypt}. */
 export interface ReencryptOptions {
   /** How many rows are read, and written, at once: a positive integer. Default: 500. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** Called after each batch. */
-  readonly onProgress?: (progress: ReencryptionProgress) => void;
+  readonly onProgress?: ((progress: ReencryptionProgress) => void) | undefined;
   /** Ends the work between two batches. What has been written stays. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Only looks, and writes nothing. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 /**
@@ -180,7 +180,7 @@ export async function reencrypt<TTable extends PgTable>(
   const attempt = "Re-encrypting a table";
   const { batchSize, onProgress, signal, dryRun } = checkOptions(attempt, options);
   const description = describeTable(attempt, table);
-  const primary = assertDatabase(attempt, db);
+  const primary = undecoratedPrimary(attempt, db);
   const storedTable = await StoredTable.open("reencrypt", primary, description);
   const report: ReencryptionReport<TTable> = {
     total: storedTable.total,

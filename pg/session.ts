@@ -2,6 +2,8 @@
 
 import { is, type SQL } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
+import { copyWith } from "./internal/copy_with.ts";
+import { kindOf, noPostgres, rememberUndecorated } from "./internal/database.ts";
 import {
   allowRaw,
   type Dialect,
@@ -60,9 +62,6 @@ interface Database {
 /** Each wrapped database, session and dialect by what it wraps, and each wrapped one by itself. */
 const wrapped = new WeakMap<object, object>();
 
-/** What each wrapped database wraps. */
-const originals = new WeakMap<object, object>();
-
 /**
  * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.
  *
@@ -112,15 +111,6 @@ export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatab
   return wrapDatabase(assertDatabase(db)) as unknown as TDatabase;
 }
 
-/**
- * The database that a wrapped one wraps, or the given one itself.
- *
- * For this package's own statements, which hold ciphertext.
- */
-export function undecorated<TDatabase extends object>(db: TDatabase): TDatabase {
-  return (originals.get(db) ?? db) as TDatabase;
-}
-
 const ATTEMPT = "Wrapping a database with withEncryption";
 
 function assertDatabase(db: unknown): Database {
@@ -132,11 +122,7 @@ function assertDatabase(db: unknown): Database {
     );
   }
   const { dialect, session } = candidate ?? {};
-  if (!session || !is(dialect, PgDialect)) {
-    throw new TypeError(
-      `${ATTEMPT}: it is not a PostgreSQL database of Drizzle${describeKind(dialect)}`,
-    );
-  }
+  if (!session || !is(dialect, PgDialect)) throw noPostgres(`${ATTEMPT}: it`, dialect);
   const missing = [
     ...DIALECT_METHODS.filter((method) => typeof dialect[method] !== "function"),
     ...["prepareQuery", "execute"].filter((method) =>
@@ -154,28 +140,6 @@ function assertDatabase(db: unknown): Database {
     );
   }
   return candidate as Database;
-}
-
-/** Of what Drizzle has for another kind of database, the kind. */
-export function describeKind(dialect: unknown): string {
-  const kind = typeof dialect === "object" && dialect !== null ? kindOf(dialect) : "";
-  const database = /^(MySql|SQLite|SingleStore|MsSql|Cockroach)/i.exec(kind)?.[1];
-  return database === undefined ? "" : ` but one for ${database}`;
-}
-
-/** Drizzle's own name for the class of an object. */
-function kindOf(value: object): string {
-  const { constructor } = value as { constructor?: Record<symbol, unknown> & { name: string } };
-  return String(constructor?.[Symbol.for("drizzle:entityKind")] ?? constructor?.name);
-}
-
-/** A copy of an object with the same prototype, so that Drizzle's own type checks hold for it. */
-function copyWith<T extends object>(original: T, changes: Partial<T>): T {
-  const copy = Object.create(
-    Object.getPrototypeOf(original),
-    Object.getOwnPropertyDescriptors(original),
-  );
-  return Object.assign(copy, changes);
 }
 
 function remember<T extends object>(original: T, wrap: (original: T) => T): T {
@@ -213,8 +177,7 @@ function wrapDatabase(db: Database): Database {
       );
     }
     const result = copyWith(db, changes);
-    originals.set(result, db);
-    return result;
+    return rememberUndecorated(result, db);
   });
 }
 

@@ -18,6 +18,7 @@ import {
   type StorageSettings,
 } from "./internal/check_storage.ts";
 import { ColumnNames } from "./internal/column_names.ts";
+import { undecorated } from "./internal/database.ts";
 import { EventFence, eventTime, type StoringKind } from "./internal/event_fence.ts";
 import { runStatement } from "./internal/run_statement.ts";
 import { invalidateCache, nameForCache, type Statement } from "./internal/statement.ts";
@@ -25,7 +26,7 @@ import { type Outcome, StorageStatements } from "./internal/storage_statements.t
 import { lacksTransactions, noTransactions, retryConflicts } from "./internal/transaction.ts";
 import { assertStorableText } from "./internal/well_formed.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
-import { type EncryptableDatabase, undecorated, withEncryption } from "./session.ts";
+import { type EncryptableDatabase, withEncryption } from "./session.ts";
 import type {
   DbClientWithExtensionInstances,
   EventTime,

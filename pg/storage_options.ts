@@ -28,15 +28,15 @@ export interface EventTime {
 /** An instance as mitthooks hands it over when it was added, and what mittwald sends besides. */
 export interface ExtensionInstanceToBeAdded extends ExtensionToBeAdded, EventTime {
   /** Without it a new row gets the table's default, `project`, and an existing one keeps what it has. */
-  context?: ContextKind;
+  readonly context?: ContextKind | undefined;
   /** Whether the instance is enabled; `true` without it. */
-  enabled?: boolean;
+  readonly enabled?: boolean | undefined;
 }
 
 /** An instance as mitthooks hands it over when it was updated, and what mittwald sends besides. */
 export interface ExtensionInstanceToBeUpdated extends ExtensionToBeUpdated, EventTime {
   /** Without it the row keeps what it has. */
-  context?: ContextKind;
+  readonly context?: ContextKind | undefined;
 }
 
 /** The transaction that a database hands to the function that runs in it. */

@@ -44,9 +44,7 @@ export type {
   InstanceFields,
   SimulatedInstance,
 } from "./simulated_instance.ts";
-export type { AttemptFailure, DeliveryTarget } from "./attempt.ts";
-export type { Backoff } from "./delivery_queue.ts";
-export type { Delivery } from "./deliveries.ts";
+export type { AttemptFailure, Backoff, Delivery, DeliveryTarget } from "./delivery.ts";
 export type { DeliveryErrorCode } from "./errors.ts";
 export type { AttemptOptions, Faults } from "./faults.ts";
 export type { SigningKey } from "./key_pair.ts";

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { DeliveryTarget } from "./attempt.ts";
-import type { Backoff } from "./delivery_queue.ts";
+import type { Backoff, DeliveryTarget } from "./delivery.ts";
 import type { KindSpelling } from "./events.ts";
-import { checkFaults, type Faults, MAX_TIMER_MS } from "./faults.ts";
-import { checkNames } from "../internal/check_options.ts";
+import type { Faults } from "./faults.ts";
+import { checkFaults } from "./internal/faults.ts";
+import { checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
 
 /** How a simulated mStudio is set up. */
 export interface SimulatedMstudioOptions {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Delivery } from "./deliveries.ts";
+import type { Delivery } from "./delivery.ts";
 import {
   buildEvent,
   type EventContext,

@@ -5,8 +5,8 @@
  */
 
 import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
-import { toRequest } from "./attempt.ts";
-import type { Delivery } from "./deliveries.ts";
+import { toRequest } from "./internal/attempt.ts";
+import type { Delivery } from "./delivery.ts";
 import {
   buildEvent,
   type EventFields,
@@ -14,14 +14,14 @@ import {
   type LifecycleEvent,
   type LifecycleKind,
 } from "./events.ts";
-import { answerApiRequest } from "./api.ts";
+import { answerApiRequest } from "./internal/api.ts";
 import type { AttemptOptions, Faults } from "./faults.ts";
-import { InstanceRegister } from "./instance_register.ts";
+import { InstanceRegister } from "./internal/instance_register.ts";
 import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
-import { KeyRing } from "./key_ring.ts";
+import { KeyRing } from "./internal/key_ring.ts";
 import { type Settings, settingsOf, type SimulatedMstudioOptions } from "./options.ts";
-import { RequestBuilder } from "./request_builder.ts";
-import { Sender } from "./sender.ts";
+import { RequestBuilder } from "./internal/request_builder.ts";
+import { Sender } from "./internal/sender.ts";
 import {
   type DeliverOptions,
   type InstanceFields,

@@ -1,133 +1,91 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { decodeBase64 } from "@std/encoding";
 import { buildEncryptionKey, importEncryptionKey } from "../mod.ts";
-import { runCommand } from "./support/cli.ts";
+import { createFolder, runCommand } from "./support/cli.ts";
 
-/** The values in lines of a .env file, by name. */
-function parse(text: string): Record<string, string> {
-  return Object.fromEntries(
-    text.trimEnd().split("\n").map((line) => {
-      const equals = line.indexOf("=");
-      return [line.slice(0, equals), line.slice(equals + 1)];
-    }),
-  );
-}
+const LINES = /^ENCRYPTION_MASTER_PASSWORD=([\w+/]{43}=)\nENCRYPTION_SALT=([\w+/]{22}==)\n$/;
 
-/** Runs `keygen --write` on a file with these bytes. */
-async function write(
-  content: string | Uint8Array | undefined,
-  { args = [], mode = 0o640 }: { args?: string[]; mode?: number } = {},
-) {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/.env`;
-  if (content !== undefined) {
-    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    await Deno.writeFile(path, bytes);
-    await Deno.chmod(path, mode);
-  }
-  const result = await runCommand(["keygen", "--write", ".env", ...args], { cwd: directory });
-  const bytes = await Deno.readFile(path);
-  const { mode: modeAfter } = await Deno.stat(path);
-  const files = [...Deno.readDirSync(directory)].map(({ name }) => name);
-  await Deno.remove(directory, { recursive: true });
-  assertEquals(files, [".env"]);
-  return { ...result, bytes, text: new TextDecoder().decode(bytes), mode: modeAfter! & 0o777 };
-}
-
-Deno.test("keygen prints a master password and a salt as .env lines, new ones each time", async () => {
-  const first = await runCommand(["keygen"]);
+Deno.test("keygen prints a master password and a salt, or a raw key, as .env lines, new ones each time", async () => {
+  const [first, second, raw] = await Promise.all([
+    runCommand(["keygen"]),
+    runCommand(["keygen"]),
+    runCommand(["keygen", "--raw"]),
+  ]);
   assertEquals([first.code, first.stderr], [0, ""]);
-  const values = parse(first.stdout);
-  assertEquals(Object.keys(values), ["ENCRYPTION_MASTER_PASSWORD", "ENCRYPTION_SALT"]);
-  assertEquals(decodeBase64(values["ENCRYPTION_MASTER_PASSWORD"]!).length, 32);
-  assertEquals(decodeBase64(values["ENCRYPTION_SALT"]!).length, 16);
-  const key = buildEncryptionKey(values["ENCRYPTION_MASTER_PASSWORD"]!, values["ENCRYPTION_SALT"]!);
-  assertEquals(await key.decrypt(await key.encrypt("x")), "x");
-  const second = parse((await runCommand(["keygen"])).stdout);
-  for (const [name, value] of Object.entries(values)) assertNotEquals(second[name], value);
-});
-
-Deno.test("keygen --raw prints a key for importEncryptionKey", async () => {
-  const { code, stdout } = await runCommand(["keygen", "--raw"]);
-  assertEquals(code, 0);
-  const values = parse(stdout);
-  assertEquals(Object.keys(values), ["ENCRYPTION_KEY"]);
-  const key = importEncryptionKey(decodeBase64(values["ENCRYPTION_KEY"]!));
-  assertEquals(await key.decrypt(await key.encrypt("x")), "x");
+  const [, password, salt] = LINES.exec(first.stdout)!;
+  const [, otherPassword, otherSalt] = LINES.exec(second.stdout)!;
+  assertNotEquals(password, otherPassword);
+  assertNotEquals(salt, otherSalt);
+  const [, bytes] = /^ENCRYPTION_KEY=(.*)\n$/.exec(raw.stdout)!;
+  for (
+    const key of [buildEncryptionKey(password!, salt!), importEncryptionKey(decodeBase64(bytes!))]
+  ) {
+    assertEquals(await key.decrypt(await key.encrypt("x")), "x");
+  }
 });
 
 Deno.test("keygen --write makes a file for its owner alone, and prints no secret", async () => {
-  const { code, text, mode, stdout, stderr } = await write(undefined);
-  assertEquals([code, mode, stderr], [0, 0o600, ""]);
-  const values = parse(text);
-  assertEquals(Object.keys(values), ["ENCRYPTION_MASTER_PASSWORD", "ENCRYPTION_SALT"]);
+  await using folder = await createFolder();
+  const { code, stdout, stderr } = await runCommand(["keygen", "--write", ".env"], {
+    cwd: folder.path,
+  });
+  assertEquals([code, stderr], [0, ""]);
   assertEquals(
     stdout,
     ".env: ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT written, the file is new\n",
   );
-  const raw = await write(undefined, { args: ["--raw"] });
-  assertEquals(Object.keys(parse(raw.text)), ["ENCRYPTION_KEY"]);
+  assertMatch(await Deno.readTextFile(`${folder.path}/.env`), LINES);
+  assertEquals((await Deno.stat(`${folder.path}/.env`)).mode! & 0o777, 0o600);
 });
 
-Deno.test("keygen --write adds to a file, and keeps the rest byte for byte", async () => {
-  const lines = /^ENCRYPTION_MASTER_PASSWORD=[\w+/]{43}=\nENCRYPTION_SALT=[\w+/]{22}==\n$/;
-  const before = "# Größe\nDATABASE_URL=postgres://a:b@c/d\n\n  A='1'";
-  const added = await write(before);
-  assertEquals([added.code, added.mode], [0, 0o640]);
-  assert(added.text.startsWith(`${before}\n`));
-  assertMatch(added.text.slice(before.length + 1), lines);
-  // No valid UTF-8, and Windows' line ends.
-  const bytes = new Uint8Array([0x41, 0x3d, 0xff, 0xfe, 0x0d, 0x0a]);
-  const other = await write(bytes);
-  assertEquals(other.bytes.subarray(0, bytes.length), bytes);
-  const rest = new TextDecoder().decode(other.bytes.subarray(bytes.length));
-  assertMatch(rest.replaceAll("\r\n", "\n"), lines);
-  assertEquals(rest.split("\r\n").length, 3);
-  assertMatch((await write("")).text, lines);
+/** What stands in a file before and after `keygen --write`, a byte for each character. `+` stands for new values. */
+async function assertWritten(before: string, after: string, args: readonly string[] = ["--raw"]) {
+  await using folder = await createFolder();
+  const path = `${folder.path}/.env`;
+  await Deno.writeFile(path, Uint8Array.from(before, (character) => character.charCodeAt(0)));
+  await Deno.chmod(path, 0o640);
+  const result = await runCommand(["keygen", "--write", ".env", ...args], { cwd: folder.path });
+  assertEquals(result.code, before === after ? 1 : 0);
+  const text = String.fromCharCode(...await Deno.readFile(path));
+  const values = text.match(/(?<=ENCRYPTION_\w+=)[\w+/]{22,43}={1,2}(?=\s|$)/g) ?? [];
+  assertEquals(values.reduce((text, value) => text.replace(value, "+"), text), after);
+  for (const value of values) assert(!(result.stdout + result.stderr).includes(value));
+  assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
+  assertEquals([...Deno.readDirSync(folder.path)].length, 1);
+  return result;
+}
+
+Deno.test("keygen --write fills in and adds what is missing, and keeps the rest byte for byte", async (t) => {
+  const cases: Record<string, [before: string, after: string]> = {
+    "an empty file": ["", "ENCRYPTION_KEY=+\n"],
+    "no line end": ["# Gr\xf6\xdfe\n\n  A='1'", "# Gr\xf6\xdfe\n\n  A='1'\nENCRYPTION_KEY=+\n"],
+    "no UTF-8, line ends of Windows": ["A=\xff\xfe\r\n", "A=\xff\xfe\r\nENCRYPTION_KEY=+\r\n"],
+    "empty": ["A=1\nENCRYPTION_KEY=\nB=2", "A=1\nENCRYPTION_KEY=+\nB=2"],
+    "empty quotes": ['ENCRYPTION_KEY=""\r\nB=2\r\n', "ENCRYPTION_KEY=+\r\nB=2\r\n"],
+    "a comment": ["ENCRYPTION_KEY=   # 32 bytes\n", "ENCRYPTION_KEY=+   # 32 bytes\n"],
+    "byte order mark": [
+      "\xef\xbb\xbfexport ENCRYPTION_KEY=\n",
+      "\xef\xbb\xbfexport ENCRYPTION_KEY=+\n",
+    ],
+    "commented out": ["# ENCRYPTION_KEY=\n", "# ENCRYPTION_KEY=\nENCRYPTION_KEY=+\n"],
+    "in a value": ['A="\nENCRYPTION_KEY=\n"\n', 'A="\nENCRYPTION_KEY=\n"\nENCRYPTION_KEY=+\n'],
+    "a longer name": ["A_ENCRYPTION_KEY=\n", "A_ENCRYPTION_KEY=\nENCRYPTION_KEY=+\n"],
+  };
+  for (const [what, [before, after]] of Object.entries(cases)) {
+    await t.step(what, async () => void await assertWritten(before, after));
+  }
 });
 
 Deno.test("keygen --write never overwrites a value that is set", async () => {
   const full = "ENCRYPTION_SALT='s'\nexport ENCRYPTION_MASTER_PASSWORD = \"p\" # mine\n";
-  const kept = await write(full);
-  assertEquals([kept.code, kept.text, kept.stdout], [1, full, ""]);
-  assertEquals(
-    kept.stderr,
+  const { stdout, stderr } = await assertWritten(full, full, []);
+  assertEquals([stdout, stderr], [
+    "",
     ".env: ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT have a value, kept\n",
-  );
-  const half = await write("ENCRYPTION_MASTER_PASSWORD=p\n");
-  assertEquals(half.code, 0);
-  assertMatch(half.text, /^ENCRYPTION_MASTER_PASSWORD=p\nENCRYPTION_SALT=\S{24}\n$/);
+  ]);
+  const half = "ENCRYPTION_MASTER_PASSWORD=p\n";
+  await assertWritten(half, `${half}ENCRYPTION_SALT=+\n`, []);
   // Set once and empty another time: which one counts depends on who reads the file.
   const twice = "ENCRYPTION_KEY=set\nENCRYPTION_KEY=\n";
-  assertEquals((await write(twice, { args: ["--raw"] })).text, twice);
-});
-
-Deno.test("keygen --write fills values that are empty, in their places", async () => {
-  const cases: [before: string, after: RegExp][] = [
-    ["A=1\nENCRYPTION_KEY=\nB=2", /^A=1\nENCRYPTION_KEY=[\w+/]{43}=\nB=2$/],
-    ['ENCRYPTION_KEY=""\r\nB=2\r\n', /^ENCRYPTION_KEY=[\w+/]{43}=\r\nB=2\r\n$/],
-    ["ENCRYPTION_KEY=   # 32 bytes\n", /^ENCRYPTION_KEY=[\w+/]{43}= {3}# 32 bytes\n$/],
-    ["\uFEFFexport ENCRYPTION_KEY=\n", /^export ENCRYPTION_KEY=[\w+/]{43}=\n$/],
-    // Commented out, and within another value.
-    ["# ENCRYPTION_KEY=\n", /^# ENCRYPTION_KEY=\nENCRYPTION_KEY=\S+\n$/],
-    ['A="\nENCRYPTION_KEY=\n"\n', /^A="\nENCRYPTION_KEY=\n"\nENCRYPTION_KEY=\S+\n$/],
-    ["A_ENCRYPTION_KEY=\n", /^A_ENCRYPTION_KEY=\nENCRYPTION_KEY=\S+\n$/],
-  ];
-  for (const [before, after] of cases) {
-    const { code, text } = await write(before, { args: ["--raw"] });
-    assertEquals(code, 0);
-    assertMatch(text, after);
-  }
-});
-
-Deno.test("keygen --write into a place that is not there, or is a directory", async () => {
-  for (const path of ["missing/.env", "."]) {
-    const directory = await Deno.makeTempDir();
-    const { code, stdout, stderr } = await runCommand(["keygen", "--write", path], {
-      cwd: directory,
-    });
-    await Deno.remove(directory, { recursive: true });
-    assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, /^keygen: (Reading|Writing) \S+: E[A-Z]+\n$/);
-  }
+  await assertWritten(twice, twice);
 });

@@ -8,52 +8,48 @@ import {
 } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
 import postgres from "postgres";
-import { buildEncryptionKey, type EncryptionKey, importEncryptionKey } from "../mod.ts";
+import { buildEncryptionKey } from "../mod.ts";
+import {
+  cliCommand,
+  cliEnvironment,
+  type CommandOptions,
+  createFolder,
+  runCommand,
+  startCommand,
+} from "./support/cli.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { cliCommand, cliEnvironment, runCommand, startCommand } from "./support/cli.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, poll } from "./support/postgres.ts";
 import { TerminalProgram } from "./support/pseudo_terminal.ts";
 
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
+const REEXPORT = `export * from "file://${SCHEMA}";`;
+const PROJECT = `--schema ${SCHEMA} --casing snake_case`;
 const OLD_PASSWORD = "the old master password";
-const NEW_PASSWORD = "the new master password";
 const SALT = "the salt";
-const oldKey = buildEncryptionKey(OLD_PASSWORD, SALT);
-const newKey = buildEncryptionKey(NEW_PASSWORD, SALT);
-const unknownKey = importEncryptionKey(new Uint8Array(32));
+const KEYS = { ENCRYPTION_MASTER_PASSWORD: "the new master password", ENCRYPTION_SALT: SALT };
+const newKey = buildEncryptionKey(KEYS.ENCRYPTION_MASTER_PASSWORD, SALT);
+const NOWHERE = "postgres://127.0.0.1:1/nothing";
 
-const COLUMN_NAMES = { contextId: "context_id", createdAt: "created_at", updatedAt: "updated_at" };
-
-/** A database with the tables of the schema module, and the environment of step 2 of the procedure. */
-async function openDatabase() {
+/** Tables of the schema module, some instances, and the environment of step 2 of the procedure. */
+async function openDatabase(instances: number) {
   const database = await createDatabase();
   const sql = postgres(database.url, { max: 1, onnotice: () => {} });
-  let ddl = extensionInstanceDdl;
-  for (const [name, snakeCase] of Object.entries(COLUMN_NAMES)) {
-    ddl = ddl.replaceAll(name, snakeCase);
-  }
-  await sql.unsafe(`${ddl};
+  const oldKey = buildEncryptionKey(OLD_PASSWORD, SALT);
+  const numbers = Array.from({ length: instances }, (_, index) => index);
+  const secrets = await Promise.all(numbers.map((number) => oldKey.encrypt(`secret ${number}`)));
+  await sql.unsafe(`${extensionInstanceDdl};
     CREATE SCHEMA tenant;
-    CREATE TABLE tenant.token (owner_id bigint, name text, token_value text, PRIMARY KEY (owner_id, name));
-    CREATE TABLE plain (id int PRIMARY KEY, note text)`);
+    CREATE TABLE tenant.token (owner_id bigint, name text, token_value text, PRIMARY KEY (owner_id, name))`);
+  await sql`
+    INSERT INTO extension_instance (id, "contextId", active, consented_scopes, secret)
+    SELECT id, 'p-abc123', true, '{}', secret
+    FROM unnest(${numbers.map(String)}::text[], ${secrets}::text[]) AS row (id, secret)`;
   return {
     sql,
+    oldKey,
     url: database.url,
-    env: {
-      DATABASE_URL: database.url,
-      ENCRYPTION_MASTER_PASSWORD: NEW_PASSWORD,
-      ENCRYPTION_SALT: SALT,
-      OLD_MASTER_PASSWORD: OLD_PASSWORD,
-    },
-    async storeInstances(count: number, key: EncryptionKey) {
-      const numbers = Array.from({ length: count }, (_, index) => index);
-      const secrets = await Promise.all(numbers.map((number) => key.encrypt(`secret ${number}`)));
-      await sql`
-        INSERT INTO extension_instance (id, context_id, active, consented_scopes, secret)
-        SELECT id, 'p-abc123', true, '{}', secret
-        FROM unnest(${numbers.map(String)}::text[], ${secrets}::text[]) AS row (id, secret)`;
-    },
+    env: { ...KEYS, OLD_MASTER_PASSWORD: OLD_PASSWORD, DATABASE_URL: database.url },
     async secrets() {
       const rows = await sql<{ secret: string }[]>`SELECT secret FROM extension_instance`;
       return rows.map(({ secret }) => secret);
@@ -65,33 +61,42 @@ async function openDatabase() {
   };
 }
 
-const ESCAPE = "\x1b";
-/** Back to the beginning of the line, and erase it. */
-const CLEAR = `\r${ESCAPE}[K`;
-
-/** What stood on a terminal, drawn over or not, without colours. */
-function frames(output: string): string[] {
-  return stripVTControlCharacters(output.replaceAll(CLEAR, "\n")).split(/\r?\n/);
-}
-
-const ARGUMENTS = ["--schema", SCHEMA, "--casing", "snake_case"];
+const run = (command: string, options: CommandOptions = {}) =>
+  runCommand(command.split(" "), options);
 
 /** Nothing that the command prints may hold any of it. */
 function assertNoSecrets(output: string, ...secrets: string[]): void {
-  for (const secret of [OLD_PASSWORD, NEW_PASSWORD, SALT, ...secrets]) {
-    assert(!output.includes(secret));
+  const untold = [OLD_PASSWORD, KEYS.ENCRYPTION_MASTER_PASSWORD, SALT, "hunter2", ...secrets];
+  for (const secret of untold) assert(!output.includes(secret));
+}
+
+/** Commands that cannot do anything, and what they say instead. */
+type Failures = (readonly [
+  command: string,
+  message: string | RegExp,
+  options?: { env?: Record<string, string>; files?: Record<string, string> },
+])[];
+
+async function assertFailures(t: Deno.TestContext, expected: number, failures: Failures) {
+  for (const [command, message, { env = {}, files } = {}] of failures) {
+    await t.step(`${command}: ${message}`, async () => {
+      await using folder = await createFolder(files);
+      const { code, stdout, stderr } = await run(command, { env, cwd: folder.path });
+      assertEquals([code, stdout], [expected, ""], stderr);
+      if (typeof message !== "string") assertMatch(stderr, message);
+      else assertStringIncludes(stderr, `${command.split(" ")[0]}: ${message}`);
+      assertNoSecrets(stderr);
+    });
   }
 }
 
 Deno.test("status and reencrypt: from the old key to the new one", async () => {
-  await using database = await openDatabase();
-  const { sql, env } = database;
-  await database.storeInstances(1_234, oldKey);
+  await using database = await openDatabase(1_234);
+  const { sql, env, oldKey } = database;
   await sql`INSERT INTO tenant.token VALUES
-    (9007199254740993, 'a', ${await newKey.encrypt("token a")}),
-    (2, 'b', ${await oldKey.encrypt("token b")}), (3, 'c', NULL)`;
-
-  const before = await runCommand(["status", ...ARGUMENTS], { env });
+    (1, 'a', ${await newKey.encrypt("token a")}), (2, 'b', ${await oldKey.encrypt("token b")}),
+    (3, 'c', NULL)`;
+  const before = await run(`status ${PROJECT}`, { env });
   assertEquals(before, {
     code: 0,
     stderr: "",
@@ -106,92 +111,52 @@ tenant.token
 1,235 values are not under the current key: keep the other key and run reencrypt
 `,
   });
-
-  const dry = await runCommand(["reencrypt", ...ARGUMENTS, "--dry-run"], { env });
+  const dry = await run(`reencrypt ${PROJECT} --dry-run`, { env });
   assertEquals([dry.code, dry.stdout], [
     0,
     `extension_instance: 1,234 rows, 1,234 values to be re-encrypted (dry run, nothing was written)
 tenant.token: 3 rows, 1 value to be re-encrypted (dry run, nothing was written)
 `,
   ]);
-  assertEquals((await runCommand(["status", ...ARGUMENTS], { env })).stdout, before.stdout);
+  assertEquals(await run(`status ${PROJECT}`, { env }), before);
 
-  // The address from an argument, and no DATABASE_URL.
   const { DATABASE_URL, ...withoutUrl } = env;
-  const run = await runCommand(
-    ["reencrypt", ...ARGUMENTS, "--batch-size", "100", "--database-url", DATABASE_URL],
-    { env: withoutUrl },
-  );
-  assertEquals([run.code, run.stdout], [
+  const command = `reencrypt ${PROJECT} --batch-size 100 --database-url ${DATABASE_URL}`;
+  const done = await run(command, { env: withoutUrl });
+  assertEquals([done.code, done.stdout], [
     0,
     `extension_instance: 1,234 rows, 1,234 values re-encrypted
 tenant.token: 3 rows, 1 value re-encrypted
 `,
   ]);
   // Without a terminal: plain lines, one for each tenth.
-  assertEquals(run.stderr.split("\n").slice(0, 3), [
+  assertEquals(done.stderr.split("\n").slice(0, 3), [
     "--database-url holds a password, which other users of this machine can see; set DATABASE_URL instead",
     "extension_instance: 200 of 1,234 rows, 200 re-encrypted, 0 unreadable",
     "extension_instance: 300 of 1,234 rows, 300 re-encrypted, 0 unreadable",
   ]);
-  assertStringIncludes(run.stderr, "extension_instance: 1,234 of 1,234 rows, 1,234 re-encrypted");
-  for (const sign of ["\r", ESCAPE, "█"]) assert(!(run.stderr + run.stdout).includes(sign));
-
+  assertStringIncludes(done.stderr, "extension_instance: 1,234 of 1,234 rows, 1,234 re-encrypted");
   for (const secret of await database.secrets()) {
     assertMatch(await newKey.decrypt(secret), /^secret \d+$/);
   }
   // Step 4: without the old key.
-  const { OLD_MASTER_PASSWORD: _, ...step4 } = env;
-  const after = await runCommand(["status", ...ARGUMENTS], { env: step4 });
+  const after = await run(`status ${PROJECT}`, { env: { ...env, OLD_MASTER_PASSWORD: "" } });
   assertEquals(after.code, 0);
   assertStringIncludes(after.stdout, "No value needs another key than the current one\n");
-  for (const { stdout, stderr } of [before, dry, run, after]) {
+  for (const { stdout, stderr } of [before, dry, done, after]) {
     assertNoSecrets(stdout + stderr, ...await database.secrets());
   }
 });
 
-Deno.test("status and reencrypt: what cannot be read is told, and fails", async () => {
-  await using database = await openDatabase();
+Deno.test("status and reencrypt: what cannot be written or read is told, and fails", async () => {
+  await using database = await openDatabase(3);
   const { sql, env } = database;
-  await database.storeInstances(2, oldKey);
-  await sql`INSERT INTO tenant.token VALUES
-    (9007199254740993, 'a "quoted" name', ${await unknownKey.encrypt("x")}), (2, 'b', 'damaged')`;
-  const status = await runCommand(["status", ...ARGUMENTS], { env });
-  assertEquals(status.code, 1);
-  assertStringIncludes(
-    status.stdout,
-    `
-2 values are not under the current key: keep the other key and run reencrypt
-2 values cannot be read with any of the keys
-`,
-  );
-  const run = await runCommand(["reencrypt", ...ARGUMENTS], { env });
-  assertEquals([run.code, run.stdout], [
-    1,
-    `extension_instance: 2 rows, 2 values re-encrypted
-tenant.token: 2 rows, 0 values re-encrypted
-2 rows with a value that no key can read:
-  {"ownerId":"2","name":"b"}
-  {"ownerId":"9007199254740993","name":"a \\"quoted\\" name"}
-`,
-  ]);
-  // What cannot be read may need another key: nothing says that none is needed.
-  const after = await runCommand(["status", ...ARGUMENTS], { env });
-  assertEquals(after.code, 1);
-  assert(after.stdout.endsWith("\n\n2 values cannot be read with any of the keys\n"));
-  assert(!after.stdout.includes("No value needs another key"));
-});
-
-Deno.test("reencrypt: what a trigger keeps from being written is told, and fails", async () => {
-  await using database = await openDatabase();
-  const { sql, env } = database;
-  await database.storeInstances(3, oldKey);
   await sql.unsafe(`
     CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
     CREATE TRIGGER keep BEFORE UPDATE ON extension_instance
       FOR EACH ROW WHEN (OLD.id <> '1') EXECUTE FUNCTION keep()`);
-  const { code, stdout } = await runCommand(["reencrypt", ...ARGUMENTS], { env });
-  assertEquals([code, stdout], [
+  const kept = await run(`reencrypt ${PROJECT}`, { env });
+  assertEquals([kept.code, kept.stdout], [
     1,
     `extension_instance: 3 rows, 1 value re-encrypted
 2 rows not written as they should be, because of a trigger:
@@ -200,409 +165,260 @@ Deno.test("reencrypt: what a trigger keeps from being written is told, and fails
 tenant.token: 0 rows, 0 values re-encrypted
 `,
   ]);
+  await sql`DROP TRIGGER keep ON extension_instance`;
+  await sql`INSERT INTO tenant.token SELECT number, '"quoted"', 'damaged'
+    FROM generate_series(9007199254740993, 9007199254741094) AS number`;
+  const before = await run(`status ${PROJECT}`, { env });
+  const counted = `
+2 values are not under the current key: keep the other key and run reencrypt
+102 values cannot be read with any of the keys
+`;
+  assertEquals([before.code, before.stdout.slice(-counted.length)], [1, counted]);
+  const unreadable = await run(`reencrypt ${PROJECT}`, { env });
+  assertEquals([unreadable.code, unreadable.stdout.split("\n").length], [1, 105]);
+  assert(unreadable.stdout.startsWith(`extension_instance: 3 rows, 2 values re-encrypted
+tenant.token: 102 rows, 0 values re-encrypted
+102 rows with a value that no key can read:
+  {"ownerId":"9007199254740993","name":"\\"quoted\\""}
+`));
+  assert(unreadable.stdout.endsWith("  and 2 rows more\n"));
+  // What cannot be read may need another key: nothing says that none is needed.
+  const after = await run(`status ${PROJECT}`, { env });
+  assertEquals(after.code, 1);
+  assert(after.stdout.endsWith("\n\n102 values cannot be read with any of the keys\n"));
 });
 
-Deno.test("status and reencrypt: hidden rows are an error", async () => {
-  await using database = await openDatabase();
-  const { sql, env } = database;
-  const role = `mitthooks_${crypto.randomUUID().replaceAll("-", "")}`;
-  await database.storeInstances(3, oldKey);
-  await sql.unsafe(`
-    CREATE ROLE ${role} LOGIN PASSWORD 'hunter2';
-    GRANT USAGE ON SCHEMA public, tenant TO ${role};
-    GRANT ALL ON extension_instance, tenant.token TO ${role};
-    ALTER TABLE extension_instance ENABLE ROW LEVEL SECURITY`);
-  try {
-    const url = Object.assign(new URL(database.url), { username: role, password: "hunter2" });
-    for (const command of ["status", "reencrypt"]) {
-      const { code, stdout, stderr } = await runCommand([command, ...ARGUMENTS], {
-        env: { ...env, DATABASE_URL: url.href },
-      });
-      assertEquals([code, stdout], [1, ""]);
-      assertStringIncludes(stderr, 'row-level security of the table "extension_instance" applies');
-    }
-  } finally {
-    await sql.unsafe(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
-  }
-});
+/** Back to the beginning of the line, and erase it. */
+const CLEAR = "\r\x1b[K";
 
-Deno.test("status and reencrypt: a table of another copy of the package fails, whatever others there are", async () => {
-  await using database = await openDatabase();
-  await using copy = await copyPackage();
-  await database.storeInstances(3, oldKey);
-  const directory = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(
-      `${directory}/schema.ts`,
-      `export * from ${JSON.stringify(`file://${SCHEMA}`)};
-import { integer, pgTable } from "drizzle-orm/pg-core";
-import { buildEncryptedTextColumn, importEncryptionKey } from ${
-        JSON.stringify(copy.module("pg/mod.ts"))
-      };
-const secret = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
-export const strange = pgTable("strange", { id: integer().primaryKey(), secret: secret() });
-`,
-    );
-    for (const command of ["status", "reencrypt"]) {
-      const { code, stdout, stderr } = await runCommand(
-        [command, "--schema", `${directory}/schema.ts`, "--casing", "snake_case"],
-        { env: database.env },
-      );
-      assertEquals([code, stdout], [1, ""]);
-      assertStringIncludes(
-        stderr,
-        "the encrypted columns of strange are made by another copy of this package",
-      );
-    }
-    for (const secret of await database.secrets()) await oldKey.decrypt(secret);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-});
+function onTerminal(command: string, env: Record<string, string>, columns = 100): TerminalProgram {
+  const args = [...cliCommand.args, ...command.split(" ")];
+  return new TerminalProgram(cliCommand.program, { args, env: cliEnvironment(env), columns });
+}
 
-Deno.test("reencrypt on a terminal: a bar that goes away, and colours", async () => {
-  await using database = await openDatabase();
-  await database.storeInstances(1_000, oldKey);
-  const args = [...cliCommand.args, "reencrypt", ...ARGUMENTS, "--batch-size", "10"];
-  const env = cliEnvironment(database.env);
-  {
-    await using terminal = new TerminalProgram(cliCommand.program, { args, env, columns: 100 });
-    assertEquals(await terminal.status(), 0);
-    assertStringIncludes(terminal.output, "█");
-    assertStringIncludes(terminal.output, " 50 %  500 of 1,000 rows");
-    assertStringIncludes(terminal.output, `${ESCAPE}[32m█`);
-    // Whatever is drawn fits, so that no line wraps.
-    for (const frame of frames(terminal.output)) assertLess(frame.length, 100);
+for (const command of ["reencrypt --dry-run --batch-size 10", "status"]) {
+  Deno.test(`${command} on a terminal: a bar that goes away, and colours`, async () => {
+    await using database = await openDatabase(1_000);
+    const { env } = database;
+    await using wide = onTerminal(`${command} ${PROJECT}`, env);
+    assertEquals(await wide.status(), 0);
+    assertStringIncludes(wide.output, "\x1b[32m█");
+    assertStringIncludes(wide.output, " 50 %  500 of 1,000 rows");
     // The last frame is erased before the report comes.
-    assertStringIncludes(
-      terminal.output,
-      `${CLEAR}${ESCAPE}[1mextension_instance${ESCAPE}[22m: 1,000 rows, 1,000 values re-encrypted`,
-    );
-  }
-  {
-    await using terminal = new TerminalProgram(cliCommand.program, {
-      args,
-      env: { ...env, NO_COLOR: "1" },
-      columns: 30,
-    });
-    assertEquals(await terminal.status(), 0);
-    assert(!terminal.output.replaceAll(CLEAR, "").includes(ESCAPE));
-    const drawn = frames(terminal.output).filter((frame) => frame.includes("%"));
-    assertGreater(drawn.length, 50);
-    for (const frame of drawn) assertLess(frame.length, 30);
-  }
-  {
-    const status = [...cliCommand.args, "status", ...ARGUMENTS];
-    await using terminal = new TerminalProgram(cliCommand.program, {
-      args: status,
-      env,
-      columns: 100,
-    });
-    assertEquals(await terminal.status(), 0);
-    assertStringIncludes(terminal.output, " 50 %  500 of 1,000 rows");
-    // The last frame is erased before the table comes.
-    assertStringIncludes(terminal.output, `${CLEAR}${ESCAPE}[1mextension_instance${ESCAPE}`);
-  }
-});
+    assertStringIncludes(wide.output, `${CLEAR}\x1b[1mextension_instance\x1b[22m`);
 
-Deno.test("reencrypt on a terminal: Ctrl-C stops between two batches, another run goes on", async () => {
-  await using database = await openDatabase();
-  await database.storeInstances(20_000, oldKey);
-  {
-    await using terminal = new TerminalProgram(cliCommand.program, {
-      args: [...cliCommand.args, "reencrypt", ...ARGUMENTS, "--batch-size", "10"],
-      env: cliEnvironment(database.env),
-    });
-    await poll(() => terminal.output.includes("█") || terminal.output.includes("░"));
-    terminal.type("\x03");
-    assertEquals(await terminal.status(), 130);
-    const [, done, total, values] =
-      /extension_instance\S*: ([\d,]+) of ([\d,]+) rows, ([\d,]+) values re-encrypted/
-        .exec(terminal.output)!;
-    assertStringIncludes(terminal.output, "Stopping after this batch");
-    assertStringIncludes(terminal.output, "Stopped before the end; run it again to go on");
-    assertEquals([total, values], ["20,000", done]);
-    const number = Number(done!.replace(",", ""));
-    assertGreater(number, 0);
-    assertLess(number, 20_000);
-    const [first] = await database.secrets();
-    const status = await runCommand(["status", ...ARGUMENTS], { env: database.env });
-    assertStringIncludes(
-      status.stdout,
-      `${(20_000 - number).toLocaleString("en-US")} values are not`,
-    );
-    assertNoSecrets(terminal.output, first!);
-  }
-  const again = await runCommand(["reencrypt", ...ARGUMENTS], { env: database.env });
-  assertEquals(again.code, 0);
-  for (const secret of await database.secrets()) await newKey.decrypt(secret);
-});
+    await using narrow = onTerminal(`${command} ${PROJECT}`, { ...env, NO_COLOR: "1" }, 30);
+    assertEquals(await narrow.status(), 0);
+    assert(!narrow.output.replaceAll(CLEAR, "").includes("\x1b"));
+    // Whatever is drawn fits, so that no line wraps.
+    for (const [{ output }, columns] of [[wide, 100], [narrow, 30]] as const) {
+      const drawn = stripVTControlCharacters(output.replaceAll(CLEAR, "\n")).split(/\r?\n/)
+        .filter((frame) => frame.includes("%"));
+      assertGreater(drawn.length, 1);
+      for (const frame of drawn) assertLess(frame.length, columns);
+    }
+  });
+}
 
 for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-  Deno.test(`reencrypt without a terminal: ${signal} stops it between two batches`, async () => {
-    await using database = await openDatabase();
-    await database.storeInstances(20_000, oldKey);
-    const child = startCommand(["reencrypt", ...ARGUMENTS, "--batch-size", "10"], {
-      env: database.env,
-    });
-    const stdout = new Response(child.stdout).text();
-    let stderr = "";
-    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
-      // The first line of progress.
-      if (stderr === "") child.kill(signal);
-      stderr += text;
-    }
-    assertEquals((await child.status).code, status);
-    assertMatch(
-      await stdout,
-      /^extension_instance: [\d,]+ of 20,000 rows, [\d,]+ values re-encrypted\nStopped before the end/,
-    );
-    assertStringIncludes(stderr, "Stopping after this batch");
+  Deno.test(`reencrypt: ${signal} stops it between two batches, another run goes on`, async () => {
+    await using database = await openDatabase(20_000);
+    const command = startCommand(`reencrypt ${PROJECT} --batch-size 10`.split(" "), database);
+    // The first line of progress.
+    await poll(() => command.printed.stderr !== "");
+    command.kill(signal);
+    const { code, stdout, stderr } = await command.ended;
+    assertEquals(code, status);
+    assertStringIncludes(stderr, "Stopping after this batch; once more to stop at once");
+    const [, done, values] =
+      /^extension_instance: ([\d,]+) of 20,000 rows, ([\d,]+) values re-encrypted\nStopped before the end; run it again to go on\n$/
+        .exec(stdout)!;
+    assertEquals(values, done);
+    const left = (20_000 - Number(done!.replace(",", ""))).toLocaleString("en-US");
+    const before = await run(`status ${PROJECT}`, database);
+    assertStringIncludes(before.stdout, `\n${left} values are not under the current key`);
+    assertNoSecrets(stdout + stderr, ...(await database.secrets()).slice(0, 1));
+    assertEquals((await run(`reencrypt ${PROJECT}`, database)).code, 0);
+    for (const secret of await database.secrets()) await newKey.decrypt(secret);
   });
 }
 
-Deno.test("every command has help", async () => {
-  for (const command of ["keygen", "mstudio", "status", "reencrypt"]) {
-    for (const option of ["--help", "-h"]) {
-      const { code, stdout, stderr } = await runCommand([command, option]);
-      assertEquals([code, stderr], [0, ""]);
-      assertStringIncludes(stdout, `Usage: mitthooks-drizzle ${command}`);
-    }
+Deno.test("reencrypt: a second signal ends it at once, whatever the database waits for", async () => {
+  await using database = await openDatabase(1);
+  await database.sql.begin(async (sql) => {
+    await sql`SELECT FROM extension_instance FOR UPDATE`;
+    const command = startCommand(`reencrypt ${PROJECT}`.split(" "), database);
+    const waiting = () =>
+      sql`SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`;
+    await poll(async () => (await waiting()).length > 0);
+    command.kill("SIGINT");
+    await poll(() => command.printed.stderr.includes("Stopping"));
+    command.kill("SIGINT");
+    let status: number | undefined;
+    void command.ended.then(({ code }) => status = code);
+    await poll(() => status !== undefined);
+    assertEquals(status, 130);
+  });
+});
+
+Deno.test("every command has help and a version", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+  for (const command of ["status --version", "--version"]) {
+    assertEquals(await run(command), { code: 0, stdout: `${version}\n`, stderr: "" });
   }
-  const { code, stdout } = await runCommand(["--help"]);
-  assertEquals(code, 0);
+  const { stdout: help } = await run("--help");
   for (const command of ["keygen", "mstudio", "status", "reencrypt"]) {
-    assertStringIncludes(stdout, command);
+    assertStringIncludes(help, `\n  ${command} `);
+    const { code, stdout, stderr } = await run(`${command} -h`);
+    assertEquals([code, stderr], [0, ""]);
+    assertStringIncludes(stdout, `Usage: mitthooks-drizzle ${command} `);
   }
   for (const args of [[], ["rotate"]]) {
-    const wrong = await runCommand(args);
-    assertEquals([wrong.code, wrong.stdout], [2, ""]);
-    assertStringIncludes(wrong.stderr, "Usage: mitthooks-drizzle COMMAND");
-  }
-});
-
-Deno.test("arguments that make no sense: status 2, and they are not repeated", async () => {
-  const env = { DATABASE_URL: "postgres://127.0.0.1:1/nothing" };
-  const cases: [args: string[], message: string][] = [
-    [["status"], "give the schema module: --schema ./schema.ts"],
-    [["reencrypt"], "give the schema module: --schema ./schema.ts"],
-    [["keygen", "--master-password", "hunter2"], "there is an unknown option: --master-password"],
-    [["keygen", "--hunter2=x"], "there is an unknown option: --hunter"],
-    [["keygen", "hunter2"], "there is an argument that belongs to no option"],
-    [["keygen", "--raw=hunter2"], "an option has no value, or must not have one: --raw"],
-    [["mstudio"], "give the address: --target http://localhost:8000/webhooks"],
-    [["mstudio", "--target", "hunter2"], "--target is not an HTTP URL"],
-    [["mstudio", "--target=http://localhost/", "--serve=65536"], "--serve is not a port"],
-    [["keygen", "--write"], "an option has no value, or must not have one: --write"],
-    ...["0", "-1", "1.5", "hunter2", "1e3"].map((size): [string[], string] => [
-      ["reencrypt", "--schema", SCHEMA, `--batch-size=${size}`],
-      "--batch-size is not a positive integer",
-    ]),
-    [
-      ["status", "--schema", SCHEMA, "--casing", "x"],
-      "--casing is neither snake_case nor camelCase",
-    ],
-  ];
-  for (const [args, message] of cases) {
-    const { code, stdout, stderr } = await runCommand(args, { env });
+    const { code, stdout, stderr } = await runCommand(args);
     assertEquals([code, stdout], [2, ""]);
-    assertStringIncludes(stderr, `${args[0]}: ${message}`);
-    assert(!stderr.includes("hunter2"));
+    assertStringIncludes(stderr, "Usage: mitthooks-drizzle COMMAND");
   }
 });
 
-Deno.test("schema modules that cannot be used", async () => {
-  const directory = await Deno.makeTempDir();
-  try {
-    const keys = { ENCRYPTION_MASTER_PASSWORD: NEW_PASSWORD, ENCRYPTION_SALT: SALT };
-    await Deno.writeTextFile(`${directory}/empty.ts`, "export const nothing = { a: 1 };");
-    await Deno.writeTextFile(`${directory}/broken.ts`, 'throw new Error("it is broken");');
-    const cases: [schema: string, env: Record<string, string>, code: number, message: string][] = [
-      [`./missing.ts`, keys, 1, "Loading ./missing.ts: "],
-      [
-        "empty.ts",
-        keys,
-        1,
-        "Loading empty.ts: none of its exports is a table with encrypted columns",
-      ],
-      ["broken.ts", keys, 1, "Loading broken.ts: it is broken"],
-      [SCHEMA, keys, 2, "set DATABASE_URL, or give --database-url"],
-    ];
-    for (const [schema, env, expected, message] of cases) {
-      const { code, stderr } = await runCommand(["status", "--schema", schema], {
-        env,
-        cwd: directory,
-      });
-      assertEquals(code, expected);
-      assertStringIncludes(stderr, message);
-      assertNoSecrets(stderr);
-    }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+Deno.test("arguments that make no sense: status 2, and they are not repeated", (t) =>
+  assertFailures(t, 2, [
+    ["status", "give the schema module: --schema ./schema.ts"],
+    ["reencrypt", "give the schema module: --schema ./schema.ts"],
+    [`status --schema ${SCHEMA}`, "set DATABASE_URL, or give --database-url"],
+    [`status --schema ${SCHEMA} --casing x`, "--casing is neither snake_case nor camelCase"],
+    ["keygen --master-password hunter2", "there is an unknown option: --master-password\n"],
+    ["keygen --hunter2=x", "there is an unknown option: --hunter\n"],
+    ["keygen hunter2", "there is an argument that belongs to no option"],
+    ["keygen --raw=hunter2", "an option has no value, or must not have one: --raw\n"],
+    ["keygen --write", "an option has no value, or must not have one: --write\n"],
+    ["mstudio", "give the address: --target http://localhost:8000/webhooks"],
+    ["mstudio --target hunter2", "--target is not an HTTP URL"],
+    ["mstudio --target=ftp://localhost/", "--target is not an HTTP URL"],
+    ["mstudio --target=http://localhost/ --serve=65536", "--serve is not a port"],
+    ...["0", "-1", "1.5", "hunter2", "1e3", "9007199254740992"].map((size) =>
+      [`reencrypt --batch-size=${size}`, "--batch-size is not a positive integer"] as const
+    ),
+  ]));
+
+Deno.test("modules, files and keys that cannot be used", async (t) => {
+  await using copy = await copyPackage();
+  const env = { ...KEYS, DATABASE_URL: NOWHERE };
+  const schema = (text: string) => ({ env, files: { "schema.ts": text } });
+  const config = (text: string) => ({ env, files: { "drizzle.config.ts": text } });
+  const withoutKit = config('import "npm-package-that-is-not-there";');
+  const strange = schema(`${REEXPORT}
+import { integer, pgTable } from "drizzle-orm/pg-core";
+import { buildEncryptedTextColumn, importEncryptionKey } from "${copy.module("pg/mod.ts")}";
+const secret = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
+export const strange = pgTable("strange", { id: integer().primaryKey(), secret: secret() });`);
+  const foreign =
+    "Loading ./schema.ts: the encrypted columns of strange are made by another copy of this package";
+  const STATUS = "status --schema ./schema.ts";
+  await assertFailures(t, 1, [
+    [STATUS, "Loading ./schema.ts: ", { env }],
+    [STATUS, "Loading ./schema.ts: it is broken", schema('throw new Error("it is broken")')],
+    [
+      STATUS,
+      "Loading ./schema.ts: none of its exports is a table with",
+      schema("export const a = {}"),
+    ],
+    [STATUS, foreign, strange],
+    ["reencrypt --schema ./schema.ts", foreign, strange],
+    ["status --config nowhere.ts", "Loading nowhere.ts: ", { env }],
+    ["status --env-file nowhere", "Reading nowhere: ENOENT", { env }],
+    ["keygen --write missing/.env", "Writing missing/.env: ENOENT"],
+    ["keygen --write .", "Reading .: EISDIR"],
+    [
+      "status",
+      'Reading drizzle.config.ts: its dialect is "mysql", this package needs "postgresql"\n',
+      config('export default { dialect: "mysql" };'),
+    ],
+    ["status", "Loading drizzle.config.ts: ", withoutKit],
+    [
+      `status --schema ${SCHEMA}`,
+      /^Loading drizzle\.config\.ts: [^]*Going on without it: give --casing if[^]*\nstatus: .*ECONNREFUSED/,
+      withoutKit,
+    ],
+  ]);
 });
 
-Deno.test("databases that cannot be used: the password stays untold", async () => {
-  await using database = await openDatabase();
-  const elsewhere = (change: (url: URL) => void) => {
-    const url = new URL(database.url);
-    url.password = "hunter2";
-    change(url);
-    return url.href;
-  };
-  const cases: [url: string, message: RegExp][] = [
-    [elsewhere((url) => url.port = "1"), /could not be reached: .*ECONNREFUSED/],
-    [elsewhere(() => {}), /could not be reached: password authentication failed/],
-    ["not a URL: hunter2", /its URL cannot be used/],
-    ["postgres://user:hunter2@[broken/name", /its URL cannot be used/],
-  ];
-  for (const [url, message] of cases) {
-    for (const command of ["status", "reencrypt"]) {
-      const { code, stdout, stderr } = await runCommand([command, ...ARGUMENTS], {
-        env: { ...database.env, DATABASE_URL: url },
-      });
-      assertEquals([code, stdout], [1, ""]);
-      assertMatch(stderr, message);
-      assert(!stderr.includes("hunter2"));
-      assertNoSecrets(stderr);
-    }
-  }
-  await database.sql`DROP TABLE tenant.token`;
-  const missing = await runCommand(["reencrypt", ...ARGUMENTS], { env: database.env });
-  assertEquals(missing.code, 1);
-  assertStringIncludes(
-    missing.stderr,
-    "reencrypt: Running reencrypt: the table does not exist, run the migrations first: " +
-      'relation "tenant.token" does not exist',
-  );
+Deno.test("databases that cannot be used: the password stays untold", async (t) => {
+  await using database = await openDatabase(1);
+  const at = (changes: Partial<URL>) => Object.assign(new URL(database.url), changes).href;
+  const password = "hunter2";
+  const on = (url: string) => ({ env: { ...KEYS, DATABASE_URL: url } });
+  const refused = /could not be reached: .*ECONNREFUSED/;
+  const wrong = /could not be reached: password authentication failed/;
+  const broken = /its URL cannot be used/;
+  await assertFailures(t, 1, [
+    [`status ${PROJECT}`, refused, on(at({ port: "1", password }))],
+    [`reencrypt ${PROJECT}`, refused, on(at({ port: "1", password }))],
+    [`status ${PROJECT}`, wrong, on(at({ password }))],
+    [`status ${PROJECT}`, broken, on("not a URL: hunter2")],
+    [`reencrypt ${PROJECT}`, broken, on("postgres://user:hunter2@[broken/name")],
+    [
+      `status ${PROJECT}`,
+      /^status: Building an encryption key: masterPassword is empty, salt is empty; the key was made at \S+schema\.ts:\d+:\d+, and `npx/,
+      { env: { DATABASE_URL: database.url } },
+    ],
+  ]);
+  await database.sql`DROP TABLE extension_instance`;
+  const missing = "Running reencrypt: the table does not exist, run the migrations first: " +
+    'relation "extension_instance" does not exist';
+  await assertFailures(t, 1, [[`reencrypt ${PROJECT}`, missing, { env: database.env }]]);
 });
 
-Deno.test("status without keys: says which are missing, where they are made, and how to get them", async () => {
-  await using database = await openDatabase();
-  await database.storeInstances(1, oldKey);
-  const { code, stderr } = await runCommand(["status", ...ARGUMENTS], {
-    env: { DATABASE_URL: database.url },
-  });
-  assertEquals(code, 1);
-  assertMatch(
-    stderr,
-    /^status: Building an encryption key: masterPassword is empty, salt is empty; the key was made at \S+schema\.ts:\d+:\d+, and `npx mitthooks-drizzle keygen --write .env` makes both\n$/,
-  );
-});
-
-/** A folder of an application with a configuration of drizzle-kit. */
-async function openProject(config: string) {
-  const directory = await Deno.makeTempDir();
-  await Deno.writeTextFile(`${directory}/drizzle.config.ts`, config);
-  await Deno.writeTextFile(`${directory}/schema.ts`, `export * from "file://${SCHEMA}";`);
-  return {
-    directory,
-    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
-  };
-}
-
-Deno.test("schema, database and casing come from drizzle.config.ts, the keys from --env-file", async () => {
-  await using database = await openDatabase();
-  const { DATABASE_URL, ...keys } = database.env;
-  const url = new URL(DATABASE_URL);
+Deno.test("schema, database and casing come from drizzle.config.ts, the keys from --env-file", async (t) => {
+  await using database = await openDatabase(2);
+  const { hostname, port, username, password, pathname } = new URL(database.url);
   const parts = {
-    host: url.hostname,
-    port: Number(url.port),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
-    database: url.pathname.slice(1),
+    host: hostname,
+    port: Number(port),
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+    database: pathname.slice(1),
   };
-  const text = [
+  const envFile = [
     "# the keys",
-    `export ENCRYPTION_MASTER_PASSWORD="${keys.ENCRYPTION_MASTER_PASSWORD}" # not the old one`,
-    `ENCRYPTION_SALT='${keys.ENCRYPTION_SALT}'\r`,
-    `OLD_MASTER_PASSWORD=${keys.OLD_MASTER_PASSWORD}`,
+    `export ENCRYPTION_MASTER_PASSWORD="${KEYS.ENCRYPTION_MASTER_PASSWORD}" # not the old one`,
+    `ENCRYPTION_SALT='${SALT}'\r`,
+    `OLD_MASTER_PASSWORD=${OLD_PASSWORD}`,
+    `THE_DATABASE=${database.url}`,
   ].join("\n");
-  await database.storeInstances(2, oldKey);
-  const credentials = [
-    "{ url: process.env.THE_DATABASE }",
-    JSON.stringify(parts),
+  const configs = [
+    ['"./schema.ts"', "{ url: process.env.THE_DATABASE }"],
+    ['["./sch*.ts"]', JSON.stringify(parts)],
+    ['"./tables"', "{ url: process.env.THE_DATABASE }"],
   ];
-  for (const dbCredentials of credentials) {
-    for (const schema of ['"./schema.ts"', '["./sch*.ts"]', '"./tables"']) {
-      await using project = await openProject(`
-        import process from "node:process";
-        export default { dialect: "postgresql", schema: ${schema}, casing: "snake_case",
-          dbCredentials: ${dbCredentials} };`);
-      await Deno.mkdir(`${project.directory}/tables`);
-      await Deno.writeTextFile(
-        `${project.directory}/tables/all.ts`,
-        `export * from "file://${SCHEMA}";`,
-      );
-      await Deno.writeTextFile(`${project.directory}/.env.local`, text);
-      const { code, stdout, stderr } = await runCommand(["status", "--env-file", ".env.local"], {
-        env: { THE_DATABASE: database.url },
-        cwd: project.directory,
+  for (const [schema, dbCredentials] of configs) {
+    await t.step(`${schema}`, async () => {
+      await using folder = await createFolder({
+        "drizzle.config.ts": `import process from "node:process";
+          export default { dialect: "postgresql", schema: ${schema}, casing: "snake_case",
+            dbCredentials: ${dbCredentials} };`,
+        "schema.ts": REEXPORT,
+        "tables/all.ts": REEXPORT,
+        ".env.local": envFile,
+      });
+      const { code, stdout, stderr } = await run("status --env-file .env.local", {
+        cwd: folder.path,
       });
       assertEquals([code, stderr], [0, ""]);
       assertStringIncludes(stdout, "secret        0          2           0     0");
-    }
+    });
   }
 });
 
 Deno.test("what is given comes before drizzle.config.ts, and the environment before --env-file", async () => {
-  await using database = await openDatabase();
-  await database.storeInstances(1, oldKey);
-  await using project = await openProject(`
-    export default { dialect: "postgresql", schema: "./missing.ts", casing: "camelCase",
-      dbCredentials: { url: "postgres://127.0.0.1:1/nothing" } };`);
-  await Deno.writeTextFile(
-    `${project.directory}/.env`,
-    "ENCRYPTION_SALT=another\nOLD_MASTER_PASSWORD=x",
-  );
-  const run = await runCommand(["status", ...ARGUMENTS, "--env-file", ".env"], {
+  await using database = await openDatabase(1);
+  await using folder = await createFolder({
+    "my.config.ts": `export default { dialect: "postgresql", schema: "./missing.ts",
+      casing: "camelCase", dbCredentials: { url: "${NOWHERE}" } };`,
+    ".env": "ENCRYPTION_SALT=another\nOLD_MASTER_PASSWORD=x",
+  });
+  const { code, stderr } = await run(`status ${PROJECT} --config my.config.ts --env-file .env`, {
     env: database.env,
-    cwd: project.directory,
+    cwd: folder.path,
   });
-  assertEquals([run.code, run.stderr], [0, ""]);
-});
-
-Deno.test("a drizzle.config.ts that cannot be used", async (t) => {
-  await using database = await openDatabase();
-  const { env } = database;
-  await t.step("another database", async () => {
-    await using project = await openProject('export default { dialect: "mysql" };');
-    const { code, stderr } = await runCommand(["status"], { env, cwd: project.directory });
-    assertEquals([code, stderr], [
-      1,
-      'status: Reading drizzle.config.ts: its dialect is "mysql", this package needs "postgresql"\n',
-    ]);
-  });
-  await t.step("drizzle-kit is not installed: a warning where it is not needed", async () => {
-    await using project = await openProject('import "npm-package-that-is-not-there";');
-    const needed = await runCommand(["status"], { env, cwd: project.directory });
-    assertEquals(needed.code, 1);
-    assertStringIncludes(needed.stderr, "status: Loading drizzle.config.ts: ");
-    const { code, stderr } = await runCommand(["status", "--schema", "./schema.ts"], {
-      env,
-      cwd: project.directory,
-    });
-    assertMatch(stderr, /^Loading drizzle\.config\.ts: [^]*Going on without it: give --casing if/);
-    // Without the casing, the columns are not found, which is told, too.
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, "drizzle.config.ts needs the same");
-    const full = await runCommand(["status", ...ARGUMENTS], { env, cwd: project.directory });
-    assertEquals([full.code, full.stderr], [0, ""]);
-  });
-  await t.step("a file that is not there", async () => {
-    for (const args of [["--config", "nowhere.ts"], ["--env-file", "nowhere"]]) {
-      const { code, stderr } = await runCommand(["status", ...args], { env });
-      assertEquals(code, 1);
-      assertStringIncludes(stderr, "ing nowhere");
-    }
-  });
-});
-
-Deno.test("--version is that of the package", async () => {
-  const { version } = JSON.parse(
-    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
-  );
-  for (const args of [["--version"], ["status", "--version"]]) {
-    assertEquals(await runCommand(args), { code: 0, stdout: `${version}\n`, stderr: "" });
-  }
+  assertEquals([code, stderr], [0, ""]);
 });

@@ -1,9 +1,7 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import * as esbuild from "esbuild";
-import postgres from "postgres";
 import { toolProject } from "../scripts/runtimes/npm_project.ts";
-import { buildEncryptionKey } from "../mod.ts";
-import { SimulatedMstudio } from "../testing/mod.ts";
+import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
 import { createDatabase } from "./support/postgres.ts";
 
@@ -32,8 +30,12 @@ process.once("SIGTERM", async () => {
 
 Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   await using database = await createDatabase();
-  // wrangler is what starts workerd for people.
-  await using example = await NpmExample.create("cloudflare-workers", { without: ["wrangler"] });
+  await using simulated = await simulateMstudio(() => worker.url);
+  await using example = await NpmExample.create("cloudflare-workers", {
+    DATABASE_URL: database.url,
+    MITTWALD_API_URL: simulated.apiUrl,
+    // wrangler is what starts workerd for people.
+  }, { file: ".dev.vars", without: ["wrangler"] });
   assertEquals(example.commands, [
     "npm install",
     "npm run keygen",
@@ -41,18 +43,6 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
     "npm start",
     "npm run mstudio",
   ]);
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "my-extension",
-    target: (request) => fetch(new Request(`${worker.url}/webhooks`, request)),
-    maxAttempts: 1,
-  });
-  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.api);
-  await example.configure(".dev.vars", {
-    DATABASE_URL: database.url,
-    MITTWALD_API_URL: `http://localhost:${api.addr.port}`,
-  });
-  const made = await example.run("npm run keygen");
-  assertEquals(made.code, 0, made.output);
 
   await esbuild.build({
     absWorkingDir: example.path,
@@ -73,38 +63,21 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   });
   const host = `${tools}/example_host.mjs`;
   await Deno.writeTextFile(host, HOST);
-  await using worker = await example.serve([host, "dist/worker.js", "wrangler.json", ".dev.vars"]);
+  await using worker = await example.serve(host, "dist/worker.js", "wrangler.json", ".dev.vars");
 
   // Without the tables, mStudio is to try again.
   const early = await fetch(`${worker.url}/health`);
   assertEquals([early.status, await early.json()], [503, { status: "unavailable" }]);
+  const { mstudio } = simulated;
   const answer = await mstudio.deliverOnce(mstudio.event("ExtensionAddedToContext"));
   await answer.body?.cancel();
   assertEquals(answer.status, 503);
   assertStringIncludes(worker.output(), "the table does not exist, run the migrations first");
-  const migrated = await example.run("npm run db:migrate");
-  assertEquals(migrated.code, 0, migrated.output);
+  await example.succeed("npm run db:migrate");
   const healthy = await fetch(`${worker.url}/health`);
   assertEquals([healthy.status, await healthy.json()], [200, { status: "ok" }]);
-
-  const sql = postgres(database.url, { max: 1 });
-  try {
-    const text = await Deno.readTextFile(`${example.path}/.dev.vars`);
-    const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)![1]!;
-    const key = buildEncryptionKey(value("ENCRYPTION_MASTER_PASSWORD"), value("ENCRYPTION_SALT"));
-    const instance = await mstudio.addInstance();
-    await instance.rotateSecret();
-    const [row] = await sql`SELECT secret FROM extension_instance WHERE id = ${instance.id}`;
-    assertMatch(row!["secret"], /^[^:]+:[^:]+:[^:]+$/);
-    assertEquals(await key.decrypt(row!["secret"]), instance.secret);
-    const forged = await mstudio.deliverOnce(instance.event("SecretRotated"), { forge: true });
-    assertEquals([forged.status, (await forged.json()).code], [401, "ERR_SIGNATURE_INVALID"]);
-    await instance.remove();
-    assertEquals([...await sql`SELECT id FROM extension_instance`], []);
-    const elsewhere = await fetch(`${worker.url}/`);
-    await elsewhere.body?.cancel();
-    assertEquals(elsewhere.status, 404);
-  } finally {
-    await sql.end();
-  }
+  await liveThrough(mstudio, database.url, await readKey(example.variables));
+  const elsewhere = await fetch(`${worker.url}/`);
+  await elsewhere.body?.cancel();
+  assertEquals(elsewhere.status, 404);
 });

@@ -1,59 +1,46 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
-import { buildEncryptionKey } from "../mod.ts";
-import { SimulatedMstudio } from "../testing/mod.ts";
+import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { createDatabase } from "./support/postgres.ts";
-import { Project, readBlocks, readFolder } from "./support/project.ts";
-
-const FOLDER = "examples/deno-deploy";
+import { Project, readCommands, readFolder, succeeded } from "./support/project.ts";
 
 Deno.test("examples/deno-deploy runs as its README says", async (t) => {
   await using database = await createDatabase();
-  const mstudio = await SimulatedMstudio.create({
-    extensionId: "my-extension",
-    target: (request) => fetch(new Request(`${server.url}/webhooks`, request)),
-    maxAttempts: 1,
-  });
-  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.api);
-  await using project = await Project.create(await readFolder(FOLDER), {
+  await using simulated = await simulateMstudio(() => server.url);
+  await using project = await Project.create(await readFolder("examples/deno-deploy"), {
     DATABASE_URL: database.url,
     EXTENSION_ID: "my-extension",
-    MITTWALD_API_URL: `http://localhost:${api.addr.port}`,
+    MITTWALD_API_URL: simulated.apiUrl,
     PORT: "0",
   });
-  const commands = (await readBlocks(`${FOLDER}/README.md`))
-    .filter(({ language }) => language === "sh")
-    .flatMap(({ code }) => code.trim().split("\n"))
-    .map((line) => line.replace(/ *#.*/, ""));
+  const commands = await readCommands("deno-deploy");
+  const [keygen, migrate, start, mstudio] = commands as [string, string, string, string];
   assertEquals(commands, [
     "deno task keygen",
     "deno task db:migrate",
     "deno task start",
     "deno task mstudio",
   ]);
+  const refuses = async (it: Project, message: string) => {
+    const { code, output } = await it.shell(start);
+    assert(code !== 0);
+    assertStringIncludes(output, message);
+  };
 
   await t.step("its files are typed correctly", async () => {
-    const { code, output } = await project.deno("check", ".");
-    assertEquals(code, 0, output);
+    await succeeded(project.deno("check", "."));
   });
 
   await t.step("the migration is what drizzle-kit generates from the schema", async () => {
-    const { code, output } = await project.shell("deno task db:generate");
-    assertEquals(code, 0, output);
+    const output = await succeeded(project.shell("deno task db:generate"));
     assertStringIncludes(output, "No schema changes");
   });
 
   await t.step("without keys, and without tables, it says so and ends", async () => {
-    const keyless = await project.shell(commands[2]!);
-    assert(keyless.code !== 0);
-    assertStringIncludes(keyless.output, "the table does not exist, run the migrations first");
-    const migrated = await project.shell(commands[1]!);
-    assertEquals(migrated.code, 0, migrated.output);
-    const { code, output } = await project.shell(commands[2]!);
-    assert(code !== 0);
-    assertStringIncludes(output, "masterPassword is missing, salt is missing; the key was made at");
-    const made = await project.shell(commands[0]!);
-    assertEquals(made.code, 0, made.output);
+    await refuses(project, "the table does not exist, run the migrations first");
+    await succeeded(project.shell(migrate));
+    await refuses(project, "masterPassword is missing, salt is missing; the key was made at");
+    await succeeded(project.shell(keygen));
   });
 
   await using server = await project.serve("task", "start");
@@ -62,47 +49,30 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
     assertEquals([response.status, await response.json()], [200, { status: "ok" }]);
   });
 
-  const sql = postgres(database.url, { max: 1 });
-  const row = async (id: string) =>
-    (await sql`select * from extension_instance where id = ${id}`)[0];
-  const env = await Deno.readTextFile(`${project.path}/.env`);
-  const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(env)![1]!;
-  const key = buildEncryptionKey(value("ENCRYPTION_MASTER_PASSWORD"), value("ENCRYPTION_SALT"));
-
   await t.step("an instance's life over HTTP", async () => {
-    const instance = await mstudio.addInstance({ context: { id: "c-1", kind: "customer" } });
-    const added = await row(instance.id);
-    assertEquals([added?.contextId, added?.context, added?.note], ["c-1", "customer", null]);
-    assertEquals(await key.decrypt(added?.secret), instance.secret);
-    await instance.update({ enabled: false });
-    assertEquals((await row(instance.id))?.active, false);
-    await instance.rotateSecret();
-    assertEquals(await key.decrypt((await row(instance.id))?.secret), instance.secret);
-    const before = await row(instance.id);
-    const forged = await mstudio.deliverOnce(instance.event("SecretRotated"), { forge: true });
-    assertEquals([forged.status, (await forged.json()).code], [401, "ERR_SIGNATURE_INVALID"]);
-    assertEquals(await row(instance.id), before);
-    await instance.remove();
-    assertEquals(await row(instance.id), undefined);
+    await liveThrough(simulated.mstudio, database.url, await readKey(`${project.path}/.env`));
   });
 
   await t.step("with another master password it does not start, and says why", async () => {
-    await mstudio.addInstance();
-    const { code, output } = await project
-      .withEnv({ ENCRYPTION_MASTER_PASSWORD: "another password" }).shell(commands[2]!);
-    assert(code !== 0);
-    assertStringIncludes(output, "another master password or salt");
+    await simulated.mstudio.addInstance();
+    await refuses(
+      project.withEnv({ ENCRYPTION_MASTER_PASSWORD: "another password" }),
+      "another master password or salt",
+    );
   });
 
   await t.step("deno task mstudio delivers to it without any other service", async () => {
     await using local = await project.withEnv({ MITTWALD_API_URL: "http://localhost:8001" })
       .serve("task", "start");
-    const { code, output } = await project
-      .shell(`${commands[3]!} --keep --target ${local.url}/webhooks`);
-    assertEquals(code, 0, output);
+    const output = await succeeded(
+      project.shell(`${mstudio} --keep --target ${local.url}/webhooks`),
+    );
     assertStringIncludes(output, "4 of 4 answers as expected");
     const id = /^instance +(\S+)$/m.exec(output)![1]!;
-    assertEquals((await row(id))?.consented_scopes, ["project:read"]);
+    const sql = postgres(database.url, { max: 1 });
+    const [row] = await sql`select * from extension_instance where id = ${id}`;
+    await sql.end();
+    assertEquals([row?.["consented_scopes"], row?.["note"]], [["project:read"], null]);
   });
 
   await t.step("other paths are not found", async () => {
@@ -113,8 +83,8 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
 
   await t.step("it stops cleanly, and has printed no secret", async () => {
     const { output } = await server.stop();
-    assert(!output.includes(value("ENCRYPTION_MASTER_PASSWORD")));
+    const env = await Deno.readTextFile(`${project.path}/.env`);
+    const masterPassword = /^ENCRYPTION_MASTER_PASSWORD=(.*)$/m.exec(env)![1]!;
+    assert(!output.includes(masterPassword));
   });
-  await sql.end();
-  await mstudio.close();
 });

@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
-import { buildEncryptionKey } from "../mod.ts";
-import { SimulatedMstudio } from "../testing/mod.ts";
-import { freePort, NpmExample } from "./support/npm_example.ts";
+import { readKey, simulateMstudio } from "./support/example.ts";
+import { NpmExample } from "./support/npm_example.ts";
 import { createDatabase } from "./support/postgres.ts";
 
 const COMMANDS = [
@@ -12,46 +11,28 @@ const COMMANDS = [
   "npm start",
   "npm run mstudio",
 ];
-
-/** The key that the example's file of variables describes. */
-async function keyIn(example: NpmExample, file: string) {
-  const text = await Deno.readTextFile(`${example.path}/${file}`);
-  const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)![1]!;
-  return buildEncryptionKey(value("ENCRYPTION_MASTER_PASSWORD"), value("ENCRYPTION_SALT"));
-}
+const SERVER = ["--env-file=.env", "main.ts"];
 
 Deno.test("examples/node-hono runs as its README says", async () => {
   await using database = await createDatabase();
-  await using example = await NpmExample.create("node-hono");
-  assertEquals(example.commands, COMMANDS);
-  const [, keygen, migrate, , mstudio] = example.commands as [
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
   const apiPort = freePort();
-  await example.configure(".env", {
+  await using example = await NpmExample.create("node-hono", {
     DATABASE_URL: database.url,
     MITTWALD_API_URL: `http://localhost:${apiPort}`,
     PORT: "0",
   });
-  const made = await example.run(keygen);
-  assertEquals(made.code, 0, made.output);
+  assertEquals(example.commands, COMMANDS);
 
   // Forgotten the migration: it says so and ends.
   const early = await example.run("npm start");
   assert(early.code !== 0);
   assertStringIncludes(early.output, "the table does not exist, run the migrations first");
-  const generated = await example.run("npm run db:generate");
-  assertStringIncludes(generated.output, "No schema changes");
-  const migrated = await example.run(migrate);
-  assertEquals(migrated.code, 0, migrated.output);
+  assertStringIncludes(await example.succeed("npm run db:generate"), "No schema changes");
+  await example.succeed("npm run db:migrate");
 
   const sql = postgres(database.url, { max: 1 });
   try {
-    await using server = await example.serve(["--env-file=.env", "main.ts"]);
+    await using server = await example.serve(...SERVER);
     assertEquals((await fetch(`${server.url}/health`)).status, 200);
     const tool = await example.start(
       `node node_modules/.bin/mitthooks-drizzle mstudio --env-file .env --forge --keep --serve ${apiPort}
@@ -64,14 +45,10 @@ Deno.test("examples/node-hono runs as its README says", async () => {
     assertMatch(output, /^forged +401 {2}ERR_SIGNATURE_INVALID/m);
     const rows = await sql`SELECT secret FROM extension_instance`;
     assertEquals(rows.length, 1);
-    assertMatch(await (await keyIn(example, ".env")).decrypt(rows[0]!["secret"]), /./);
-    const status = await example.run("npm run status");
-    assertEquals(status.code, 0, status.output);
-    assertMatch(status.output, /^ +secret +1 +0 +0 +0$/m);
+    assertMatch(await (await readKey(example.variables)).decrypt(rows[0]!["secret"]), /./);
+    assertMatch(await example.succeed("npm run status"), /^ +secret +1 +0 +0 +0$/m);
     // The command as the README has it: the fixed port is not the one that is asked here.
-    const refused = await example.run(
-      mstudio.replace("mstudio", "mstudio -- --target http://localhost:1/"),
-    );
+    const refused = await example.run("npm run mstudio -- --target http://localhost:1/");
     assert(refused.code !== 0);
     assertStringIncludes(refused.output, "Is the extension running");
     const stopped = await server.stop();
@@ -87,46 +64,27 @@ Deno.test("examples/node-hono runs as its README says", async () => {
 
 Deno.test("examples/existing-schema: sites come and go with instances, and the secret gives a token", async () => {
   await using database = await createDatabase();
-  await using example = await NpmExample.create("existing-schema");
-  assertEquals(example.commands, COMMANDS);
-  const asked: string[] = [];
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "my-extension",
-    target: (request) => fetch(new Request(`${server.url}/webhooks`, request)),
-    newSecretRefusedMs: 0,
-  });
-  await using api = Deno.serve({ port: 0, onListen() {} }, (request) => {
-    const id = /^\/v2\/extension-instances\/([^/]+)$/.exec(new URL(request.url).pathname)?.[1];
-    if (id === undefined) return mstudio.api(request);
-    asked.push(id);
-    const known = mstudio.instanceOfToken(request.headers.get("x-access-token") ?? "");
-    return Response.json({ id }, { status: known === id ? 200 : 401 });
-  });
-  await example.configure(".env", {
+  await using simulated = await simulateMstudio(() => server.url);
+  await using example = await NpmExample.create("existing-schema", {
     DATABASE_URL: database.url,
-    MITTWALD_API_URL: `http://localhost:${api.addr.port}`,
+    MITTWALD_API_URL: simulated.apiUrl,
     PORT: "0",
   });
-  for (const line of [example.commands[1]!, example.commands[2]!]) {
-    const { code, output } = await example.run(line);
-    assertEquals(code, 0, output);
-  }
-  const generated = await example.run("npm run db:generate");
-  assertStringIncludes(generated.output, "No schema changes");
-  await using server = await example.serve(["--env-file=.env", "main.ts"]);
+  assertEquals(example.commands, COMMANDS);
+  await example.succeed("npm run db:migrate");
+  assertStringIncludes(await example.succeed("npm run db:generate"), "No schema changes");
+  await using server = await example.serve(...SERVER);
   const sql = postgres(database.url, { max: 1 });
   try {
-    const instance = await mstudio.addInstance(
+    const instance = await simulated.mstudio.addInstance(
       { context: { id: "p-1", kind: "project" } },
       { faults: { duplicate: true } },
     );
-    const sites = await sql`SELECT * FROM site`;
-    assertEquals(sites.map((row) => [row["instance_id"], row["domain"]]), [[
-      instance.id,
-      "p-1.example",
-    ]]);
+    const [site, ...others] = await sql`SELECT * FROM site`;
+    assertEquals([site!["instance_id"], site!["domain"]], [instance.id, "p-1.example"]);
+    assertEquals(others, []);
     assertMatch(
-      await (await keyIn(example, ".env")).decrypt(sites[0]!["api_token"]),
+      await (await readKey(example.variables)).decrypt(site!["api_token"]),
       /^[0-9a-f-]{36}$/,
     );
     const response = await fetch(`${server.url}/instances/${instance.id}`);
@@ -135,7 +93,7 @@ Deno.test("examples/existing-schema: sites come and go with instances, and the s
       hasApiToken: true,
       mittwaldAnswered: 200,
     });
-    assertEquals(asked, [instance.id]);
+    assertEquals(simulated.asked, [instance.id]);
     const unknown = await fetch(`${server.url}/instances/unknown`);
     assertEquals([unknown.status, await unknown.json()], [404, { message: "No such instance" }]);
     await instance.remove();
@@ -147,3 +105,9 @@ Deno.test("examples/existing-schema: sites come and go with instances, and the s
     await sql.end();
   }
 });
+
+/** A port that nobody listens on at the moment. */
+function freePort(): number {
+  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  return listener.addr.port;
+}

@@ -6,24 +6,14 @@
  * @module
  */
 import { assertEquals, assertGreater } from "@std/assert";
-import { ConsoleRecorder } from "./leak/console.ts";
-import { createTables, loseDatabase, useDatabase } from "./leak/database.ts";
-import { CANARIES, CONTROL, Evidence } from "./leak/evidence.ts";
-import { DEMO, runCli, runDemo, runExample } from "./leak/programs.ts";
-import { SpanRecorder } from "./leak/spans.ts";
-import { deliverWebhooks, exchangeTokens } from "./leak/webhooks.ts";
-import { createCanary, findCanary } from "./support/canaries.ts";
-import { disclosed } from "./support/disclosed.ts";
+import { loseDatabase, useDatabase } from "./leak/database.ts";
+import { disclosed } from "./leak/disclosed.ts";
+import { CANARIES, CONTROL, createCanary, Evidence, findCanary } from "./leak/evidence.ts";
+import { runCli, runDemo, runExample } from "./leak/programs.ts";
+import { ConsoleRecorder, SpanRecorder } from "./leak/recorders.ts";
+import { exchangeTokens } from "./leak/webhooks.ts";
 import { createDatabase } from "./support/postgres.ts";
 import { startWatchedPostgres } from "./support/watched_postgres.ts";
-
-/** Places in which nothing but this library writes, so that nothing of the control comes there. */
-const WITHOUT_CONTROL = ["webhook handler's answers"];
-
-async function errorCodes(): Promise<string[]> {
-  const text = await Deno.readTextFile(new URL("../errors.ts", import.meta.url));
-  return [...new Set(text.match(/"ERR_[A-Z_]+"/g))].map((code) => code.slice(1, -1)).sort();
-}
 
 Deno.test({
   name: "leaks: secrets, master passwords and salts show up nowhere, whatever goes wrong",
@@ -38,27 +28,14 @@ Deno.test({
     await t.step("storage, queries, handlers, keys, webhooks and tokens run and fail", async () => {
       using printed = new ConsoleRecorder();
       using recorder = new SpanRecorder();
-      await createTables(database.url);
       await useDatabase(evidence, database.url);
-      await deliverWebhooks(evidence, database.url);
       await exchangeTokens(evidence);
       evidence.add("output of this process", ...printed.texts);
       evidence.add("Drizzle's spans", ...recorder.spans);
     });
     await t.step("the operator's command runs and fails", () => runCli(evidence, database.url));
     await t.step("the example runs and fails", () => runExample(evidence, server));
-    await t.step(
-      "the demo shows no password, and PostgreSQL's log none of its secrets",
-      async () => {
-        const { output, log } = await runDemo(server);
-        for (const password of Object.values(DEMO.passwords)) {
-          assertEquals([output.includes(password), log.includes(password)], [false, false]);
-        }
-        assertEquals(DEMO.secrets.filter((secret) => log.includes(secret)), []);
-        // It is the demo's log.
-        assertEquals(["c-4711", "extension_instance"].filter((text) => !log.includes(text)), []);
-      },
-    );
+    await t.step("the demo shows no password", () => runDemo(server));
     await t.step("PostgreSQL stops", async () => {
       evidence.add("PostgreSQL's log", await server.log());
       evidence.add("dump of the database", await server.dump(database.url));
@@ -68,15 +45,15 @@ Deno.test({
     });
 
     await t.step("every error code came up", async () => {
-      assertEquals((await errorCodes()).filter((code) => !evidence.codes.has(code)), []);
+      const errors = await Deno.readTextFile(new URL("../errors.ts", import.meta.url));
+      const codes = errors.match(/(?<=")ERR_[A-Z_]+(?=")/g)!;
+      assertEquals(codes.filter((code) => !evidence.codes.has(code)), []);
     });
     await t.step("every place shows what is no secret", () => {
       const seen = evidence.leaks({ control: CONTROL }).map((leak) => leak.split(":")[0]);
       assertEquals(
-        evidence.places.filter((place) =>
-          !seen.includes(place) && !WITHOUT_CONTROL.includes(place)
-        ),
-        [],
+        evidence.places.filter((place) => !seen.includes(place)),
+        ["webhook handler's answers"], // in which nothing but this library writes
       );
       assertGreater(evidence.places.length, 10);
     });
@@ -86,10 +63,10 @@ Deno.test({
   },
 });
 
-Deno.test("leaks: the search finds a canary in every form, and in every corner of a value", () => {
+Deno.test("leaks: a canary is found in every form, in every corner of a value, and in its place", () => {
   const canary = createCanary("canary");
   const bytes = new TextEncoder().encode(`..${canary}`);
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const forms = {
     "as it is": `x${canary.slice(-26)}…`,
     "hexadecimal": `\\x${hex.toUpperCase()}`,
@@ -97,10 +74,8 @@ Deno.test("leaks: the search finds a canary in every form, and in every corner o
     "decimal bytes": Deno.inspect(bytes, { iterableLimit: Infinity }),
   };
   for (const [form, text] of Object.entries(forms)) {
-    assertEquals([findCanary(text, canary), findCanary(text, createCanary("x"))], [
-      form,
-      undefined,
-    ]);
+    assertEquals(findCanary(text, canary), form);
+    assertEquals(findCanary(text, createCanary("x")), undefined);
   }
 
   const hidden = Object.defineProperty(new Error("no"), "detail", { value: canary });
@@ -115,9 +90,7 @@ Deno.test("leaks: the search finds a canary in every form, and in every corner o
     Object.assign(() => {}, { canary }),
   ];
   for (const corner of corners) assertEquals(findCanary(disclosed(corner), canary), "as it is");
-});
 
-Deno.test("leaks: what a place shows counts as leaked", () => {
   const evidence = new Evidence();
   evidence.add("a log", "nothing", `key ${CANARIES.masterPassword.slice(-20)}`);
   evidence.addError(new Error("Storing: failed", { cause: new Error(CANARIES.secret) }));

@@ -28,7 +28,7 @@ import {
   StorageError,
   withEncryption,
 } from "../mod.ts";
-import { undecorated } from "../pg/session.ts";
+import { undecorated } from "../pg/internal/database.ts";
 import { reencryption } from "./suites/reencryption.ts";
 import { copyPackage } from "./support/copied_package.ts";
 import { testOnEachDriver } from "./support/drivers.ts";

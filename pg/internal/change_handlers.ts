@@ -9,8 +9,9 @@ import {
   type StorageOperation,
 } from "../../errors.ts";
 import type { ExtensionInstanceTable } from "../schema.ts";
-import { type EncryptableDatabase, undecorated } from "../session.ts";
+import type { EncryptableDatabase } from "../session.ts";
 import type { ChangeHandlers } from "../storage_options.ts";
+import { undecorated } from "./database.ts";
 import { keyOf } from "./encrypted_column.ts";
 import type { Column } from "./encrypted_table.ts";
 import { runStatement } from "./run_statement.ts";

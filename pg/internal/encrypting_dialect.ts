@@ -118,6 +118,8 @@ export const DIALECT_METHODS = [
   "buildDeleteQuery",
 ] as const;
 
+const SELECT = "SELECT";
+
 /** Statements that the application wrote itself, ciphertext and all, and sends with `execute`. */
 const rawStatements = new WeakSet<SQL>();
 
@@ -137,20 +139,30 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       : (Object.create(builder, { dialect: { value: own } }) as Builder).getSQL();
   });
 
+  // Drizzle does not tell which statement a selection belongs to; statements can stand within others.
+  let verb = SELECT;
   const built = (
-    verb: string,
-    statement: SQL,
+    kind: string,
+    build: () => SQL,
     selected: readonly Field[] | undefined,
     clauses: Readonly<Record<string, unknown>>,
   ): SQL => {
+    const outer = verb;
+    verb = kind;
+    let statement: SQL;
+    try {
+      statement = build();
+    } finally {
+      verb = outer;
+    }
     const handsOut = selected?.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
-    statements.set(statement, { verb, handsOut, clauses });
+    statements.set(statement, { verb: kind, handsOut, clauses });
     return statement;
   };
 
   const methods: Partial<Dialect> = {
     buildSelection(fields, ...rest) {
-      return dialect.buildSelection.call(own, selectable(rule, fields), ...rest);
+      return dialect.buildSelection.call(own, selectable(rule, verb, fields), ...rest);
     },
 
     buildSelectQuery(config) {
@@ -158,7 +170,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       const selected = fieldsOf(config);
       if (distinct === true) assertDistinct(selected);
       for (const operator of setOperators) assertSameKeys(selected, operator);
-      return built("SELECT", dialect.buildSelectQuery.call(own, config), selected, {
+      return built(SELECT, () => dialect.buildSelectQuery.call(own, config), selected, {
         WHERE: where,
         HAVING: having,
         "GROUP BY": groupBy,
@@ -198,7 +210,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       }
       return built(
         "INSERT",
-        dialect.buildInsertQuery.call(own, { ...config, values: prepared }),
+        () => dialect.buildInsertQuery.call(own, { ...config, values: prepared }),
         returning,
         {
           VALUES: select ? undefined : (prepared as readonly Values[]).map(Object.values),
@@ -218,7 +230,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildUpdateQuery(config) {
       const { set, where, joins, returning } = config;
-      return built("UPDATE", dialect.buildUpdateQuery.call(own, config), returning, {
+      return built("UPDATE", () => dialect.buildUpdateQuery.call(own, config), returning, {
         SET: set && Object.values(set),
         WHERE: where,
         JOIN: joins?.map(({ on }) => on),
@@ -227,7 +239,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildDeleteQuery(config) {
       const { where, returning } = config;
-      return built("DELETE", dialect.buildDeleteQuery.call(own, config), returning, {
+      return built("DELETE", () => dialect.buildDeleteQuery.call(own, config), returning, {
         WHERE: where,
       });
     },
@@ -270,19 +282,25 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 }
 
 /** The selected fields, with stand-ins for the encrypted columns that may be read. */
-function selectable(rule: StatementRule, fields: readonly Field[]): readonly Field[] {
+function selectable(
+  rule: StatementRule,
+  verb: string,
+  fields: readonly Field[],
+): readonly Field[] {
+  const clause = verb === SELECT ? "the selection" : "RETURNING";
+  const place = { verb, clause };
   return fields.map((selected) => {
     const { field } = selected;
     const column = encryptedColumnOf(field);
     if (column === undefined) {
-      if (!is(field, Column)) rule.assertPart("SELECT", "the selection", fieldExpression(field));
+      if (!is(field, Column)) rule.assertPart(verb, clause, fieldExpression(field));
       return selected;
     }
-    if (isOfAnotherCopy(column)) rule.assertPart("SELECT", "the selection", column);
+    if (isOfAnotherCopy(column)) rule.assertPart(verb, clause, column);
     if (is(field, Column)) return { ...selected, field: readable(field, asStored) };
-    if (is(field, SQL)) return { ...selected, field: readableExpression(rule, field, column) };
+    if (is(field, SQL)) return { ...selected, field: readableExpression(place, field, column) };
     if (is(field, SQL.Aliased)) {
-      const alias = new SQL.Aliased(readableExpression(rule, field.sql, column), field.fieldAlias);
+      const alias = new SQL.Aliased(readableExpression(place, field.sql, column), field.fieldAlias);
       return { ...selected, field: Object.assign(Object.create(field), { sql: alias.sql }) };
     }
     if (is(field, Subquery)) {
@@ -304,19 +322,24 @@ function fieldExpression(field: unknown): unknown {
 }
 
 /** An expression that is mapped with an encrypted column may hold others of the same key, and no value. */
-function readableExpression(rule: StatementRule, expression: SQL, mappedWith: object): SQL {
+function readableExpression(
+  place: { readonly verb: string; readonly clause: string },
+  expression: SQL,
+  mappedWith: object,
+): SQL {
+  const { verb, clause } = place;
   const chunks = expression.queryChunks.map((chunk) => {
     if (is(chunk, SQL) && !statements.has(chunk)) {
-      return readableExpression(rule, chunk, mappedWith);
+      return readableExpression(place, chunk, mappedWith);
     }
     if (isEncrypted(chunk) && is(chunk, Column)) {
       if (isSorting(expression, chunk)) {
-        refuse("SELECT", `the selection sorts ${describeColumn(chunk)}, ${MEANS_NOTHING}`);
+        refuse(verb, `${clause} sorts ${describeColumn(chunk)}, ${MEANS_NOTHING}`);
       }
       if (haveSameKey(chunk, mappedWith)) return readable(chunk, asStored);
       return refuse(
-        "SELECT",
-        `the selection maps ${describeColumn(chunk)} with ${describeColumn(mappedWith)}, ` +
+        verb,
+        `${clause} maps ${describeColumn(chunk)} with ${describeColumn(mappedWith)}, ` +
           "which has another key; map it with a column of its own key",
       );
     }
@@ -324,8 +347,8 @@ function readableExpression(rule: StatementRule, expression: SQL, mappedWith: ob
       return chunk;
     }
     return refuse(
-      "SELECT",
-      `the selection maps an expression with ${
+      verb,
+      `${clause} maps an expression with ${
         describeColumn(mappedWith)
       } that holds more than columns; ` +
         "a value or a subquery in it would be taken for ciphertext, select the column itself",

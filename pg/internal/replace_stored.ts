@@ -3,6 +3,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { StorageError } from "../../errors.ts";
 import type { EncryptableDatabase } from "../session.ts";
+import { copyWith } from "./copy_with.ts";
 import type { EncryptedTable } from "./encrypted_table.ts";
 import { runStatement, sqlState } from "./run_statement.ts";
 import { castKey } from "./primary_key.ts";
@@ -144,16 +145,9 @@ function listRows(replacements: readonly Replacement[]): Record<string, string>[
 /** The table without its other columns, and without $onUpdate: Drizzle would write those, too. */
 function onlyEncrypted({ table, encrypted }: EncryptedTable): EncryptedTable["table"] {
   const columns = encrypted.map(({ property, column }) =>
-    [property, copyWith(column, "onUpdateFn", undefined)] as const
+    [property, copyWith(column, { onUpdateFn: undefined })] as const
   );
-  return copyWith(table, Symbol.for("drizzle:Columns"), Object.fromEntries(columns));
-}
-
-function copyWith<T extends object>(original: T, property: PropertyKey, value: unknown): T {
-  return Object.create(Object.getPrototypeOf(original), {
-    ...Object.getOwnPropertyDescriptors(original),
-    [property]: { value, configurable: true, enumerable: true, writable: true },
-  });
+  return copyWith(table, { [Symbol.for("drizzle:Columns")]: Object.fromEntries(columns) });
 }
 
 /** After a deadlock, or a conflict at a stricter isolation level, a statement of its own can be repeated. */

@@ -41,6 +41,8 @@ export class StorageStatements {
   readonly #db: EncryptableDatabase;
   readonly #table: ExtensionInstanceTable;
   readonly #columns: Record<string, Column>;
+  /** Those that can have a function of the application's. */
+  readonly #own: readonly (readonly [string, Column])[];
   readonly #names: ColumnNames;
   readonly #fence: EventFence | undefined;
   readonly #built = new Map<string, Statement>();
@@ -58,6 +60,8 @@ export class StorageStatements {
     this.#db = db;
     this.#table = table;
     this.#columns = getTableColumns(table);
+    this.#own = Object.entries(this.#columns)
+      .filter(([, { defaultFn, onUpdateFn }]) => defaultFn ?? onUpdateFn);
     this.#names = new ColumnNames(db);
     this.#fence = fence;
   }
@@ -188,7 +192,7 @@ export class StorageStatements {
     remember: Remember,
   ): Promise<Cells> {
     const cells: Cells = {};
-    for (const [property, column] of Object.entries(this.#columns)) {
+    for (const [property, column] of this.#own) {
       const make = given.includes(property) ? undefined : functionOf(column);
       if (make) cells[property] = await ownCell(property, column, make(), remember);
     }

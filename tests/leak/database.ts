@@ -16,16 +16,16 @@ import {
   withEncryption,
 } from "../../pg/mod.ts";
 import { keyStatus, reencrypt } from "../../pg/reencryption.ts";
-import { disclosed } from "../support/disclosed.ts";
 import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
 import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
+import { deliverWebhooks } from "./webhooks.ts";
 
 const { secret, rotatedSecret, masterPassword, otherMasterPassword, salt } = CANARIES;
 
 const oldKey = buildEncryptionKey(otherMasterPassword, salt);
 const key = buildEncryptionKey(masterPassword, salt, { alsoReads: [oldKey] });
 const secretColumn = buildEncryptedTextColumn(key);
-const instances = buildExtensionInstanceTable(secretColumn, { note: text() });
+export const instances = buildExtensionInstanceTable(secretColumn, { note: text() });
 const people = pgTable("person", {
   id: integer().primaryKey(),
   phone: secretColumn(),
@@ -33,16 +33,11 @@ const people = pgTable("person", {
 });
 
 /** A table of the same rows under another key. */
-const instancesUnder = (other: EncryptionKey) =>
-  buildExtensionInstanceTable(buildEncryptedTextColumn(other));
 const peopleUnder = (other: EncryptionKey, name = "person") =>
   pgTable(name, { id: integer().primaryKey(), phone: buildEncryptedTextColumn(other)() });
 
-const failingKey: EncryptionKey = {
-  encrypt: () => Promise.reject(new Error("the key service is down")),
-  decrypt: () => Promise.reject(new Error("the key service is down")),
-  isCurrent: () => Promise.reject(new Error("the key service is down")),
-};
+const outage = () => Promise.reject(new Error("the key service is down"));
+const failingKey: EncryptionKey = { encrypt: outage, decrypt: outage, isCurrent: outage };
 
 const INSTANCE = {
   extensionInstanceId: "leak-1",
@@ -51,44 +46,35 @@ const INSTANCE = {
   secret,
 };
 
-/** Creates the tables, with constraints to violate. */
-export async function createTables(url: string): Promise<void> {
-  const client = postgres(url, { max: 1, onnotice: () => {} });
-  await client.unsafe(`${extensionInstanceDdl} ${lastEventDdl}
-    ALTER TABLE extension_instance ADD note text,
-      ADD CONSTRAINT no_refused_variant CHECK (variant_key <> 'refused');
-    CREATE TABLE person (id int PRIMARY KEY, phone text, label text)`);
-  await client.end();
-}
+type Database = ReturnType<typeof drizzle>;
+type Storage = PgExtensionStorage<typeof instances, Database>;
 
-/** Runs everything on a database with the tables; some of its values are left behind. */
+/** Runs everything on an empty database; some of its values are left behind. */
 export async function useDatabase(evidence: Evidence, url: string): Promise<void> {
   const client = postgres(url, { max: 3, onnotice: () => {} });
-  const queries: string[] = [];
-  const db = drizzle(client, {
-    logger: { logQuery: (query, params) => queries.push(query, JSON.stringify(params)) },
-  });
+  const logQuery = (query: string, params: unknown[]) =>
+    evidence.add("Drizzle's SQL logger", query, JSON.stringify(params));
+  const db = drizzle(client, { logger: { logQuery } });
   try {
+    // With constraints to violate.
+    await client.unsafe(`${extensionInstanceDdl} ${lastEventDdl}
+      ALTER TABLE extension_instance ADD note text,
+        ADD CONSTRAINT no_refused_variant CHECK (variant_key <> 'refused');
+      CREATE TABLE person (id int PRIMARY KEY, phone text, label text)`);
     const storage = new PgExtensionStorage(db, instances, { lastEvents });
     await storeAndRead(evidence, db, storage);
     await failInStorage(evidence, db, storage);
     await failInHandlers(evidence, db);
     await refuseStatements(evidence, db);
     await changeKeys(evidence, db);
-    const encrypting = withEncryption(db);
-    for (const shown of [key, oldKey, storage, instances, people, encrypting, lastEvents]) {
-      evidence.add("inspected objects", disclosed(shown));
-    }
-    evidence.add("inspected objects", disclosed(await db.select().from(people)));
-    evidence.add("Drizzle's SQL logger", ...queries);
+    await deliverWebhooks(evidence, storage);
+    evidence.inspect(key, oldKey, storage, instances, people, withEncryption(db), lastEvents);
+    evidence.inspect(await db.select().from(people));
     console.log(key, storage, instances, { key, control: CONTROL });
   } finally {
     await client.end();
   }
 }
-
-type Database = ReturnType<typeof drizzle>;
-type Storage = PgExtensionStorage<typeof instances, Database>;
 
 async function storeAndRead(evidence: Evidence, db: Database, storage: Storage): Promise<void> {
   await storage.upsertExtension(INSTANCE);
@@ -99,7 +85,7 @@ async function storeAndRead(evidence: Evidence, db: Database, storage: Storage):
 
   const encrypting = withEncryption(db);
   const insert = encrypting.insert(people).values({ id: 1, phone: secret, label: CONTROL });
-  evidence.add("inspected objects", disclosed(insert.toSQL()));
+  evidence.inspect(insert.toSQL());
   await insert;
   await encrypting.update(people).set({ phone: rotatedSecret }).where(eq(people.id, 1));
   await encrypting.transaction(async (tx) => {
@@ -113,55 +99,59 @@ async function storeAndRead(evidence: Evidence, db: Database, storage: Storage):
 
 async function failInStorage(evidence: Evidence, db: Database, storage: Storage): Promise<void> {
   const refused = { ...INSTANCE, variantKey: "refused" };
-  await evidence.fails("ERR_STORAGE_FAILED", () => storage.upsertExtension(refused));
   await evidence.fails(
     "ERR_STORAGE_FAILED",
+    () => storage.upsertExtension(refused),
     () => storage.updateExtension({ ...refused, enabled: true }),
-  );
-  await evidence.fails(
-    "ERR_STORAGE_FAILED",
     () => storage.rotateSecret(`leak-${"x".repeat(36)}`, secret),
   );
-  const yesterday = new Date(Date.now() - 86_400_000);
-  await evidence.fails(
-    "ERR_STALE_EVENT",
-    () => storage.upsertExtension({ ...INSTANCE, occurredAt: yesterday }),
-  );
+  const stale = { ...INSTANCE, occurredAt: new Date(Date.now() - 86_400_000) };
+  await evidence.fails("ERR_STALE_EVENT", () => storage.upsertExtension(stale));
   await evidence.fails("ERR_UNKNOWN_INSTANCE", () => storage.rotateSecret("nobody", secret));
-  await evidence.fails("TypeError", () => storage.rotateSecret("leak-1", `${secret}\ud800`));
   await evidence.fails(
     "TypeError",
+    () => storage.rotateSecret("leak-1", `${secret}\ud800`),
     () => storage.upsertExtension({ ...INSTANCE, contextId: undefined! }),
+    () => buildEncryptionKey(masterPassword, "").encrypt(secret),
+    () => buildEncryptionKey("", salt).encrypt(secret),
+    () => key.encrypt(`\udc00${secret}`),
   );
+  const rawKey = new TextEncoder().encode(masterPassword);
+  await evidence.fails("RangeError", () => importEncryptionKey(rawKey));
 
-  const under = (other: EncryptionKey) => new PgExtensionStorage(db, instancesUnder(other));
-  const wrong = buildEncryptionKey(masterPassword, otherMasterPassword);
-  for (const attempt of [() => under(wrong).getExtension("leak-1"), () => under(wrong).verify()]) {
-    await evidence.fails("ERR_DECRYPTION_FAILED", attempt);
-  }
-  await evidence.fails("Error", () => under(failingKey).upsertExtension(INSTANCE));
-  await evidence.fails("Error", () => under(failingKey).getExtension("leak-1"));
-  await evidence.fails("TypeError", () => buildEncryptionKey(masterPassword, "").encrypt(secret));
-  await evidence.fails("TypeError", () => buildEncryptionKey("", salt).encrypt(secret));
+  const under = (other: EncryptionKey) =>
+    new PgExtensionStorage(db, buildExtensionInstanceTable(buildEncryptedTextColumn(other)));
+  const wrong = under(buildEncryptionKey(masterPassword, otherMasterPassword));
+  const failing = under(failingKey);
   await evidence.fails(
-    "RangeError",
-    () => importEncryptionKey(new TextEncoder().encode(masterPassword)),
+    "ERR_DECRYPTION_FAILED",
+    () => wrong.getExtension("leak-1"),
+    () => wrong.verify(),
   );
-  await evidence.fails("ERR_INVALID_CIPHERTEXT", () => key.decrypt(secret));
-  await evidence.fails("TypeError", () => key.encrypt(`\udc00${secret}`));
-
+  await evidence.fails(
+    "Error",
+    () => failing.upsertExtension(INSTANCE),
+    () => failing.getExtension("leak-1"),
+  );
   await db.execute(
     sql`insert into extension_instance (id, "contextId", active, consented_scopes, secret)
     select 'damaged', "contextId", active, consented_scopes, secret || 'AAAA' from extension_instance
     where id = 'leak-1'`,
   );
-  await evidence.fails("ERR_INVALID_CIPHERTEXT", () => storage.getExtension("damaged"));
+  await evidence.fails(
+    "ERR_INVALID_CIPHERTEXT",
+    () => storage.getExtension("damaged"),
+    () => key.decrypt(secret),
+  );
   await storage.removeInstance("damaged");
 
   const missing = buildExtensionInstanceTable(secretColumn, {}, { name: "no_such_table" });
   const onMissing = new PgExtensionStorage(db, missing);
-  await evidence.fails("ERR_TABLE_MISSING", () => onMissing.upsertExtension(INSTANCE));
-  await evidence.fails("ERR_TABLE_MISSING", () => onMissing.verify());
+  await evidence.fails(
+    "ERR_TABLE_MISSING",
+    () => onMissing.upsertExtension(INSTANCE),
+    () => onMissing.verify(),
+  );
 }
 
 async function failInHandlers(evidence: Evidence, db: Database): Promise<void> {
@@ -181,8 +171,11 @@ async function failInHandlers(evidence: Evidence, db: Database): Promise<void> {
   });
   await evidence.fails("ERR_HANDLER_FAILED", () => failing.upsertExtension(added));
   await storageWith({}).upsertExtension(added);
-  await evidence.fails("ERR_HANDLER_FAILED", () => failing.rotateSecret("handled", rotatedSecret));
-  await evidence.fails("ERR_HANDLER_FAILED", () => failing.removeInstance("handled"));
+  await evidence.fails(
+    "ERR_HANDLER_FAILED",
+    () => failing.rotateSecret("handled", rotatedSecret),
+    () => failing.removeInstance("handled"),
+  );
 }
 
 async function refuseStatements(evidence: Evidence, db: Database): Promise<void> {
@@ -203,31 +196,28 @@ async function refuseStatements(evidence: Evidence, db: Database): Promise<void>
     async () => String((await db.select().from(people))[0]!.phone),
     async () => JSON.stringify(await db.select().from(people)),
   ];
-  for (const statement of statements) {
-    await evidence.fails("TypeError", async () => await statement());
-  }
-  await evidence.fails(
-    "Error",
-    async () => await encrypting.insert(people).values({ id: 1, phone: secret, label: CONTROL }),
-  );
+  await evidence.fails("TypeError", ...statements);
+  const again = { id: 1, phone: secret, label: CONTROL };
+  await evidence.fails("Error", () => encrypting.insert(people).values(again));
 }
 
 async function changeKeys(evidence: Evidence, db: Database): Promise<void> {
-  await withEncryption(db).insert(peopleUnder(oldKey)).values({ id: 10, phone: secret });
+  const old = withEncryption(db).insert(peopleUnder(oldKey));
+  await old.values({ id: 10, phone: secret });
   await db.execute(sql`insert into person values (11, 'damaged', ${CONTROL})`);
-  evidence.add("inspected objects", disclosed(await keyStatus(db, people)));
+  evidence.inspect(await keyStatus(db, people));
   const report = await reencrypt(db, people);
   assertEquals([report.reencrypted, report.unreadable], [1, [{ id: 11 }]]);
-  evidence.add("inspected objects", disclosed(report));
+  evidence.inspect(report);
 
   for (const work of [keyStatus, reencrypt]) {
-    const onMissing = () => work(db, peopleUnder(key, "no_such_person"));
-    await evidence.fails("ERR_TABLE_MISSING", onMissing);
+    const missing = peopleUnder(key, "no_such_person");
+    await evidence.fails("ERR_TABLE_MISSING", () => work(db, missing));
     await evidence.fails("Error", () => work(db, peopleUnder(failingKey)));
     await evidence.fails("TypeError", () => work(db, lastEvents));
   }
   // A value that is to be written anew, and cannot be.
-  await withEncryption(db).insert(peopleUnder(oldKey)).values({ id: 12, phone: secret });
+  await old.values({ id: 12, phone: secret });
   await db.execute(sql`alter table person add constraint no_change check (id <> 12) not valid`);
   await evidence.fails("ERR_STORAGE_FAILED", () => reencrypt(db, people));
   await db.execute(sql`alter table person drop constraint no_change`);
@@ -238,9 +228,12 @@ export async function loseDatabase(evidence: Evidence, url: string): Promise<voi
   const client = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} });
   const db = drizzle(client);
   const storage = new PgExtensionStorage(db, instances, { lastEvents });
-  await evidence.fails("ERR_STORAGE_FAILED", () => storage.upsertExtension(INSTANCE));
-  await evidence.fails("ERR_STORAGE_FAILED", () => storage.rotateSecret("leak-1", secret));
-  await evidence.fails("ERR_STORAGE_FAILED", () => storage.verify());
-  await evidence.fails("ERR_STORAGE_FAILED", () => keyStatus(db, people));
+  await evidence.fails(
+    "ERR_STORAGE_FAILED",
+    () => storage.upsertExtension(INSTANCE),
+    () => storage.rotateSecret("leak-1", secret),
+    () => storage.verify(),
+    () => keyStatus(db, people),
+  );
   await client.end();
 }

@@ -1,8 +1,19 @@
 /** What the scenarios of the leak test saw, sorted by where somebody could read it. */
 
 import { assert, assertEquals } from "@std/assert";
-import { createCanary, findCanary } from "../support/canaries.ts";
-import { disclosed } from "../support/disclosed.ts";
+import { disclosed } from "./disclosed.ts";
+
+/** Random characters at the end of a canary: what makes it unmistakable. */
+export const CANARY_LENGTH = 32;
+
+/** So many of them in a row are in no text by chance. */
+const CHUNK = /.{8}/g;
+
+/** A string that cannot be mistaken for another: random lower-case letters and digits after its name. */
+export function createCanary(name: string): string {
+  const random = crypto.getRandomValues(new Uint8Array(CANARY_LENGTH));
+  return `${name}-${Array.from(random, (byte) => (byte % 36).toString(36)).join("")}`;
+}
 
 /** What must not show up anywhere. */
 export const CANARIES = {
@@ -20,49 +31,67 @@ export const CANARIES = {
  */
 export const CONTROL = createCanary("ctl");
 
-/** A place, and everything that can be read there. */
+/** How a part of a canary shows in a text, if it does. */
+export function findCanary(text: string, canary: string): string | undefined {
+  const unmistakable = canary.slice(-CANARY_LENGTH);
+  const chunks = unmistakable.match(CHUNK)!;
+  const bytes = chunks.map((chunk) => [...new TextEncoder().encode(chunk)]);
+  const forms = {
+    "as it is": chunks,
+    "hexadecimal": bytes.map((chunk) => chunk.map((byte) => byte.toString(16)).join("")),
+    // Whatever stands in front of it, one of these three begins where a group of base64 does.
+    "base64": [0, 1, 2].map((start) => btoa(unmistakable.slice(start, start + 24))),
+    "decimal bytes": bytes.map((chunk) => chunk.join()),
+  };
+  // Bytes are printed in columns.
+  const dense = text.replaceAll(/\s+/g, "").toLowerCase();
+  return Object.entries(forms).find(([, parts]) =>
+    parts.some((part) => text.includes(part) || dense.includes(part))
+  )?.[0];
+}
+
+/** Places, and everything that can be read there. */
 export class Evidence {
   readonly #texts = new Map<string, string[]>();
-  readonly #codes = new Set<string>();
+  /** The codes of all errors so far. */
+  readonly codes: Set<unknown> = new Set();
 
   /** Notes what can be read in a place. */
   add(place: string, ...texts: string[]): void {
     this.#texts.set(place, [...this.#texts.get(place) ?? [], ...texts]);
   }
 
-  /** Notes an error. */
+  /** Notes what can be found out about values. */
+  inspect(...values: unknown[]): void {
+    this.add("inspected objects", ...values.map(disclosed));
+  }
+
   addError(error: unknown): void {
     this.add("errors", disclosed(error));
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
-      const { code } = cause as { code?: unknown };
-      if (typeof code === "string") this.#codes.add(code);
+      this.codes.add((cause as { code?: unknown }).code);
     }
   }
 
   /**
-   * Notes the error of what has to fail.
+   * Notes the errors of what has to fail.
    *
-   * @param expected The error's code, or its name where it has none.
+   * @param expected Their code, or their name where they have none.
    */
-  async fails(expected: string, attempt: () => unknown): Promise<void> {
-    let failed: { error: unknown } | undefined;
-    try {
-      await attempt();
-    } catch (error) {
-      failed = { error };
+  async fails(expected: string, ...attempts: readonly (() => unknown)[]): Promise<void> {
+    for (const attempt of attempts) {
+      const succeeded = {};
+      const error = await new Promise((resolve) => resolve(attempt())).then(
+        () => succeeded,
+        (error) => error,
+      );
+      assert(error !== succeeded, `expected ${expected}, but it succeeded: ${attempt}`);
+      const { code, name } = error;
+      assertEquals(expected.startsWith("ERR_") ? code : name, expected, String(error));
+      this.addError(error);
     }
-    assert(failed, `expected ${expected}, but it succeeded: ${attempt}`);
-    const { code, name } = failed.error as { code?: unknown; name?: unknown };
-    assertEquals(expected.startsWith("ERR_") ? code : name, expected, String(failed.error));
-    this.addError(failed.error);
   }
 
-  /** The codes of all errors so far. */
-  get codes(): ReadonlySet<string> {
-    return this.#codes;
-  }
-
-  /** The places so far. */
   get places(): readonly string[] {
     return [...this.#texts.keys()];
   }
@@ -71,11 +100,8 @@ export class Evidence {
   leaks(canaries: Readonly<Record<string, string>> = CANARIES): string[] {
     return [...this.#texts].flatMap(([place, texts]) =>
       Object.entries(canaries).flatMap(([name, canary]) => {
-        for (const text of texts) {
-          const form = findCanary(text, canary);
-          if (form !== undefined) return [`${place}: ${name}, ${form}`];
-        }
-        return [];
+        const form = texts.map((text) => findCanary(text, canary)).find(Boolean);
+        return form === undefined ? [] : [`${place}: ${name}, ${form}`];
       })
     );
   }

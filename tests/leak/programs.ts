@@ -2,16 +2,20 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
+import { MASTER_PASSWORD, SALT } from "../../scripts/demo/schema.ts";
 import { SimulatedMstudio } from "../../testing/mod.ts";
 import { runCommand } from "../support/cli.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { Project, readFolder } from "../support/project.ts";
-import { MASTER_PASSWORD, SALT } from "../../scripts/demo/schema.ts";
-import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
 import type { WatchedPostgres } from "../support/watched_postgres.ts";
+import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
 
 const { secret, rotatedSecret, masterPassword, otherMasterPassword, salt } = CANARIES;
-const root = new URL("../..", import.meta.url);
+
+async function query(url: string, statements: string): Promise<void> {
+  const sql = postgres(url, { max: 1 });
+  await sql.unsafe(statements).finally(() => sql.end());
+}
 
 /** The life of an instance in the example, with everything going wrong that can go wrong from outside. */
 export async function runExample(evidence: Evidence, server: WatchedPostgres): Promise<void> {
@@ -31,7 +35,6 @@ export async function runExample(evidence: Evidence, server: WatchedPostgres): P
     PORT: "0",
   });
   const place = "output of the example";
-  const wrong = project.withEnv({ ENCRYPTION_MASTER_PASSWORD: otherMasterPassword });
   const refuses = async (it: Project) => {
     const { code, output } = await it.deno("task", "start");
     assert(code !== 0, output);
@@ -50,26 +53,23 @@ export async function runExample(evidence: Evidence, server: WatchedPostgres): P
     const health = await fetch(`${running.url}/health`);
     answers.push(await health.text());
     assertEquals(health.status, 200);
-    await refuses(wrong);
+    await refuses(project.withEnv({ ENCRYPTION_MASTER_PASSWORD: otherMasterPassword }));
 
-    const sql = postgres(database.url, { max: 1 });
-    await sql`alter table extension_instance add check (variant_key <> 'refused')`;
-    await sql.end();
+    await query(
+      database.url,
+      "alter table extension_instance add check (variant_key <> 'refused')",
+    );
+    const rotated = instance.event("SecretRotated");
+    const added = (fields: Parameters<typeof mstudio.event>[1]) =>
+      mstudio.event("ExtensionAddedToContext", { secret, ...fields });
     for (
       const [event, options] of [
-        [instance.event("SecretRotated"), { forge: true }],
-        [instance.event("SecretRotated"), { tamper: true }],
-        [instance.event("SecretRotated"), { createdAt: new Date(0) }],
+        [rotated, { forge: true }],
+        [rotated, { tamper: true }],
+        [rotated, { createdAt: new Date(0) }],
         [mstudio.event("SecretRotated", { secret }), {}],
-        [mstudio.event("ExtensionAddedToContext", { extensionId: "other", secret }), {}],
-        [
-          mstudio.event("ExtensionAddedToContext", {
-            context: { id: CONTROL, kind: "project" },
-            secret,
-            variantKey: "refused",
-          }),
-          {},
-        ],
+        [added({ extensionId: "other" }), {}],
+        [added({ context: { id: CONTROL, kind: "project" }, variantKey: "refused" }), {}],
       ] as const
     ) {
       const response = await mstudio.deliverOnce(event, options);
@@ -83,91 +83,80 @@ export async function runExample(evidence: Evidence, server: WatchedPostgres): P
   evidence.add("answers of the example", CONTROL, ...answers);
 }
 
-/** What the demo must keep to itself: its own passwords everywhere, and in the server's log its secrets as well. */
-export const DEMO = {
-  passwords: { masterPassword: MASTER_PASSWORD, salt: SALT },
-  secrets: ["first-secret-", "second-secret-", "only-for-me", "attacker"],
-};
-
-/** Runs the demo on the server. It shows what the application reads, so its own secrets stand in its output. */
-export async function runDemo(server: WatchedPostgres): Promise<{ output: string; log: string }> {
+/** The demo shows what the application reads, but no password; PostgreSQL's log has none of its secrets. */
+export async function runDemo(server: WatchedPostgres): Promise<void> {
   const before = (await server.log()).length;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "demo"],
-    cwd: root,
+    cwd: new URL("../..", import.meta.url),
     env: { NO_COLOR: "1", TEST_DATABASE_URL: server.url },
     stdin: "null",
   }).output();
-  const decoder = new TextDecoder();
-  const output = decoder.decode(stdout) + decoder.decode(stderr);
-  assertEquals(code, 0, output);
-  return { output, log: (await server.log()).slice(before) };
+  const [output, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assertEquals(code, 0, `${output}${errors}`);
+  const log = (await server.log()).slice(before);
+  const found = (text: string, parts: string[]) => parts.filter((part) => text.includes(part));
+  const passwords = [MASTER_PASSWORD, SALT];
+  const secrets = ["first-secret-", "second-secret-", "only-for-me", "attacker"];
+  assertEquals(found(`${output}${errors}`, passwords), []);
+  assertEquals(found(log, [...passwords, ...secrets]), []);
+  // It is the demo's log.
+  assertEquals(found(log, ["c-4711", "extension_instance"]).length, 2);
 }
-
-const SCHEMA = new URL("../fixtures/cli/schema.ts", import.meta.url).pathname;
-const ARGUMENTS = ["--schema", SCHEMA];
 
 /** The operator's command, well used and badly. */
 export async function runCli(evidence: Evidence, url: string): Promise<void> {
   const folder = await Deno.makeTempDir();
+  const [file, broken] = [`${folder}/.env`, `${folder}/${CONTROL}.ts`];
   const withPassword = new URL(url);
   withPassword.password = CANARIES.databasePassword;
-  const env = {
-    DATABASE_URL: url,
-    ENCRYPTION_MASTER_PASSWORD: masterPassword,
-    ENCRYPTION_SALT: salt,
-    OLD_MASTER_PASSWORD: otherMasterPassword,
-  };
-  const run = async (
-    expected: number,
-    args: readonly string[],
-    changes: Record<string, string> = {},
-  ) => {
-    const { code, stdout, stderr } = await runCommand(args, { env: { ...env, ...changes } });
+  const { href } = withPassword;
+  const run = async (expected: number, args: string[], changes: Record<string, string> = {}) => {
+    const env = {
+      DATABASE_URL: url,
+      ENCRYPTION_MASTER_PASSWORD: masterPassword,
+      ENCRYPTION_SALT: salt,
+      OLD_MASTER_PASSWORD: otherMasterPassword,
+      ...changes,
+    };
+    const { code, stdout, stderr } = await runCommand(args, { env });
     assertEquals(code, expected, stdout + stderr);
     evidence.add("output of the command", stdout, stderr);
   };
+  const schema = ["--schema", new URL("../fixtures/cli/schema.ts", import.meta.url).pathname];
+  const status = ["status", ...schema];
+  const reencrypt = ["reencrypt", ...schema];
   try {
-    const file = `${folder}/.env`;
     await Deno.writeTextFile(
       file,
       `ENCRYPTION_MASTER_PASSWORD=${masterPassword}\nNOTE=${secret}\n`,
     );
-    const schema = `${folder}/${CONTROL}.ts`;
-    await Deno.writeTextFile(
-      schema,
-      `throw new Error("the schema module is broken");`,
-    );
+    await Deno.writeTextFile(broken, `throw new Error("the schema module is broken");`);
     // All at once: each spends its time on its start.
     await Promise.all([
       run(0, ["keygen", "--write", file]),
       run(1, ["keygen", "--write", `${folder}/${CONTROL}/.env`]),
       run(2, ["keygen", secret]),
-      run(1, ["status", "--schema", schema]),
-      run(1, ["status", ...ARGUMENTS], { DATABASE_URL: withPassword.href }),
-      run(1, [
-        "status",
-        ...ARGUMENTS,
-        "--database-url",
-        withPassword.href.replace(/:\d+\//, ":port/"),
-      ]),
-      run(1, ["status", ...ARGUMENTS], { ENCRYPTION_SALT: "" }),
-      run(2, ["reencrypt", ...ARGUMENTS, "--batch-size", secret]),
+      run(1, ["status", "--schema", broken]),
+      run(1, status, { DATABASE_URL: href }),
+      run(1, [...status, "--database-url", href.replace(/:\d+\//, ":port/")]),
+      run(1, status, { ENCRYPTION_SALT: "" }),
+      run(2, [...reencrypt, "--batch-size", secret]),
       run(2, ["reencrypt", `--password=${secret}`]),
+      // The tables of the schema module are not all there.
+      run(1, status),
+      run(1, reencrypt),
     ]);
-    // The tables of the schema module are not all there.
-    await run(1, ["status", ...ARGUMENTS]);
-    await run(1, ["reencrypt", ...ARGUMENTS]);
-    const sql = postgres(url, { max: 1 });
-    await sql`create schema tenant`;
-    await sql`create table tenant.token
-      ("ownerId" bigint, name text, "tokenValue" text, primary key ("ownerId", name))`;
-    await sql`insert into tenant.token values (1, ${CONTROL}, 'damaged')`;
-    await sql.end();
-    await run(1, ["status", ...ARGUMENTS]);
-    await run(1, ["reencrypt", ...ARGUMENTS]);
-    const written = await Deno.readTextFile(file);
-    assert(written.includes(masterPassword));
+    assertStringIncludes(await Deno.readTextFile(file), masterPassword);
+    await query(
+      url,
+      `create schema tenant;
+      create table tenant.token
+        ("ownerId" bigint, name text, "tokenValue" text, primary key ("ownerId", name));
+      insert into tenant.token values (1, '${CONTROL}', 'damaged')`,
+    );
+    await run(1, status);
+    await run(1, reencrypt);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -9,29 +9,39 @@
  * The handlers are called once for each difference between the states before and after an event.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import type { Delivery } from "../../testing/mod.ts";
-import type { EventStep, State } from "./plan.ts";
+
+/** What is stored of an instance. */
+export interface State {
+  readonly contextId: string;
+  readonly context: "customer" | "project";
+  readonly active: boolean;
+  readonly variantKey: string | null;
+  readonly consentedScopes: readonly string[];
+  readonly secret: string;
+}
 
 /** An event of an instance as the sender saw it. */
 export interface ToldEvent {
-  readonly step: EventStep;
+  readonly kind: "add" | "update" | "rotate" | "remove";
+  /** What mStudio has after it; of a removal, before it. */
+  readonly state: State;
   /** Whether an attempt was answered with success. */
   readonly acknowledged: boolean;
   /** All attempts that tell it; late arrivals and replays, too. */
   readonly attempts: readonly Delivery[];
 }
 
-/** A call of a handler. */
-export interface Change {
-  readonly change: "added" | "updated" | "secretRotated" | "removed";
-  readonly before: State | null;
-  readonly instance: State;
-}
-
 /** What is kept of an instance. */
 export interface Kept {
   readonly state: State | null;
-  readonly changes: readonly Change[];
+  /** The calls of the handlers. */
+  readonly changes: readonly {
+    readonly change: "added" | "updated" | "secretRotated" | "removed";
+    readonly before: State | null;
+    readonly instance: State;
+  }[];
 }
 
 /** What may be the last event of an instance. */
@@ -46,75 +56,59 @@ const KINDS = {
   update: "InstanceUpdated",
   rotate: "SecretRotated",
   remove: "InstanceRemovedFromContext",
-} as const;
+};
 
-/** Whether an attempt was applied, as far as its sender knows. */
-function wasApplied({ responseCode, status }: Delivery): "yes" | "no" | "perhaps" {
+/** Whether an attempt was applied, as far as its sender knows; of a response that was lost on purpose it knows the code. */
+function wasApplied({ responseCode = "" }: Delivery): "yes" | "no" | "perhaps" {
   if (responseCode === "STORED") return "yes";
-  // Of a response that was lost on purpose the status is not known, but its code is.
-  const refused = status !== undefined && status >= 400 && status < 500 ||
-    /^ERR_(?!STORAGE_FAILED$|HANDLER_FAILED$|DEADLINE_EXCEEDED$|BUSY$|PUBLIC_KEY_UNAVAILABLE$)/
-      .test(responseCode ?? "");
-  return refused ? "no" : "perhaps";
+  return /^ERR_(?!STORAGE_FAILED$|HANDLER_FAILED$|DEADLINE_EXCEEDED$|BUSY$|PUBLIC_KEY_UNAVAILABLE$)/
+      .test(responseCode)
+    ? "no"
+    : "perhaps";
 }
 
-/**
- * What may be kept of an instance: one thing, unless nobody knows whether an event was applied that was dropped.
- *
- * @param events The events in their order.
- */
+/** What may be kept of an instance: one thing, unless nobody knows whether an event was applied that was dropped. */
 export function mayBeKept(events: readonly ToldEvent[]): Kept[] {
   let histories: Kept[] = [{ state: null, changes: [] }];
-  for (const { step, acknowledged, attempts } of events) {
-    const answers = attempts.map(wasApplied);
-    if (acknowledged || answers.includes("yes")) {
-      histories = histories.map((kept) => apply(kept, step));
+  for (const event of events) {
+    const answers = event.attempts.map(wasApplied);
+    if (event.acknowledged || answers.includes("yes")) {
+      histories = histories.map((kept) => apply(kept, event));
     } else if (answers.includes("perhaps")) {
-      histories = histories.flatMap((kept) => [kept, apply(kept, step)]);
+      histories = histories.flatMap((kept) => [kept, apply(kept, event)]);
     }
   }
   return histories;
 }
 
-function apply({ state: before, changes }: Kept, { do: kind, state }: EventStep): Kept {
-  const made: Change[] = [];
+function apply({ state: before, changes }: Kept, { kind, state }: ToldEvent): Kept {
   if (kind === "remove") {
-    if (before !== null) made.push({ change: "removed", before: null, instance: before });
-    return { state: null, changes: [...changes, ...made] };
+    const removed = before && { change: "removed" as const, before: null, instance: before };
+    return { state: null, changes: removed ? [...changes, removed] : changes };
   }
-  // Only an instance that is known can be told about: the sender goes on when an event has succeeded.
-  const instance = kind === "rotate"
-    ? { ...before!, secret: state.secret }
-    : kind === "update"
-    ? { ...state, secret: before!.secret }
-    : state;
   if (before === null) {
-    made.push({ change: "added", before: null, instance });
-  } else {
-    const { secret: oldSecret, ...old } = before;
-    const { secret, ...rest } = instance;
-    if (JSON.stringify(old) !== JSON.stringify(rest)) {
-      made.push({ change: "updated", before, instance });
-    }
-    if (secret !== oldSecret) made.push({ change: "secretRotated", before: null, instance });
+    return { state, changes: [...changes, { change: "added", before, instance: state }] };
   }
+  const secret = kind === "update" ? before.secret : state.secret;
+  const instance = { ...(kind === "rotate" ? before : state), secret };
+  const made: Kept["changes"][number][] = [];
+  if (!isDeepStrictEqual(instance, { ...before, secret })) {
+    made.push({ change: "updated", before, instance });
+  }
+  if (secret !== before.secret) made.push({ change: "secretRotated", before: null, instance });
   return { state: instance, changes: [...changes, ...made] };
 }
 
 /**
  * The last event: the last one that was answered with success, at the newest time of its attempts that is known to be
  * applied, or that of one which nobody knows of. The time of a removal is not before that of any event that was applied.
- *
- * @param events The events in their order.
  */
 export function lastEvent(events: readonly ToldEvent[]): LastEvent {
   const last = events.findLast(({ acknowledged }) => acknowledged)!;
-  const told = last.step.do === "remove" ? events : [last];
-  const attempts = told.flatMap(({ attempts }) => attempts);
-  const applied = attempts.filter((attempt) => wasApplied(attempt) === "yes")
-    .map(({ createdAt }) => createdAt).sort();
-  const newest = applied.at(-1)!;
-  const unknown = attempts.filter((attempt) => wasApplied(attempt) === "perhaps")
-    .map(({ createdAt }) => createdAt).filter((createdAt) => createdAt > newest);
-  return { kind: KINDS[last.step.do], createdAt: [...new Set([newest, ...unknown])] };
+  const attempts = (last.kind === "remove" ? events : [last]).flatMap(({ attempts }) => attempts);
+  const times = (applied: "yes" | "perhaps") =>
+    attempts.filter((attempt) => wasApplied(attempt) === applied).map(({ createdAt }) => createdAt);
+  const newest = times("yes").sort().at(-1)!;
+  const later = times("perhaps").filter((createdAt) => createdAt > newest);
+  return { kind: KINDS[last.kind], createdAt: [newest, ...later] };
 }

@@ -1,12 +1,13 @@
 /** Random numbers that a seed gives again. */
-
-/** A source of random numbers. */
 export class Random {
-  #state: number;
+  #state = 0x811c9dc5;
 
   /** @param seed Whatever tells this source from others: the run's seed first, then what it is for. */
   constructor(...seed: readonly (string | number)[]) {
-    this.#state = hash(seed.join("/"));
+    // FNV-1a
+    for (const byte of new TextEncoder().encode(seed.join("/"))) {
+      this.#state = Math.imul(this.#state ^ byte, 0x01000193);
+    }
   }
 
   /** From 0 up to, but not including, 1 (mulberry32, in the public domain). */
@@ -22,37 +23,16 @@ export class Random {
     return min + Math.floor(this.next() * (max - min + 1));
   }
 
-  /** `true` in so many of one case. */
   chance(probability: number): boolean {
     return this.next() < probability;
   }
 
-  /** One of several. */
   pick<T>(choices: readonly T[]): T {
     return choices[this.between(0, choices.length - 1)]!;
-  }
-
-  /** Some of several, in their order. */
-  some<T>(choices: readonly T[]): T[] {
-    return choices.filter(() => this.chance(0.5));
   }
 
   /** Text in hexadecimal digits. */
   digits(length: number): string {
     return Array.from({ length }, () => this.between(0, 15).toString(16)).join("");
   }
-
-  /** A UUID. */
-  uuid(): string {
-    return [8, 4, 4, 4, 12].map((length) => this.digits(length)).join("-");
-  }
-}
-
-/** FNV-1a. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let index = 0; index < text.length; index++) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
-  }
-  return value;
 }

@@ -1,7 +1,6 @@
 /** A process of the extension under test, which is killed and started again. */
 
-import { fromFileUrl, repository } from "../../scripts/lib/paths.ts";
-import type { Endpoint } from "./tcp_proxy.ts";
+import { fromFileUrl } from "../../scripts/lib/paths.ts";
 
 /** Longest time to wait for a start, in milliseconds; it takes less than one second on a machine with nothing else to do. */
 const START_LIMIT_MS = 120_000;
@@ -14,14 +13,14 @@ const START_LIMIT_MS = 120_000;
 const ENDED_BY_DRIVER =
   /^error: Uncaught[^]* at [^\n]*nextWrite \([^\n]*\/postgres\/src\/connection\.js/;
 
-/** One replica. */
 export class Replica implements AsyncDisposable {
   /** What it printed when it ended by itself, and not by the driver's fault. */
   readonly failures: string[] = [];
+  /** Where it listens, if it does. */
+  endpoint: Deno.ConnectOptions | undefined;
   readonly #env: Record<string, string>;
   readonly #onCrash: () => void;
   #process: Deno.ChildProcess | undefined;
-  #endpoint: Endpoint | undefined;
 
   /**
    * @param env The variables that server.ts reads.
@@ -32,48 +31,34 @@ export class Replica implements AsyncDisposable {
     this.#onCrash = onCrash;
   }
 
-  /** Where it listens, if it does. */
-  get endpoint(): Endpoint | undefined {
-    return this.#endpoint;
-  }
-
   /** Starts it and waits until it listens. */
   async start(): Promise<void> {
-    const importMap = Deno.env.get("TEST_IMPORT_MAP");
-    const process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        "--quiet",
-        "--no-check",
-        ...importMap === undefined ? [] : [`--import-map=${importMap}`],
-        fromFileUrl(new URL("./server.ts", import.meta.url)),
-      ],
-      cwd: repository,
+    const server = fromFileUrl(new URL("./server.ts", import.meta.url));
+    const process = this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", "--no-check", server],
       env: { NO_COLOR: "1", ...this.#env },
       // Held open: the server ends with this program.
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    this.#process = process;
     const printed = new Response(process.stderr).text();
     const limit = setTimeout(() => process.kill("SIGKILL"), START_LIMIT_MS);
-    const port = await portOf(process.stdout);
+    const { value } = await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
     clearTimeout(limit);
+    if (this.#process !== process) return; // it was killed
+    const port = /^Listening on (\d+)\n$/.exec(value ?? "")?.[1];
     if (port === undefined) {
-      if (this.#process !== process) return; // it was killed
       throw new Error(`Starting a replica: it ended, or took too long\n${await printed}`);
     }
-    this.#endpoint = { hostname: "127.0.0.1", port };
-    this.#watch(process, printed);
+    this.endpoint = { hostname: "127.0.0.1", port: Number(port) };
+    this.#startAgain(process, printed).catch((error) => this.failures.push(String(error)));
   }
 
   /** Kills it, whatever it is doing. */
   async kill(): Promise<void> {
     const process = this.#process;
-    this.#process = undefined;
-    this.#endpoint = undefined;
+    this.#process = this.endpoint = undefined;
     try {
       process?.kill("SIGKILL");
     } catch { /* it has ended */ }
@@ -84,26 +69,14 @@ export class Replica implements AsyncDisposable {
     return this.kill();
   }
 
-  /** Starts it again when it ends by itself. */
-  async #watch(process: Deno.ChildProcess, printed: Promise<string>): Promise<void> {
+  /** Once it ends by itself. */
+  async #startAgain(process: Deno.ChildProcess, printed: Promise<string>): Promise<void> {
     await process.status;
     const output = await printed;
     if (this.#process !== process) return;
     if (ENDED_BY_DRIVER.test(output)) this.#onCrash();
     else this.failures.push(output);
-    this.#endpoint = undefined;
-    await this.start().catch((error) => this.failures.push(String(error)));
+    this.endpoint = undefined;
+    await this.start();
   }
-}
-
-/** Reads what a replica prints until it says where it listens. */
-async function portOf(stdout: ReadableStream<Uint8Array<ArrayBuffer>>) {
-  let printed = "";
-  const lines = stdout.pipeThrough(new TextDecoderStream());
-  for await (const text of lines) {
-    printed += text;
-    const port = /Listening on (\d+)\n/.exec(printed)?.[1];
-    if (port !== undefined) return Number(port);
-  }
-  return undefined;
 }

@@ -1,20 +1,14 @@
 /** A run: plans, a sender, servers, what happens to them, and what is stored in the end. */
 
 import postgres from "postgres";
-import { type Delivery, SimulatedMstudio } from "../../testing/mod.ts";
+import { SimulatedMstudio } from "../../testing/mod.ts";
 import { extensionInstanceDdl, lastEventDdl } from "../support/extension_instance.ts";
-import { InstanceRun } from "./instance_run.ts";
-import { lastEvent, mayBeKept, type ToldEvent } from "./model.ts";
-import { observe, type Observed } from "./observe.ts";
-import { drawAll, type Plan } from "./plan.ts";
+import { compare } from "./compare.ts";
+import { ATTEMPT_TIMEOUT_MS, InstanceRun, pause } from "./instance_run.ts";
 import { Random } from "./random.ts";
 import { Replica } from "./replica.ts";
-import { SenderClock } from "./sender_clock.ts";
 import { changeDdl } from "./tables.ts";
 import { TcpProxy } from "./tcp_proxy.ts";
-
-/** How long an attempt may take, in milliseconds: short, so that attempts often end before their work does. */
-const ATTEMPT_TIMEOUT_MS = 1_500;
 
 /** How many instances have something to tell at the same time. */
 const AT_ONCE = 16;
@@ -75,21 +69,18 @@ export function describe({ seed }: RunOptions, result: RunResult): string {
   ].join("\n");
 }
 
-/** Makes the tables. */
-async function migrate(url: string): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  await sql.unsafe(extensionInstanceDdl + lastEventDdl + changeDdl).finally(() => sql.end());
-}
-
 /** Carries out a run. */
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, deliveries, databaseUrl, servers, fence = true, restamp = true } = options;
-  await migrate(databaseUrl);
-  await using stack = new AsyncDisposableStack();
+  const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
+  await sql.unsafe(extensionInstanceDdl + lastEventDdl + changeDdl).finally(() => sql.end());
 
-  const database = new URL(databaseUrl);
+  await using stack = new AsyncDisposableStack();
+  const random = new Random(seed, "disturbances");
+  const disturbances: Record<string, number> = {};
+  const count = (counts: Record<string, number>, name: string) =>
+    counts[name] = (counts[name] ?? 0) + 1;
   const replicas: Replica[] = [];
-  const databaseProxies: TcpProxy[] = [];
   let turn = 0;
   const front = stack.use(
     new TcpProxy(() => {
@@ -106,259 +97,122 @@ export async function run(options: RunOptions): Promise<RunResult> {
       restamp,
     }),
   );
+  const answered = () =>
+    mstudio.deliveries.filter(({ responseCode }) => responseCode !== undefined).length;
   const api = stack.use(
     Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, mstudio.api),
   );
-  for (let count = 0; count < 2; count++) {
-    const url = new URL(database);
-    if (servers === undefined) {
-      const endpoint = { hostname: database.hostname, port: Number(database.port || 5432) };
-      const proxy = stack.use(new TcpProxy(() => endpoint));
-      databaseProxies.push(proxy);
-      url.host = `127.0.0.1:${proxy.port}`;
-    }
-    replicas.push(stack.use(
-      new Replica({
-        MODEL_DATABASE_URL: servers?.url ?? url.href,
-        MODEL_API_URL: `http://127.0.0.1:${api.addr.port}`,
-        MODEL_FENCE: fence ? "on" : "off",
-      }, () => disturber.count("server ended by the driver")),
-    ));
+  const url = new URL(databaseUrl);
+  const database = { hostname: url.hostname, port: Number(url.port || 5432) };
+  // Each server has its own.
+  const proxies = servers ? [] : [0, 1].map(() => stack.use(new TcpProxy(() => database)));
+  for (const index of [0, 1]) {
+    if (!servers) url.host = `127.0.0.1:${proxies[index]!.port}`;
+    const env = {
+      MODEL_DATABASE_URL: servers?.url ?? url.href,
+      MODEL_API_URL: `http://127.0.0.1:${api.addr.port}`,
+      MODEL_FENCE: fence ? "on" : "off",
+    };
+    const onCrash = () => count(disturbances, "server ended by the driver");
+    replicas.push(stack.use(new Replica(env, onCrash)));
   }
-  const disturber = new Disturber(seed, replicas, databaseProxies, front, mstudio);
-  await Promise.all(replicas.map((replica) => replica.start()));
+  const startAll = () => Promise.all(replicas.map((replica) => replica.start()));
+  const killAll = () => Promise.all(replicas.map((replica) => replica.kill()));
+  await startAll();
 
-  const log = new Log(mstudio);
-  const plans = drawAll(seed, deliveries);
   let offsetMs = restamp ? 0 : -OUTAGE_MS;
   let readUrl = databaseUrl;
-  const runs = plans.map((plan, index) =>
-    new InstanceRun(
-      {
-        mstudio,
-        attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
-        deliveriesOf: (id) => log.of(id),
-      },
-      plan,
-      new SenderClock([seed, "clock", index], plan.skewed && restamp, () => offsetMs),
-    )
-  );
 
-  const ended = new AbortController();
-  const disturbing = (async () => {
+  /** What happens once. */
+  async function halfTime(): Promise<void> {
+    if (servers) {
+      count(disturbances, "failover");
+      readUrl = await servers.halfTime();
+    }
+    if (!restamp) {
+      count(disturbances, "outage");
+      await killAll();
+      await pause(ATTEMPT_TIMEOUT_MS);
+      offsetMs = 0;
+      await startAll();
+    }
+  }
+
+  /** Has something happen to the servers or to a connection. */
+  async function disturb(): Promise<void> {
+    const kind = random.next();
+    const proxy = proxies.length > 0 ? random.pick(proxies) : undefined;
+    if (kind < 0.2) {
+      count(disturbances, "server killed");
+      const replica = random.pick(replicas);
+      await replica.kill();
+      await replica.start();
+    } else if (kind < 0.3) {
+      count(disturbances, "HTTP connections cut");
+      front.cut();
+    } else if (kind < 0.35) {
+      count(disturbances, "signing key rotated");
+      await mstudio.rotateSigningKey();
+    } else if (kind < 0.75 && proxy) {
+      count(disturbances, "database connections cut");
+      proxy.cut();
+    } else if (proxy) {
+      // The other server goes on; what was stalled comes late.
+      count(disturbances, "database connections stalled");
+      await proxy.stall(random.between(100, 2 * ATTEMPT_TIMEOUT_MS));
+      if (random.chance(0.3)) proxy.cut();
+    }
+  }
+
+  let ended = false;
+  async function disturbUntilEnd(): Promise<void> {
     const limit = Date.now() + limitMs(deliveries);
     let half = deliveries / 2;
-    for (let next = 0; !ended.signal.aborted;) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let next = 0; !ended;) {
+      await pause(20);
       if (Date.now() > limit) {
         throw new Error(`Running the model test with seed ${seed}: it does not come to an end`);
       }
-      if (log.answered >= half) {
+      const soFar = answered();
+      if (soFar >= half) {
         half = Infinity;
-        if (servers) readUrl = await disturber.note("failover", () => servers.halfTime());
-        if (!restamp) {
-          await disturber.note("outage", () =>
-            disturber.outage(() => {
-              offsetMs = 0;
-            }));
-        }
+        await halfTime();
       }
-      if (log.answered < next) continue;
-      next = log.answered + disturber.random.between(1, 2 * DISTURBED_EVERY);
-      await disturber.disturb();
+      if (soFar < next) continue;
+      next = soFar + random.between(1, 2 * DISTURBED_EVERY);
+      await disturb();
     }
-  })();
-  const working = inParallel(runs, AT_ONCE, (run) => run.run());
-  working.catch(() => {});
-  try {
-    // Whichever fails first ends the other.
-    await Promise.race([working, disturbing.then(() => working)]);
-  } finally {
-    ended.abort();
   }
-  await disturbing;
-  await mstudio.idle();
 
-  // Whatever a server is still busy with may end; then nobody changes anything.
-  await Promise.all(replicas.map((replica) => replica.kill()));
-  const observed = await observe(readUrl);
-  const told = new Map(plans.map(({ id }, index) => [id, runs[index]!.told()] as const));
+  const runs: InstanceRun[] = [];
+  const work = async () => {
+    while (answered() < deliveries) {
+      const instance = new InstanceRun(
+        { mstudio, seed, skewed: restamp, offsetMs: () => offsetMs },
+        runs.length,
+      );
+      runs.push(instance);
+      await instance.run();
+    }
+  };
+  const working = Promise.all(Array.from({ length: AT_ONCE }, work)).finally(() => ended = true);
+  await Promise.all([working, disturbUntilEnd()]);
+  await mstudio.idle();
+  await killAll();
+
+  const told = new Map(runs.map((instance) => [instance.id, instance.told()]));
+  const answers: Record<string, number> = {};
+  for (const { responseCode, failure } of mstudio.deliveries) {
+    count(answers, responseCode ?? failure ?? "other");
+  }
   return {
-    instances: plans.length,
-    deliveries: log.answered,
-    disturbances: disturber.counts,
-    answers: log.answers,
+    instances: runs.length,
+    deliveries: answered(),
+    disturbances,
+    answers,
     differences: [
       ...replicas.flatMap(({ failures }) => failures.map((output) => `a server ended: ${output}`)),
-      ...differences(plans, told, observed, fence),
+      ...await compare(readUrl, told, fence),
     ],
   };
-}
-
-/** The sender's log, by instance. */
-class Log {
-  readonly #mstudio: SimulatedMstudio;
-  readonly #byInstance = new Map<string, Delivery[]>();
-  readonly answers: Record<string, number> = {};
-  #read = 0;
-  #answered = 0;
-
-  constructor(mstudio: SimulatedMstudio) {
-    this.#mstudio = mstudio;
-  }
-
-  of(id: string): readonly Delivery[] {
-    this.#update();
-    return this.#byInstance.get(id) ?? [];
-  }
-
-  get answered(): number {
-    this.#update();
-    return this.#answered;
-  }
-
-  #update(): void {
-    const { deliveries } = this.#mstudio;
-    for (; this.#read < deliveries.length; this.#read++) {
-      const delivery = deliveries[this.#read]!;
-      const list = this.#byInstance.get(delivery.instanceId);
-      if (list) list.push(delivery);
-      else this.#byInstance.set(delivery.instanceId, [delivery]);
-      const answer = delivery.responseCode ?? delivery.failure ?? "other";
-      this.answers[answer] = (this.answers[answer] ?? 0) + 1;
-      if (delivery.responseCode !== undefined) this.#answered++;
-    }
-  }
-}
-
-/** What happens to servers and connections. */
-class Disturber {
-  readonly random: Random;
-  readonly counts: Record<string, number> = {};
-  readonly #replicas: readonly Replica[];
-  readonly #databaseProxies: readonly TcpProxy[];
-  readonly #front: TcpProxy;
-  readonly #mstudio: SimulatedMstudio;
-
-  constructor(
-    seed: number,
-    replicas: readonly Replica[],
-    databaseProxies: readonly TcpProxy[],
-    front: TcpProxy,
-    mstudio: SimulatedMstudio,
-  ) {
-    this.random = new Random(seed, "disturbances");
-    this.#replicas = replicas;
-    this.#databaseProxies = databaseProxies;
-    this.#front = front;
-    this.#mstudio = mstudio;
-  }
-
-  count(name: string): void {
-    this.counts[name] = (this.counts[name] ?? 0) + 1;
-  }
-
-  async note<T>(name: string, happen: () => T | Promise<T>): Promise<T> {
-    this.count(name);
-    return await happen();
-  }
-
-  /** Has one of them happen. */
-  async disturb(): Promise<void> {
-    const kind = this.random.next();
-    if (kind < 0.2) {
-      const replica = this.random.pick(this.#replicas);
-      await this.note("server killed", () => replica.kill());
-      await replica.start();
-    } else if (kind < 0.3) {
-      await this.note("HTTP connections cut", () => this.#front.cut());
-    } else if (kind < 0.35) {
-      await this.note("signing key rotated", () => this.#mstudio.rotateSigningKey());
-    } else if (this.#databaseProxies.length > 0) {
-      const proxy = this.random.pick(this.#databaseProxies);
-      if (kind < 0.75) {
-        await this.note("database connections cut", () => proxy.cut());
-      } else {
-        // The other server goes on; what was stalled comes late.
-        const ms = this.random.between(100, 2 * ATTEMPT_TIMEOUT_MS);
-        await this.note("database connections stalled", () => proxy.stall(ms));
-        if (this.random.chance(0.3)) proxy.cut();
-      }
-    }
-  }
-
-  /** All servers are down for a while. */
-  async outage(meanwhile: () => void): Promise<void> {
-    await Promise.all(this.#replicas.map((replica) => replica.kill()));
-    await new Promise((resolve) => setTimeout(resolve, ATTEMPT_TIMEOUT_MS));
-    meanwhile();
-    await Promise.all(this.#replicas.map((replica) => replica.start()));
-  }
-}
-
-/** Calls a function for each of many, some at the same time. */
-async function inParallel<T>(
-  items: readonly T[],
-  atOnce: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = items.values();
-  const worker = async () => {
-    for (const item of rest) await work(item);
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-}
-
-/** Compares what is stored with the model. Without the fence there are rows of instances alone. */
-function differences(
-  plans: readonly Plan[],
-  told: ReadonlyMap<string, readonly ToldEvent[]>,
-  { states, lastEvents, changes }: Observed,
-  fence: boolean,
-): string[] {
-  const found: string[] = [];
-  for (const [index, { id }] of plans.entries()) {
-    const events = told.get(id)!;
-    const note = (what: string, stored: unknown, model: unknown) => {
-      const steps = events.map(({ step, acknowledged }) => step.do + (acknowledged ? "" : "?"));
-      found.push(
-        `instance ${index} (${steps.join(" ")}): ${what}: stored ${JSON.stringify(stored)}, ` +
-          `by the model ${JSON.stringify(model)}`,
-      );
-    };
-    const kept = { state: states.get(id) ?? null, changes: changes.get(id) ?? [] };
-    const possible = mayBeKept(events);
-    const states_ = possible.map(({ state }) => state);
-    if (!states_.some((state) => isSame(state, kept.state))) note("row", kept.state, states_[0]);
-    if (!fence) continue;
-    if (!possible.some(({ changes }) => isSame(changes, kept.changes))) {
-      note("changes", kept.changes, possible.map(({ changes }) => changes));
-    }
-    const last = lastEvents.get(id);
-    const expected = lastEvent(events);
-    if (last?.kind !== expected.kind || !expected.createdAt.includes(last.createdAt)) {
-      note("last event", last, expected);
-    }
-  }
-  for (const [what, map] of Object.entries({ row: states, "last event": lastEvents, changes })) {
-    for (const id of map.keys()) {
-      if (!told.has(id)) found.push(`instance ${id}: ${what}: nobody told of it`);
-    }
-  }
-  return found;
-}
-
-/** Whether two values are the same but for the order of properties. */
-function isSame(one: unknown, other: unknown): boolean {
-  return canonical(one) === canonical(other);
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_, part) =>
-      part !== null && typeof part === "object" && !Array.isArray(part)
-        ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1))
-        : part,
-  );
 }

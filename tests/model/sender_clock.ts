@@ -6,9 +6,10 @@
  * in any order, and events that are stamped before the one they follow, which have to be refused and come again.
  */
 
-import type { Faults } from "../../testing/mod.ts";
-import { MAX_SKEW_MS } from "./plan.ts";
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
+
+/** How much the sender's clocks differ at most, to either side. */
+const MAX_SKEW_MS = 2_000;
 
 /** The least difference between the times of two events, in milliseconds. */
 const GAP_MS = 5;
@@ -16,53 +17,33 @@ const GAP_MS = 5;
 /** How many attempts are stamped by a clock that is wrong, where clocks differ. */
 const SKEWED = 0.4;
 
-/** The clocks of one instance. */
-export class SenderClock {
-  readonly #seed: readonly (string | number)[];
-  readonly #skewed: boolean;
-  readonly #offsetMs: () => number;
-  #event = -1;
-  /** The least and the greatest time of the events before the current one. */
-  #before = { min: Infinity, max: -Infinity };
-  /** The same, of the current one. */
-  #current = { min: Infinity, max: -Infinity };
-
-  /**
-   * @param seed Whatever tells this clock from others.
-   * @param skewed Whether attempts are stamped by different clocks.
-   * @param offsetMs How far all of them are ahead.
-   */
-  constructor(seed: readonly (string | number)[], skewed: boolean, offsetMs: () => number) {
-    this.#seed = seed;
-    this.#skewed = skewed;
-    this.#offsetMs = offsetMs;
-  }
-
-  /** The simulator's fault for one event of the instance. Events are numbered from 0, in their order. */
-  faultOf(event: number): NonNullable<Faults["clockSkewMs"]> {
-    return (attempt) => {
-      if (event > this.#event) {
-        this.#event = event;
-        if (this.#current.max > -Infinity) this.#before = { ...this.#current };
-        this.#current = { min: Infinity, max: -Infinity };
-      }
+/**
+ * @param random Where clocks differ, what they show.
+ * @param offsetMs How far all of them are ahead.
+ * @returns Makes the simulator's fault for the next event of the instance.
+ */
+export function senderClock(
+  random: Random | undefined,
+  offsetMs: () => number,
+): () => () => number {
+  const never = { min: Infinity, max: -Infinity };
+  /** The least and the greatest time of the events before the current one, and of that. */
+  let [before, current] = [never, never];
+  return () => {
+    let begun = false;
+    return () => {
+      if (!begun) [begun, before, current] = [true, current, { min: Infinity, max: current.max }];
       const now = Date.now();
-      let stamp = now + this.#offsetMs() + this.#skewOf(event, attempt);
-      const behindMs = this.#before.max + GAP_MS - stamp;
-      if (behindMs > 0) {
-        stamp = behindMs < 2 * GAP_MS || !this.#skewed
-          ? this.#before.max + GAP_MS
-          : Math.min(this.#before.min, this.#current.min) - GAP_MS;
+      let stamp = now + offsetMs();
+      if (random?.chance(SKEWED)) stamp += random.between(-MAX_SKEW_MS, MAX_SKEW_MS);
+      const next = before.max + GAP_MS;
+      if (stamp < next) {
+        stamp = random === undefined || next - stamp < 2 * GAP_MS
+          ? next
+          : Math.min(before.min, current.min) - GAP_MS;
       }
-      this.#current.min = Math.min(this.#current.min, stamp);
-      this.#current.max = Math.max(this.#current.max, stamp, this.#before.max);
+      current = { min: Math.min(current.min, stamp), max: Math.max(current.max, stamp) };
       return stamp - now;
     };
-  }
-
-  #skewOf(event: number, attempt: number): number {
-    if (!this.#skewed) return 0;
-    const random = new Random(...this.#seed, event, attempt);
-    return random.chance(SKEWED) ? random.between(-MAX_SKEW_MS, MAX_SKEW_MS) : 0;
-  }
+  };
 }

@@ -13,7 +13,8 @@ import {
   MittwaldPublicKeys,
   PgExtensionStorage,
 } from "../../mod.ts";
-import { changes, extensionInstances, lastEvents } from "./tables.ts";
+import { lastEvents } from "../support/extension_instance.ts";
+import { changes, extensionInstances } from "./tables.ts";
 
 /** How often a handler throws after it has written. */
 const FAILURE_RATE = 0.03;
@@ -30,27 +31,24 @@ const client = postgres(environment("MODEL_DATABASE_URL"), {
 const db = drizzle(client);
 
 type Handlers = Required<ChangeHandlers<typeof extensionInstances, typeof db>>;
-type Change = Parameters<NonNullable<Handlers["updated"]>>[0];
+type Change = Parameters<NonNullable<Handlers["added" | "updated"]>>[0];
 
 function note(change: string) {
-  return async ({ instance, tx, before }: Omit<Change, "before"> & Partial<Change>) => {
+  return async ({ instance, tx, before }: Change & { before?: unknown }) => {
     await tx.insert(changes).values({ instanceId: instance.id, change, before, instance });
     if (Math.random() < FAILURE_RATE) throw new Error("on purpose");
   };
 }
 
+const on = {
+  added: note("added"),
+  updated: note("updated"),
+  secretRotated: note("secretRotated"),
+  removed: note("removed"),
+};
 const storage = environment("MODEL_FENCE") === "off"
   ? new PgExtensionStorage(db, extensionInstances)
-  : new PgExtensionStorage(db, extensionInstances, {
-    lastEvents,
-    on: {
-      added: note("added"),
-      updated: note("updated"),
-      secretRotated: note("secretRotated"),
-      removed: note("removed"),
-    },
-  });
-
+  : new PgExtensionStorage(db, extensionInstances, { lastEvents, on });
 const handler = createWebhookHandler({
   extensionId: "model",
   storage,

@@ -1,41 +1,29 @@
-/** A TCP proxy that cuts and stalls connections. */
-
-/** Where a proxy leads to. */
-export interface Endpoint {
-  readonly hostname: string;
-  readonly port: number;
-}
-
-/** A proxy on the loopback interface. */
+/** A TCP proxy on the loopback interface that cuts and stalls connections. */
 export class TcpProxy implements AsyncDisposable {
-  readonly #listener: Deno.TcpListener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #next: () => Endpoint | undefined;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #next: () => Deno.ConnectOptions | undefined;
   readonly #connections = new Set<Deno.TcpConn>();
   readonly #accepting: Promise<void>;
   #passage: Promise<void> = Promise.resolve();
 
   /** @param next Says where a new connection leads to; without a place it is closed at once. */
-  constructor(next: () => Endpoint | undefined) {
+  constructor(next: () => Deno.ConnectOptions | undefined) {
     this.#next = next;
     this.#accepting = this.#accept();
   }
 
-  /** Its own port. */
   get port(): number {
     return this.#listener.addr.port;
   }
 
   /** Closes all connections. */
   cut(): void {
-    for (const connection of this.#connections) close(connection);
+    this.#close(...this.#connections);
   }
 
   /** Lets nothing through for a while. */
   async stall(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#passage = promise;
-    await new Promise((done) => setTimeout(done, ms));
-    resolve();
+    await (this.#passage = new Promise((resolve) => setTimeout(resolve, ms)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -45,30 +33,23 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    const running = new Set<Promise<void>>();
+    const served: Promise<void>[] = [];
     try {
-      for await (const connection of this.#listener) {
-        const serving = this.#serve(connection);
-        running.add(serving);
-        serving.finally(() => running.delete(serving));
-      }
+      for await (const connection of this.#listener) served.push(this.#serve(connection));
     } catch { /* it was closed */ }
-    await Promise.all(running);
+    await Promise.all(served);
   }
 
   async #serve(client: Deno.TcpConn): Promise<void> {
+    this.#connections.add(client);
     const endpoint = this.#next();
     const server = endpoint && await Deno.connect(endpoint).catch(() => undefined);
-    if (server === undefined) return close(client);
-    const both = [client, server];
-    for (const connection of both) {
-      connection.setNoDelay();
-      this.#connections.add(connection);
-    }
+    if (server === undefined) return this.#close(client);
+    this.#connections.add(server);
+    for (const connection of [client, server]) connection.setNoDelay();
     // Where one end is closed, so is the other: PostgreSQL rolls back what a dead client began.
-    const end = () => both.forEach(close);
+    const end = () => this.#close(client, server);
     await Promise.all([this.#copy(client, server).then(end), this.#copy(server, client).then(end)]);
-    for (const connection of both) this.#connections.delete(connection);
   }
 
   async #copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
@@ -82,10 +63,10 @@ export class TcpProxy implements AsyncDisposable {
       }
     } catch { /* one of both was closed */ }
   }
-}
 
-function close(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch { /* it is closed already */ }
+  #close(...connections: Deno.TcpConn[]): void {
+    for (const connection of connections) {
+      if (this.#connections.delete(connection)) connection.close();
+    }
+  }
 }

@@ -1,6 +1,6 @@
 /** Runs the operator's command as a process. */
 
-import { fromFileUrl } from "../../scripts/lib/paths.ts";
+import { fromFileUrl, join } from "../../scripts/lib/paths.ts";
 
 const path = (relative: string) => fromFileUrl(new URL(relative, import.meta.url));
 
@@ -10,38 +10,55 @@ export const cliCommand = {
   args: ["run", "-A", "--quiet", `--config=${path("../../deno.json")}`, path("../../cli.ts")],
 } as const;
 
+/** Where the command runs. */
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+const KEPT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "NPM_CONFIG_REGISTRY", "TMPDIR"];
+
 /** The environment, without what would change how the command behaves. */
-export function cliEnvironment(env: Readonly<Record<string, string>>): Record<string, string> {
-  const kept = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "NPM_CONFIG_REGISTRY", "TMPDIR"];
-  const inherited = kept.flatMap((name) => {
-    const value = Deno.env.get(name);
-    return value === undefined ? [] : [[name, value] as const];
-  });
+export function cliEnvironment(env: CommandOptions["env"]): Record<string, string> {
+  const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => KEPT.includes(name));
   return { ...Object.fromEntries(inherited), ...env };
 }
 
-/** Starts the command with its output in pipes. */
-export function startCommand(
-  args: readonly string[],
-  { env = {}, cwd }: { env?: Record<string, string>; cwd?: string } = {},
-): Deno.ChildProcess {
-  return new Deno.Command(cliCommand.program, {
+/** Starts the command, and collects what it prints. */
+export function startCommand(args: readonly string[], options: CommandOptions = {}) {
+  const child = new Deno.Command(cliCommand.program, {
+    ...options,
     args: [...cliCommand.args, ...args],
-    env: cliEnvironment(env),
+    env: cliEnvironment(options.env),
     clearEnv: true,
-    ...(cwd === undefined ? {} : { cwd }),
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  const printed = { stdout: "", stderr: "" };
+  const collect = async (name: "stdout" | "stderr") => {
+    for await (const text of child[name].pipeThrough(new TextDecoderStream())) {
+      printed[name] += text;
+    }
+  };
+  const ended = Promise.all([child.status, collect("stdout"), collect("stderr")]);
+  return {
+    printed,
+    kill: (signal: Deno.Signal) => child.kill(signal),
+    ended: ended.then(([{ code }]) => ({ code, ...printed })),
+  };
 }
 
 /** Runs the command to its end. */
-export async function runCommand(
-  args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string } = {},
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await startCommand(args, options).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+export const runCommand = (args: readonly string[], options: CommandOptions = {}) =>
+  startCommand(args, options).ended;
+
+/** A folder with files; `await using` removes it. */
+export async function createFolder(files: Readonly<Record<string, string>> = {}) {
+  const path = await Deno.makeTempDir();
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.mkdir(join(path, name, ".."), { recursive: true });
+    await Deno.writeTextFile(join(path, name), text);
+  }
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }

@@ -1,6 +1,7 @@
 /** A second copy of the package, as an application has it when two of its dependencies need different versions. */
 
-import { join, repository } from "../../scripts/lib/paths.ts";
+import { cp } from "node:fs/promises";
+import { join, repository, toFileUrl } from "../../scripts/lib/paths.ts";
 
 /** A copy in a directory of its own. */
 export interface PackageCopy extends AsyncDisposable {
@@ -12,16 +13,10 @@ export interface PackageCopy extends AsyncDisposable {
 export async function copyPackage(): Promise<PackageCopy> {
   const directory = await Deno.makeTempDir();
   for (const entry of ["errors.ts", "internal", "pg"]) {
-    await copy(join(repository, entry), `${directory}/${entry}`);
+    await cp(join(repository, entry), join(directory, entry), { recursive: true });
   }
   return {
-    module: (path) => new URL(path, `file://${directory}/`).href,
+    module: (path) => toFileUrl(join(directory, path)).href,
     [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
   };
-}
-
-async function copy(from: string, to: string): Promise<void> {
-  if ((await Deno.stat(from)).isFile) return await Deno.copyFile(from, to);
-  await Deno.mkdir(to);
-  for await (const { name } of Deno.readDir(from)) await copy(join(from, name), `${to}/${name}`);
 }

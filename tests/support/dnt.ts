@@ -1,11 +1,7 @@
 /**
- * Stands in for `@deno/dnt` where JSR does not answer: the part of its options that the build of the npm
- * package uses, so that types can be checked there, too. It builds nothing.
- *
- * @module
+ * Stands in for `@deno/dnt` where JSR does not answer: the part of its options that the build of the npm package uses,
+ * so that types can be checked there, too. It builds nothing.
  */
-
-/** The options. */
 export interface BuildOptions {
   cwd?: string;
   entryPoints: { name?: string; path: string }[];

@@ -12,53 +12,30 @@ import { openSession } from "../suites/session.ts";
 import { createDatabase } from "./postgres.ts";
 
 /** A context, and what has to be closed after it. */
-export interface DriverContext extends TestContext, AsyncDisposable {}
+type DriverContext = TestContext & AsyncDisposable;
 
-/** Opens a context on a fresh database, or an emptied one. */
-export type OpenContext = () => Promise<DriverContext>;
+/** A driver's Drizzle on a client of its own. */
+type Connect = (url: string) => {
+  open(options: DrizzleOptions): unknown;
+  end(): Promise<unknown>;
+};
 
-async function openPostgresJs(): Promise<DriverContext> {
+async function openServer(connect: Connect): Promise<DriverContext> {
   const database = await createDatabase();
-  const client = postgres(database.url, { max: 4, onnotice: () => {} });
+  const { open, end } = connect(database.url);
   return {
-    open: <TDatabase>(options: DrizzleOptions = {}) =>
-      drizzlePostgresJs(client, options) as unknown as TDatabase,
-    // A client of its own: Drizzle changes the one it gets.
-    sql: (statement) => queryWithNodePostgres(database.url, statement),
+    open: <TDatabase>(options: DrizzleOptions = {}) => open(options) as TDatabase,
+    async sql(statement) {
+      const client = new pg.Client(database.url);
+      await client.connect();
+      return await client.query(statement).then(({ rows }) => rows).finally(() => client.end());
+    },
     session: () => openSession(database.url),
     async [Symbol.asyncDispose]() {
-      await client.end();
+      await end();
       await database.drop();
     },
   };
-}
-
-async function openNodePostgres(): Promise<DriverContext> {
-  const database = await createDatabase();
-  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
-  return {
-    open: <TDatabase>(options: DrizzleOptions = {}) =>
-      drizzleNodePostgres(pool, options) as unknown as TDatabase,
-    sql: (statement) => queryWithNodePostgres(database.url, statement),
-    session: () => openSession(database.url),
-    async [Symbol.asyncDispose]() {
-      await pool.end();
-      await database.drop();
-    },
-  };
-}
-
-async function queryWithNodePostgres(
-  connectionString: string,
-  statement: string,
-): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    return (await client.query(statement)).rows;
-  } finally {
-    await client.end();
-  }
 }
 
 // Starting PGlite takes seconds, so its contexts share one, emptied in between.
@@ -68,19 +45,27 @@ async function openPglite(): Promise<DriverContext> {
   const client = await (pglite ??= PGlite.create());
   await client.exec("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
   return {
-    open: <TDatabase>(options: DrizzleOptions = {}) =>
-      drizzlePglite(client, options) as unknown as TDatabase,
+    open: <TDatabase>(options: DrizzleOptions = {}) => drizzlePglite(client, options) as TDatabase,
     sql: async (statement) => (await client.exec(statement)).at(-1)?.rows ?? [],
-    async [Symbol.asyncDispose]() {
-      await client.exec("DEALLOCATE ALL");
-    },
+    [Symbol.asyncDispose]: async () => void await client.exec("DEALLOCATE ALL"),
   };
 }
 
 /** Every driver that the everyday tests run on. */
-export const drivers: Record<string, OpenContext> = {
-  "postgres.js": openPostgresJs,
-  "node-postgres": openNodePostgres,
+const drivers: Record<string, () => Promise<DriverContext>> = {
+  "postgres.js": () =>
+    openServer((url) => {
+      const client = postgres(url, { max: 4, onnotice: () => {} });
+      return {
+        open: (options) => drizzlePostgresJs(client, options),
+        end: () => client.end(),
+      };
+    }),
+  "node-postgres": () =>
+    openServer((url) => {
+      const pool = new pg.Pool({ connectionString: url, max: 4 });
+      return { open: (options) => drizzleNodePostgres(pool, options), end: () => pool.end() };
+    }),
   "PGlite": openPglite,
 };
 

@@ -1,19 +1,19 @@
-/**
- * An extension storage that keeps its rows in memory: what mitthooks' interface asks for, and nothing of a database.
- *
- * @module
- */
+/** An extension storage that keeps its rows in memory: what mitthooks' interface asks for, and nothing of a database. */
 
 import type {
   ExtensionStorage,
   ExtensionToBeAdded,
   ExtensionToBeUpdated,
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { UnknownExtensionInstanceError } from "../../errors.ts";
-import type { InstanceDetails, Occurrence } from "../../webhooks/mod.ts";
+import {
+  type InstanceDetails,
+  type Occurrence,
+  UnknownExtensionInstanceError,
+} from "../../webhooks/mod.ts";
 
 /** What the webhook handler passes on beyond mitthooks' fields. */
-export type More = Partial<InstanceDetails>;
+type Details = Partial<InstanceDetails>;
+type Times = Partial<Occurrence>;
 
 /** One instance. */
 export interface MemoryRow {
@@ -32,7 +32,6 @@ export class MemoryStorage implements ExtensionStorage {
   readonly rows: Map<string, MemoryRow> = new Map();
   /** How often each method was called. */
   readonly calls: Record<string, number> = {};
-
   /** The time that came with each call, if one did. */
   readonly occurrences: (Date | undefined)[] = [];
 
@@ -41,65 +40,38 @@ export class MemoryStorage implements ExtensionStorage {
     return Object.values(this.calls).reduce((sum, count) => sum + count, 0);
   }
 
-  upsertExtension(extension: ExtensionToBeAdded & More): Promise<void> {
-    return this.#run("upsertExtension", extension, () => {
-      const id = extension.extensionInstanceId;
-      this.rows.set(id, {
-        id,
-        contextId: extension.contextId,
-        context: extension.context ?? this.rows.get(id)?.context ?? "project",
-        active: extension.enabled ?? true,
-        variantKey: extension.variantKey ?? null,
-        consentedScopes: [...extension.consentedScopes],
-        secret: extension.secret,
-      });
-    });
+  async upsertExtension(extension: ExtensionToBeAdded & Details): Promise<void> {
+    await this.#count("upsertExtension", extension);
+    const { extensionInstanceId: id, enabled = true, secret } = extension;
+    const context = this.rows.get(id)?.context ?? "project";
+    this.rows.set(id, { id, context, ...stateOf({ ...extension, enabled }), secret });
   }
 
-  updateExtension(extension: ExtensionToBeUpdated & More): Promise<void> {
-    return this.#run("updateExtension", extension, () => {
-      const row = this.#row("Updating an extension instance", extension.extensionInstanceId);
-      row.contextId = extension.contextId;
-      row.context = extension.context ?? row.context;
-      row.active = extension.enabled;
-      row.variantKey = extension.variantKey ?? null;
-      row.consentedScopes = [...extension.consentedScopes];
-    });
+  async updateExtension(extension: ExtensionToBeUpdated & Details): Promise<void> {
+    await this.#count("updateExtension", extension);
+    const row = this.#row("Updating an extension instance", extension.extensionInstanceId);
+    Object.assign(row, stateOf(extension));
   }
 
-  rotateSecret(
-    extensionInstanceId: string,
-    secret: string,
-    occurrence?: Partial<Occurrence>,
-  ): Promise<void> {
-    return this.#run("rotateSecret", occurrence, () => {
-      this.#row("Rotating the secret of an extension instance", extensionInstanceId).secret =
-        secret;
-    });
+  async rotateSecret(id: string, secret: string, occurrence?: Times): Promise<void> {
+    await this.#count("rotateSecret", occurrence);
+    this.#row("Rotating the secret of an extension instance", id).secret = secret;
   }
 
-  removeInstance(extensionInstanceId: string, occurrence?: Partial<Occurrence>): Promise<void> {
-    return this.#run(
-      "removeInstance",
-      occurrence,
-      () => void this.rows.delete(extensionInstanceId),
-    );
+  async removeInstance(id: string, occurrence?: Times): Promise<void> {
+    await this.#count("removeInstance", occurrence);
+    this.rows.delete(id);
   }
 
-  getExtension(extensionInstanceId: string): Promise<MemoryRow | undefined> {
-    return Promise.resolve(this.rows.get(extensionInstanceId));
+  getExtension(id: string): Promise<MemoryRow | undefined> {
+    return Promise.resolve(this.rows.get(id));
   }
 
-  async #run(
-    method: string,
-    occurrence: Partial<Occurrence> | undefined,
-    action: () => void,
-  ): Promise<void> {
+  /** As with a database, the effect does not come within the call. */
+  async #count(method: string, occurrence: Times | undefined): Promise<void> {
     this.calls[method] = (this.calls[method] ?? 0) + 1;
     this.occurrences.push(occurrence?.occurredAt);
-    // As with a database, the effect does not come within the call.
     await Promise.resolve();
-    action();
   }
 
   #row(attempt: string, id: string): MemoryRow {
@@ -107,4 +79,16 @@ export class MemoryStorage implements ExtensionStorage {
     if (row === undefined) throw new UnknownExtensionInstanceError(attempt, id);
     return row;
   }
+}
+
+function stateOf(
+  { contextId, context, enabled, variantKey, consentedScopes }: Details & ExtensionToBeUpdated,
+) {
+  return {
+    contextId,
+    ...context && { context },
+    active: enabled,
+    variantKey: variantKey ?? null,
+    consentedScopes: [...consentedScopes],
+  };
 }

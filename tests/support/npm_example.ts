@@ -2,11 +2,22 @@
 
 import { buildNpmPackage, packNpmPackage } from "../../scripts/lib/npm_package.ts";
 import { NPM_NAME } from "../../scripts/lib/npm_manifest.ts";
-import { basename, dirname, join } from "../../scripts/lib/paths.ts";
-import { npmInstall } from "../../scripts/runtimes/npm_project.ts";
+import { dirname, join } from "../../scripts/lib/paths.ts";
+import { npmInstall, toolProject } from "../../scripts/runtimes/npm_project.ts";
 import { nodeProgram } from "../../scripts/runtimes/programs.ts";
-import { poll } from "./postgres.ts";
-import { type Ended, readBlocks, readFolder, type RunningServer } from "./project.ts";
+import {
+  Application,
+  type Ended,
+  readCommands,
+  readFolder,
+  type RunningServer,
+  succeeded,
+  writeFolder,
+} from "./project.ts";
+
+/** How the files of an example that has no `tsconfig.json` are checked: as Node.js understands them. */
+const TSC =
+  "tsc --strict --skipLibCheck --noEmit --module nodenext --target es2024 --types node --allowImportingTsExtensions *.ts";
 
 let tarball: Promise<string> | undefined;
 
@@ -20,124 +31,77 @@ function packageTarball(): Promise<string> {
 }
 
 /** The example, in a folder of its own. */
-export class NpmExample implements AsyncDisposable {
+export class NpmExample extends Application {
   private constructor(
-    readonly path: string,
+    path: string,
+    env: Readonly<Record<string, string>>,
     /** The lines of the shell blocks of its README, without comments. */
     readonly commands: readonly string[],
-    readonly env: Readonly<Record<string, string>>,
-  ) {}
-
-  /**
-   * Copies and installs it.
-   *
-   * @param name Its folder in `examples/`.
-   * @param without Packages that the test does not need.
-   */
-  static async create(name: string, { without = [] }: { without?: string[] } = {}) {
-    const path = await Deno.makeTempDir({ prefix: "mitthooks_example_" });
-    for (const [file, text] of Object.entries(await readFolder(`examples/${name}`))) {
-      await Deno.mkdir(dirname(join(path, file)), { recursive: true });
-      await Deno.writeTextFile(join(path, file), text);
-    }
-    const manifest = JSON.parse(await Deno.readTextFile(join(path, "package.json")));
-    manifest.dependencies[NPM_NAME] = `file:${await packageTarball()}`;
-    for (const unneeded of without) delete manifest.devDependencies[unneeded];
-    await Deno.writeTextFile(join(path, "package.json"), JSON.stringify(manifest));
-    await npmInstall(path);
-    const node = await nodeProgram(24);
-    const commands = (await readBlocks(`examples/${name}/README.md`))
-      .filter(({ language }) => language === "sh")
-      .flatMap(({ code }) => code.trim().split("\n").map((line) => line.replace(/ *#.*/, "")));
-    return new NpmExample(path, commands, {
-      PATH: `${dirname(node.path)}:${Deno.env.get("PATH")}`,
-      NO_COLOR: "1",
-    });
+    /** The path of its file of variables. */
+    readonly variables: string,
+  ) {
+    super(path, env);
   }
 
-  /** Writes the file of variables as somebody who follows the README does. */
-  async configure(file: string, variables: Readonly<Record<string, string>>): Promise<void> {
-    let text = await Deno.readTextFile(join(this.path, `${file}.example`));
-    for (const [name, value] of Object.entries(variables)) {
-      if (!new RegExp(`^${name}=`, "m").test(text)) text += `${name}=\n`;
-      text = text.replace(new RegExp(`^${name}=.*$`, "m"), () => `${name}=${value}`);
+  /**
+   * Copies and installs it, and makes its keys and its file of variables.
+   *
+   * @param name Its folder in `examples/`.
+   * @param variables What the file of variables gets besides what the example of it says.
+   * @param options `file`: the file of variables, `.env` by default; `without`: packages that the test does not need.
+   */
+  static async create(
+    name: string,
+    variables: Readonly<Record<string, string>>,
+    { file = ".env", without = [] }: { file?: string; without?: string[] } = {},
+  ): Promise<NpmExample> {
+    const files = await readFolder(`examples/${name}`);
+    const manifest = JSON.parse(files["package.json"]!);
+    manifest.dependencies[NPM_NAME] = `file:${await packageTarball()}`;
+    manifest.devDependencies["@types/node"] ??= "^24.0.0";
+    // The compiler is big, and the same for all.
+    for (const unneeded of [...without, "typescript"]) delete manifest.devDependencies[unneeded];
+    let text = files[`${file}.example`]!;
+    for (const [variable, value] of Object.entries(variables)) {
+      text = `${text.replace(new RegExp(`^${variable}=.*\n`, "m"), "")}${variable}=${value}\n`;
     }
-    await Deno.writeTextFile(join(this.path, file), text);
+    const path = await writeFolder({
+      ...files,
+      "package.json": JSON.stringify(manifest),
+      [file]: text,
+    });
+    await npmInstall(path);
+    const node = await nodeProgram(24);
+    const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
+    const programs = [dirname(node.path), `${compiler}/node_modules/.bin`, Deno.env.get("PATH")];
+    const env = { PATH: programs.join(":"), NO_COLOR: "1" };
+    const example = new NpmExample(path, env, await readCommands(name), join(path, file));
+    await example.succeed("npm run keygen");
+    if (!files["tsconfig.json"]) await example.succeed(TSC);
+    return example;
   }
 
   /** Runs a line of the README to its end. */
-  async run(line: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-    const { code, stdout, stderr } = await this.#command(line, env).output();
-    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    return { code, output: decode(stdout) + decode(stderr) };
+  run(line: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+    return this.finish("/bin/sh", ["-c", line], env);
   }
 
-  /** Starts a program of the example with the Node that its commands use, until it says where it listens. */
-  async serve(args: readonly string[]): Promise<RunningServer> {
-    return await this.start(["node", ...args], /Listening on http:\/\/localhost:(\d+)/);
+  /** Runs a line that has to succeed. */
+  succeed(line: string): Promise<string> {
+    return succeeded(this.run(line));
+  }
+
+  /** Starts a program with the Node that the commands use, until it says where it listens. */
+  serve(...args: string[]): Promise<RunningServer> {
+    return this.start(["node", ...args], /Listening on:? http:\/\/localhost:(\d+)/);
   }
 
   /** Starts a program, until it prints something with a port in it. */
-  async start(
+  start(
     [program, ...args]: readonly string[],
     says: RegExp,
-    endSignal: Deno.Signal = "SIGTERM",
+    endSignal?: Deno.Signal,
   ): Promise<RunningServer> {
-    const process = new Deno.Command(program!, {
-      args,
-      cwd: this.path,
-      env: this.env,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    let printed = "";
-    const reading = Promise.all([process.stdout, process.stderr].map(async (stream) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) printed += text;
-    }));
-    let status: Deno.CommandStatus | undefined;
-    const ended = process.status.then((result) => status = result);
-    const stop = async () => {
-      if (!status) process.kill(endSignal);
-      const { code } = await ended;
-      await reading;
-      return { code, output: printed };
-    };
-    try {
-      const port = await poll(() => {
-        if (status) throw new Error(`Starting ${basename(this.path)}: it ended: ${printed}`);
-        return says.exec(printed)?.[1];
-      }, { timeoutMs: 60_000 });
-      return {
-        url: `http://localhost:${port}`,
-        output: () => printed,
-        stop,
-        [Symbol.asyncDispose]: async () => void await stop(),
-      };
-    } catch (error) {
-      await stop();
-      throw error;
-    }
+    return this.launch(program!, args, says, endSignal);
   }
-
-  #command(line: string, env: Readonly<Record<string, string>>): Deno.Command {
-    return new Deno.Command("/bin/sh", {
-      args: ["-c", line],
-      cwd: this.path,
-      env: { ...this.env, ...env },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
-  }
-}
-
-/** A port that nobody listens on at the moment. */
-export function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
 }

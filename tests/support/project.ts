@@ -1,9 +1,9 @@
-/** An application of a user's, in a folder of its own, that gets this package from the working tree. */
+/** Applications of a user's, each in a folder of its own; those of Deno get this package from the working tree. */
 
-import { fromFileUrl, join, toFileUrl } from "../../scripts/lib/paths.ts";
+import { basename, dirname, fromFileUrl, join, toFileUrl } from "../../scripts/lib/paths.ts";
 import { standInImportMap } from "../../scripts/lib/import_map.ts";
 import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../scripts/lib/npm_manifest.ts";
-import { type Block, blocksOf } from "./documents.ts";
+import { blocksOf, commandsOf } from "./documents.ts";
 import { poll } from "./postgres.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
@@ -19,7 +19,7 @@ export interface Ended {
 export interface RunningProgram extends AsyncDisposable {
   /** What it has printed so far. */
   output(): string;
-  /** Sends SIGTERM and waits for the end. */
+  /** Sends the signal that ends it, and waits for the end. */
   stop(): Promise<Ended>;
 }
 
@@ -29,10 +29,78 @@ export interface RunningServer extends RunningProgram {
   url: string;
 }
 
-/** A folder with an application. */
-export class Project implements AsyncDisposable {
-  private constructor(readonly path: string, readonly env: Record<string, string>) {}
+/** A folder with an application, and the variables of its commands. */
+export abstract class Application implements AsyncDisposable {
+  protected constructor(readonly path: string, readonly env: Readonly<Record<string, string>>) {}
 
+  /** Runs a program to its end. */
+  protected async finish(
+    program: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Ended> {
+    const { code, stdout, stderr } = await this.#command(program, args, env).output();
+    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, output: decode(stdout) + decode(stderr) };
+  }
+
+  /** Starts a program, and waits until it says something; the first group of the expression is a server's port. */
+  protected async launch(
+    program: string,
+    args: readonly string[],
+    says: RegExp,
+    endSignal: Deno.Signal = "SIGTERM",
+  ): Promise<RunningServer> {
+    const process = this.#command(program, args).spawn();
+    let printed = "";
+    const reading = Promise.all([process.stdout, process.stderr].map(async (stream) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) printed += text;
+    }));
+    let status: Deno.CommandStatus | undefined;
+    const ended = process.status.then((result) => status = result);
+    // A task hands SIGTERM on to what it runs; SIGKILL would leave that behind.
+    const stop = async () => {
+      if (!status) process.kill(endSignal);
+      const limit = setTimeout(() => process.kill("SIGKILL"), 30_000);
+      const { code } = await ended;
+      clearTimeout(limit);
+      await reading;
+      return { code, output: printed };
+    };
+    try {
+      await poll(() => says.test(printed) || status, { timeoutMs: 60_000 });
+      const said = says.exec(printed);
+      if (!said) throw new Error(`Starting ${basename(program)}: it ended: ${printed}`);
+      return {
+        url: `http://localhost:${said[1]}`,
+        output: () => printed,
+        stop,
+        [Symbol.asyncDispose]: async () => void await stop(),
+      };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  }
+
+  #command(program: string, args: readonly string[], env = {}): Deno.Command {
+    return new Deno.Command(program, {
+      args: [...args],
+      cwd: this.path,
+      env: { ...this.env, ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+/** An application of Deno's. */
+export class Project extends Application {
   /**
    * Writes the files to a temporary folder. Imports are those of the package's own manifest; the package itself can
    * be imported by its name on npm, too.
@@ -46,13 +114,7 @@ export class Project implements AsyncDisposable {
     env: Record<string, string> = {},
     imports: Record<string, string> = {},
   ): Promise<Project> {
-    const path = await Deno.makeTempDir({ prefix: "mitthooks_project_" });
-    const project = new Project(path, { NO_COLOR: "1", ...env });
-    for (const [name, text] of Object.entries(files)) {
-      const file = join(path, name);
-      await Deno.mkdir(join(file, ".."), { recursive: true });
-      await Deno.writeTextFile(file, text);
-    }
+    const path = await writeFolder(files);
     const manifest = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
     const own = JSON.parse(files["deno.json"] ?? "{}");
     await Deno.writeTextFile(
@@ -69,7 +131,7 @@ export class Project implements AsyncDisposable {
       }),
     );
     await Deno.symlink(join(root, "node_modules"), join(path, "node_modules"));
-    return project;
+    return new Project(path, { NO_COLOR: "1", ...env });
   }
 
   /** The same folder with more variables. */
@@ -78,10 +140,8 @@ export class Project implements AsyncDisposable {
   }
 
   /** Runs `deno` with arguments to its end. */
-  async deno(...args: string[]): Promise<Ended> {
-    const { code, stdout, stderr } = await this.#command(args).output();
-    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    return { code, output: decode(stdout) + decode(stderr) };
+  deno(...args: string[]): Promise<Ended> {
+    return this.finish(Deno.execPath(), args);
   }
 
   /** Runs a line of a documentation's shell block that begins with `deno`. */
@@ -92,56 +152,13 @@ export class Project implements AsyncDisposable {
   }
 
   /** Starts `deno` with arguments, and waits until it says where it listens. */
-  async serve(...args: string[]): Promise<RunningServer> {
-    const listening = /Listening on (?:http:\/\/[^:]+:|port )(\d+)/;
-    const started = await this.start(listening, ...args);
-    const port = listening.exec(started.output())![1];
-    return { ...started, url: `http://localhost:${port}` };
+  serve(...args: string[]): Promise<RunningServer> {
+    return this.launch(Deno.execPath(), args, /Listening on (?:http:\/\/[^:]+:|port )(\d+)/);
   }
 
   /** Starts `deno` with arguments, and waits until it has printed something. */
-  async start(awaited: RegExp, ...args: string[]): Promise<RunningProgram> {
-    const process = this.#command(args).spawn();
-    let printed = "";
-    const reading = Promise.all([process.stdout, process.stderr].map(async (stream) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) printed += text;
-    }));
-    let status: Deno.CommandStatus | undefined;
-    const ended = process.status.then((result) => status = result);
-    // A task hands SIGTERM on to what it runs; SIGKILL would leave that behind.
-    const stop = async () => {
-      if (!status) process.kill("SIGTERM");
-      const { code } = await ended;
-      await reading;
-      return { code, output: printed };
-    };
-    try {
-      await poll(() => awaited.test(printed) || status, { timeoutMs: 30_000 });
-      if (!awaited.test(printed)) throw new Error(`Starting a program: it ended: ${printed}`);
-      return {
-        output: () => printed,
-        stop,
-        [Symbol.asyncDispose]: async () => void await stop(),
-      };
-    } catch (error) {
-      await stop();
-      throw error;
-    }
-  }
-
-  #command(args: string[]): Deno.Command {
-    return new Deno.Command(Deno.execPath(), {
-      args,
-      cwd: this.path,
-      env: this.env,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
+  start(awaited: RegExp, ...args: string[]): Promise<RunningProgram> {
+    return this.launch(Deno.execPath(), args, awaited);
   }
 }
 
@@ -165,7 +182,8 @@ export async function readFolder(folder: string): Promise<Record<string, string>
   const read = async (path: string) => {
     for await (const entry of Deno.readDir(join(root, folder, path))) {
       const name = path ? `${path}/${entry.name}` : entry.name;
-      if (entry.name === "node_modules") continue;
+      // What somebody installed or built there.
+      if (["node_modules", "dist"].includes(entry.name)) continue;
       if (entry.isDirectory) await read(name);
       else files[name] = await Deno.readTextFile(join(root, folder, name));
     }
@@ -174,7 +192,28 @@ export async function readFolder(folder: string): Promise<Record<string, string>
   return files;
 }
 
-/** The code blocks of a Markdown file. */
-export async function readBlocks(file: string): Promise<Block[]> {
-  return blocksOf(await Deno.readTextFile(join(root, file)));
+/** Writes files to a temporary folder. */
+export async function writeFolder(files: Readonly<Record<string, string>>): Promise<string> {
+  const path = await Deno.makeTempDir({ prefix: "mitthooks_project_" });
+  for (const [name, text] of Object.entries(files)) {
+    const file = join(path, name);
+    await Deno.mkdir(dirname(file), { recursive: true });
+    await Deno.writeTextFile(file, text);
+  }
+  return path;
+}
+
+/** The lines of the shell blocks of an example's README, without comments. */
+export async function readCommands(example: string): Promise<string[]> {
+  const path = `examples/${example}/README.md`;
+  const text = await Deno.readTextFile(join(root, path));
+  return commandsOf({ path, text, blocks: blocksOf(text) })
+    .map((line) => line.replace(/ *#.*/, ""));
+}
+
+/** What a command printed that has to succeed. */
+export async function succeeded(command: Promise<Ended>): Promise<string> {
+  const { code, output } = await command;
+  if (code !== 0) throw new Error(`Running a command: it ended with ${code}: ${output}`);
+  return output;
 }

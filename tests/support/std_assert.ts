@@ -5,153 +5,91 @@
  * @module
  */
 import { AssertionError as NodeAssertionError } from "node:assert";
-import { inspect, stripVTControlCharacters } from "node:util";
-import { equal } from "./std_equal.ts";
-
-export { equal };
+import { inspect } from "node:util";
 
 /** What every failed assertion throws. */
 export class AssertionError extends Error {
-  /**
-   * @param message What was expected.
-   * @param options `cause`.
-   */
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "AssertionError";
-  }
+  override readonly name = "AssertionError";
 }
-
-/** A value that counts as false. */
-export type Falsy = false | 0 | 0n | "" | null | undefined;
 
 // deno-lint-ignore no-explicit-any
 type AnyClass<T = any> = abstract new (...args: any[]) => T;
 
-function suffix(msg: string | undefined): string {
-  return msg ? `: ${msg}` : ".";
+function failure(found: string, msg: string | undefined, options?: ErrorOptions): AssertionError {
+  return new AssertionError(msg ? `${found}: ${msg}` : found, options);
 }
 
-function show(value: unknown): string {
-  return inspect(value, { depth: 20, maxArrayLength: 200, sorted: true });
-}
-
-/** Shows both values and where they differ. */
+/** Both values, and where they differ. */
 function difference(actual: unknown, expected: unknown): string {
   const { message } = new NodeAssertionError({ actual, expected, operator: "deepStrictEqual" });
   return message.slice(message.indexOf("\n") + 1);
 }
 
-/** Expects a value that counts as true. */
 export function assert(expr: unknown, msg = ""): asserts expr {
   if (!expr) throw new AssertionError(msg);
 }
 
-/** Expects a value that counts as false. */
-export function assertFalse(expr: unknown, msg = ""): asserts expr is Falsy {
-  if (expr) throw new AssertionError(msg);
+export function assertFalse(
+  expr: unknown,
+  msg?: string,
+): asserts expr is false | 0 | 0n | "" | null | undefined {
+  assert(!expr, msg);
 }
 
-/** Expects deep equality. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
-  if (equal(actual, expected)) return;
-  throw new AssertionError(`Values are not equal${suffix(msg)}\n${difference(actual, expected)}`);
+  if (!equal(actual, expected)) {
+    throw failure(`Values are not equal\n${difference(actual, expected)}`, msg);
+  }
 }
 
-/** Expects the opposite of deep equality. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
-  if (!equal(actual, expected)) return;
-  throw new AssertionError(
-    `Expected actual: ${show(actual)} not to be: ${show(expected)}${suffix(msg)}`,
-  );
+  if (equal(actual, expected)) throw failure(`Values are equal: ${inspect(actual)}`, msg);
 }
 
-/** Expects the same value, as told by `Object.is`. */
+/** The same value, as told by `Object.is`. */
 export function assertStrictEquals<T>(
   actual: unknown,
   expected: T,
   msg?: string,
 ): asserts actual is T {
-  if (Object.is(actual, expected)) return;
-  throw new AssertionError(
-    equal(actual, expected)
-      ? `Values have the same structure but are not the same${suffix(msg)}\n${show(actual)}`
-      : `Values are not strictly equal${suffix(msg)}\n${difference(actual, expected)}`,
-  );
+  if (!Object.is(actual, expected)) {
+    throw failure(`Values are not strictly equal\n${difference(actual, expected)}`, msg);
+  }
 }
 
-/** Expects an instance of a class. */
 export function assertInstanceOf<T extends AnyClass>(
   actual: unknown,
   expectedType: T,
-  msg = "",
+  msg?: string,
 ): asserts actual is InstanceType<T> {
-  if (actual instanceof expectedType) return;
-  const found = typeof actual === "object" && actual !== null
-    ? actual.constructor?.name ?? "Object"
-    : actual === null
-    ? "null"
-    : typeof actual;
-  throw new AssertionError(
-    `Expected object to be an instance of "${expectedType.name}" but was "${found}"${suffix(msg)}`,
-  );
+  if (!(actual instanceof expectedType)) {
+    throw failure(`Expected an instance of ${expectedType.name}, not ${inspect(actual)}`, msg);
+  }
 }
 
-/** Expects something other than `null` and `undefined`. */
-export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
-  if (actual !== undefined && actual !== null) return;
-  throw new AssertionError(
-    `Expected actual: "${actual}" to not be null or undefined${suffix(msg)}`,
-  );
-}
+export const assertMatch = relation(
+  "to match",
+  (text: string, pattern: RegExp) => pattern.test(text),
+);
+export const assertNotMatch = relation(
+  "not to match",
+  (text: string, pattern: RegExp) => !pattern.test(text),
+);
+export const assertStringIncludes = relation(
+  "to contain",
+  (text: string, part: string) => text.includes(part),
+);
+export const assertGreater = relation(">", <T>(one: T, other: T) => one > other);
+export const assertGreaterOrEqual = relation(">=", <T>(one: T, other: T) => one >= other);
+export const assertLess = relation("<", <T>(one: T, other: T) => one < other);
+export const assertLessOrEqual = relation("<=", <T>(one: T, other: T) => one <= other);
 
-/** Expects a text in which a pattern is found. */
-export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
-  if (expected.test(actual)) return;
-  throw new AssertionError(`Expected actual: "${actual}" to match: "${expected}"${suffix(msg)}`);
-}
-
-/** Expects a text in which a pattern is not found. */
-export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void {
-  if (!expected.test(actual)) return;
-  throw new AssertionError(
-    `Expected actual: "${actual}" to not match: "${expected}"${suffix(msg)}`,
-  );
-}
-
-/** Expects a text that contains another. */
-export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
-  if (actual.includes(expected)) return;
-  throw new AssertionError(`Expected actual: "${actual}" to contain: "${expected}"${suffix(msg)}`);
-}
-
-function compare(holds: boolean, actual: unknown, sign: string, expected: unknown, msg?: string) {
-  if (!holds) throw new AssertionError(msg ?? `Expect ${show(actual)} ${sign} ${show(expected)}`);
-}
-
-/** Expects `actual > expected`. */
-export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
-  compare(actual > expected, actual, ">", expected, msg);
-}
-
-/** Expects `actual >= expected`. */
-export function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): void {
-  compare(actual >= expected, actual, ">=", expected, msg);
-}
-
-/** Expects `actual < expected`. */
-export function assertLess<T>(actual: T, expected: T, msg?: string): void {
-  compare(actual < expected, actual, "<", expected, msg);
-}
-
-/** Expects `actual <= expected`. */
-export function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void {
-  compare(actual <= expected, actual, "<=", expected, msg);
-}
-
-/** Fails. */
-export function fail(msg?: string): never {
-  throw new AssertionError(`Failed assertion${suffix(msg)}`);
+function relation<A, B>(name: string, holds: (actual: A, expected: B) => boolean) {
+  return (actual: A, expected: B, msg?: string): void => {
+    if (!holds(actual, expected)) {
+      throw failure(`Expected ${inspect(actual)} ${name} ${inspect(expected)}`, msg);
+    }
+  };
 }
 
 /** What the two assertions about errors take after the function: a class or, in its place, the message. */
@@ -160,38 +98,22 @@ type ErrorClassOrMessage = AnyClass<Error> | string | undefined;
 function checkError(
   error: unknown,
   expected: ErrorClassOrMessage,
-  msgIncludes: string | undefined,
-  msg: string | undefined,
-): void {
-  if (expected === undefined || typeof expected === "string") return;
-  if (!(error instanceof Error)) {
-    throw new AssertionError(`A non-Error object was thrown or rejected${suffix(msg)}`);
+  msgIncludes = "",
+  msg?: string,
+): unknown {
+  if (expected === undefined || typeof expected === "string") return error;
+  const found = error instanceof Error ? `${error.name}: ${error.message}` : "no error";
+  if (!(error instanceof Error) || !(error instanceof expected)) {
+    throw failure(`Expected an instance of ${expected.name}, not ${found}`, msg, { cause: error });
   }
-  const { message, name } = error;
-  if (!(error instanceof expected)) {
-    throw new AssertionError(
-      `Expected error to be instance of "${expected.name}", but was "${name}"${suffix(msg)}`,
-      { cause: error },
-    );
+  if (!error.message.includes(msgIncludes)) {
+    throw failure(`Expected ${inspect(msgIncludes)} in ${found}`, msg, { cause: error });
   }
-  const plain = stripVTControlCharacters;
-  if (msgIncludes && !plain(message).includes(plain(msgIncludes))) {
-    throw new AssertionError(
-      `Expected error message to include ${JSON.stringify(msgIncludes)}, but got ${
-        JSON.stringify(message)
-      }${suffix(msg)}`,
-      { cause: error },
-    );
-  }
+  return error;
 }
 
-function messageOf(expected: ErrorClassOrMessage, msg: string | undefined): string {
-  return suffix(typeof expected === "string" ? expected : msg);
-}
-
-/** Expects a function that throws anything. */
+/** A function that throws anything, or an error of a class whose message includes a text. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
-/** Expects a function that throws an error of a class, whose message includes a text. */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   ErrorClass: AnyClass<E>,
@@ -201,21 +123,18 @@ export function assertThrows<E extends Error = Error>(
 export function assertThrows(
   fn: () => unknown,
   expected?: ErrorClassOrMessage,
-  msgIncludes?: string,
-  msg?: string,
+  ...rest: [string?, string?]
 ): unknown {
   try {
     fn();
   } catch (error) {
-    checkError(error, expected, msgIncludes, msg);
-    return error;
+    return checkError(error, expected, ...rest);
   }
-  throw new AssertionError(`Expected function to throw${messageOf(expected, msg)}`);
+  throw failure("Expected function to throw", typeof expected === "string" ? expected : rest[1]);
 }
 
-/** Expects a function that returns a promise which rejects with anything. */
+/** A function that returns a promise which rejects in the same way. */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-/** Expects a function that returns a promise which rejects with an error of a class. */
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   ErrorClass: AnyClass<E>,
@@ -225,24 +144,73 @@ export function assertRejects<E extends Error = Error>(
 export async function assertRejects(
   fn: () => PromiseLike<unknown>,
   expected?: ErrorClassOrMessage,
-  msgIncludes?: string,
-  msg?: string,
+  ...rest: [string?, string?]
 ): Promise<unknown> {
-  const notAsync = `Function throws when expected to reject${messageOf(expected, msg)}`;
-  let promise: PromiseLike<unknown>;
+  const message = typeof expected === "string" ? expected : rest[1];
+  let promise: PromiseLike<unknown> | undefined;
   try {
     promise = fn();
-  } catch (error) {
-    throw new AssertionError(notAsync, { cause: error });
+  } catch (cause) {
+    throw failure("Function throws when expected to reject", message, { cause });
   }
-  if (typeof promise !== "object" || typeof promise?.then !== "function") {
-    throw new AssertionError(notAsync);
-  }
+  if (typeof promise?.then !== "function") throw failure("Function returns no promise", message);
   try {
     await promise;
   } catch (error) {
-    checkError(error, expected, msgIncludes, msg);
-    return error;
+    return checkError(error, expected, ...rest);
   }
-  throw new AssertionError(`Expected function to reject${messageOf(expected, msg)}`);
+  throw failure("Expected function to reject", message);
+}
+
+/**
+ * Deep equality by the rules of the original: neither `0` and `-0` differ, nor `NaN` and `NaN`; values of different
+ * classes do, but an object without prototype equals a plain one; a property that is `undefined` is not a missing one.
+ */
+function equal(a: unknown, b: unknown, open = new Map<unknown, unknown>()): boolean {
+  if (a === b || Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
+  if (classOf(a) !== classOf(b)) return false;
+  if (a instanceof Date) return Object.is(Number(a), Number(b));
+  if (a instanceof RegExp || a instanceof URL) return String(a) === String(b);
+  const [bytes, others] = [bytesOf(a), bytesOf(b)];
+  if (bytes && others) {
+    return bytes.length === others.length && bytes.every((byte, index) => byte === others[index]);
+  }
+  // What is being compared further up is taken as equal, to end circles.
+  if (open.get(a) === b) return true;
+  open.set(a, b);
+  if (a instanceof Map || a instanceof Set) return sameEntries([...a], [...b as typeof a], open);
+  const keys = new Set([...propertiesOf(a), ...propertiesOf(b)]);
+  return [...keys].every((key) =>
+    key in a && key in b && equal(Reflect.get(a, key), Reflect.get(b, key), open)
+  );
+}
+
+function classOf(value: object): object | null {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype ? null : prototype;
+}
+
+function bytesOf(value: object): Uint8Array | undefined {
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (!ArrayBuffer.isView(value)) return undefined;
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** Whether every entry of one collection has a partner of its own in the other, in any order. */
+function sameEntries(a: unknown[], b: unknown[], open: Map<unknown, unknown>): boolean {
+  return a.length === b.length && a.every((entry) => {
+    const partner = b.findIndex((other) => equal(entry, other, new Map(open)));
+    return partner >= 0 && b.splice(partner, 1).length === 1;
+  });
+}
+
+/** Enumerable ones of plain objects and arrays; of instances all, through the getters of their classes, too. */
+function propertiesOf(value: object): PropertyKey[] {
+  if (classOf(value) === null || Array.isArray(value)) return Reflect.ownKeys({ ...value });
+  const keys: PropertyKey[] = [];
+  for (let at = value; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    keys.push(...Reflect.ownKeys(at));
+  }
+  return keys;
 }

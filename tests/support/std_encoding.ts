@@ -7,37 +7,29 @@
 
 import { Buffer } from "node:buffer";
 
-function bytesOf(data: ArrayBuffer | Uint8Array | string): Buffer {
-  if (typeof data === "string") return Buffer.from(data);
-  return data instanceof ArrayBuffer ? Buffer.from(data) : Buffer.from(data.slice().buffer);
+type Source = ArrayBuffer | Uint8Array | string;
+
+function write(source: Source, encoding: "hex" | "base64" | "base64url"): string {
+  const bytes = typeof source === "string" ? new TextEncoder().encode(source) : source;
+  return Buffer.from(new Uint8Array(bytes)).toString(encoding);
 }
 
-/** Writes bytes, or the UTF-8 form of a text, as lower-case hexadecimal (RFC 4648, section 8). */
-export function encodeHex(src: string | Uint8Array | ArrayBuffer): string {
-  return bytesOf(src).toString("hex");
+function read(text: string, encoding: "hex" | "base64", digits: RegExp, wrongLength: boolean) {
+  if (wrongLength) throw new RangeError(`Cannot decode input as ${encoding}: wrong length`);
+  if (!digits.test(text)) throw new TypeError(`Cannot decode input as ${encoding}`);
+  return new Uint8Array(Buffer.from(text, encoding));
 }
 
-/** Reads hexadecimal in either case. */
+export const encodeHex = (src: Source): string => write(src, "hex");
+export const encodeBase64 = (data: Source): string => write(data, "base64");
+export const encodeBase64Url = (data: Source): string => write(data, "base64url");
+
 export function decodeHex(src: string): Uint8Array<ArrayBuffer> {
-  if (src.length % 2 === 1) throw new RangeError("Cannot decode input as hex: odd length");
-  if (!/^[0-9A-Fa-f]*$/.test(src)) throw new TypeError("Cannot decode input as hex");
-  return new Uint8Array(Buffer.from(src, "hex"));
+  return read(src, "hex", /^[0-9A-Fa-f]*$/, src.length % 2 === 1);
 }
 
-/** Writes bytes, or the UTF-8 form of a text, as padded base64 (RFC 4648, section 4). */
-export function encodeBase64(data: ArrayBuffer | Uint8Array | string): string {
-  return bytesOf(data).toString("base64");
-}
-
-/** Reads base64. As in the original, the padding may be missing or incomplete. */
+/** As in the original, the padding may be missing or incomplete. */
 export function decodeBase64(b64: string): Uint8Array<ArrayBuffer> {
   const digits = b64.replace(/={1,2}$/, "");
-  if (digits.length % 4 === 1) throw new RangeError("Cannot decode input as base64: wrong length");
-  if (!/^[A-Za-z0-9+/]*$/.test(digits)) throw new TypeError("Cannot decode input as base64");
-  return new Uint8Array(Buffer.from(digits, "base64"));
-}
-
-/** Writes bytes, or the UTF-8 form of a text, as base64url without padding (RFC 4648, section 5). */
-export function encodeBase64Url(data: ArrayBuffer | Uint8Array | string): string {
-  return bytesOf(data).toString("base64url");
+  return read(digits, "base64", /^[A-Za-z0-9+/]*$/, digits.length % 4 === 1);
 }

@@ -1,167 +1,186 @@
-import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+/** What the events of a simulated mStudio say, how they are signed, stamped and spelled. */
+
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertNotEquals,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import {
   buildEvent,
   buildPayload,
   type LifecycleKind,
-  SimulatedMstudio,
+  type SimulatedMstudioOptions,
 } from "@wais/mitthooks-drizzle/testing";
-import { isSigned, ok, parsePayload, Receiver } from "./receiver.ts";
+import {
+  answers,
+  HOUR_MS,
+  isSigned,
+  KINDS,
+  parsePayload,
+  type Received,
+  simulate,
+  UPDATED,
+} from "./support.ts";
 
-const KINDS: readonly LifecycleKind[] = [
-  "ExtensionAddedToContext",
-  "InstanceUpdated",
-  "SecretRotated",
-  "InstanceRemovedFromContext",
-];
+const URL_OF_WEBHOOK = "https://extension.example/webhooks";
 
-for (const kind of KINDS) {
-  Deno.test(`${kind} with nothing chosen has exactly the fields of mitthooks' schema`, () => {
-    const payload = buildPayload(buildEvent(kind), "https://extension.example/webhooks");
+Deno.test("an event with nothing chosen has exactly the fields of mitthooks' schema", () => {
+  for (const kind of KINDS) {
+    const payload = buildPayload(buildEvent(kind), URL_OF_WEBHOOK);
     assertEquals(parsePayload(JSON.stringify(payload)), payload);
-    assertEquals(payload.kind, kind);
-    assertEquals(payload.apiVersion, "v1");
-    assertEquals(payload.request.target, {
-      method: "POST",
-      url: "https://extension.example/webhooks",
-    });
-    assertEquals(new Date(payload.request.createdAt).toISOString(), payload.request.createdAt);
-  });
-
-  Deno.test(`${kind} tells what was chosen`, () => {
-    const event = buildEvent(kind, {
-      id: "i-1",
-      extensionId: "e-1",
-      contributorId: "c-1",
-      context: { id: "k-1", kind: "customer" },
-      consentedScopes: ["domain:read", "größe:ändern"],
-      enabled: false,
-      variantKey: "gold",
-      secret: "geheim",
-    });
-    assertEquals(event.id, "i-1");
-    assertEquals(event.meta, { extensionId: "e-1", contributorId: "c-1" });
-    assertEquals(event.context, { id: "k-1", kind: "customer" });
-    assertEquals(event.variantKey, "gold");
-    if (event.kind !== "SecretRotated") {
-      assertEquals(event.consentedScopes, ["domain:read", "größe:ändern"]);
-      assertEquals(event.state, { enabled: false });
-    }
-    if ("secret" in event) assertEquals(event.secret, "geheim");
-  });
-}
-
-Deno.test("the secret is in the two kinds that carry one, and in no other", () => {
-  assertEquals(
-    KINDS.filter((kind) => "secret" in buildEvent(kind, { secret: "geheim" })),
-    ["ExtensionAddedToContext", "SecretRotated"],
-  );
-});
-
-Deno.test("ids and secrets that were not chosen differ between events", () => {
-  const [one, two] = [buildEvent("SecretRotated"), buildEvent("SecretRotated")];
-  assertNotEquals(one.id, two.id);
-  assertNotEquals(one.secret, two.secret);
-  assertNotEquals(one.context.id, two.context.id);
-});
-
-Deno.test("an unknown kind is refused", () => {
-  assertThrows(
-    () => buildEvent("InstanceRenamed" as LifecycleKind),
-    TypeError,
-    'there is no kind "InstanceRenamed"',
-  );
-});
-
-for (const kind of KINDS) {
-  Deno.test(`${kind} is signed over its exact bytes`, async () => {
-    await using mstudio = await SimulatedMstudio.create({
-      extensionId: "e-1",
-      target: () => new Response(),
-    });
-    const event = mstudio.event(kind, { consentedScopes: ["größe:ändern 🔑"], variantKey: "é" });
-    const request = await mstudio.request(event);
-    const body = await request.text();
-
-    assertEquals(request.method, "POST");
-    assertEquals(request.headers.get("X-Marketplace-Signature-Serial"), mstudio.serial);
-    assertEquals(request.headers.get("X-Marketplace-Signature-Algorithm"), "Ed25519");
-    assertEquals(atob(request.headers.get("X-Marketplace-Signature")!).length, 64);
-    assert(await isSigned(mstudio.publicKeys, request.headers, body));
-    assert(!await isSigned(mstudio.publicKeys, request.headers, body + " "));
-    assertEquals(parsePayload(body).meta.extensionId, "e-1");
-  });
-}
-
-Deno.test("any body can be signed", async () => {
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: () => new Response(),
-  });
-  for (const body of ["not JSON", "ü".repeat(100_000)]) {
-    assert(await isSigned(mstudio.publicKeys, new Headers(await mstudio.sign(body)), body));
+    assertEquals([payload.kind, payload.apiVersion], [kind, "v1"]);
+    const { target, createdAt } = payload.request;
+    assertEquals(target, { method: "POST", url: URL_OF_WEBHOOK });
+    assertEquals(new Date(createdAt).toISOString(), createdAt);
   }
-  const bytes = new Uint8Array([0x7b, 0x7d]);
-  assert(await isSigned(mstudio.publicKeys, new Headers(await mstudio.sign(bytes)), "{}"));
+});
+
+Deno.test("an event tells what was chosen, and the secret only where it belongs", () => {
+  const chosen = {
+    id: "i-1",
+    context: { id: "k-1", kind: "customer" },
+    variantKey: "gold",
+  } as const;
+  const meta = { extensionId: "e-1", contributorId: "c-1" };
+  const scopes = ["domain:read", "größe:ändern"];
+  const state = { consentedScopes: scopes, state: { enabled: false } };
+  const more = [{ ...state, secret: "geheim" }, state, { secret: "geheim" }, state];
+  const choice = { ...chosen, ...meta, consentedScopes: scopes, enabled: false, secret: "geheim" };
+  for (const [index, kind] of KINDS.entries()) {
+    const event: unknown = { apiVersion: "v1", kind, ...chosen, meta, ...more[index] };
+    assertEquals(buildEvent(kind, choice) as unknown, event);
+  }
+});
+
+Deno.test("ids and secrets that were not chosen differ, and an unknown kind is refused", () => {
+  const [one, two] = [buildEvent("SecretRotated"), buildEvent("SecretRotated")];
+  for (const field of ["id", "secret", "context"] as const) assertNotEquals(one[field], two[field]);
+  const unknown = () => buildEvent("InstanceRenamed" as LifecycleKind);
+  assertThrows(unknown, TypeError, 'there is no kind "InstanceRenamed"');
+});
+
+Deno.test("every kind is signed over its exact bytes, and so is any other body", async () => {
+  await using sim = await simulate();
+  const { mstudio } = sim;
+  const fields = { consentedScopes: ["größe:ändern 🔑"], variantKey: "é" };
+  for (const kind of KINDS) {
+    const request = await mstudio.request(mstudio.event(kind, fields));
+    const { method, headers } = request;
+    assertEquals([method, headers.get("Content-Type")], ["POST", "application/json"]);
+    assertEquals(headers.get("X-Marketplace-Signature-Algorithm"), "Ed25519");
+    const body = await request.text();
+    assert(await isSigned(mstudio, headers, body));
+    assert(!await isSigned(mstudio, headers, body + " "));
+    assertEquals(parsePayload(body).meta.extensionId, "e-1");
+  }
+  for (const body of ["not JSON", "ü".repeat(100_000)]) {
+    for (const form of [body, new TextEncoder().encode(body)]) {
+      assert(await isSigned(mstudio, new Headers(await mstudio.sign(form)), body));
+    }
+  }
 });
 
 Deno.test("every attempt is built and signed anew", async () => {
-  const receiver: Receiver = new Receiver(() =>
-    new Response(null, { status: receiver.received.length < 3 ? 500 : 200 })
-  );
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: receiver.handle,
-    url: "https://extension.example/hooks?tenant=1",
-    backoff: { initialMs: 1 },
-  });
-  receiver.publicKeys = mstudio.publicKeys;
+  const url = "https://extension.example/hooks?tenant=1";
+  await using sim = await simulate(answers(500, 500, 200), { url, backoff: { initialMs: 5 } });
+  const { mstudio, received } = sim;
   await mstudio.addInstance({ secret: "same" });
-
-  assertEquals(receiver.received.map(({ signed }) => signed), [true, true, true]);
-  assertEquals(new Set(receiver.received.map(({ payload }) => payload.request.id)).size, 3);
-  for (const { payload, url } of receiver.received) {
-    assertEquals(payload.request.target.url, "https://extension.example/hooks?tenant=1");
-    assertEquals(url, "https://extension.example/hooks?tenant=1");
-    assert(payload.kind === "ExtensionAddedToContext" && payload.secret === "same");
+  assertEquals(received.map(({ signed }) => signed), [true, true, true]);
+  assertEquals(new Set(received.map(({ payload }) => payload.request.id)).size, 3);
+  for (const { payload, url: requested } of received) {
+    assertEquals([payload.request.target.url, requested], [url, url]);
+    assert("secret" in payload && payload.secret === "same");
   }
 });
 
 Deno.test("an instance's events tell its present state", async () => {
-  const receiver = new Receiver(ok);
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: receiver.handle,
-  });
-  receiver.publicKeys = mstudio.publicKeys;
-  const instance = await mstudio.addInstance({
-    context: { id: "k-1", kind: "customer" },
-    variantKey: "gold",
-    consentedScopes: ["a"],
-  });
+  await using sim = await simulate();
+  const { mstudio, received } = sim;
+  const context = { id: "k-1", kind: "customer" } as const;
+  const scopes = { consentedScopes: ["a"] };
+  const instance = await mstudio.addInstance({ context, variantKey: "gold", ...scopes });
   await instance.update({ enabled: false, consentedScopes: ["a", "b"] });
   await instance.update({ variantKey: undefined });
   await instance.rotateSecret("second");
   await instance.remove();
+  const told = received.map(({ payload }) => {
+    assertEquals([payload.id, payload.context], [instance.id, context]);
+    assertEquals(payload.meta, received[0]!.payload.meta);
+    const { variantKey, ...rest } = payload;
+    return "state" in rest ? [variantKey, rest.consentedScopes, rest.state.enabled] : rest.secret;
+  });
+  assertEquals(told, [
+    ["gold", ["a"], true],
+    ["gold", ["a", "b"], false],
+    [undefined, ["a", "b"], false],
+    "second",
+    [undefined, ["a", "b"], false],
+  ]);
+  assertEquals(instance.secret, "second");
+});
 
-  const [added, disabled, plain, rotated, removed] = receiver.received.map(({ payload }) =>
-    payload
-  );
-  assert(added?.kind === "ExtensionAddedToContext");
-  assertEquals([added.variantKey, added.consentedScopes, added.state], ["gold", ["a"], {
-    enabled: true,
-  }]);
-  assert(disabled?.kind === "InstanceUpdated");
-  assertEquals([disabled.variantKey, disabled.consentedScopes], ["gold", ["a", "b"]]);
-  assertEquals(disabled.state, { enabled: false });
-  assert(plain?.kind === "InstanceUpdated");
-  assert(!("variantKey" in plain));
-  assertEquals(plain.state, { enabled: false });
-  assert(rotated?.kind === "SecretRotated");
-  assertEquals([rotated.secret, instance.secret], ["second", "second"]);
-  assert(removed?.kind === "InstanceRemovedFromContext");
-  assertEquals([removed.consentedScopes, removed.state], [["a", "b"], { enabled: false }]);
-  for (const { payload } of receiver.received) {
-    assertEquals([payload.id, payload.context], [instance.id, { id: "k-1", kind: "customer" }]);
-    assertEquals(payload.meta, added.meta);
+const stamps = (received: Received[]) =>
+  received.map(({ payload }) => Date.parse(payload.request.createdAt));
+
+/** Delivers with one failure, and returns what the clock said. */
+async function stampsOf(options: Partial<SimulatedMstudioOptions>): Promise<number[]> {
+  await using sim = await simulate(answers(500, 200), { backoff: { initialMs: 5 }, ...options });
+  await sim.mstudio.addInstance();
+  assert(sim.received.every(({ signed }) => signed));
+  return stamps(sim.received);
+}
+
+Deno.test("every attempt is stamped anew, by a clock of its own where it has one", async () => {
+  const [first, second] = await stampsOf({});
+  assertGreater(second!, first!);
+  const clockSkewMs = (attempt: number) => attempt === 1 ? HOUR_MS : -HOUR_MS;
+  const before = Date.now();
+  const [ahead, behind] = await stampsOf({ faults: { clockSkewMs } });
+  const after = Date.now();
+  assert(ahead! >= before + HOUR_MS && ahead! <= after + HOUR_MS);
+  assert(behind! >= before - HOUR_MS && behind! <= after - HOUR_MS);
+  for (const restamp of [true, false]) {
+    const all = await stampsOf({ restamp, faults: { clockSkewMs: -HOUR_MS } });
+    assert(all.every((stamp) => stamp <= Date.now() - HOUR_MS));
   }
+});
+
+Deno.test("restamp: false keeps the time of an event over its attempts, but no id of a request", async () => {
+  const options = { restamp: false, backoff: { initialMs: 5 } };
+  await using sim = await simulate(answers(500, 200, 200, 200), options);
+  const { mstudio, received } = sim;
+  const instance = await mstudio.addInstance({}, { faults: { duplicate: true } });
+  const [first, ...others] = stamps(received);
+  assertEquals(others, [first, first]);
+  assertEquals(new Set(received.map(({ payload }) => payload.request.id)).size, 3);
+  assertEquals(mstudio.deliveries.map(({ createdAt }) => Date.parse(createdAt)), stamps(received));
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  await instance.update();
+  assertGreater(stamps(received).at(-1)!, first!);
+});
+
+Deno.test("kinds come in the long spelling, signed; the log keeps to the short one", async () => {
+  await using sim = await simulate(undefined, { kindSpelling: "long" });
+  const { mstudio, received } = sim;
+  const instance = await mstudio.addInstance();
+  await instance.update();
+  await instance.rotateSecret();
+  await instance.remove();
+  assertEquals(received.map(({ kind }) => kind), [
+    "ExtensionAddedToContext",
+    "ExtensionInstanceUpdated",
+    "ExtensionInstanceSecretRotated",
+    "ExtensionInstanceRemovedFromContext",
+  ]);
+  assertEquals(mstudio.deliveries.map(({ kind }) => kind), [...KINDS]);
+  await using short = await simulate();
+  const event = short.mstudio.event(UPDATED);
+  await short.mstudio.deliverOnce(event, { kindSpelling: "long" });
+  await short.mstudio.deliverOnce(event);
+  assertEquals(short.received.map(({ kind }) => kind), ["ExtensionInstanceUpdated", UPDATED]);
+  const both = { kindSpelling: "both" as "long" };
+  await assertRejects(() => simulate(undefined, both), TypeError, '"kindSpelling"');
 });

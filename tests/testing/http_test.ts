@@ -1,78 +1,120 @@
-/** Deliveries to a URL, received by a real server on the loopback interface. */
+/** Deliveries to URLs, received by real servers on the loopback interface. */
 
-import { assert, assertEquals } from "@std/assert";
-import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
-import { Receiver, until } from "./receiver.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { PGlite } from "@electric-sql/pglite";
+import { drizzle } from "drizzle-orm/pglite";
+import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+import { InstanceTokens, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
+import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
+import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
+import { poll } from "../support/postgres.ts";
+import { ADDED, assertUndelivered, log, ROTATED, simulate, UPDATED } from "./support.ts";
 
-type Handler = (request: Request) => Response | Promise<Response>;
-
-function serve(handler: Handler): Deno.HttpServer<Deno.NetAddr> {
-  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+function serve(handler: (request: Request) => Response | Promise<Response>, port = 0) {
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, handler);
+  const { port: used } = server.addr;
+  const url = `http://127.0.0.1:${used}`;
+  return { url, port: used, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
-Deno.test("all four events reach a server, signed", async () => {
-  const receiver = new Receiver(({ payload }) => Response.json({ code: payload.kind }));
-  await using server = serve(receiver.handle);
-  const target = new URL(`http://127.0.0.1:${server.addr.port}/webhooks?tenant=ü`);
-  await using mstudio = await SimulatedMstudio.create({ extensionId: "e-1", target });
-  receiver.publicKeys = mstudio.publicKeys;
+Deno.test("a whole extension: webhooks, storage, tokens, each reached over HTTP only", async () => {
+  await using client = await PGlite.create();
+  await client.exec(extensionInstanceDdl);
+  const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
+  await using api = serve((request) => sim.mstudio.api(request));
+  const publicKeys = new MittwaldPublicKeys({ apiUrl: api.url });
+  await using extension = serve(
+    createWebhookHandler({ storage, extensionId: "e-1", publicKeys }),
+  );
+  await using sim = await simulate(undefined, {
+    target: new URL(`${extension.url}/webhooks?tenant=ü`),
+    newSecretRefusedMs: 1_000,
+    faults: { duplicate: true, dropResponse: 2, forge: true },
+  });
+  const { mstudio } = sim;
+  const tokens = new InstanceTokens({ storage, apiUrl: api.url, timeoutMs: 60_000 });
 
-  const instance = await mstudio.addInstance({ consentedScopes: ["größe:ändern 🔑"] });
+  const instance = await mstudio.addInstance({
+    context: { id: "k-1", kind: "customer" },
+    consentedScopes: ["größe:ändern 🔑"],
+    variantKey: "gold",
+  });
+  const { createdAt: _, updatedAt: __, ...stored } = (await storage.getExtension(instance.id))!;
+  assertEquals(stored, {
+    id: instance.id,
+    contextId: "k-1",
+    context: "customer",
+    variantKey: "gold",
+    consentedScopes: ["größe:ändern 🔑"],
+    active: true,
+    secret: instance.secret,
+  });
+  const first = await tokens.get(instance.id);
+  assertEquals(await tokens.get(instance.id), first);
+  assertEquals(mstudio.instanceOfToken(first), instance.id);
+
   await instance.update({ enabled: false });
   await instance.rotateSecret();
-  await instance.remove();
-  assertEquals(mstudio.deliveries.map(({ responseBody }) => responseBody), [
-    '{"code":"ExtensionAddedToContext"}',
-    '{"code":"InstanceUpdated"}',
-    '{"code":"SecretRotated"}',
-    '{"code":"InstanceRemovedFromContext"}',
-  ]);
-  for (const { payload, url, method, headers, signed } of receiver.received) {
-    assert(signed);
-    assertEquals(method, "POST");
-    assertEquals(headers.get("Content-Type"), "application/json");
-    assertEquals(payload.request.target.url, target.href);
-    assertEquals(new URL(url).search, target.search);
+  const changed = await storage.getExtension(instance.id);
+  assertEquals([changed?.secret, changed?.active], [instance.secret, false]);
+  const all = await Promise.all(Array.from({ length: 100 }, () => tokens.get(instance.id)));
+  const [second] = all;
+  assertEquals(new Set(all), new Set([second]));
+  assertEquals([second === first, mstudio.instanceOfToken(second!)], [false, instance.id]);
+
+  const rotation = instance.event(ROTATED, { secret: "another" });
+  const answers: string[] = [];
+  for (const options of [{ forge: true }, { tamper: true }, { dryRun: true }]) {
+    const response = await mstudio.deliverOnce(rotation, options);
+    answers.push(`${response.status} ${(await response.json()).code}`);
   }
+  const invalid = "401 ERR_SIGNATURE_INVALID";
+  assertEquals(answers, [invalid, invalid, "409 ERR_NO_DRY_RUN"]);
+  assertEquals((await storage.getExtension(instance.id))?.secret, instance.secret);
+
+  await instance.remove();
+  assertEquals(await storage.getExtension(instance.id), undefined);
+  assertEquals(mstudio.instanceOfToken(second!), undefined);
+  await assertRejects(() => tokens.get(instance.id), UnknownExtensionInstanceError);
 });
 
 Deno.test("a redirect is a failure and is not followed", async () => {
   const paths: string[] = [];
   await using server = serve((request) => {
     paths.push(new URL(request.url).pathname);
-    return paths.length === 1
-      ? new Response(null, { status: 307, headers: { Location: "/elsewhere" } })
-      : new Response();
+    const redirected = { status: 307, headers: { Location: "/elsewhere" } };
+    return new Response(null, paths.length === 1 ? redirected : { status: 200 });
   });
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: `http://127.0.0.1:${server.addr.port}/webhooks`,
-    backoff: { initialMs: 1 },
-  });
-  await mstudio.addInstance();
+  await using sim = await simulate(undefined, { target: `${server.url}/webhooks` });
+  await sim.mstudio.addInstance();
   assertEquals(paths, ["/webhooks", "/webhooks"]);
-  assertEquals(mstudio.deliveries.map(({ status }) => status), [307, 200]);
+  assertEquals(log(sim.mstudio), [`${ADDED} 1 307`, `${ADDED} 2 200`]);
 });
 
-Deno.test("a server that is too slow loses its connection, and gets the delivery again", async () => {
-  // Bare sockets: Deno.serve does not notice at once that a client has gone.
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: `http://127.0.0.1:${listener.addr.port}`,
-    backoff: { initialMs: 1 },
-    attemptTimeoutMs: 100,
-  });
-  const added = mstudio.addInstance();
-  using slow = await listener.accept();
+// Bare sockets: Deno.serve does not notice at once that a client has gone.
+function listen() {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return { listener, target: `http://127.0.0.1:${listener.addr.port}` };
+}
+
+/** Reads what was sent before the other side went; resolves only once it has gone. */
+async function readToEnd(connection: Deno.Conn): Promise<void> {
   let read: number | null = 0;
-  while (read !== null) read = await slow.read(new Uint8Array(4096));
+  while (read !== null) read = await connection.read(new Uint8Array(4096));
+}
+
+Deno.test("a server that is too slow loses its connection, and gets the delivery again", async () => {
+  const { listener, target } = listen();
+  await using sim = await simulate(undefined, { target, attemptTimeoutMs: 100 });
+  const added = sim.mstudio.addInstance();
+  using slow = await listener.accept();
+  await readToEnd(slow);
   const answering = answerAll(listener);
   await added;
   listener.close();
   await answering;
-  assertEquals(mstudio.deliveries[0]!.failure, "timed-out");
-  assertEquals(mstudio.deliveries.at(-1)!.status, 204);
+  assertEquals(sim.mstudio.deliveries[0]!.failure, "timed-out");
+  assertEquals(sim.mstudio.deliveries.at(-1)!.status, 204);
 });
 
 /** Answers the first bytes of every connection with 204, until the listener is closed. */
@@ -85,22 +127,34 @@ async function answerAll(listener: Deno.Listener): Promise<void> {
   }
 }
 
+Deno.test("closing aborts queued and single requests", async () => {
+  for (const way of ["queued", "single"]) {
+    const { listener, target } = listen();
+    using _ = listener;
+    const { mstudio } = await simulate(undefined, { target });
+    const delivered = way === "queued"
+      ? mstudio.addInstance()
+      : mstudio.deliverOnce(mstudio.event(UPDATED));
+    const closed = assertUndelivered("ERR_CLOSED", delivered);
+    using connection = await listener.accept();
+    await connection.read(new Uint8Array(1));
+    await mstudio.close();
+    assertEquals(mstudio.deliveries.map(({ failure }) => failure), ["closed"]);
+    await readToEnd(connection);
+    await closed;
+  }
+});
+
 Deno.test("a server that is down gets the delivery when it is back", async () => {
-  const first = serve(() => new Response());
-  const { port } = first.addr;
-  await first.shutdown();
-  await using mstudio = await SimulatedMstudio.create({
-    extensionId: "e-1",
-    target: `http://127.0.0.1:${port}`,
-    backoff: { initialMs: 1, maxMs: 5 },
-  });
-  const added = mstudio.addInstance();
-  await until(() => mstudio.deliveries.length >= 1);
-  await using _server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, () => {
-    return new Response();
-  });
+  const gone = serve(() => new Response());
+  await gone[Symbol.asyncDispose]();
+  await using sim = await simulate(undefined, { target: gone.url });
+  const added = sim.mstudio.addInstance();
+  await poll(() => sim.mstudio.deliveries.length >= 1);
+  await using _back = serve(() => new Response(), gone.port);
   await added;
-  assertEquals(mstudio.deliveries[0]!.failure, "no-response");
-  assert(mstudio.deliveries[0]!.error instanceof TypeError);
-  assertEquals(mstudio.deliveries.at(-1)!.status, 200);
+  const { failure, error } = sim.mstudio.deliveries[0]!;
+  assertEquals(failure, "no-response");
+  assert(error instanceof TypeError);
+  assertEquals(sim.mstudio.deliveries.at(-1)!.status, 200);
 });

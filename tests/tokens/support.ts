@@ -4,26 +4,6 @@ import { InstanceTokens, type InstanceTokensOptions } from "@wais/mitthooks-driz
 
 export const ID = "instance-1";
 
-/** A storage of secrets that counts how often it is read. */
-export class Secrets {
-  readonly rows: Map<string, { secret: string | null }> = new Map();
-  reads = 0;
-
-  constructor(secret: string = "first") {
-    this.rows.set(ID, { secret });
-  }
-
-  set(secret: string | null, id: string = ID): void {
-    this.rows.set(id, { secret });
-  }
-
-  async getExtension(id: string): Promise<{ secret: string | null } | undefined> {
-    this.reads += 1;
-    await Promise.resolve();
-    return this.rows.get(id);
-  }
-}
-
 /** A request as the API got it. */
 export interface Received {
   readonly url: string;
@@ -33,50 +13,36 @@ export interface Received {
 
 export type Answer = (received: Received, count: number) => Response | Promise<Response>;
 
-/** A token of the given lifetime, by the API's clock. */
-export function issued(
-  publicToken: string,
-  { lifetimeMs = 3_600_000, clock = undefined as number | undefined } = {},
-): Response {
-  const now = clock ?? Date.now();
-  return Response.json({ publicToken, expiry: new Date(now + lifetimeMs).toISOString() }, {
-    status: 201,
-    headers: clock === undefined ? {} : { date: new Date(clock).toUTCString() },
-  });
+/** A token of the given lifetime, by the API's clock where that is another one than ours. */
+export function issued(publicToken: string, lifetimeMs = 3_600_000, clockMs?: number): Response {
+  const expiry = new Date((clockMs ?? Date.now()) + lifetimeMs).toISOString();
+  const headers = clockMs === undefined ? {} : { date: new Date(clockMs).toUTCString() };
+  return Response.json({ publicToken, expiry }, { status: 201, headers });
 }
+
+export const refuse = (status = 403): Response => new Response(null, { status });
 
 /** Tokens whose API is a function, which by default hands out a new token for each request. */
 export function tokensOf(
   answer: Answer = ({ secret }, count) => issued(`token-${count}-of-${secret}`),
   options: Partial<InstanceTokensOptions> = {},
-): { tokens: InstanceTokens; secrets: Secrets; received: Received[] } {
-  const secrets = new Secrets();
+) {
+  const secrets = new Map<string, string | null>([[ID, "first"]]);
   const received: Received[] = [];
+  const calls = { reads: 0 };
+  const storage = {
+    async getExtension(id: string) {
+      calls.reads += 1;
+      await Promise.resolve();
+      const secret = secrets.get(id);
+      return secret === undefined ? undefined : { secret };
+    },
+  };
   const fetch = async (input: RequestInfo | URL, init: RequestInit = {}) => {
     const { extensionInstanceSecret } = JSON.parse(String(init.body));
     received.push({ url: String(input), init, secret: extensionInstanceSecret });
     return await answer(received.at(-1)!, received.length);
   };
-  const tokens = new InstanceTokens({ storage: secrets, fetch, timeoutMs: 20_000, ...options });
-  return { tokens, secrets, received };
+  const tokens = new InstanceTokens({ storage, fetch, timeoutMs: 20_000, ...options });
+  return { tokens, secrets, received, calls, get: (id = ID) => tokens.get(id) };
 }
-
-/** Waits for a condition, but not for ever. */
-export async function until(condition: () => boolean, limitMs = 30_000): Promise<void> {
-  const end = performance.now() + limitMs;
-  while (!condition()) {
-    if (performance.now() > end) {
-      throw new Error(`Waiting: not true after ${limitMs} ms: ${condition}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
-
-/** A promise to be resolved from outside. */
-export function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open!: () => void;
-  const opened = new Promise<void>((resolve) => open = resolve);
-  return { opened, open };
-}
-
-export const refuse = (status = 403): Response => new Response(null, { status });

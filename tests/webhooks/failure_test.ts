@@ -1,92 +1,74 @@
+/** What fails on the receiver's side, what the operator hears of it, and that nobody hears a secret. */
+
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import { StorageError, TableMissingError } from "../../errors.ts";
-import { BusyError, HandlerFailedError, type WebhookHandlerOptions } from "../../webhooks/mod.ts";
-import { assertAnswer, DRY_RUN_URL, encode, KINDS, payload, Receiver, SECRET } from "./support.ts";
+import {
+  BusyError,
+  HandlerFailedError,
+  PublicKeyUnavailableError,
+  type WebhookHandlerOptions,
+} from "../../webhooks/mod.ts";
+import { eachRow } from "../support/each_row.ts";
+import {
+  ADDED,
+  createSigner,
+  DRY_RUN_URL,
+  encode,
+  fail,
+  KINDS,
+  never,
+  payload,
+  Receiver,
+  ROTATED,
+  SECRET,
+  SERIAL,
+  storageThat,
+  WELL_FORMED,
+} from "./support.ts";
 
-/** A storage whose every method does the same. */
-function storageThat(action: () => Promise<void> | void): ExtensionStorage {
-  return {
-    upsertExtension: action,
-    updateExtension: action,
-    rotateSecret: action,
-    removeInstance: action,
-  };
-}
+const STORAGE_FAILED = "500 ERR_STORAGE_FAILED";
+const HANDLER_FAILED = "500 ERR_HANDLER_FAILED";
+const NO_KEY = "502 ERR_PUBLIC_KEY_UNAVAILABLE";
+const TOO_LATE = "503 ERR_DEADLINE_EXCEEDED";
 
-function never(): Promise<never> {
-  return new Promise(() => {});
-}
-
-Deno.test("a failing storage is answered with 500, and its error reported with the cause", async (t) => {
+Deno.test("a failing storage is answered with 500, and its error reported with the cause", async () => {
   const cause = new Error(`cannot store ${SECRET}`);
   for (const kind of KINDS) {
-    await t.step(kind, async () => {
-      const receiver = await Receiver.create({ storage: storageThat(() => Promise.reject(cause)) });
-      assertAnswer(await receiver.deliver(payload(kind)), 500, "ERR_STORAGE_FAILED");
-      const [error] = receiver.errors;
-      assertInstanceOf(error, StorageError);
-      assertEquals(error.cause, cause);
-    });
+    const receiver = await Receiver.create({ storage: storageThat(fail(cause)) });
+    await receiver.expect(STORAGE_FAILED, payload(kind));
+    assertInstanceOf(receiver.errors[0], StorageError);
+    assertEquals(receiver.errors[0].cause, cause);
   }
-  await t.step("synchronously, and with something that is no error", async () => {
-    const receiver = await Receiver.create({
-      storage: storageThat(() => {
-        throw undefined;
-      }),
-    });
-    assertAnswer(await receiver.deliver(payload("SecretRotated")), 500, "ERR_STORAGE_FAILED");
-  });
-  await t.step("with a StorageError, which is passed on as it is", async () => {
-    const missing = new TableMissingError("upsertExtension", cause);
-    const receiver = await Receiver.create({
-      storage: storageThat(() => Promise.reject(missing)),
-    });
-    assertAnswer(
-      await receiver.deliver(payload("ExtensionAddedToContext")),
-      500,
-      "ERR_STORAGE_FAILED",
-    );
-    assert(receiver.errors[0] === missing);
-    assertStringIncludes(receiver.log[0] ?? "", "run the migrations first");
-  });
+  const synchronously = () => {
+    throw undefined;
+  };
+  const receiver = await Receiver.create({ storage: storageThat(synchronously) });
+  await receiver.expect(STORAGE_FAILED, payload(ROTATED));
+  // A StorageError is passed on as it is.
+  const missing = new TableMissingError("upsertExtension", cause);
+  const unmigrated = await Receiver.create({ storage: storageThat(fail(missing)) });
+  await unmigrated.expect(STORAGE_FAILED, payload(ADDED));
+  assert(unmigrated.errors[0] === missing);
+  assertStringIncludes(unmigrated.log[0]!, "run the migrations first");
 });
 
-Deno.test("a throwing handler is answered with 500 after the data was stored", async () => {
-  const cause = new Error(`no mail for ${SECRET}`);
-  const receiver = await Receiver.create({
-    handlers: [
-      { handleWebhook: (content, next) => next(content) },
-      { handleWebhook: () => Promise.reject(cause) },
-    ],
-  });
-  assertAnswer(
-    await receiver.deliver(payload("ExtensionAddedToContext")),
-    500,
-    "ERR_HANDLER_FAILED",
-  );
-  assertEquals(receiver.storage.rows.size, 1);
-  assertInstanceOf(receiver.errors[0], HandlerFailedError);
-  assertEquals(receiver.errors[0].cause, cause);
-});
-
-Deno.test("what a handler throws is its failure, whatever code it carries", async () => {
-  const receiver = await Receiver.create({
-    handlers: [{
-      handleWebhook() {
-        throw new BusyError("of the handler");
-      },
-    }],
-  });
-  assertAnswer(
-    await receiver.deliver(payload("ExtensionAddedToContext")),
-    500,
-    "ERR_HANDLER_FAILED",
-  );
+Deno.test("a throwing handler is answered with 500 after the data was stored, whatever code it carries", async () => {
+  for (const cause of [new Error(`no mail for ${SECRET}`), new BusyError("of the handler")]) {
+    const receiver = await Receiver.create({
+      handlers: [
+        { handleWebhook: (content, next) => next(content) },
+        { handleWebhook: fail(cause) },
+      ],
+    });
+    await receiver.expect(HANDLER_FAILED, payload(ADDED));
+    assertEquals(receiver.storage.rows.size, 1);
+    assertInstanceOf(receiver.errors[0], HandlerFailedError);
+    assertEquals(receiver.errors[0].cause, cause);
+  }
 });
 
 Deno.test("public keys that are no keys are answered with 502", async (t) => {
-  const keys: Record<string, unknown> = {
+  const keys = {
     "undefined": undefined,
     "a number": 7,
     "empty": "",
@@ -94,46 +76,32 @@ Deno.test("public keys that are no keys are answered with 502", async (t) => {
     "33 bytes": btoa("\0".repeat(33)),
     "not base64": "!".repeat(44),
   };
-  for (const [name, key] of Object.entries(keys)) {
-    await t.step(name, async () => {
-      const receiver = await Receiver.create({
-        publicKeys: { getPublicKey: () => key as string },
-      });
-      const answer = await receiver.deliver(payload("ExtensionAddedToContext"));
-      assertAnswer(answer, 502, "ERR_PUBLIC_KEY_UNAVAILABLE");
-      assertEquals(receiver.errors.map(({ code }) => code), ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
-      assertEquals(receiver.storage.callCount, 0);
-    });
-  }
+  await eachRow<unknown>(t, keys, async (key) => {
+    const receiver = await Receiver.create({ publicKeys: { getPublicKey: () => key as string } });
+    await receiver.expect(NO_KEY, payload(ADDED));
+    assertEquals(receiver.codes, ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
+    assertEquals(receiver.storage.callCount, 0);
+  });
 });
 
 Deno.test("whatever does not finish is given up at the time limit", async (t) => {
-  const hanging: Record<string, Partial<WebhookHandlerOptions>> = {
+  const hanging = {
     "public keys": { publicKeys: { getPublicKey: never } },
     "storage": { storage: storageThat(never) },
     "handlers": { handlers: [{ handleWebhook: never }] },
   };
-  for (const [name, options] of Object.entries(hanging)) {
-    await t.step(name, async () => {
-      const receiver = await Receiver.create({ timeoutMs: 30, ...options });
-      assertAnswer(
-        await receiver.deliver(payload("ExtensionAddedToContext")),
-        503,
-        "ERR_DEADLINE_EXCEEDED",
-      );
-      assertEquals(receiver.errors.map(({ code }) => code), ["ERR_DEADLINE_EXCEEDED"]);
-      assertEquals(receiver.levels, ["error"]);
-    });
-  }
+  await eachRow<Partial<WebhookHandlerOptions>>(t, hanging, async (options) => {
+    const receiver = await Receiver.create({ timeoutMs: 30, ...options });
+    await receiver.expect(TOO_LATE, payload(ADDED));
+    assertEquals([receiver.codes, receiver.levels], [["ERR_DEADLINE_EXCEEDED"], ["error"]]);
+  });
 });
 
 Deno.test("a storage that fails after the time limit does no harm", async () => {
   const late = Promise.withResolvers<void>();
-  const receiver = await Receiver.create({
-    timeoutMs: 30,
-    storage: storageThat(() => late.promise),
-  });
-  assertAnswer(await receiver.deliver(payload("SecretRotated")), 503, "ERR_DEADLINE_EXCEEDED");
+  const storage = storageThat(() => late.promise);
+  const receiver = await Receiver.create({ timeoutMs: 30, storage });
+  await receiver.expect(TOO_LATE, payload(ROTATED));
   const unhandled: unknown[] = [];
   const listener = (event: PromiseRejectionEvent) => unhandled.push(event.reason);
   addEventListener("unhandledrejection", listener);
@@ -144,8 +112,7 @@ Deno.test("a storage that fails after the time limit does no harm", async () => 
   } finally {
     removeEventListener("unhandledrejection", listener);
   }
-  assertEquals(unhandled, []);
-  assertEquals(receiver.errors.length, 1);
+  assertEquals([unhandled, receiver.codes], [[], ["ERR_DEADLINE_EXCEEDED"]]);
 });
 
 Deno.test({
@@ -154,89 +121,132 @@ Deno.test({
   sanitizeResources: true,
   fn: async () => {
     const receiver = await Receiver.create({ timeoutMs: 600_000 });
-    await receiver.deliver(payload("ExtensionAddedToContext"));
+    await receiver.deliver(payload(ADDED));
     await receiver.deliver("not JSON");
     await receiver.send(null, {});
     await receiver.send(null, {}, { method: "GET" });
   },
 });
 
-Deno.test("a logger or onError that fails does not change the answer", async (t) => {
-  const fail = () => {
+Deno.test("a logger or onError that fails does not change the answer", async () => {
+  const reject = fail(new Error("broken"));
+  const broken = () => {
     throw new Error("broken");
   };
-  const reject = () => Promise.reject(new Error("broken"));
-  for (const broken of [fail, reject]) {
-    await t.step(broken.name, async () => {
-      const receiver = await Receiver.create({
-        onError: broken,
-        logger: { info: broken, debug: broken, warn: broken, error: broken },
-        handlers: [{ handleWebhook: reject }],
-      });
-      assertAnswer(
-        await receiver.deliver(payload("ExtensionAddedToContext")),
-        500,
-        "ERR_HANDLER_FAILED",
-      );
-      assertAnswer(await receiver.deliver("{}"), 400, "ERR_BODY_INVALID");
+  for (const onError of [broken, reject]) {
+    const receiver = await Receiver.create({
+      onError,
+      logger: { info: onError, debug: onError, warn: onError, error: onError },
+      handlers: [{ handleWebhook: reject }],
     });
+    await receiver.expect(HANDLER_FAILED, payload(ADDED));
+    await receiver.expect("400 ERR_BODY_INVALID", "{}");
   }
 });
 
 Deno.test("no answer, log line or reported message contains the secret", async () => {
-  const leaky = () => {
-    throw new Error(`failed with ${SECRET}`);
-  };
+  const leaky = (code?: string) =>
+    fail(Object.assign(new Error(`failed with ${SECRET}`), { code }));
   const receivers = await Promise.all([
     {},
-    { storage: storageThat(leaky) },
-    { handlers: [{ handleWebhook: leaky }] },
-    { publicKeys: { getPublicKey: leaky } },
+    { storage: storageThat(leaky()) },
+    { storage: storageThat(leaky("ERR_STORAGE_FAILED")) },
+    { timeoutMs: 30, storage: storageThat(never) },
+    { handlers: [{ handleWebhook: leaky() }] },
+    { publicKeys: { getPublicKey: leaky() } },
     { extensionId: "another" },
     { maxAgeMs: 1 },
-    { timeoutMs: 30, storage: storageThat(never) },
-    {
-      storage: storageThat(() => {
-        throw Object.assign(new Error(SECRET), { code: "ERR_STORAGE_FAILED" });
-      }),
-    },
-    {
-      publicKeys: {
-        getPublicKey() {
-          throw Object.assign(new Error(SECRET), { code: "ERR_SIGNATURE_INVALID" });
-        },
-      },
-    },
   ].map((options) => Receiver.create(options)));
   const bodies = [
     ...KINDS.map((kind) => JSON.stringify(payload(kind, { secret: SECRET }))),
-    JSON.stringify(payload("ExtensionAddedToContext", { context: SECRET })),
-    JSON.stringify(payload("ExtensionAddedToContext", { context: { id: "", kind: SECRET } })),
-    JSON.stringify(payload("ExtensionAddedToContext", { secret: [SECRET] })),
+    JSON.stringify(payload(ADDED, { context: SECRET })),
+    JSON.stringify(payload(ADDED, { context: { id: "", kind: SECRET } })),
+    JSON.stringify(payload(ADDED, { secret: [SECRET] })),
     JSON.stringify(payload("InstancePaused", { secret: SECRET })),
     `{"secret":"${SECRET}","secret":"${SECRET}"}`,
     `{"secret":"${SECRET}"`,
     `"${SECRET}"`,
   ];
-  let answers = 0;
   for (const receiver of receivers) {
     for (const body of bodies) {
       await receiver.deliver(body);
       await receiver.deliver(body, { url: DRY_RUN_URL });
-      await receiver.send(encode(body), {
-        "X-Marketplace-Signature-Serial": SECRET.replace(/[^ -~]/g, ""),
-      });
+      await receiver.send(encode(body), { [SERIAL]: SECRET.replace(/[^ -~]/g, "") });
     }
-    answers += receiver.answers.length;
-    for (
-      const text of [
-        ...receiver.answers,
-        ...receiver.log,
-        ...receiver.errors.map((error) => error.stack ?? ""),
-      ]
-    ) {
-      assert(!text.includes(SECRET), text);
-    }
+    assertEquals(receiver.answers.length, bodies.length * 3);
+    const stacks = receiver.errors.map((error) => error.stack);
+    const said = [...receiver.answers, ...receiver.log, ...stacks].join("\n");
+    assert(!said.includes(SECRET), said);
   }
-  assertEquals(answers, receivers.length * bodies.length * 3);
+});
+
+Deno.test("onError hears of what is lost until somebody acts, and what it was", async () => {
+  const other = await Receiver.create({ extensionId: "another" });
+  await other.expect("403 ERR_WRONG_EXTENSION", payload(ROTATED));
+  const known = await Receiver.create();
+  await known.expect("404 ERR_UNKNOWN_INSTANCE", payload(ROTATED));
+  for (const { codes, details, levels } of [other, known]) {
+    assertEquals([codes.length, levels], [1, ["warn"]]);
+    const event = { kind: ROTATED, id: "instance-1", requestId: "request-1" };
+    assertEquals(details[0]!.event, event);
+    assert(details[0]!.request instanceof Request);
+  }
+  await known.expect("400 ERR_UNKNOWN_KIND", payload("Unheard"));
+  assertEquals(known.codes, ["ERR_UNKNOWN_INSTANCE", "ERR_UNKNOWN_KIND"]);
+  assertEquals(known.details[1]!.event, undefined);
+});
+
+Deno.test("3,000 requests of strangers: no call of onError, each counted at debug", async () => {
+  const receiver = await Receiver.create({ maxBodyBytes: 5_000, timeoutMs: 60_000 });
+  const forger = await createSigner("serial-1");
+  const body = encode(payload(ADDED));
+  const forged = await forger.headers(body);
+  for (let round = 0; round < 500; round++) {
+    await receiver.send(body, {});
+    await receiver.send(body, forged);
+    await receiver.send(body, { ...forged, [SERIAL]: "made-up" });
+    await receiver.send(new Uint8Array(5_001), WELL_FORMED);
+    await receiver.send(null, {}, { method: "GET" });
+    await receiver.send("{", WELL_FORMED);
+  }
+  assertEquals([receiver.errors, receiver.storage.callCount], [[], 0]);
+  assertEquals(new Set(receiver.levels), new Set(["debug"]));
+  assertStringIncludes(receiver.log.at(-1)!, "unverified so far: 3000");
+});
+
+Deno.test("an outage of the public keys is reported once, and the next one again", async () => {
+  let down = true;
+  const receiver: Receiver = await Receiver.create({
+    publicKeys: {
+      getPublicKey() {
+        if (down) throw new PublicKeyUnavailableError("the endpoint answered with status 500");
+        return receiver.signer.publicKey;
+      },
+    },
+  });
+  for (let attempt = 0; attempt < 5; attempt++) await receiver.expect(NO_KEY, payload(ADDED));
+  assertEquals(receiver.codes, ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
+  assertEquals(receiver.levels, ["error", "debug", "debug", "debug", "debug"]);
+  down = false;
+  await receiver.expect("200 STORED", payload(ADDED));
+  down = true;
+  await receiver.expect(NO_KEY, payload(ADDED));
+  assertEquals(receiver.errors.length, 2);
+});
+
+Deno.test("too many serials are logged once, and not reported", async () => {
+  const publicKeys = { getPublicKey: fail(new BusyError("of the test")) };
+  const receiver = await Receiver.create({ publicKeys });
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await receiver.expect("503 ERR_BUSY", payload(ROTATED));
+  }
+  assertEquals([receiver.errors, receiver.levels], [[], ["error", "debug", "debug"]]);
+});
+
+Deno.test("a logger without warn gets at info what others get at warn", async () => {
+  const lines: string[] = [];
+  const logger = { info: (line: string) => void lines.push(line), debug() {}, error() {} };
+  const receiver = await Receiver.create({ logger });
+  await receiver.expect("200 DRY_RUN", payload(ROTATED), { url: DRY_RUN_URL });
+  assertStringIncludes(lines[0]!, "DRY_RUN");
 });

@@ -1,43 +1,32 @@
 /** A storage that does not keep up is given what it can do in time. */
 
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
-import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import { BusyError } from "../../webhooks/mod.ts";
-import { assertAnswer, payload, Receiver } from "./support.ts";
 import { poll } from "../support/postgres.ts";
+import { payload, Receiver, ROTATED, storageThat } from "./support.ts";
 
 /** Calls that end when they are told to, as a driver's queue does: first in, first out. */
-class QueueingStorage implements ExtensionStorage {
-  readonly #queue: (() => void)[] = [];
-  /** The most that were ever under way. */
-  most = 0;
-
-  get length(): number {
-    return this.#queue.length;
-  }
-
-  #enter = () =>
-    new Promise<void>((resolve) => {
-      this.#queue.push(resolve);
-      this.most = Math.max(this.most, this.#queue.length);
-    });
-
-  upsertExtension = this.#enter;
-  updateExtension = this.#enter;
-  rotateSecret = this.#enter;
-  removeInstance = this.#enter;
-
-  end(count: number = Infinity): void {
-    for (const resolve of this.#queue.splice(0, count)) resolve();
-  }
+function queueingStorage() {
+  const queue: (() => void)[] = [];
+  const calls = {
+    /** The most that were ever under way. */
+    most: 0,
+    underWay: () => queue.length,
+    call: () => {
+      const call = new Promise<void>((resolve) => queue.push(resolve));
+      calls.most = Math.max(calls.most, queue.length);
+      return call;
+    },
+    endAll: () => queue.splice(0).forEach((resolve) => resolve()),
+  };
+  return { calls, storage: storageThat(calls.call) };
 }
 
 async function deliverMany(receiver: Receiver, count: number): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   const one = async (number: number) => {
-    const { status, answer } = await receiver.deliver(
-      payload("SecretRotated", { id: `instance-${number}` }),
-    );
+    const body = payload(ROTATED, { id: `instance-${number}` });
+    const { status, answer } = await receiver.deliver(body);
     const key = `${status} ${answer.code}`;
     counts[key] = (counts[key] ?? 0) + 1;
   };
@@ -46,7 +35,7 @@ async function deliverMany(receiver: Receiver, count: number): Promise<Record<st
 }
 
 Deno.test("a storage that does not keep up: what it cannot do in time is refused at once", async () => {
-  const storage = new QueueingStorage();
+  const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 1_000 });
   assertEquals(await deliverMany(receiver, 100), { "503 ERR_DEADLINE_EXCEEDED": 100 });
 
@@ -54,7 +43,7 @@ Deno.test("a storage that does not keep up: what it cannot do in time is refused
   for (let wave = 0; wave < 5; wave++) {
     assertEquals(await deliverMany(receiver, 100), { "503 ERR_BUSY": 100 });
   }
-  assertEquals(storage.length, 100);
+  assertEquals(calls.underWay(), 100);
   const error = receiver.errors.at(-1);
   assertEquals(
     error instanceof BusyError && error.message,
@@ -62,65 +51,62 @@ Deno.test("a storage that does not keep up: what it cannot do in time is refused
   );
 
   // It does them all at last: then there is room for some, and their number is limited.
-  storage.end();
+  calls.endAll();
   await Promise.resolve();
   const wave = deliverMany(receiver, 200);
-  await poll(() => storage.length > 0 && receiver.errors.length > 650);
-  storage.end();
+  await poll(() => calls.underWay() > 0 && receiver.errors.length > 650);
+  calls.endAll();
   const counts = await wave;
   assertGreater(counts["200 STORED"]!, 0);
   assertGreater(counts["503 ERR_BUSY"]!, 0);
-  assertLess(storage.most, 101);
+  assertLess(calls.most, 101);
 });
 
 Deno.test("no more than 1,000 calls of a storage are ever under way", async () => {
-  const storage = new QueueingStorage();
+  const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 60_000 });
   const wave = deliverMany(receiver, 1_100);
-  await poll(() => storage.length + receiver.errors.length === 1_100, { timeoutMs: 30_000 });
-  storage.end();
+  await poll(() => calls.underWay() + receiver.errors.length === 1_100, { timeoutMs: 30_000 });
+  calls.endAll();
   assertEquals(await wave, { "200 STORED": 1_000, "503 ERR_BUSY": 100 });
 });
 
 Deno.test("a storage that keeps up again is no longer limited", async () => {
-  const storage = new QueueingStorage();
+  const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 1_000 });
   await deliverMany(receiver, 1);
-  storage.end();
+  calls.endAll();
   await new Promise((resolve) => setTimeout(resolve, 2_100));
   const wave = deliverMany(receiver, 40);
-  await poll(() => storage.length === 40);
-  storage.end();
+  await poll(() => calls.underWay() === 40);
+  calls.endAll();
   await wave;
 });
 
 Deno.test("calls that never end do not keep others away for good", async () => {
-  const storage = new QueueingStorage();
+  const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 300 });
   assertEquals(await deliverMany(receiver, 40), { "503 ERR_DEADLINE_EXCEEDED": 40 });
   assertEquals(await deliverMany(receiver, 1), { "503 ERR_BUSY": 1 });
-  const before = storage.length;
+  const before = calls.underWay();
   await poll(async () => {
-    await receiver.deliver(payload("SecretRotated"));
-    return storage.length > before;
+    await receiver.deliver(payload(ROTATED));
+    return calls.underWay() > before;
   });
 });
 
 Deno.test("some calls that wait for a lock do not keep others away", async () => {
-  const storage = new QueueingStorage();
-  const locked = new Set(["locked-1", "locked-2"]);
+  const { calls, storage } = queueingStorage();
+  const locked = ["locked-1", "locked-2"];
+  const rotateSecret = (id: string) => locked.includes(id) ? calls.call() : Promise.resolve();
   const receiver = await Receiver.create({
     timeoutMs: 500,
-    storage: {
-      ...storage,
-      rotateSecret: (id: string) => locked.has(id) ? storage.rotateSecret() : Promise.resolve(),
-    },
+    storage: { ...storage, rotateSecret },
   });
   for (let attempt = 0; attempt < 3; attempt++) {
-    const waiting = [...locked].map((id) => receiver.deliver(payload("SecretRotated", { id })));
-    for (const answer of await Promise.all(waiting)) {
-      assertAnswer(answer, 503, "ERR_DEADLINE_EXCEEDED");
-    }
+    const late = (id: string) =>
+      receiver.expect("503 ERR_DEADLINE_EXCEEDED", payload(ROTATED, { id }));
+    await Promise.all(locked.map(late));
     assertEquals(await deliverMany(receiver, 20), { "200 STORED": 20 });
   }
 });

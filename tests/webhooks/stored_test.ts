@@ -1,116 +1,176 @@
+/** What genuine deliveries do: in PostgreSQL, to the storage's methods, to handlers, and in mitthooks' own wiring. */
+
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
+import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
 import type { WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
-import { assertAnswer, KINDS, payload, Receiver, SECRET } from "./support.ts";
+import { drizzle } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import { PgExtensionStorage } from "../../pg/mod.ts";
+import { verifyWebhook } from "../../webhooks/mod.ts";
+import { eachRow } from "../support/each_row.ts";
+import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
+import { createDatabase } from "../support/postgres.ts";
+import {
+  ADDED,
+  ago,
+  DRY_RUN_URL,
+  encode,
+  EXTENSION_ID,
+  fail,
+  KINDS,
+  type Payload,
+  payload,
+  Receiver,
+  REMOVED,
+  requestOf,
+  ROTATED,
+  SECRET,
+  storageThat,
+  UPDATED,
+  URL_OF_WEBHOOK,
+} from "./support.ts";
 
-const ADDED_ROW = {
-  id: "instance-1",
-  contextId: "p-abc123",
-  context: "customer" as const,
-  active: true,
-  variantKey: null,
-  consentedScopes: ["project:read"],
-  secret: SECRET,
-};
+/** A receiver whose storage is a database of its own. */
+async function openDatabase() {
+  const database = await createDatabase();
+  const client = postgres(database.url, { max: 4, onnotice: () => {} });
+  await client.unsafe(extensionInstanceDdl);
+  const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
+  const receiver = await Receiver.create({ storage });
+  const close = async () => {
+    await client.end();
+    await database.drop();
+  };
+  return { client, storage, receiver, [Symbol.asyncDispose]: close };
+}
 
-Deno.test("an instance's whole life reaches the storage, context kind and state included", async () => {
+Deno.test("in PostgreSQL, every event twice, and concurrently twice, leaves the row of one delivery", async (t) => {
+  await using db = await openDatabase();
+  const changed = { context: { id: "p-2", kind: "project" }, consentedScopes: ["a", "b"] };
+  const added = ["p-abc123", "customer", false, "basic", ["project:read"]];
+  const updated = ["p-2", "project", true, null, ["a", "b"]];
+  const life: Record<string, [Payload, unknown[], string | undefined]> = {
+    [ADDED]: [{ variantKey: "basic", state: { enabled: false } }, [added], SECRET],
+    [UPDATED]: [changed, [updated], SECRET],
+    [ROTATED]: [{ secret: "second" }, [updated], "second"],
+    [REMOVED]: [{}, [], undefined],
+  };
+  await eachRow(t, life, async ([changes, rows, secret], kind) => {
+    for (const attempts of [1, 2]) {
+      const body = payload(kind, changes);
+      const deliver = () => db.receiver.expect("200 STORED", body);
+      await Promise.all(Array.from({ length: attempts }, deliver));
+      const stored = db.client`
+        SELECT "contextId", context, active, variant_key, consented_scopes FROM extension_instance`;
+      assertEquals([...await stored.values()] as unknown[], rows);
+      assertEquals((await db.storage.getExtension("instance-1"))?.secret, secret);
+    }
+  });
+});
+
+Deno.test("the original's wiring works with our storage, and with mitthooks' own check", async () => {
+  await using db = await openDatabase();
+  const { serial, publicKey: key, headers } = db.receiver.signer;
+  await using endpoint = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    () => Response.json({ serial, key }, { headers: { connection: "close" } }),
+  );
+  const wrapper = new HttpWebhookHandler(
+    new CombinedWebhookHandlerFactory(db.storage, EXTENSION_ID)
+      .withoutLogging()
+      .withMittwaldAPIURL(`http://127.0.0.1:${endpoint.addr.port}`)
+      .build(),
+  );
+  for (const [kind, secret] of [[ADDED, SECRET], [REMOVED, undefined]] as const) {
+    const body = encode(payload(kind));
+    const init = { method: "POST", headers: await headers(body), body };
+    const response = await wrapper.handleWebhook(new Request(URL_OF_WEBHOOK, init));
+    assertEquals(response.status, 200);
+    assertEquals((await db.storage.getExtension("instance-1"))?.secret, secret);
+  }
+});
+
+Deno.test("both spellings of each kind lead to the same, under the short name", async (t) => {
+  const methods = {
+    [UPDATED]: "updateExtension",
+    [ROTATED]: "rotateSecret",
+    [REMOVED]: "removeInstance",
+  };
+  await eachRow(t, methods, async (method, short) => {
+    const receiver = await Receiver.create();
+    await receiver.deliver(payload(ADDED));
+    const body = payload(short, { kind: `Extension${short.replace(/^(?!Instance)/, "Instance")}` });
+    const { answer } = await receiver.expect("200 STORED", body);
+    assertEquals(answer.message, `Handling ${short}: done`);
+    assertEquals(receiver.storage.calls, { upsertExtension: 1, [method]: 1 });
+  });
+});
+
+Deno.test("what is null or left out is read as nothing", async () => {
   const receiver = await Receiver.create();
-  assertAnswer(
-    await receiver.deliver(payload("ExtensionAddedToContext", {
-      variantKey: "basic",
-      state: { enabled: false },
-    })),
-    200,
-    "STORED",
-  );
-  assertEquals(receiver.storage.rows.get("instance-1"), {
-    ...ADDED_ROW,
-    active: false,
-    variantKey: "basic",
-  });
+  for (const nothing of [null, undefined]) {
+    for (const state of [nothing, {}, { enabled: nothing }]) {
+      await receiver.deliver(payload(ADDED, { variantKey: "basic" }));
+      const rest = { consentedScopes: nothing, variantKey: nothing, apiVersion: nothing };
+      for (const kind of [ADDED, UPDATED]) {
+        await receiver.expect("200 STORED", payload(kind, { ...rest, state }));
+        const row = receiver.storage.rows.get("instance-1");
+        assertEquals([row?.consentedScopes, row?.variantKey, row?.active], [[], null, true]);
+      }
+    }
+  }
+});
 
-  assertAnswer(
-    await receiver.deliver(payload("InstanceUpdated", {
-      context: { id: "p-2", kind: "project" },
-      consentedScopes: ["a", "b"],
-    })),
-    200,
-    "STORED",
-  );
-  assertEquals(receiver.storage.rows.get("instance-1"), {
-    ...ADDED_ROW,
-    contextId: "p-2",
-    context: "project",
-    consentedScopes: ["a", "b"],
-  });
-
-  assertAnswer(
-    await receiver.deliver(payload("SecretRotated", { secret: "second" })),
-    200,
-    "STORED",
-  );
-  assertEquals(receiver.storage.rows.get("instance-1")?.secret, "second");
-
-  assertAnswer(await receiver.deliver(payload("InstanceRemovedFromContext")), 200, "STORED");
+Deno.test("a removal and a new secret need no more than they use", async () => {
+  const receiver = await Receiver.create();
+  await receiver.deliver(payload(ADDED));
+  const request = { createdAt: ago(0) };
+  const least = { id: "instance-1", meta: { extensionId: EXTENSION_ID }, request };
+  await receiver.expect("200 STORED", { ...least, kind: ROTATED, secret: "second" });
+  const odd = { context: 1, consentedScopes: 2, state: 3, variantKey: 4, secret: 5 };
+  await receiver.expect("200 STORED", { ...least, ...odd, kind: REMOVED });
   assertEquals(receiver.storage.rows.size, 0);
 });
 
-Deno.test("removing an unknown instance succeeds, updating and rotating one is refused", async () => {
-  const receiver = await Receiver.create();
-  assertAnswer(await receiver.deliver(payload("InstanceRemovedFromContext")), 200, "STORED");
-  assertAnswer(await receiver.deliver(payload("InstanceUpdated")), 404, "ERR_UNKNOWN_INSTANCE");
-  assertAnswer(await receiver.deliver(payload("SecretRotated")), 404, "ERR_UNKNOWN_INSTANCE");
-  assertEquals(receiver.storage.rows.size, 0);
+Deno.test("the storage is given the time that was signed, in UTC where it has no zone", async (t) => {
+  const times = {
+    "2026-08-01T12:00:00Z": "2026-08-01T12:00:00.000Z",
+    "2026-08-01T12:00:00": "2026-08-01T12:00:00.000Z",
+    "2026-08-01 12:00:00.5": "2026-08-01T12:00:00.500Z",
+    "2026-08-01T12:00:00.123456789+02:00": "2026-08-01T10:00:00.123Z",
+    "2026-08-01T12:00-0230": "2026-08-01T14:30:00.000Z",
+    "2026-08-01t12:00:00z": "2026-08-01T12:00:00.000Z",
+  };
+  await eachRow(t, times, async (read, written) => {
+    const receiver = await Receiver.create();
+    for (const kind of KINDS) {
+      await receiver.expect("200 STORED", payload(kind, requestOf(written)));
+    }
+    const { occurrences } = receiver.storage;
+    assertEquals(occurrences.map((time) => time?.toISOString()), [read, read, read, read]);
+  });
 });
 
-Deno.test("an unknown instance is told by its code, whichever copy of the class it is", async () => {
-  const receiver = await Receiver.create({
-    storage: {
-      upsertExtension() {},
-      updateExtension() {
-        throw Object.assign(new Error("of another copy"), { code: "ERR_UNKNOWN_INSTANCE" });
-      },
-      rotateSecret() {},
-      removeInstance() {},
-    },
+Deno.test("errors of the storage are told by their codes, whichever copy of the classes they are of", async (t) => {
+  const statuses = { ERR_UNKNOWN_INSTANCE: 404, ERR_STALE_EVENT: 409, ERR_HANDLER_FAILED: 500 };
+  await eachRow(t, statuses, async (status, code) => {
+    const cause = new Error("the mail server is down");
+    const ofCopy = Object.assign(new Error("of another copy", { cause }), { code });
+    const receiver = await Receiver.create({ storage: storageThat(fail(ofCopy)) });
+    for (const kind of KINDS) await receiver.expect(`${status} ${code}`, payload(kind));
+    assertEquals(receiver.codes, [code, code, code, code]);
+    if (status === 500) assertEquals(receiver.errors[0]!.cause, cause);
   });
-  assertAnswer(await receiver.deliver(payload("InstanceUpdated")), 404, "ERR_UNKNOWN_INSTANCE");
 });
 
 Deno.test("unknown fields, ids of any form, an empty secret and a body with white space are accepted", async () => {
   const receiver = await Receiver.create();
+  const more = { deep: [{ toString: 1, constructor: null }] };
   for (const id of ["", "ä/..\n\0", "x".repeat(1_000), "__proto__"]) {
-    const body = payload("ExtensionAddedToContext", {
-      id,
-      secret: "",
-      more: { deep: [{ toString: 1, constructor: null }] },
-      state: { enabled: true, since: 1 },
-    });
-    assertAnswer(await receiver.deliver(JSON.stringify(body, null, "\t") + "\n"), 200, "STORED");
+    const body = payload(ADDED, { id, secret: "", more, state: { enabled: true, since: 1 } });
+    await receiver.expect("200 STORED", JSON.stringify(body, null, "\t") + "\n");
     assertEquals(receiver.storage.rows.get(id)?.secret, "");
-  }
-});
-
-Deno.test("every event delivered twice, and concurrently twice, leaves the row of one delivery", async (t) => {
-  const rowsAfter = async (kind: typeof KINDS[number], send: "once" | "twice" | "at once") => {
-    const receiver = await Receiver.create();
-    if (kind !== "ExtensionAddedToContext") {
-      await receiver.deliver(payload("ExtensionAddedToContext", { secret: "first" }));
-    }
-    const body = payload(kind);
-    const answers = send === "once"
-      ? [await receiver.deliver(body)]
-      : send === "twice"
-      ? [await receiver.deliver(body), await receiver.deliver(body)]
-      : await Promise.all([receiver.deliver(body), receiver.deliver(body)]);
-    for (const answer of answers) assertAnswer(answer, 200, "STORED");
-    return [...receiver.storage.rows.values()];
-  };
-  for (const kind of KINDS) {
-    await t.step(kind, async () => {
-      const expected = await rowsAfter(kind, "once");
-      assertEquals(await rowsAfter(kind, "twice"), expected);
-      assertEquals(await rowsAfter(kind, "at once"), expected);
-    });
   }
 });
 
@@ -119,27 +179,63 @@ Deno.test("handlers run one after another, after the data is stored, on exactly 
   const handler = (name: string): WebhookHandler => ({
     handleWebhook: async (content, next) => {
       seen.push(`${name} ${receiver.storage.rows.size} ${content.rawBody === body}`);
-      assertEquals(content.signatureSerial, "serial-1");
-      assertEquals(content.signatureAlgorithm, "Ed25519");
-      assertEquals(content.signature.length, 88);
+      const { signatureSerial, signatureAlgorithm, signature } = content;
+      assertEquals([signatureSerial, signatureAlgorithm], ["serial-1", "Ed25519"]);
+      assertEquals(signature.length, 88);
       await next(content);
       seen.push(`${name} ends`);
     },
   });
   const receiver = await Receiver.create({ handlers: [handler("a"), handler("b")] });
-  const body = JSON.stringify(payload("ExtensionAddedToContext"), null, 3);
-  assertAnswer(await receiver.deliver(body), 200, "STORED");
+  const body = JSON.stringify(payload(ADDED), null, 3);
+  await receiver.expect("200 STORED", body);
   assertEquals(seen, ["a 1 true", "b 1 true", "b ends", "a ends"]);
+});
+
+Deno.test("verifyWebhook resolves to the typed event and exactly the body that was signed", async () => {
+  const { signer, options: { publicKeys } } = await Receiver.create();
+  const verify = async (text: string, url: string) => {
+    const body = encode(text);
+    const headers = await signer.headers(body);
+    const request = new Request(url, { method: "POST", headers, body });
+    return await verifyWebhook(request, { extensionId: EXTENSION_ID, publicKeys });
+  };
+  const request = { id: "request-7", createdAt: "2026-08-01T12:00:00.000Z" };
+  const base = {
+    id: "instance-1",
+    extensionId: EXTENSION_ID,
+    createdAt: new Date(request.createdAt),
+  };
+  const changes = { consentedScopes: null, request, more: "ÄÖ\u2028" };
+  const added = JSON.stringify(payload(ADDED, changes), null, 2);
+  assertEquals(await verify(added, URL_OF_WEBHOOK), {
+    event: {
+      ...base,
+      kind: ADDED,
+      requestId: "request-7",
+      context: { id: "p-abc123", kind: "customer" },
+      consentedScopes: [],
+      enabled: true,
+      variantKey: null,
+      secret: SECRET,
+    },
+    rawBody: added,
+    dryRun: false,
+  });
+  const { createdAt } = request;
+  const removed = payload("ExtensionInstanceRemovedFromContext", { request: { createdAt } });
+  assertEquals(await verify(JSON.stringify(removed), DRY_RUN_URL), {
+    event: { ...base, kind: REMOVED, requestId: undefined },
+    rawBody: JSON.stringify(removed),
+    dryRun: true,
+  });
 });
 
 Deno.test("one line is logged for each delivery", async () => {
   const receiver = await Receiver.create();
-  await receiver.deliver(payload("ExtensionAddedToContext"));
-  await receiver.deliver(payload("ExtensionAddedToContext", { meta: {} }));
+  await receiver.deliver(payload(ADDED));
+  await receiver.deliver(payload(ADDED, { meta: {} }));
   assertEquals(receiver.log.length, 2);
-  assertStringIncludes(
-    receiver.log[0] ?? "",
-    '200 · STORED · ExtensionAddedToContext "instance-1"',
-  );
-  assertStringIncludes(receiver.log[1] ?? "", "400 · ERR_BODY_INVALID");
+  assertStringIncludes(receiver.log[0]!, '200 · STORED · ExtensionAddedToContext "instance-1"');
+  assertStringIncludes(receiver.log[1]!, "400 · ERR_BODY_INVALID");
 });

@@ -1,8 +1,4 @@
-/**
- * What the webhook tests share: a sender that signs whatever it is told to, and a handler with a storage in memory.
- *
- * @module
- */
+/** What the webhook tests share: a sender that signs whatever it is told to, and a handler with a storage in memory. */
 
 import { encodeBase64 } from "@std/encoding";
 import { assertEquals } from "@std/assert";
@@ -24,50 +20,42 @@ export const KINDS = [
   "SecretRotated",
   "InstanceRemovedFromContext",
 ] as const;
-export type Kind = typeof KINDS[number];
+export const [ADDED, UPDATED, ROTATED, REMOVED] = KINDS;
 
 export const URL_OF_WEBHOOK = "https://extension.example/webhooks";
 export const DRY_RUN_URL = `${URL_OF_WEBHOOK}?dry-run=true&executing-user-id=u-1`;
 
 export type Payload = Record<string, unknown>;
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A key pair and its serial. */
-export interface Signer {
-  serial: string;
-  publicKey: string;
-  sign(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
-  headers(body: Uint8Array<ArrayBuffer>): Promise<Record<string, string>>;
-}
+export type Signer = Awaited<ReturnType<typeof createSigner>>;
 
-export async function createSigner(serial: string = crypto.randomUUID()): Promise<Signer> {
-  const pair = await crypto.subtle.generateKey("Ed25519", true, [
-    "sign",
-    "verify",
-  ]) as CryptoKeyPair;
-  const publicKey = encodeBase64(await crypto.subtle.exportKey("raw", pair.publicKey));
-  const sign = async (body: Uint8Array<ArrayBuffer>) =>
+export async function createSigner(serial: string = crypto.randomUUID()) {
+  const usages: KeyUsage[] = ["sign", "verify"];
+  const pair = await crypto.subtle.generateKey("Ed25519", true, usages) as CryptoKeyPair;
+  const sign = async (body: Bytes) =>
     new Uint8Array(await crypto.subtle.sign("Ed25519", pair.privateKey, body));
   return {
     serial,
-    publicKey,
+    publicKey: encodeBase64(await crypto.subtle.exportKey("raw", pair.publicKey)),
     sign,
-    headers: async (body) => signatureHeaders(serial, encodeBase64(await sign(body))),
+    headers: async (body: Bytes) => signatureHeaders(serial, encodeBase64(await sign(body))),
   };
 }
 
+export const [SERIAL, ALGORITHM, SIGNATURE] = [
+  "X-Marketplace-Signature-Serial",
+  "X-Marketplace-Signature-Algorithm",
+  "X-Marketplace-Signature",
+] as const;
+
 export function signatureHeaders(serial: string, signature: string): Record<string, string> {
-  return {
-    "X-Marketplace-Signature-Serial": serial,
-    "X-Marketplace-Signature-Algorithm": "Ed25519",
-    "X-Marketplace-Signature": signature,
-  };
+  return { [SERIAL]: serial, [ALGORITHM]: "Ed25519", [SIGNATURE]: signature };
 }
 
 /** Headers of the right form, with a signature that fits no body. */
-export const WELL_FORMED: Record<string, string> = signatureHeaders(
-  "serial-1",
-  btoa("\0".repeat(64)),
-);
+export const WELL_FORMED = signatureHeaders("serial-1", btoa("\0".repeat(64)));
 
 /** The field `request` of a payload, made at a given time. */
 export function requestOf(createdAt: string): Payload {
@@ -79,7 +67,7 @@ export function ago(ms: number): string {
 }
 
 /** A valid payload of a kind; `changes` replace fields of its top level. */
-export function payload(kind: Kind | string, changes: Payload = {}): Payload {
+export function payload(kind: string, changes: Payload = {}): Payload {
   return {
     apiVersion: "v1",
     kind,
@@ -89,18 +77,40 @@ export function payload(kind: Kind | string, changes: Payload = {}): Payload {
     request: {
       id: "request-1",
       createdAt: new Date().toISOString(),
-      target: { method: "POST", url: "https://extension.example/webhooks" },
+      target: { method: "POST", url: URL_OF_WEBHOOK },
     },
-    ...(kind === "SecretRotated"
-      ? {}
-      : { consentedScopes: ["project:read"], state: { enabled: true } }),
-    ...(kind === "SecretRotated" || kind === "ExtensionAddedToContext" ? { secret: SECRET } : {}),
+    ...(kind === ROTATED ? {} : { consentedScopes: ["project:read"], state: { enabled: true } }),
+    ...(kind === ROTATED || kind === ADDED ? { secret: SECRET } : {}),
     ...changes,
   };
 }
 
-export function encode(body: string | Payload): Uint8Array<ArrayBuffer> {
+export function encode(body: string | Payload): Bytes {
   return new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body));
+}
+
+/** A storage whose every method does the same. */
+export function storageThat(action: () => Promise<void> | void) {
+  return {
+    upsertExtension: action,
+    updateExtension: action,
+    rotateSecret: action,
+    removeInstance: action,
+  };
+}
+
+export function never(): Promise<never> {
+  return new Promise(() => {});
+}
+
+export function fail(error: unknown): () => Promise<never> {
+  return () => Promise.reject(error);
+}
+
+interface Answer {
+  status: number;
+  answer: WebhookResponseBody;
+  headers: Headers;
 }
 
 /** A handler with everything around it that can be looked at afterwards. */
@@ -112,9 +122,10 @@ export class Receiver {
   readonly errors: MitthooksDrizzleError[] = [];
   /** What came with each of `errors`. */
   readonly details: WebhookErrorDetails[] = [];
-  readonly signer: Signer;
-  readonly handler: (request: Request) => Promise<Response>;
   readonly answers: string[] = [];
+  readonly signer: Signer;
+  readonly options: WebhookHandlerOptions;
+  readonly handler: (request: Request) => Promise<Response>;
 
   private constructor(signer: Signer, options: Partial<WebhookHandlerOptions>) {
     this.signer = signer;
@@ -122,7 +133,7 @@ export class Receiver {
       this.levels.push(level);
       this.log.push(line);
     };
-    this.handler = createWebhookHandler({
+    this.options = {
       storage: this.storage,
       extensionId: EXTENSION_ID,
       publicKeys: {
@@ -142,11 +153,17 @@ export class Receiver {
         this.details.push(details);
       },
       ...options,
-    });
+    };
+    this.handler = createWebhookHandler(this.options);
   }
 
   static async create(options: Partial<WebhookHandlerOptions> = {}): Promise<Receiver> {
     return new Receiver(await createSigner("serial-1"), options);
+  }
+
+  /** The codes of `errors`. */
+  get codes(): string[] {
+    return this.errors.map(({ code }) => code);
   }
 
   /** Sends a request as it is. */
@@ -154,29 +171,36 @@ export class Receiver {
     body: BodyInit | null,
     headers: HeadersInit,
     { url = URL_OF_WEBHOOK, method = "POST" } = {},
-  ): Promise<{ status: number; answer: WebhookResponseBody; headers: Headers }> {
-    const request = new Request(url, { method, headers, body });
-    const response = await this.handler(request);
+  ): Promise<Answer> {
+    const response = await this.handler(new Request(url, { method, headers, body }));
     const text = await response.text();
     this.answers.push(text);
     return { status: response.status, answer: JSON.parse(text), headers: response.headers };
   }
 
   /** Signs a body and sends it. */
-  async deliver(
-    body: string | Payload | Uint8Array<ArrayBuffer>,
-    { url = URL_OF_WEBHOOK } = {},
-  ): Promise<{ status: number; answer: WebhookResponseBody; headers: Headers }> {
+  async deliver(body: string | Payload | Bytes, { url = URL_OF_WEBHOOK } = {}): Promise<Answer> {
     const bytes = body instanceof Uint8Array ? body : encode(body);
     return await this.send(bytes, await this.signer.headers(bytes), { url });
   }
+
+  /** Sends, and asserts status and code of the answer. */
+  async expectSent(expected: string, ...request: Parameters<Receiver["send"]>): Promise<Answer> {
+    return assertIs(expected, await this.send(...request));
+  }
+
+  /** Delivers, and asserts status and code of the answer. */
+  async expect(expected: string, ...delivery: Parameters<Receiver["deliver"]>): Promise<Answer> {
+    return assertIs(expected, await this.deliver(...delivery));
+  }
+}
+
+function assertIs(expected: string, answer: Answer): Answer {
+  assertEquals(`${answer.status} ${answer.answer.code}`, expected, answer.answer.message);
+  return answer;
 }
 
 /** Asserts an answer, by status and code. */
-export function assertAnswer(
-  { status, answer }: { status: number; answer: WebhookResponseBody },
-  expectedStatus: number,
-  expectedCode: string,
-): void {
-  assertEquals(`${status} ${answer.code}`, `${expectedStatus} ${expectedCode}`, answer.message);
+export function assertAnswer(answer: Answer, status: number, code: string): void {
+  assertIs(`${status} ${code}`, answer);
 }

@@ -1,0 +1,46 @@
+/**
+ * Builds and signs what one attempt sends.
+ *
+ * @module
+ */
+
+import type { WireRequest } from "./attempt.ts";
+import { buildPayload, type LifecycleEvent, spellKind } from "../events.ts";
+import type { AttemptOptions } from "../faults.ts";
+import { dryRunUrl, tampered } from "./faults.ts";
+import type { KeyRing } from "./key_ring.ts";
+import { generateSigningKey, signatureHeaders, type SigningKey } from "../key_pair.ts";
+import type { Settings } from "../options.ts";
+
+/** Builds the requests of one simulated mStudio. */
+export class RequestBuilder {
+  readonly #settings: Settings;
+  readonly #keys: KeyRing;
+  #forgersKey: Promise<SigningKey> | undefined;
+
+  constructor(settings: Settings, keys: KeyRing) {
+    this.#settings = settings;
+    this.#keys = keys;
+  }
+
+  /** Builds and signs a request; each has an id of its own. */
+  async build(event: LifecycleEvent, options: AttemptOptions): Promise<WireRequest> {
+    const { dryRun, createdAt, forge, tamper, kindSpelling } = options;
+    const { url } = this.#settings;
+    const payload = buildPayload(event, url, createdAt);
+    const kind = spellKind(event.kind, kindSpelling ?? this.#settings.kindSpelling);
+    const body = new TextEncoder().encode(JSON.stringify({ ...payload, kind }));
+    const { current } = this.#keys;
+    const key = forge ? await (this.#forgersKey ??= generateSigningKey()) : current;
+    return {
+      requestId: payload.request.id,
+      createdAt: payload.request.createdAt,
+      url: dryRun ? dryRunUrl(url, dryRun) : url,
+      headers: {
+        "Content-Type": "application/json",
+        ...signatureHeaders(current.serial, await key.sign(body)),
+      },
+      body: tamper ? tampered(body) : body,
+    };
+  }
+}

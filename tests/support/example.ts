@@ -1,0 +1,83 @@
+/** What the tests of the examples have in common. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import postgres from "postgres";
+import { buildEncryptionKey, type EncryptionKey } from "../../mod.ts";
+import { SimulatedMstudio } from "../../testing/mod.ts";
+
+/** A simulated mStudio for one example. */
+export interface ExampleMstudio extends AsyncDisposable {
+  readonly mstudio: SimulatedMstudio;
+  readonly apiUrl: string;
+  /** The instances that mittwald's API was asked about with their own access tokens. */
+  readonly asked: readonly string[];
+}
+
+/**
+ * Simulates the mStudio that delivers to an example, and the API that the example asks.
+ *
+ * @param url Where the example listens, when it does.
+ */
+export async function simulateMstudio(url: () => string): Promise<ExampleMstudio> {
+  const mstudio = await SimulatedMstudio.create({
+    extensionId: "my-extension",
+    target: (request) => fetch(new Request(`${url()}/webhooks`, request)),
+    maxAttempts: 1,
+    newSecretRefusedMs: 0,
+  });
+  const asked: string[] = [];
+  const api = Deno.serve({ port: 0, onListen() {} }, (request) => {
+    const id = /^\/v2\/extension-instances\/([^/]+)$/.exec(new URL(request.url).pathname)?.[1];
+    if (id === undefined) return mstudio.api(request);
+    const known = mstudio.instanceOfToken(request.headers.get("x-access-token") ?? "");
+    if (known !== id) return new Response(null, { status: 401 });
+    asked.push(id);
+    return Response.json({ id });
+  });
+  return {
+    mstudio,
+    apiUrl: `http://localhost:${api.addr.port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      await mstudio.close();
+      await api.shutdown();
+    },
+  };
+}
+
+/** The key that a file of variables describes. */
+export async function readKey(path: string): Promise<EncryptionKey> {
+  const text = await Deno.readTextFile(path);
+  const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)![1]!;
+  return buildEncryptionKey(value("ENCRYPTION_MASTER_PASSWORD"), value("ENCRYPTION_SALT"));
+}
+
+/** Lets an instance come, change and go, and looks at its row in the database after each step. */
+export async function liveThrough(
+  mstudio: SimulatedMstudio,
+  databaseUrl: string,
+  key: EncryptionKey,
+): Promise<void> {
+  const sql = postgres(databaseUrl, { max: 1 });
+  try {
+    const row = async () =>
+      (await sql`SELECT * FROM extension_instance WHERE id = ${instance.id}`)[0];
+    const instance = await mstudio.addInstance({ context: { id: "c-1", kind: "customer" } });
+    const added = (await row())!;
+    assertEquals([added["contextId"], added["context"]], ["c-1", "customer"]);
+    assertMatch(added["secret"], /^[^:]+:[^:]+:[^:]+$/);
+    assertEquals(await key.decrypt(added["secret"]), instance.secret);
+    await instance.update({ enabled: false });
+    assertEquals((await row())!["active"], false);
+    await instance.rotateSecret();
+    const before = (await row())!;
+    assertEquals(await key.decrypt(before["secret"]), instance.secret);
+    const forged = await mstudio.deliverOnce(instance.event("SecretRotated"), { forge: true });
+    assertEquals([forged.status, (await forged.json()).code], [401, "ERR_SIGNATURE_INVALID"]);
+    assertEquals(await row(), before);
+    await instance.remove();
+    assertEquals(await row(), undefined);
+  } finally {
+    await sql.end();
+  }
+}

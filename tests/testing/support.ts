@@ -1,0 +1,127 @@
+/** A simulated mStudio, and a receiver that judges every delivery by mitthooks' own schemas and signature check. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { NoopLogger } from "@weissaufschwarz/mitthooks/logging/noopLogger";
+import { webhookSchema } from "@weissaufschwarz/mitthooks/schemas";
+import { WebhookVerifier } from "@weissaufschwarz/mitthooks/verification/verify";
+import {
+  DeliveryError,
+  type LifecyclePayload,
+  SimulatedMstudio,
+  type SimulatedMstudioOptions,
+} from "@wais/mitthooks-drizzle/testing";
+import { KINDS } from "../webhooks/support.ts";
+
+export { ADDED, KINDS, REMOVED, ROTATED, UPDATED } from "../webhooks/support.ts";
+export const HOUR_MS = 3_600_000;
+
+export async function isSigned(
+  { publicKeys }: SimulatedMstudio,
+  headers: Headers,
+  rawBody: string,
+): Promise<boolean> {
+  return await new WebhookVerifier(new NoopLogger(), publicKeys).verify({
+    rawBody,
+    signatureSerial: headers.get("X-Marketplace-Signature-Serial") ?? "",
+    signatureAlgorithm: headers.get("X-Marketplace-Signature-Algorithm") ?? "",
+    signature: headers.get("X-Marketplace-Signature") ?? "",
+  });
+}
+
+/** Reads a payload as strictly as mitthooks can: a field its schemas don't know is an error as well. */
+export function parsePayload(rawBody: string): LifecyclePayload {
+  const body = JSON.parse(rawBody);
+  // mitthooks knows the short spelling only.
+  const payload = { ...body, kind: KINDS.find((kind) => body.kind.endsWith(kind)) };
+  for (const schema of webhookSchema.options) {
+    const parsed = schema.strict().safeParse(payload);
+    if (parsed.success) return parsed.data as LifecyclePayload;
+  }
+  throw new TypeError(`Reading a payload: no schema fits ${rawBody}`);
+}
+
+/** What the receiver got. Not the request itself: a server's is void once it is answered. */
+export interface Received {
+  readonly payload: LifecyclePayload;
+  readonly kind: string;
+  readonly signed: boolean;
+  readonly url: string;
+  readonly headers: Headers;
+}
+
+/** A response or its status, for what is signed. */
+export type Answer = (received: Received) => Response | number | Promise<Response | number>;
+
+/** Answers one delivery after another. */
+export function answers(...list: readonly (Response | number)[]): Answer {
+  let next = 0;
+  return () => list[next++]!;
+}
+
+/** A simulated mStudio whose deliveries are kept; what is not signed is refused, all else answered as told. */
+export async function simulate(
+  answer: Answer = () => 200,
+  options: Partial<SimulatedMstudioOptions> = {},
+) {
+  const received: Received[] = [];
+  const target = async (request: Request): Promise<Response> => {
+    const { url } = request;
+    const headers = new Headers(request.headers);
+    const rawBody = await request.text();
+    const signed = await isSigned(mstudio, headers, rawBody);
+    const { kind } = JSON.parse(rawBody);
+    received.push({ payload: parsePayload(rawBody), kind, signed, url, headers });
+    const answered = signed ? await answer(received.at(-1)!) : 401;
+    return typeof answered === "number" ? new Response(null, { status: answered }) : answered;
+  };
+  const mstudio: SimulatedMstudio = await SimulatedMstudio.create({
+    extensionId: "e-1",
+    target,
+    backoff: { initialMs: 1, maxMs: 2 },
+    maxAttempts: 5_000, // so that a test that waits for what never comes ends
+    newSecretRefusedMs: 0,
+    ...options,
+  });
+  return { mstudio, received, [Symbol.asyncDispose]: () => mstudio.close() };
+}
+
+/** The log in short: kind, attempt, what came of it, marks. */
+export function log({ deliveries }: SimulatedMstudio): string[] {
+  return deliveries.map(({ kind, attempt, status, failure, late, replay }) =>
+    `${kind} ${attempt} ${status ?? failure}${late ? " late" : ""}${replay ? " replay" : ""}`
+  );
+}
+
+/** Asserts that deliveries came to nothing, and why. */
+export async function assertUndelivered(
+  code: string,
+  ...promises: Promise<unknown>[]
+): Promise<string> {
+  let message = "";
+  for (const promise of promises) {
+    const error = await assertRejects(() => promise, DeliveryError);
+    assertEquals(error.code, code);
+    message = error.message;
+  }
+  return message;
+}
+
+/** The status with which the API answers to who wants a token. */
+export async function requestToken(
+  { api }: SimulatedMstudio,
+  id: string,
+  body: BodyInit,
+): Promise<Response> {
+  const url = `https://api.example/v2/extension-instances/${encodeURIComponent(id)}/tokens`;
+  return await api(new Request(url, { method: "POST", body }));
+}
+
+/** Whether a secret can be exchanged for a token: 201, or the status of the refusal. */
+export async function statusOf(
+  mstudio: SimulatedMstudio,
+  id: string,
+  extensionInstanceSecret: unknown,
+): Promise<number> {
+  const body = JSON.stringify({ extensionInstanceSecret });
+  return (await requestToken(mstudio, id, body)).status;
+}
