@@ -2,7 +2,7 @@
 
 import process from "node:process";
 import { stripVTControlCharacters } from "node:util";
-import type { Delivery } from "../testing/deliveries.ts";
+import type { Delivery } from "../testing/delivery.ts";
 import { DeliveryError } from "../testing/errors.ts";
 import { SimulatedMstudio } from "../testing/simulator.ts";
 import { UsageError } from "./errors.ts";

@@ -15,25 +15,17 @@ import { GuardedDirectory } from "./lib/guarded_directory.ts";
 import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { repository } from "./lib/paths.ts";
 
+/** The other examples import the npm package; their tests install it. */
+const TYPED = "cli examples/deno-deploy internal pg scripts testing tests tokens webhooks " +
+  "cli.ts errors.ts mod.ts";
+
 const checks: readonly Check[] = [
   commandCheck("fmt", () => ["fmt", "--check"]),
   commandCheck("lint", () => ["lint"]),
   commandCheck("types", ({ importMap }) => [
     "check",
     ...importMap === undefined ? [] : [`--import-map=${importMap}`],
-    // The other examples import the npm package; their tests install it.
-    ...[
-      "cli",
-      "examples/deno-deploy",
-      "internal",
-      "pg",
-      "scripts",
-      "testing",
-      "tests",
-      "tokens",
-      "webhooks",
-    ],
-    ...["cli.ts", "errors.ts", "mod.ts"],
+    ...TYPED.split(" "),
   ]),
   docLint,
   commandCheck("publish", () => ["publish", "--dry-run", "--allow-dirty"]),
@@ -43,11 +35,10 @@ const checks: readonly Check[] = [
   npmPackage,
 ];
 
-const unknown = Deno.args.find((name) => !checks.some((check) => check.name === name));
+const names = checks.map(({ name }) => name);
+const unknown = Deno.args.find((name) => !names.includes(name));
 if (unknown !== undefined) {
-  console.error(
-    `There is no check "${unknown}", only ${checks.map(({ name }) => name).join(", ")}`,
-  );
+  console.error(`There is no check "${unknown}", only ${names.join(", ")}`);
   Deno.exit(2);
 }
 
@@ -58,7 +49,7 @@ let failed = 0;
   const context = { root: repository, temporary: directory.path, importMap };
   for (const check of checks) {
     if (Deno.args.length > 0 && !Deno.args.includes(check.name)) continue;
-    const findings = await check.run(context).catch((error) => String(error).split("\n"));
+    const findings = await check.run(context).catch((error) => error.message.split("\n"));
     console.log(`${findings.length === 0 ? "ok" : "FAILED"} ${check.name}`);
     for (const line of findings) console.log(`    ${line}`);
     if (findings.length > 0) failed++;

@@ -1,9 +1,9 @@
 /**
  * `deno task test`: runs the tests against PostgreSQL.
  *
- * The server is the one in TEST_DATABASE_URL, where scratch databases are created and dropped, or a
- * throwaway one from the system's programs or an npm package (TEST_POSTGRES=system|npm forces one).
- * Arguments go to `deno test`. Nothing stays behind, however the run ends.
+ * The server is the one in TEST_DATABASE_URL, where scratch databases are created and dropped, or a throwaway one from
+ * the system's programs or an npm package (TEST_POSTGRES=system|npm forces one). Arguments go to `deno test`. Nothing
+ * stays behind, however the run ends.
  *
  * @module
  */
@@ -12,12 +12,22 @@ import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { join, repository } from "./lib/paths.ts";
 import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
-import { everything, namesFiles } from "./lib/test_arguments.ts";
+
+/** The suites, and the examples in the documentation of every module that belongs to the library. */
+const EVERYTHING = [
+  "--doc",
+  "tests",
+  "mod.ts",
+  "cli.ts",
+  "errors.ts",
+  "pg",
+  "webhooks",
+  "tokens",
+  "testing",
+];
 
 const { directory, externalUrl, prefix, finish } = beginGuardedRun();
-await finish(runTests);
-
-async function runTests(): Promise<number> {
+await finish(async () => {
   const env: Record<string, string> = {
     TEST_DATABASE_PREFIX: prefix,
     TMPDIR: join(directory.path, "tmp"),
@@ -27,14 +37,12 @@ async function runTests(): Promise<number> {
     console.log("PostgreSQL: the server in TEST_DATABASE_URL");
   } else {
     const binaries = await findPostgres(directory);
-    const server = await startServer({ directory, binaries });
-    env["TEST_SERVER_URL"] = server.url;
+    env["TEST_SERVER_URL"] = (await startServer({ directory, binaries })).url;
     env["TEST_POSTGRES"] = binaries.bin;
     console.log(`${binaries.version} from ${binaries.origin}`);
   }
-  const all = !namesFiles(Deno.args);
-  if (all) console.log("All tests: takes about 6 minutes on two cores, PostgreSQL included");
-  const startedAt = performance.now();
+  const all = !Deno.args.some((argument) => /\.ts$|^\.?\/?tests\b/.test(argument));
+  if (all) console.log("All tests take ten minutes and more on two cores; name files to run some");
   const importMap = await importMapWithoutJsr(directory.path);
   if (importMap !== undefined) env["TEST_IMPORT_MAP"] = importMap;
   const tests = directory.spawn(Deno.execPath(), {
@@ -43,8 +51,11 @@ async function runTests(): Promise<number> {
       "-A",
       // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
       "--quiet",
+      "--preload=tests/support/time_limit.ts",
+      // A file per processor (or DENO_JOBS): each has databases of its own.
+      ...all ? ["--parallel"] : [],
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
-      ...all ? everything() : [],
+      ...all ? EVERYTHING : [],
       ...Deno.args,
     ],
     cwd: repository,
@@ -53,16 +64,9 @@ async function runTests(): Promise<number> {
     stdout: "inherit",
     stderr: "inherit",
   });
+  const start = performance.now();
   const { code } = await tests.status;
-  console.log(
-    `Tests: ${code === 0 ? "passed" : "FAILED"} after ${
-      describeDuration(performance.now() - startedAt)
-    }`,
-  );
+  const minutes = ((performance.now() - start) / 60_000).toFixed(1);
+  console.log(`Tests: ${code === 0 ? "passed" : "FAILED"} after ${minutes} min`);
   return code;
-}
-
-function describeDuration(ms: number): string {
-  const seconds = Math.round(ms / 1_000);
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-}
+});

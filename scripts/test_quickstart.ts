@@ -21,9 +21,10 @@ import { findPostgres } from "./lib/postgres_binaries.ts";
 import { startServer } from "./lib/postgres_server.ts";
 import { cacheDirectory } from "./runtimes/npm_project.ts";
 import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
+import { freePort } from "./lib/free_port.ts";
 
-/** Longest time for a command that installs or migrates, and to wait for what another shows, in milliseconds. */
-const [COMMAND_LIMIT_MS, WAIT_LIMIT_MS] = [300_000, 60_000];
+/** Longest time for a command, and to wait for what it shows, in milliseconds. */
+const LIMIT_MS = 120_000;
 
 /** Who follows: the runtime as the README names it, its program, and the names of that in the reader's PATH. */
 interface Reader {
@@ -74,12 +75,20 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
     BUN_INSTALL_CACHE_DIR: join(cacheDirectory, "bun"),
   };
   const type = (line: string, more = {}) => new Terminal(line, cwd, { ...env, ...more });
+  // `bunx` ends at once on Ctrl-C, before the program that it runs has told the rest.
+  const run = (line: string) =>
+    new Terminal(
+      line,
+      cwd,
+      env,
+      `trap : INT\n{ ${line}\n} 2>&1 | (trap '' INT; while IFS= read -r shown; do echo "$shown"; done)`,
+    );
   const programs: Record<string, Terminal> = {};
   let startMain = "";
 
   await using database = await createDatabase();
   const text = quickStart.replace(/(?<=^DATABASE_URL=).*/m, database.url)
-    .replaceAll("8000", freePort()).replaceAll("8001", freePort());
+    .replaceAll("8000", String(freePort())).replaceAll("8001", String(freePort()));
   for (const { language, code } of blocksOf(text)) {
     if (language === "ts") {
       await Deno.writeTextFile(join(cwd, /^\/\/ (\S+)/.exec(code)![1]!), code);
@@ -88,10 +97,10 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
     } else {
       for (const line of linesFor(reader.runtime, code)) {
         if (line.includes(" main.ts")) {
-          programs["server"] = type(startMain = line);
+          programs["server"] = run(startMain = line);
           await programs["server"].shows(/^Listening on port/m);
         } else if (line.includes(" mstudio ")) {
-          programs["mstudio"] = type(line);
+          programs["mstudio"] = run(line);
           await programs["mstudio"].shows(/^forged +401 +ERR_SIGNATURE_INVALID[^]*Ctrl-C/m);
         } else {
           await type(line).succeeds();
@@ -131,22 +140,21 @@ function linesFor(runtime: string, code: string): string[] {
   });
 }
 
-function freePort(): string {
-  using listener = Deno.listen({ port: 0 });
-  return String(listener.addr.port);
-}
-
 /** A line that was typed into a terminal of its own. */
 class Terminal {
   readonly #child: Deno.ChildProcess;
   readonly #ended: Promise<unknown>;
   #output = "";
 
-  constructor(readonly line: string, cwd: string, env: Record<string, string>) {
+  constructor(readonly line: string, cwd: string, env: Record<string, string>, script = line) {
+    // What `npx` tells its programs, a reader's terminal does not know: Bun would look for the Node that it names.
+    const inherited = Object.entries(Deno.env.toObject())
+      .filter(([name]) => !/^(npm_(?!config_).*|NODE|INIT_CWD)$/.test(name));
     this.#child = directory.spawn("/bin/sh", {
-      args: ["-c", line],
+      args: ["-c", script],
       cwd,
-      env,
+      clearEnv: true,
+      env: { ...Object.fromEntries(inherited), ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -160,14 +168,12 @@ class Terminal {
   async shows(pattern: RegExp): Promise<void> {
     let ended = false;
     this.#ended.finally(() => ended = true);
-    await poll(() => ended || pattern.test(this.#output), { timeoutMs: WAIT_LIMIT_MS }).catch(
-      () => {},
-    );
+    await poll(() => ended || pattern.test(this.#output), { timeoutMs: LIMIT_MS }).catch(() => {});
     match(this.#output, pattern, `${this.line}: ${pattern} is not in ${this.#output}`);
   }
 
   async succeeds(): Promise<void> {
-    const timer = setTimeout(() => this.interrupt(), COMMAND_LIMIT_MS);
+    const timer = setTimeout(() => this.interrupt(), LIMIT_MS);
     await this.#ended;
     clearTimeout(timer);
     equal((await this.#child.status).code, 0, `${this.line}: ${this.#output}`);

@@ -3,6 +3,7 @@ import { createWebhookHandler, MittwaldPublicKeys } from "../mod.ts";
 import { InstanceTokens } from "../tokens/mod.ts";
 import { runCommand, startCommand } from "./support/cli.ts";
 import { poll } from "./support/postgres.ts";
+import { freePort } from "../scripts/lib/free_port.ts";
 
 const secrets = new Map<string, string>();
 
@@ -30,11 +31,6 @@ function serve(handler: (request: Request) => Response | Promise<Response>) {
     target,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
 }
 
 Deno.test("mstudio: an instance's life and a forgery, and it ends by itself", async () => {

@@ -3,6 +3,7 @@ import postgres from "postgres";
 import { readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
 import { createDatabase } from "./support/postgres.ts";
+import { freePort } from "../scripts/lib/free_port.ts";
 
 const COMMANDS = [
   "npm install",
@@ -105,9 +106,3 @@ Deno.test("examples/existing-schema: sites come and go with instances, and the s
     await sql.end();
   }
 });
-
-/** A port that nobody listens on at the moment. */
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
-}

@@ -52,7 +52,7 @@ async function receive(options: Partial<WebhookHandlerOptions> = {}) {
   return { handler, lines, deliver, [Symbol.asyncDispose]: () => mstudio.close() };
 }
 
-Deno.test("a missing password: the schema loads, and every first use says what is missing", async () => {
+Deno.test("no table, and no password: the schema loads, and every first use says what is missing", async () => {
   await using database = await createDatabase();
   await using sql = Object.assign(postgres(database.url, { max: 2 }), {
     [Symbol.asyncDispose]: (): Promise<void> => sql.end(),

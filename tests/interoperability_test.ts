@@ -1,18 +1,15 @@
 /** Data of the original package: what it writes we read, and the other way round. */
 
 import { assertEquals } from "@std/assert";
-import { drizzle } from "drizzle-orm/node-postgres";
-// @ts-types="@types/pg"
-import pg from "pg";
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
   PgExtensionStorage,
 } from "../mod.ts";
+import { drivers } from "./support/drivers.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import * as original from "./support/original.ts";
-import { createDatabase } from "./support/postgres.ts";
 
 const passwords: [name: string, password: string, salt: string][] = [
   ["ASCII", "correct horse battery staple", "NaCl"],
@@ -22,81 +19,64 @@ const passwords: [name: string, password: string, salt: string][] = [
 
 const plaintexts = ["secret", "ü€🔑", "\u0000\ufeff", "x".repeat(100_000), "a:b:c"];
 
-/** The column's own functions: the original encrypts and decrypts in them. */
-function originalColumn(password: string, salt: string) {
-  const column = original.buildEncryptedTextColumn(original.buildEncryptionKey(password, salt));
-  const { secret } = original.buildExtensionInstanceTable(column);
-  return {
-    encrypt: (plaintext: string) => String(secret.mapToDriverValue(plaintext)),
-    decrypt: (stored: string) => String(secret.mapFromDriverValue(stored)),
-  };
-}
+const theirTable = (password: string, salt: string) =>
+  original.buildExtensionInstanceTable(
+    original.buildEncryptedTextColumn(original.buildEncryptionKey(password, salt)),
+  );
 
 for (const [name, password, salt] of passwords) {
   Deno.test(`values under a password and salt that are ${name}, in both directions`, async () => {
     const ours = buildEncryptionKey(password, salt);
-    const theirs = originalColumn(password, salt);
+    // The original encrypts and decrypts in the column's own functions.
+    const { secret: theirs } = theirTable(password, salt);
     for (const plaintext of plaintexts) {
-      assertEquals(await ours.decrypt(theirs.encrypt(plaintext)), plaintext);
-      assertEquals(theirs.decrypt(await ours.encrypt(plaintext)), plaintext);
+      assertEquals(await ours.decrypt(String(theirs.mapToDriverValue(plaintext))), plaintext);
+      assertEquals(theirs.mapFromDriverValue(await ours.encrypt(plaintext)), plaintext);
     }
     // The original writes an empty value too, but then cannot read it.
-    assertEquals(await ours.decrypt(theirs.encrypt("")), "");
+    assertEquals(await ours.decrypt(String(theirs.mapToDriverValue(""))), "");
   });
 }
 
 Deno.test("both storages work on one table", async () => {
-  await using database = await createDatabase();
-  const pool = new pg.Pool({ connectionString: database.url, max: 2 });
-  try {
-    await pool.query(extensionInstanceDdl);
-    const db = drizzle(pool);
-    const ourTable = buildExtensionInstanceTable(
-      buildEncryptedTextColumn(buildEncryptionKey("password", "salt")),
-    );
-    const theirTable = original.buildExtensionInstanceTable(
-      original.buildEncryptedTextColumn(original.buildEncryptionKey("password", "salt")),
-    );
-    const ours = new PgExtensionStorage(db, ourTable);
-    const theirs = new original.PgExtensionStorage(
-      db as unknown as ConstructorParameters<typeof original.PgExtensionStorage>[0],
-      theirTable,
-    );
-    const readWithOriginal = async (id: string) =>
-      (await db.select().from(theirTable)).find((row) => row.id === id);
-    const instance = (id: string, secret: string) => ({
-      extensionInstanceId: id,
-      contextId: `context of ${id}`,
-      consentedScopes: ["a", "b"],
-      secret,
-    });
+  await using context = await drivers["node-postgres"]!();
+  await context.sql(extensionInstanceDdl);
+  const column = buildEncryptedTextColumn(buildEncryptionKey("password", "salt"));
+  const ours = new PgExtensionStorage(context.open(), buildExtensionInstanceTable(column));
+  const table = theirTable("password", "salt");
+  const db = context.open<ConstructorParameters<typeof original.PgExtensionStorage>[0]>();
+  const theirs = new original.PgExtensionStorage(db, table);
+  const readTheirs = async (id: string) =>
+    (await context.open().select().from(table)).find((row) => row.id === id)!;
+  const readOurs = async (id: string) => (await ours.getExtension(id))!;
+  const instance = (id: string, secret: string) => ({
+    extensionInstanceId: id,
+    contextId: `context of ${id}`,
+    consentedScopes: ["a", "b"],
+    secret,
+  });
 
-    await theirs.upsertExtension(instance("1", "written by the original"));
-    const row = await ours.getExtension("1");
-    assertEquals(row?.secret, "written by the original");
-    assertEquals(row?.consentedScopes, ["a", "b"]);
-    await ours.upsertExtension({ ...instance("2", "written by us"), context: "customer" });
-    assertEquals((await readWithOriginal("2"))?.secret, "written by us");
-    assertEquals((await readWithOriginal("2"))?.context, "customer");
+  await theirs.upsertExtension(instance("1", "written by the original"));
+  const added = await readOurs("1");
+  assertEquals([added.secret, added.consentedScopes], ["written by the original", ["a", "b"]]);
+  await ours.upsertExtension({ ...instance("2", "written by us"), context: "customer" });
+  const { secret, context: kind } = await readTheirs("2");
+  assertEquals([secret, kind], ["written by us", "customer"]);
 
-    await ours.rotateSecret("1", "rotated by us");
-    assertEquals((await readWithOriginal("1"))?.secret, "rotated by us");
-    await theirs.rotateSecret("2", "rotated by the original");
-    assertEquals((await ours.getExtension("2"))?.secret, "rotated by the original");
+  await ours.rotateSecret("1", "rotated by us");
+  assertEquals((await readTheirs("1")).secret, "rotated by us");
+  await theirs.rotateSecret("2", "rotated by the original");
+  assertEquals((await readOurs("2")).secret, "rotated by the original");
 
-    await ours.updateExtension({ ...instance("1", ""), enabled: false, consentedScopes: [] });
-    assertEquals((await readWithOriginal("1"))?.active, false);
-    await theirs.updateExtension({ ...instance("2", ""), enabled: false, consentedScopes: ["c"] });
-    assertEquals((await ours.getExtension("2"))?.consentedScopes, ["c"]);
-    assertEquals((await ours.getExtension("2"))?.active, false);
+  await ours.updateExtension({ ...instance("1", ""), enabled: false, consentedScopes: [] });
+  assertEquals((await readTheirs("1")).active, false);
+  await theirs.updateExtension({ ...instance("2", ""), enabled: false, consentedScopes: ["c"] });
+  const updated = await readOurs("2");
+  assertEquals([updated.consentedScopes, updated.active], [["c"], false]);
 
-    // Timestamps have no time zone in the table; both take them for UTC.
-    const [mine, yours] = [await ours.getExtension("1"), await readWithOriginal("1")];
-    assertEquals(mine?.updatedAt, yours?.updatedAt);
-    await theirs.removeInstance("1");
-    await ours.removeInstance("2");
-    assertEquals((await pool.query("SELECT * FROM extension_instance")).rows, []);
-  } finally {
-    await pool.end();
-  }
+  // Timestamps have no time zone in the table; both take them for UTC.
+  assertEquals((await readOurs("1")).updatedAt, (await readTheirs("1")).updatedAt);
+  await theirs.removeInstance("1");
+  await ours.removeInstance("2");
+  assertEquals(await context.sql("SELECT * FROM extension_instance"), []);
 });

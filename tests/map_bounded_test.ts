@@ -1,93 +1,46 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { mapBounded } from "../pg/internal/map_bounded.ts";
-
-/** Calls that end when they are told to. */
-function controlledCalls() {
-  const begun: number[] = [];
-  const calls: PromiseWithResolvers<string>[] = [];
-  return {
-    begun,
-    map(value: number) {
-      begun.push(value);
-      return (calls[value] = Promise.withResolvers<string>()).promise;
-    },
-    async end(value: number) {
-      calls[value]!.resolve(`result ${value}`);
-      await settle();
-    },
-    async fail(value: number) {
-      calls[value]!.reject(new Error(`failure ${value}`));
-      await settle();
-    },
-  };
-}
 
 /** Until everything has happened that does not wait for anything outside. */
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
-const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+/** Six values, three at a time, whose calls end when they are told to. */
+function controlled() {
+  const calls: PromiseWithResolvers<string>[] = [];
+  const mapped = mapBounded([0, 1, 2, 3, 4, 5], (value) => {
+    calls[value] = Promise.withResolvers<string>();
+    return calls[value].promise;
+  }, 3);
+  mapped.catch(() => {});
+  return { calls, mapped, begun: () => Object.keys(calls).length };
+}
 
 Deno.test("mapBounded: the next value begins when any one ends, and results keep their order", async () => {
-  const { map, begun, end } = controlledCalls();
-  const mapped = mapBounded(numbers(6), map, 3);
-  await settle();
-  assertEquals(begun, [0, 1, 2]);
-  await end(2);
-  assertEquals(begun, [0, 1, 2, 3]);
-  await end(3);
-  await end(1);
-  assertEquals(begun, [0, 1, 2, 3, 4, 5]);
-  for (const value of [5, 0, 4]) await end(value);
-  assertEquals(await mapped, numbers(6).map((value) => `result ${value}`));
-});
-
-Deno.test("mapBounded: 256 at once unless told otherwise", async () => {
-  let atWork = 0;
-  let most = 0;
-  await mapBounded(numbers(2_000), async (value) => {
-    most = Math.max(most, ++atWork);
-    if (value % 7 === 0) await settle();
-    else await Promise.resolve();
-    atWork--;
-  });
-  assertEquals(most, 256);
+  const { calls, mapped, begun } = controlled();
+  const seen: number[] = [begun()];
+  for (const value of [2, 3, 1, 5, 0, 4]) {
+    calls[value]!.resolve(`result ${value}`);
+    await settle();
+    seen.push(begun());
+  }
+  assertEquals(seen, [3, 4, 5, 6, 6, 6, 6]);
+  assertEquals(await mapped, [0, 1, 2, 3, 4, 5].map((value) => `result ${value}`));
 });
 
 Deno.test("mapBounded: the first failure in order is thrown, when none is at work any more", async () => {
-  const { map, begun, end, fail } = controlledCalls();
-  let thrown: unknown;
-  const mapped = mapBounded(numbers(10), map, 4).catch((error) => thrown = error);
+  const { calls, mapped, begun } = controlled();
+  let ended = false;
+  mapped.catch(() => ended = true);
+  calls[2]!.reject(new Error("failure 2"));
   await settle();
-  await fail(2);
-  await end(3);
+  calls[0]!.resolve("result 0");
+  await settle();
   // None begins any more, and what is at work is waited for.
-  assertEquals(begun, [0, 1, 2, 3]);
-  assertEquals(thrown, undefined);
-  await fail(1);
-  await end(0);
-  await mapped;
-  assert(thrown instanceof Error);
-  assertEquals(thrown.message, "failure 1");
-  assertEquals(begun, [0, 1, 2, 3]);
+  assertEquals([begun(), ended], [3, false]);
+  // A rejection without a reason is one, too.
+  calls[1]!.reject(undefined);
+  assertEquals(await assertRejects(() => mapped.catch((error) => Promise.reject({ error }))), {
+    error: undefined,
+  });
+  assertEquals(begun(), 3);
 });
-
-Deno.test("mapBounded: nothing to map, and a function that throws instead of rejecting", async () => {
-  assertEquals(await mapBounded([], () => Promise.reject(new Error("called"))), []);
-  const error = new Error("thrown");
-  assertEquals(
-    await assertRejects(() =>
-      mapBounded([1], () => {
-        throw error;
-      })
-    ),
-    error,
-  );
-  assertEquals(
-    await assertRejects(() => mapBounded([1], () => Promise.reject(undefined)).then(assertNever)),
-    undefined,
-  );
-});
-
-function assertNever(): never {
-  throw new Error("a rejection without a reason was taken for none");
-}

@@ -1,61 +1,48 @@
 /** What the npm package declares, whichever compiler wrote it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { filesOf } from "../scripts/checks/installation.ts";
-import { commonDeclarations } from "../scripts/lib/npm_declarations.ts";
-import { NPM_NAME, npmManifest, repositoryFields } from "../scripts/lib/npm_manifest.ts";
-import { buildNpmPackage, type Compile } from "../scripts/lib/npm_package.ts";
+import { globSync } from "node:fs";
+import { buildNpmPackage, type Compiler } from "../scripts/lib/npm_package.ts";
 import { runInDirectory } from "../scripts/lib/npm_process.ts";
 import { join, repository } from "../scripts/lib/paths.ts";
-import { compileWithPack } from "../scripts/lib/npm_compile_pack.ts";
 import { toolProject } from "../scripts/runtimes/npm_project.ts";
 
-const COMPILER = { typescript: "6.0.3", "@types/node": "22.20.5" };
-
-const withPack: Compile = async (root, outDir) => {
-  await compileWithPack(root, outDir);
-  return "deno pack";
-};
+const typescript = () =>
+  toolProject("typescript-6", { "typescript": "6.0.3", "@types/node": "22.20.5" });
 
 /** As dnt does it: TypeScript's own compiler, with dnt's options. */
-const withTypeScript: Compile = async (root, outDir, exports) => {
-  const tools = await toolProject("typescript-6", COMPILER);
+const tsc: Compiler = ["tsc", async (root, outDir, exports) => {
+  const tools = await typescript();
   const config = join(outDir, "tsconfig.json");
-  await Deno.mkdir(outDir, { recursive: true });
-  await Deno.writeTextFile(
-    config,
-    JSON.stringify({
-      compilerOptions: {
-        strict: true,
-        declaration: true,
-        allowImportingTsExtensions: true,
-        rewriteRelativeImportExtensions: true,
-        isolatedModules: true,
-        module: "esnext",
-        moduleResolution: "bundler",
-        target: "esnext",
-        lib: ["esnext", "dom", "dom.iterable"],
-        types: ["node"],
-        typeRoots: [join(tools, "node_modules/@types")],
-        skipLibCheck: true,
-        rootDir: root,
-        outDir,
-      },
-      files: Object.values(exports).map((path) => join(root, path)),
-    }),
-  );
+  const compilerOptions = {
+    strict: true,
+    declaration: true,
+    allowImportingTsExtensions: true,
+    rewriteRelativeImportExtensions: true,
+    isolatedModules: true,
+    module: "esnext",
+    moduleResolution: "bundler",
+    target: "esnext",
+    lib: ["esnext", "dom", "dom.iterable"],
+    types: ["node"],
+    typeRoots: [join(tools, "node_modules/@types")],
+    skipLibCheck: true,
+    rootDir: root,
+    outDir,
+  };
+  const files = Object.values(exports).map((path) => join(root, path));
+  await Deno.writeTextFile(config, JSON.stringify({ compilerOptions, files }));
   await runInDirectory(root, join(tools, "node_modules/.bin/tsc"), ["-p", config]);
   // dnt renames modules before it compiles, tsc only in code.
-  for await (const path of filesOf(outDir)) {
-    if (!path.endsWith(".d.ts")) continue;
-    const text = await Deno.readTextFile(path);
-    await Deno.writeTextFile(path, text.replaceAll(/(["'])(\.{1,2}\/[^"']+)\.ts\1/g, '"$2.js"'));
+  for (const name of globSync("**/*.d.ts", { cwd: outDir })) {
+    const text = await Deno.readTextFile(join(outDir, name));
+    const renamed = text.replaceAll(/(["'])(\.{1,2}\/[^"']+)\.ts\1/g, '"$2.js"');
+    await Deno.writeTextFile(join(outDir, name), renamed);
   }
-  return "tsc";
-};
+}];
 
 /**
- * Prints what a consumer sees of a package: names and types of all that its modules export, of the members
- * of these, and the comments on each; and the comments that the modules begin with.
+ * Prints what a consumer sees of a package: names and types of all that its modules export, of the members of these,
+ * and the comments on each; and the comments that the modules begin with.
  */
 const READER = `
 import ts from "typescript";
@@ -72,84 +59,51 @@ const flags = ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.UseAliasDefin
 const comment = (symbol) => ts.displayPartsToString(symbol.getDocumentationComment(checker)) +
   symbol.getJsDocTags(checker).map(({ name, text }) => "@" + name + ts.displayPartsToString(text)).join();
 const text = (type) => checker.typeToString(type, undefined, flags | ts.TypeFormatFlags.InTypeAlias);
-const members = (type) => type.getProperties()
-  .filter((member) => member.declarations?.some(({ parent }) => parent.getSourceFile().fileName.startsWith(directory)))
-  .map((member) => [member.name, text(checker.getTypeOfSymbol(member)), (member.flags & ts.SymbolFlags.Optional) !== 0,
-    comment(member)])
+const isOurs = ({ parent }) => parent.getSourceFile().fileName.startsWith(directory);
+const isOptional = ({ flags }) => (flags & ts.SymbolFlags.Optional) !== 0;
+const members = (type) => type.getProperties().filter(({ declarations }) => declarations?.some(isOurs))
+  .map((member) => [member.name, text(checker.getTypeOfSymbol(member)), isOptional(member), comment(member)])
   .sort(([a], [b]) => a < b ? -1 : 1);
 const seen = {};
 for (const file of files) {
   const source = program.getSourceFile(file);
-  const name = file.slice(directory.length);
-  seen[name] = { begins: /^\\/\\*\\*[^]*?\\*\\//.exec(source.text)?.[0] };
+  const names = seen[file.slice(directory.length)] = { begins: /^\\/\\*\\*[^]*?\\*\\//.exec(source.text)?.[0] };
   for (let symbol of checker.getExportsOfModule(checker.getSymbolAtLocation(source))) {
-    const exported = symbol.name;
+    const { name } = symbol;
     if (symbol.flags & ts.SymbolFlags.Alias) symbol = checker.getAliasedSymbol(symbol);
     const types = [];
     if (symbol.flags & ts.SymbolFlags.Value) types.push(checker.getTypeOfSymbol(symbol));
     if (symbol.flags & ts.SymbolFlags.Type) types.push(checker.getDeclaredTypeOfSymbol(symbol));
-    seen[name][exported] = { comment: comment(symbol), types: types.map((type) => [text(type), members(type)]) };
+    names[name] = { comment: comment(symbol), types: types.map((type) => [text(type), members(type)]) };
   }
 }
 console.log(JSON.stringify(seen));
 `;
 
-interface Seen {
-  [module: string]: { begins?: string; [name: string]: unknown };
-}
+/** What a consumer sees, by the modules. */
+type Seen = Record<string, { begins?: string; [name: string]: unknown }>;
 
-Deno.test("both compilers declare the same to a consumer", async () => {
+Deno.test("the npm package declares the same to a consumer, whichever compiler wrote it", async () => {
+  // Below the repository, so that the packages that the declarations name are found.
   const work = await Deno.makeTempDir({ dir: join(repository, ".cache") });
-  try {
-    const tools = await toolProject("typescript-6", COMPILER);
-    const reader = join(tools, "reader.mjs");
-    await Deno.writeTextFile(reader, READER);
-    const seen: Seen[] = [];
-    for (const [name, compile] of Object.entries({ pack: withPack, tsc: withTypeScript })) {
-      // Below the repository, so that the packages that the declarations name are found.
-      const { directory } = await buildNpmPackage(join(work, name), repository, compile);
-      const { stdout } = await runInDirectory(directory, "node", [reader, directory]);
-      seen.push(JSON.parse(stdout));
-      for await (const path of filesOf(directory)) {
-        // Or an object with the public members would not be accepted for the class.
-        if (path.endsWith(".d.ts")) {
-          assert(!(await Deno.readTextFile(path)).includes("#private"), path);
-        }
-      }
+  const reader = join(await typescript(), "reader.mjs");
+  const read = async (name: string, compiler?: Compiler): Promise<Seen> => {
+    const { directory } = await buildNpmPackage(join(work, name), repository, compiler);
+    for (const path of globSync("**/*.d.ts", { cwd: directory })) {
+      // Or an object with the public members would not be accepted for the class.
+      assert(!(await Deno.readTextFile(join(directory, path))).includes("#private"), path);
     }
-    const [pack, tsc] = seen as [Seen, Seen];
-    assertEquals(pack, tsc);
-    for (const [module, { begins, ...names }] of Object.entries(pack)) {
+    return JSON.parse((await runInDirectory(directory, "node", [reader, directory])).stdout);
+  };
+  try {
+    await Deno.writeTextFile(reader, READER);
+    const ours = await read("ours");
+    assertEquals(ours, await read("tsc", tsc));
+    for (const [module, { begins, ...names }] of Object.entries(ours)) {
       assertStringIncludes(begins ?? "", "@module", module);
       assert(Object.keys(names).length > 0, module);
     }
   } finally {
     await Deno.remove(work, { recursive: true });
   }
-});
-
-Deno.test("declarations: no private fields, and the module's comment once", () => {
-  const source = "#!/usr/bin/env x\n/** T\n *\n * @module\n */\nexport class A { #a = 1; }\n";
-  const expected = "/** T\n *\n * @module\n */\nexport declare class A {\n}\n";
-  for (
-    const declarations of [
-      "export declare class A {\n}\n",
-      "#!/usr/bin/env x\nexport declare class A {\n    #private;\n}\n",
-      "/** T\n *\n * @module\n */\nexport declare class A {\n    #private;\n}\n",
-    ]
-  ) {
-    assertEquals(commonDeclarations(declarations, source), expected);
-  }
-  assertEquals(commonDeclarations("export {};\n", "/** No title */\n"), "export {};\n");
-});
-
-Deno.test("manifest: the repository is left out until it is known", async () => {
-  assertEquals(repositoryFields(""), {});
-  assertEquals(repositoryFields("https://example.com/a/b"), {
-    repository: { type: "git", url: "git+https://example.com/a/b.git" },
-    homepage: "https://example.com/a/b#readme",
-    bugs: "https://example.com/a/b/issues",
-  });
-  const source = JSON.parse(await Deno.readTextFile(join(repository, "deno.json")));
-  assertEquals(npmManifest(source).name, NPM_NAME);
 });

@@ -1,14 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStrictEquals,
-  assertStringIncludes,
-} from "@std/assert";
-import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
-import postgres from "postgres";
-import { PGlite } from "@electric-sql/pglite";
-import { drizzle } from "drizzle-orm/pglite";
+import { assertEquals, assertRejects } from "@std/assert";
 import {
   integer,
   pgSchema,
@@ -26,22 +16,27 @@ import {
   keyStatus,
   reencrypt,
   StorageError,
-  withEncryption,
 } from "../mod.ts";
-import { undecorated } from "../pg/internal/database.ts";
 import { reencryption } from "./suites/reencryption.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { testOnEachDriver } from "./support/drivers.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { drivers, testOnEachDriver } from "./support/drivers.ts";
 
 testOnEachDriver("re-encryption", reencryption);
+
+const rawKey = new Uint8Array(32);
+const old = importEncryptionKey(rawKey);
+const secret = buildEncryptedTextColumn(
+  importEncryptionKey(new Uint8Array(32).fill(2), { alsoReads: [old] }),
+);
 
 /** Compiles only if both are the same type. */
 type Equal<TFirst, TSecond> = (<T>() => T extends TFirst ? 1 : 2) extends
   (<T>() => T extends TSecond ? 1 : 2) ? true : false;
+type Unreadable<TTable extends Parameters<typeof reencrypt>[1]> = Awaited<
+  ReturnType<typeof reencrypt<TTable>>
+>["unreadable"][number];
 
-Deno.test("re-encryption: primary keys are typed", async () => {
-  const secret = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
+Deno.test("re-encryption: primary keys are typed", () => {
   const item = pgTable("item", { id: integer().primaryKey(), secret: secret() });
   const part = pgSchema("tenant").table("part", {
     a: integer(),
@@ -49,61 +44,33 @@ Deno.test("re-encryption: primary keys are typed", async () => {
     secret: secret(),
   }, (columns) => [primaryKey({ columns: [columns.a, columns.b] })]);
   const instances = buildExtensionInstanceTable(secret, { note: text() });
-  await using client = await PGlite.create();
-  await client.exec(`
-    CREATE TABLE item (id int PRIMARY KEY, secret text);
-    INSERT INTO item VALUES (1, 'damaged')`);
-  const db = drizzle(client);
-  const { unreadable } = await reencrypt(db, item);
-  assertEquals(unreadable.map(({ id }) => id), [1]);
   const typed: [
-    Equal<typeof unreadable[number], { id: number }>,
+    Equal<Unreadable<typeof item>, { id: number }>,
     Equal<
-      Awaited<ReturnType<typeof reencrypt<typeof part>>>["unreadable"][number],
+      Unreadable<typeof part>,
       { a?: number | null; b?: string | null; secret?: string | null }
     >,
-    Equal<
-      Awaited<ReturnType<typeof reencrypt<typeof instances>>>["unreadable"][number],
-      { id: string }
-    >,
+    Equal<Unreadable<typeof instances>, { id: string }>,
   ] = [true, true, true];
-  assertEquals(typed, [true, true, true]);
-});
-
-Deno.test("undecorated: what withEncryption has wrapped, transactions included", async () => {
-  await using client = await PGlite.create();
-  const db = drizzle(client);
-  const wrapped = withEncryption(db);
-  assertStrictEquals(undecorated(wrapped), db);
-  assertStrictEquals(undecorated(db), db);
-  await wrapped.transaction(async (tx) => {
-    assert(undecorated(tx) !== tx);
-    assertStrictEquals(withEncryption(undecorated(tx)), tx);
-    await undecorated(tx).transaction((inner) => {
-      assertStrictEquals(undecorated(inner), inner);
-      return Promise.resolve();
-    });
-  });
+  assertEquals([item, part, instances].length, typed.length);
 });
 
 Deno.test("re-encryption: a table of which another copy of the package encrypts a column is refused", async () => {
   await using copy = await copyPackage();
   const other = await import(copy.module("pg/mod.ts")) as typeof import("../pg/mod.ts");
-  const key = new Uint8Array(32);
-  const secret = buildEncryptedTextColumn(importEncryptionKey(key));
-  const foreign = other.buildEncryptedTextColumn(other.importEncryptionKey(key));
-  await using client = await PGlite.create();
-  const db = drizzle(client);
-  for (
-    const table of [
-      pgTable("item", { id: integer().primaryKey(), secret: foreign() }),
-      pgTable("item", { id: integer().primaryKey(), ours: secret(), secret: foreign() }),
-    ]
-  ) {
+  const foreign = other.buildEncryptedTextColumn(other.importEncryptionKey(rawKey));
+  await using context = await drivers["PGlite"]!();
+  const db = context.open();
+  const id = integer().primaryKey();
+  const tables = [
+    pgTable("item", { id, secret: foreign() }),
+    pgTable("item", { id, ours: secret(), secret: foreign() }),
+  ];
+  for (const table of tables) {
     for (const run of [reencrypt, keyStatus]) {
-      const error = await assertRejects(async () => void await run(db, table), TypeError);
-      assertStringIncludes(
-        error.message,
+      await assertRejects(
+        async () => void await run(db, table),
+        TypeError,
         'column "secret" of "item" is encrypted by another copy of this package',
       );
     }
@@ -111,54 +78,38 @@ Deno.test("re-encryption: a table of which another copy of the package encrypts 
 });
 
 Deno.test("re-encryption: a database without functions that PostgreSQL has", async () => {
-  await using database = await createDatabase();
-  const client = postgres(database.url, { max: 1, onnotice: () => {} });
-  try {
-    const old = importEncryptionKey(new Uint8Array(32).fill(1));
-    const secret = buildEncryptedTextColumn(
-      importEncryptionKey(new Uint8Array(32).fill(2), { alsoReads: [old] }),
-    );
-    const tables = {
-      integer: pgTable("item", { id: integer().primaryKey(), secret: secret() }),
-      uuid: pgTable("item", { id: uuid().primaryKey(), secret: secret() }),
-      varchar: pgTable("item", { id: varchar({ length: 36 }).primaryKey(), secret: secret() }),
-      timestamptz: pgTable("item", {
-        id: timestamp({ withTimezone: true }).primaryKey(),
-        secret: secret(),
-      }),
-    };
-    const ids: Record<keyof typeof tables, string> = {
-      integer: "id",
-      uuid: "md5(id::text)::uuid",
-      varchar: "id",
-      timestamptz: "'2024-01-01Z'::timestamptz + id * interval '1 us'",
-    };
-    await client.unsafe(`
-      ALTER FUNCTION row_security_active(text) RENAME TO missing1;
-      ALTER FUNCTION row_security_active(oid) RENAME TO missing2`);
-    const run = async () => {
-      for (const [type, table] of Object.entries(tables)) {
-        await client.unsafe(`
-          DROP TABLE IF EXISTS item;
-          CREATE TABLE item (id ${type} PRIMARY KEY, secret text);
-          INSERT INTO item SELECT ${ids[type as keyof typeof tables]}, '${await old.encrypt("x")}'
-            FROM generate_series(1, 5) AS id`);
-        const db = drizzlePostgresJs(client);
-        const { scanned, reencrypted } = await reencrypt(db, table, { batchSize: 2 });
-        assertEquals([type, scanned, reencrypted], [type, 5, 5]);
-      }
-    };
-    await run();
-    await client.unsafe(`ALTER FUNCTION pg_typeof("any") RENAME TO missing3`);
-    await run();
-    // What is missing here is needed.
-    await client.unsafe("DROP TABLE item; CREATE TABLE item (id int PRIMARY KEY)");
-    const error = await assertRejects(
-      () => keyStatus(drizzlePostgresJs(client), tables.integer),
-      StorageError,
-    );
-    assertStringIncludes(error.message, "a column of the table does not exist");
-  } finally {
-    await client.end();
+  await using context = await drivers["postgres.js"]!();
+  const { sql } = context;
+  const db = context.open();
+  const ciphertext = await old.encrypt("x");
+  const keys = [
+    ["integer", integer(), "id"],
+    ["uuid", uuid(), "md5(id::text)::uuid"],
+    ["varchar", varchar({ length: 36 }), "id"],
+    [
+      "timestamptz",
+      timestamp({ withTimezone: true }),
+      "'2024-01-01Z'::timestamptz + id * interval '1 us'",
+    ],
+  ] as const;
+  const without = [
+    ["row_security_active(text)", "row_security_active(oid)"],
+    [`pg_typeof("any")`],
+  ];
+  for (const functions of without) {
+    for (const each of functions) await sql(`ALTER FUNCTION ${each} RENAME TO missing`);
+    for (const [type, column, id] of keys) {
+      await sql(`
+        DROP TABLE IF EXISTS item; CREATE TABLE item (id ${type} PRIMARY KEY, secret text);
+        INSERT INTO item SELECT ${id}, '${ciphertext}' FROM generate_series(1, 5) AS id`);
+      const table = pgTable("item", { id: column.primaryKey(), secret: secret() });
+      const { scanned, reencrypted } = await reencrypt(db, table, { batchSize: 2 });
+      assertEquals([type, scanned, reencrypted], [type, 5, 5]);
+    }
   }
+  // What is missing here is needed.
+  await sql("DROP TABLE item; CREATE TABLE item (id int PRIMARY KEY)");
+  const table = pgTable("item", { id: integer().primaryKey(), secret: secret() });
+  const run = () => keyStatus(db, table);
+  await assertRejects(run, StorageError, "a column of the table does not exist");
 });

@@ -23,52 +23,42 @@ testOnEachDriver("confidentiality", confidentiality);
 testOnEachDriver("damage", damage);
 
 Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, and refuses all others", () => {
-  const NOT_POSTGRES =
-    "Wrapping a database with withEncryption: it is not a PostgreSQL database of Drizzle";
-  const SUPPORTED = "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported";
-  const postgres = drizzlePgProxy(() => Promise.resolve({ rows: [] }));
+  const NOT_POSTGRES = "it is not a PostgreSQL database of Drizzle";
+  const unknown = (session: string, missing = "") =>
+    `its session, ${session}, is of a kind that this version does not know${missing}` +
+    "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported";
+  const nothing = () => Promise.resolve({ rows: [] });
+  const postgres = drizzlePgProxy(nothing);
   const { dialect, session } = postgres as unknown as { dialect: object; session: object };
-  const altered = (properties: Record<string, unknown>) =>
-    Object.create(
-      postgres,
-      Object.fromEntries(
-        Object.entries(properties).map(([name, value]) => [name, { value }]),
-      ),
-    );
+  const altered = (of: object, name: string, value: unknown) =>
+    Object.create(of, { [name]: { value } });
   class EffectPgSession {
     prepareQuery() {}
     execute() {}
   }
+  const withSession = (value: object) => altered(postgres, "session", value);
+  const withDialect = (name: string, value: unknown) =>
+    altered(postgres, "dialect", altered(dialect, name, value));
   const refused: [unknown, string][] = [
-    [drizzleMySql(() => Promise.resolve({ rows: [] })), `${NOT_POSTGRES} but one for MySql`],
-    [drizzleSqlite(() => Promise.resolve({ rows: [] })), `${NOT_POSTGRES} but one for SQLite`],
+    [drizzleMySql(nothing), `${NOT_POSTGRES} but one for MySql`],
+    [drizzleSqlite(nothing), `${NOT_POSTGRES} but one for SQLite`],
     [undefined, NOT_POSTGRES],
     [{}, NOT_POSTGRES],
+    [withSession(new EffectPgSession()), unknown("EffectPgSession")],
     [
-      altered({ session: new EffectPgSession() }),
-      "Wrapping a database with withEncryption: its session, EffectPgSession, is of a kind that this version " +
-      `does not know${SUPPORTED}`,
+      withSession(altered(session, "execute", undefined)),
+      unknown("PgRemoteSession", " (it has no execute)"),
     ],
     [
-      altered({ session: Object.create(session, { execute: { value: undefined } }) }),
-      "Wrapping a database with withEncryption: its session, PgRemoteSession, is of a kind that this version " +
-      `does not know (it has no execute)${SUPPORTED}`,
+      withDialect("buildUpdateSet", undefined),
+      unknown("PgRemoteSession", " (it has no buildUpdateSet)"),
     ],
-    [
-      altered({ dialect: Object.create(dialect, { buildUpdateSet: { value: undefined } }) }),
-      "Wrapping a database with withEncryption: its session, PgRemoteSession, is of a kind that this version " +
-      `does not know (it has no buildUpdateSet)${SUPPORTED}`,
-    ],
-    [
-      // Drizzle 1.0's own driver maps rows itself.
-      altered({ dialect: Object.create(dialect, { shapeGenerator: { value() {} } }) }),
-      "Wrapping a database with withEncryption: its session, PgRemoteSession, is of a kind that this version " +
-      `does not know${SUPPORTED}`,
-    ],
+    // Drizzle 1.0's own driver maps rows itself.
+    [withDialect("shapeGenerator", () => {}), unknown("PgRemoteSession")],
   ];
   for (const [db, message] of refused) {
     const error = assertThrows(() => withEncryption(db as typeof postgres), TypeError);
-    assertEquals(error.message, message);
+    assertEquals(error.message, `Wrapping a database with withEncryption: ${message}`);
   }
   withEncryption(postgres);
 });

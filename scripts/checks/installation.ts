@@ -1,14 +1,9 @@
-/**
- * What an installation of the package brings with it.
- *
- * @module
- */
+import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 
 /**
- * All that may come with the package: scrypt-js, mitthooks, and what the API client needs that mitthooks depends
- * on. A name more is code more that every application trusts: decide
- * about it.
+ * All that may come with the package: scrypt-js, mitthooks, and what the API client needs that mitthooks depends on.
+ * A name more is code more that every application trusts: decide about it.
  */
 const EXPECTED: ReadonlySet<string> = new Set(
   `
@@ -22,76 +17,57 @@ const EXPECTED: ReadonlySet<string> = new Set(
   `.trim().split(/\s+/),
 );
 
-/** Scripts that npm runs when it installs a package. */
-const INSTALL_SCRIPTS = ["preinstall", "install", "postinstall"];
-
 /** An installed package. */
 export interface Installed {
   readonly name: string;
   readonly version: string;
-  readonly bytes: number;
+  /** Where it is. */
+  readonly path: string;
   /** Whether it asks for a script of its own to be run. */
-  readonly hasInstallScript: boolean;
+  readonly hasInstallScript?: boolean;
 }
 
 /**
- * Lists what is installed in a project.
+ * What npm installed in a project.
  *
- * @param project Its directory.
  * @param asked Packages that were asked for, and are left out.
  */
 export async function installation(
   project: string,
   asked: readonly string[],
 ): Promise<Installed[]> {
-  const found: Installed[] = [];
-  for await (const path of filesOf(join(project, "node_modules"))) {
-    const name = /\/node_modules\/((?:@[^/]+\/)?[^/]+)\/package\.json$/.exec(path)?.[1];
-    if (name === undefined || asked.includes(name)) continue;
-    const { version, scripts = {} } = JSON.parse(await Deno.readTextFile(path));
-    const directory = path.slice(0, -"/package.json".length);
-    found.push({
-      name,
-      version,
-      bytes: (await sizeOf(directory)).bytes,
-      hasInstallScript: INSTALL_SCRIPTS.some((script) => Object.hasOwn(scripts, script)),
-    });
-  }
-  return found.sort((a, b) => a.name < b.name ? -1 : 1);
+  const lockfile = await Deno.readTextFile(join(project, "node_modules/.package-lock.json"));
+  const { packages } = JSON.parse(lockfile) as {
+    packages: Record<string, Omit<Installed, "name" | "path">>;
+  };
+  return Object.entries(packages)
+    .map(([path, installed]) => ({
+      ...installed,
+      name: path.replace(/^.*node_modules\//, ""),
+      path: join(project, path),
+    }))
+    .filter(({ name }) => !asked.includes(name));
+}
+
+/** What packages take on the disk, in MB. */
+export async function megabytes(installed: readonly Installed[]): Promise<number> {
+  const { stdout } = await runInDirectory("/", "du", [
+    "-skc",
+    ...installed.map(({ path }) => path),
+  ]);
+  return Number(/^(\d+)\ttotal$/m.exec(stdout)![1]) / 1_000;
 }
 
 /** What is wrong with an installation. */
 export function installationFindings(
-  installed: readonly Installed[],
+  installed: readonly Pick<Installed, "name" | "hasInstallScript">[],
   expected: ReadonlySet<string> = EXPECTED,
 ): string[] {
   const names = new Set(installed.map(({ name }) => name));
   return [
-    ...[...names].filter((name) => !expected.has(name)).map((name) => `${name} is installed, too`),
-    ...[...expected].filter((name) => !names.has(name)).map((name) =>
-      `${name} is not needed any more`
-    ),
+    ...[...names.difference(expected)].map((name) => `${name} is installed, too`),
+    ...[...expected.difference(names)].map((name) => `${name} is not needed any more`),
     ...installed.filter(({ hasInstallScript }) => hasInstallScript)
       .map(({ name }) => `${name} runs a script when it is installed`),
   ];
-}
-
-/** Number and size of the files in a directory. Packages below `node_modules` count for themselves. */
-export async function sizeOf(directory: string): Promise<{ files: number; bytes: number }> {
-  const result = { files: 0, bytes: 0 };
-  for await (const path of filesOf(directory)) {
-    if (path.slice(directory.length).includes("/node_modules/")) continue;
-    result.files++;
-    result.bytes += (await Deno.stat(path)).size;
-  }
-  return result;
-}
-
-/** All files in a directory and below. */
-export async function* filesOf(directory: string): AsyncIterable<string> {
-  for await (const { name, isDirectory, isFile } of Deno.readDir(directory)) {
-    const path = join(directory, name);
-    if (isDirectory) yield* filesOf(path);
-    else if (isFile) yield path;
-  }
 }

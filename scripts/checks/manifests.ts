@@ -7,24 +7,17 @@
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
+import { type Manifest, readManifest } from "../lib/manifest.ts";
 import { DEPENDENCIES, DRIVERS } from "../lib/npm_manifest.ts";
 import { join, repository } from "../lib/paths.ts";
-import { type Check, type Manifest, readManifest } from "./check.ts";
+import type { Check } from "./check.ts";
 
 /** The fields of a package manifest that JSR knows. */
-const FIELDS = ["name", "version", "license", "exports", "imports", "publish"] as const;
+const FIELDS = ["name", "version", "license", "exports", "imports", "publish"];
 
 /** What jsr.json has to be. */
-export function jsrManifest(deno: Manifest): Manifest {
+export function jsrManifest(deno: Manifest): Record<string, unknown> {
   return Object.fromEntries(FIELDS.map((field) => [field, deno[field]]));
-}
-
-/** Packages that only build and test, and have no exact version. */
-function inexact(imports: Readonly<Record<string, string>>): string[] {
-  return Object.entries(imports)
-    .filter(([name]) => !DEPENDENCIES.has(name) && !Object.hasOwn(DRIVERS, name))
-    .filter(([, target]) => !/^(npm|jsr):.+@\d+\.\d+\.\d+$/.test(target))
-    .map(([name, target]) => `imports: ${name} has no exact version, but ${target}`);
 }
 
 /** Compares both manifests, field by field. */
@@ -34,21 +27,21 @@ export const manifests: Check = {
     const [deno, jsr] = await Promise.all([readManifest(root), readManifest(root, "jsr.json")]);
     const expected = jsrManifest(deno);
     const differing = [...new Set([...FIELDS, ...Object.keys(jsr)])]
-      .filter((field) => expected[field] === undefined || !isSame(jsr[field], expected[field]))
+      .filter((field) => !isDeepStrictEqual(jsr[field], expected[field]))
       .map((field) =>
         `${field}: deno.json has ${JSON.stringify(deno[field])}, ` +
         `jsr.json ${JSON.stringify(jsr[field])}`
       );
-    return [...differing, ...inexact(deno.imports ?? {})];
+    const inexact = Object.entries(deno.imports)
+      .filter(([name]) => !DEPENDENCIES.has(name) && !Object.hasOwn(DRIVERS, name))
+      .filter(([, target]) => !/^(npm|jsr):.+@\d+\.\d+\.\d+$/.test(target))
+      .map(([name, target]) => `imports: ${name} has no exact version, but ${target}`);
+    return [...differing, ...inexact];
   },
 };
 
-function isSame(actual: unknown, expected: unknown): boolean {
-  return isDeepStrictEqual(actual, expected);
-}
-
 if (import.meta.main) {
-  const text = JSON.stringify(jsrManifest(await readManifest(repository)), null, 2);
+  const text = JSON.stringify(jsrManifest(await readManifest()), null, 2);
   await Deno.writeTextFile(join(repository, "jsr.json"), `${text}\n`);
   // The formatter, too, has a say in how the file looks.
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", "jsr.json"], cwd: repository })

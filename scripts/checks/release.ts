@@ -3,48 +3,37 @@
  *
  * @module
  */
+import { readManifest } from "../lib/manifest.ts";
 import { REPOSITORY } from "../lib/npm_manifest.ts";
 import { join, repository } from "../lib/paths.ts";
-import { type Manifest, readManifest } from "./check.ts";
 
-/** What a release is made of. */
+/** What a release is made of: versions of the manifests, changelog, address of the repository. */
 export interface Release {
-  readonly deno: Manifest;
-  readonly jsr: Manifest;
+  readonly deno: string;
+  readonly jsr: string;
   readonly changelog: string;
-  /** Address of the repository, or nothing. */
   readonly repository: string;
 }
 
-/**
- * Looks for what is missing.
- *
- * @param tag For example `v1.2.3`.
- */
+/** What is missing for a tag. */
 export function releaseFindings(tag: string, release: Release): string[] {
-  const { version } = release.deno;
-  const findings: string[] = [];
-  if (tag !== `v${version}`) {
-    findings.push(`the tag is "${tag}", the version in deno.json ${version}`);
-  }
-  if (release.jsr.version !== version) {
-    findings.push(`the version in jsr.json is ${release.jsr.version}, in deno.json ${version}`);
-  }
-  if (!release.changelog.includes(`\n## ${version}\n`)) {
-    findings.push(`CHANGELOG.md has no section ${version}`);
-  }
-  if (release.repository === "") {
-    findings.push(
+  const { deno, jsr, changelog, repository } = release;
+  const needed: [boolean, string][] = [
+    [tag === `v${deno}`, `the tag is "${tag}", the version in deno.json ${deno}`],
+    [jsr === deno, `the version in jsr.json is ${jsr}, in deno.json ${deno}`],
+    [changelog.includes(`\n## ${deno}\n`), `CHANGELOG.md has no section ${deno}`],
+    [
+      repository !== "",
       "REPOSITORY in scripts/lib/npm_manifest.ts is empty: npm takes no provenance without",
-    );
-  }
-  return findings;
+    ],
+  ];
+  return needed.filter(([holds]) => !holds).map(([, finding]) => finding);
 }
 
 if (import.meta.main) {
   const findings = releaseFindings(Deno.args[0] ?? "", {
-    deno: await readManifest(repository),
-    jsr: await readManifest(repository, "jsr.json"),
+    deno: (await readManifest()).version,
+    jsr: (await readManifest(repository, "jsr.json")).version,
     changelog: await Deno.readTextFile(join(repository, "CHANGELOG.md")),
     repository: REPOSITORY,
   });

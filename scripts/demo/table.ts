@@ -23,9 +23,8 @@ export function printRow(...cells: string[]): void {
 
 /** Prints the head. */
 export function printHead(): void {
-  stdout.line(
-    stdout.style("bold", COLUMNS.map(([title, width]) => fit(title, width)).join(" ").trimEnd()),
-  );
+  const titles = COLUMNS.map(([title, width]) => title.padEnd(width)).join(" ");
+  stdout.line(stdout.style("bold", titles.trimEnd()));
   stdout.line(COLUMNS.map(([, width]) => "─".repeat(width)).join(" "));
 }
 
@@ -36,6 +35,5 @@ export function printTried(what: string, result: string): void {
 
 function fit(text: string, width: number): string {
   if (text.length <= width) return text.padEnd(width);
-  const kept = width - 1;
-  return `${text.slice(0, Math.ceil(kept / 2))}…${text.slice(text.length - Math.floor(kept / 2))}`;
+  return `${text.slice(0, Math.ceil((width - 1) / 2))}…${text.slice(-Math.floor((width - 1) / 2))}`;
 }

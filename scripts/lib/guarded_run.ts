@@ -1,11 +1,11 @@
 /**
- * What every program that tests against PostgreSQL begins and ends with: a directory that goes with it, the
- * server in TEST_DATABASE_URL if there is one, and an end on signals.
+ * What every program that needs PostgreSQL begins and ends with: a directory that goes with it, the server in
+ * TEST_DATABASE_URL if there is one, and an end on signals.
  *
  * @module
  */
 import { GuardedDirectory } from "./guarded_directory.ts";
-import { dropCommand, scratchPrefix } from "./scratch_databases.ts";
+import { fromFileUrl, join, repository } from "./paths.ts";
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -29,13 +29,11 @@ export interface GuardedRun {
 /** Begins a run. */
 export function beginGuardedRun(): GuardedRun {
   const externalUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
-  const prefix = scratchPrefix();
+  const prefix = `mitthooks_test_${crypto.randomUUID().replaceAll("-", "").slice(0, 12)}_`;
   // PostgreSQL's user must be able to read what is unpacked for it.
   Deno.umask(0o022);
   if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
-  const directory = new GuardedDirectory(
-    externalUrl === undefined ? {} : { finally: dropCommand(prefix) },
-  );
+  const directory = new GuardedDirectory(externalUrl === undefined ? [] : dropCommand(prefix));
   const signalled = Promise.withResolvers<number>();
   for (const [signal, status] of Object.entries(SIGNALS)) {
     Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));
@@ -57,4 +55,11 @@ export function beginGuardedRun(): GuardedRun {
       Deno.exit(status);
     },
   };
+}
+
+/** Drops the databases of one run from the server in TEST_SERVER_URL, for when the run itself cannot any more. */
+function dropCommand(prefix: string): string[] {
+  const program = fromFileUrl(new URL("./drop_databases.ts", import.meta.url));
+  const config = `--config=${join(repository, "deno.json")}`;
+  return [Deno.execPath(), "run", "-A", "--quiet", config, program, prefix];
 }

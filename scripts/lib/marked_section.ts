@@ -1,14 +1,6 @@
 /**
- * Sections of documents that programs write, between two HTML comments.
+ * Puts content between the markers of a section, `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
  *
- * @module
- */
-
-/**
- * Puts content between the markers of a section.
- *
- * @param text The document.
- * @param name The section: its markers are `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
  * @returns The document with the content, or `undefined` where it has no such markers.
  */
 export function withSection(text: string, name: string, content: string): string | undefined {
@@ -20,10 +12,8 @@ export function withSection(text: string, name: string, content: string): string
 }
 
 /**
- * Renews a section of a file and formats the file, where it has the section.
+ * Renews a section of a file and formats the file.
  *
- * @param path The file.
- * @param name The section.
  * @returns Whether the file has the section.
  */
 export async function renewSection(path: string, name: string, content: string): Promise<boolean> {

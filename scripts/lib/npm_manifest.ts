@@ -4,27 +4,13 @@
  * @module
  */
 
-/** What is read of deno.json. */
-export interface SourceManifest {
-  readonly version: string;
-  readonly license: string;
-  /** Subpaths by their source modules. */
-  readonly exports: Readonly<Record<string, string>>;
-  /** Packages by their `npm:` or `jsr:` specifiers. */
-  readonly imports: Readonly<Record<string, string>>;
-}
-
-/** A subpath of the npm package. */
-export interface NpmExport {
-  readonly types: string;
-  readonly default: string;
-}
+import type { Manifest } from "./manifest.ts";
 
 /** The manifest of the npm package. */
 export interface NpmManifest {
   readonly name: string;
   readonly version: string;
-  readonly exports: Readonly<Record<string, NpmExport>>;
+  readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: Readonly<Record<string, string>>;
   readonly bin?: Readonly<Record<string, string>>;
@@ -44,7 +30,7 @@ const OWN_DEPENDENCIES = ["@weissaufschwarz/mitthooks", "scrypt-js"];
 export const DEPENDENCIES: ReadonlySet<string> = new Set([...OWN_DEPENDENCIES, "drizzle-orm"]);
 
 /** Where the sources are, without `.git`; empty until it is known. npm's provenance asks for it. */
-export const REPOSITORY = "";
+export const REPOSITORY: string = "";
 
 /** Types that the modules are compiled with, of packages that have none of their own. */
 export const TYPE_PACKAGES = { "@types/node": "22.20.5", "@types/pg": "8.23.1" } as const;
@@ -77,14 +63,8 @@ export const SUBPATHS_OF_THE_ORIGINAL = {
   "./schema": "./pg/schema",
 } as const;
 
-/**
- * Describes the npm package.
- *
- * @param source What deno.json says.
- * @returns The manifest; its paths are those of the source modules, compiled.
- * @throws {Error} When deno.json lacks a dependency.
- */
-export function npmManifest(source: SourceManifest): NpmManifest {
+/** Describes the npm package; its paths are those of the source modules, compiled. */
+export function npmManifest(source: Manifest): NpmManifest {
   const command = source.exports["./cli"];
   return {
     name: NPM_NAME,
@@ -93,7 +73,11 @@ export function npmManifest(source: SourceManifest): NpmManifest {
       "Drizzle ORM storage for mittwald extension instances, with encrypted columns, on every runtime",
     keywords: ["mittwald", "mitthooks", "drizzle-orm", "postgresql", "encryption", "webhooks"],
     license: source.license,
-    ...repositoryFields(REPOSITORY),
+    ...REPOSITORY !== "" && {
+      repository: { type: "git", url: `git+${REPOSITORY}.git` },
+      homepage: `${REPOSITORY}#readme`,
+      bugs: `${REPOSITORY}/issues`,
+    },
     type: "module",
     sideEffects: false,
     engines: { node: ">=20" },
@@ -117,30 +101,17 @@ export function npmManifest(source: SourceManifest): NpmManifest {
   };
 }
 
-/** What npm shows of the repository: nothing while it is not known. */
-export function repositoryFields(url: string): Record<string, unknown> {
-  if (url === "") return {};
-  return {
-    repository: { type: "git", url: `git+${url}.git` },
-    homepage: `${url}#readme`,
-    bugs: `${url}/issues`,
-  };
-}
-
-function npmExports(exports: SourceManifest["exports"]): Record<string, NpmExport> {
-  const result: Record<string, NpmExport> = {};
-  for (const [subpath, module] of Object.entries(exports)) {
-    result[subpath] = { types: compiled(module, ".d.ts"), default: compiled(module, ".js") };
-  }
+function npmExports(exports: Manifest["exports"]): NpmManifest["exports"] {
+  const modules = { ...exports };
   for (const [old, today] of Object.entries(SUBPATHS_OF_THE_ORIGINAL)) {
-    const entry = result[today];
-    if (entry === undefined) {
-      throw new Error(`Exporting ${old}: deno.json does not export ${today}`);
-    }
-    result[old] = entry;
-    result[`${old}.js`] = entry;
+    modules[old] = modules[`${old}.js`] = exports[today]!;
   }
-  return result;
+  return Object.fromEntries(
+    Object.entries(modules).map(([subpath, module]) => [
+      subpath,
+      { types: compiled(module, ".d.ts"), default: compiled(module, ".js") },
+    ]),
+  );
 }
 
 /** Path of what becomes of a source module. */
@@ -148,7 +119,7 @@ function compiled(module: string, extension: ".js" | ".d.ts"): string {
   return module.replace(/\.ts$/, extension);
 }
 
-function npmRange(imports: SourceManifest["imports"], name: string): string {
+function npmRange(imports: Manifest["imports"], name: string): string {
   const range = imports[name]?.match(/^npm:\/?.+@([^@]+)$/)?.[1];
   if (range === undefined) throw new Error(`Reading deno.json: it has no npm version of ${name}`);
   return range;

@@ -4,9 +4,8 @@
  * @module
  */
 import { jsrHas } from "./import_map.ts";
-import { compileWithPack } from "./npm_compile_pack.ts";
-import { commonDeclarations } from "./npm_declarations.ts";
-import { NPM_NAME, type NpmManifest, npmManifest, type SourceManifest } from "./npm_manifest.ts";
+import { readManifest } from "./manifest.ts";
+import { NPM_NAME, type NpmManifest, npmManifest } from "./npm_manifest.ts";
 import { runInDirectory } from "./npm_process.ts";
 import { dirname, join, repository } from "./paths.ts";
 
@@ -15,6 +14,12 @@ const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
 
 /** The only specifiers of own modules that compilers leave: `from "./x.js"`, `import("./x.js")`, `import "./x.js"`. */
 const RELATIVE_IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+\.js)"/g;
+
+/** How TypeScript's declarations name private fields; whoever has the public members would be refused for it. */
+const PRIVATE_FIELDS = /^ *#private;\n/gm;
+
+/** The comment that a module begins with, behind the line that makes it a program. */
+const MODULE_COMMENT = /^(?:#!.*\n)?(\/\*\*(?:(?!\*\/)[^])*@module(?:(?!\*\/)[^])*\*\/)\n/;
 
 /** What was built. */
 export interface BuiltPackage {
@@ -31,45 +36,44 @@ export interface BuiltPackage {
  *
  * @param root Directory of deno.json.
  * @param outDir Directory that gets the code and its declarations, under the paths of their sources.
- * @param exports Subpaths by their modules, relative to `root`.
- * @returns The compiler's name.
+ * @param exports Modules by their subpaths, relative to `root`.
  */
 export type Compile = (
   root: string,
   outDir: string,
-  exports: SourceManifest["exports"],
-) => Promise<string>;
+  exports: Readonly<Record<string, string>>,
+) => Promise<void>;
+
+/** A compiler, by its name. */
+export type Compiler = readonly [name: string, compile: Compile];
 
 /**
  * Builds the npm package. Without one of its documents, the package is private: npm does not publish it.
  *
  * @param directory Where; what is there is replaced.
  * @param root Directory of deno.json.
- * @param compile The compiler. Default: dnt where it can be had, `deno pack` elsewhere.
- * @returns What was built.
+ * @param given The compiler. Default: dnt where it can be had, `deno pack` elsewhere.
  */
 export async function buildNpmPackage(
   directory: string,
   root: string = repository,
-  compile: Compile = compileWithWhatIsThere,
+  given?: Compiler,
 ): Promise<BuiltPackage> {
-  const source = JSON.parse(await Deno.readTextFile(join(root, "deno.json"))) as
-    & SourceManifest
-    & { name: string };
+  const source = await readManifest(root);
   const work = await Deno.makeTempDir({ prefix: "npm-package-" });
   try {
+    const [compiler, compile] = given ?? await findCompiler(source.imports["@deno/dnt"] ?? "");
     const compiled = join(work, "compiled");
-    const compiler = await compile(root, compiled, source.exports);
+    await Deno.mkdir(compiled);
+    await compile(root, compiled, source.exports);
+    await Deno.remove(directory, { recursive: true }).catch(ignoreMissing);
     const manifest = npmManifest(source);
-    const result = join(work, "package");
-    await copyModules(root, compiled, result, manifest, source.name);
-    const missing = await copyDocuments(root, result);
+    await copyModules(root, compiled, directory, manifest, source.name);
+    const missing = await copyDocuments(root, directory);
     await Deno.writeTextFile(
-      join(result, "package.json"),
+      join(directory, "package.json"),
       `${JSON.stringify({ ...manifest, ...missing.length > 0 && { private: true } }, null, 2)}\n`,
     );
-    await Deno.remove(directory, { recursive: true }).catch(ignoreMissing);
-    await copyDirectory(result, directory);
     return { directory, manifest, compiler, missing };
   } finally {
     await Deno.remove(work, { recursive: true });
@@ -79,35 +83,34 @@ export async function buildNpmPackage(
 /**
  * Packs a built package as npm would publish it.
  *
- * @param directory The package.
  * @param destination Directory that gets the tarball.
  * @returns Path of the tarball.
  */
 export async function packNpmPackage(directory: string, destination: string): Promise<string> {
   await Deno.mkdir(destination, { recursive: true });
-  const { stdout } = await runInDirectory(directory, "npm", [
-    "pack",
-    "--json",
-    "--silent",
-    `--pack-destination=${destination}`,
-  ]);
+  const args = ["pack", "--json", "--silent", `--pack-destination=${destination}`];
+  const { stdout } = await runInDirectory(directory, "npm", args);
   const [packed] = Object.values<{ filename: string }>(JSON.parse(stdout));
   return join(destination, packed!.filename.replace("@", "").replace("/", "-"));
 }
 
 /** The one place where the two ways to the package differ. */
-const compileWithWhatIsThere: Compile = async (root, outDir, exports) => {
-  const { imports } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
-  if (await jsrHas(imports["@deno/dnt"])) {
+async function findCompiler(dnt: string): Promise<Compiler> {
+  if (await jsrHas(dnt)) {
     // Not a literal, so that Deno does not look for dnt where it cannot be had.
     const module = new URL("./npm_compile_dnt.ts", import.meta.url).href;
     const { compileWithDnt } = await import(module) as typeof import("./npm_compile_dnt.ts");
-    await compileWithDnt(root, outDir, exports);
-    return "dnt";
+    return ["dnt", compileWithDnt];
   }
   console.log("JSR does not have dnt: compiling with deno pack");
-  await compileWithPack(root, outDir);
-  return "deno pack";
+  return ["deno pack", compileWithPack];
+}
+
+const compileWithPack: Compile = async (root, outDir) => {
+  const tarball = join(outDir, "packed.tgz");
+  const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
+  await runInDirectory(root, Deno.execPath(), ["pack", ...options]);
+  await runInDirectory(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
 };
 
 /** Copies the modules that can be reached from an export, and their declarations. */
@@ -119,48 +122,40 @@ async function copyModules(
   sourceName: string,
 ): Promise<void> {
   const commands = new Set(Object.values(manifest.bin ?? {}));
-  const pending = Object.values(manifest.exports).flatMap((entry) => [entry.types, entry.default]);
-  const done = new Set<string>();
-  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    if (done.has(path)) continue;
-    done.add(path);
+  const paths = new Set(
+    Object.values(manifest.exports).flatMap((entry) => [entry.types, entry.default]),
+  );
+  // What a module imports is appended, and comes later.
+  for (const path of paths) {
     let text = await Deno.readTextFile(join(from, path));
     for (const [, specifier] of text.matchAll(RELATIVE_IMPORT)) {
       const target = `./${join(dirname(path), specifier!)}`;
-      pending.push(path.endsWith(".d.ts") ? target.replace(/\.js$/, ".d.ts") : target);
+      paths.add(path.endsWith(".d.ts") ? target.replace(/\.js$/, ".d.ts") : target);
     }
     if (path.endsWith(".d.ts")) {
+      text = text.replace(/^#!.*\n/, "").replace(PRIVATE_FIELDS, "");
       const source = await Deno.readTextFile(join(root, path.replace(/\.d\.ts$/, ".ts")));
-      text = commonDeclarations(text, source);
+      const comment = MODULE_COMMENT.exec(source)?.[1];
+      // `deno pack` loses some.
+      if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;
     }
     // The examples in the documentation import the package by its name on JSR; whoever writes `jsr:` means JSR.
     text = text.replaceAll(new RegExp(`(?<!jsr:)${sourceName}`, "g"), NPM_NAME);
     if (commands.has(path)) text = `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
-    const file = join(to, path);
-    await Deno.mkdir(dirname(file), { recursive: true });
-    await Deno.writeTextFile(file, text, { mode: commands.has(path) ? 0o755 : 0o644 });
+    await Deno.mkdir(dirname(join(to, path)), { recursive: true });
+    await Deno.writeTextFile(join(to, path), text, { mode: commands.has(path) ? 0o755 : 0o644 });
   }
 }
 
 async function copyDocuments(from: string, to: string): Promise<string[]> {
   const missing: string[] = [];
   for (const name of DOCUMENTS) {
-    try {
-      await Deno.copyFile(join(from, name), join(to, name));
-    } catch (error) {
+    await Deno.copyFile(join(from, name), join(to, name)).catch((error) => {
       ignoreMissing(error);
       missing.push(name);
-    }
+    });
   }
   return missing;
-}
-
-async function copyDirectory(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    if (isDirectory) await copyDirectory(join(from, name), join(to, name));
-    else await Deno.copyFile(join(from, name), join(to, name));
-  }
 }
 
 function ignoreMissing(error: unknown): void {

@@ -1,9 +1,3 @@
-/**
- * Programs that have to succeed.
- *
- * @module
- */
-
 /** What a program printed. */
 export interface ProgramOutput {
   readonly stdout: string;
@@ -13,11 +7,7 @@ export interface ProgramOutput {
 /**
  * Runs a program to its end.
  *
- * @param cwd Where.
- * @param command Its name or path.
- * @param args Its arguments.
  * @param env Variables besides the inherited ones.
- * @returns What it printed.
  * @throws {Error} When its status is not 0; the message ends with what it printed.
  */
 export async function runInDirectory(
@@ -32,13 +22,10 @@ export async function runInDirectory(
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
   }).output();
-  const [stdout, stderr] = [result.stdout, result.stderr].map((bytes) =>
-    new TextDecoder().decode(bytes)
-  ) as [string, string];
-  if (!result.success) {
-    throw new Error(
-      `Running ${command} ${args.join(" ")}: status ${result.code}\n${(stderr + stdout).trimEnd()}`,
-    );
-  }
-  return { stdout, stderr };
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  const [stdout, stderr] = [decode(result.stdout), decode(result.stderr)];
+  if (result.success) return { stdout, stderr };
+  throw new Error(
+    `Running ${command} ${args.join(" ")}: status ${result.code}\n${(stderr + stdout).trimEnd()}`,
+  );
 }

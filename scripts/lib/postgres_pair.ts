@@ -4,6 +4,7 @@
  * @module
  */
 import postgres from "postgres";
+import { freePort } from "./free_port.ts";
 import type { GuardedDirectory } from "./guarded_directory.ts";
 import { join } from "./paths.ts";
 import { type PostgresBinaries, serverUser } from "./postgres_binaries.ts";
@@ -136,11 +137,6 @@ export async function startPair(
       return standby.url;
     },
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { freePort } from "./free_port.ts";
 import { GuardedDirectory } from "./guarded_directory.ts";
 import { join } from "./paths.ts";
 import { findPostgres, type PostgresBinaries, serverUser } from "./postgres_binaries.ts";
@@ -49,25 +50,33 @@ const PORT_ATTEMPTS = 5;
 /**
  * Creates a database cluster and starts a server on it.
  *
- * @param options Place, programs and settings.
- * @returns The server, ready for connections.
  * @throws {Error} When it does not start; the message ends with what the server printed.
  */
 export async function startServer(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   const directory = options.directory ?? new GuardedDirectory();
   try {
     const { bin } = options.binaries ?? await findPostgres(directory);
-    const cluster = await createCluster(directory, bin, options.settings ?? {});
-    let server = await cluster.startOnFreePort();
+    // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
+    const password = crypto.randomUUID();
+    const start = await createCluster(directory, bin, password, options.settings);
+    let port = freePort();
+    let server = await start(port);
+    for (let attempt = 1; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
+      port = freePort();
+      server = await start(port);
+    }
+    if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
     const stop = async () => {
-      // SIGINT is the "fast" shutdown: open transactions are rolled back, connections closed.
-      server.kill("SIGINT");
-      await server.ended;
+      // The "fast" shutdown: open transactions are rolled back, connections closed.
+      try {
+        server?.kill("SIGINT");
+      } catch { /* it has ended */ }
+      await server?.status;
     };
     return {
-      url: server.url,
+      url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
       stop,
-      start: async () => void (server = await cluster.start(server.port)),
+      start: async () => void (server = await start(port)),
       [Symbol.asyncDispose]: () => options.directory === undefined ? directory.close() : stop(),
     };
   } catch (error) {
@@ -76,45 +85,34 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
   }
 }
 
-interface RunningServer {
-  readonly url: string;
-  readonly port: number;
-  readonly ended: Promise<unknown>;
-  kill(signal: Deno.Signal): void;
-}
-
-class PortTakenError extends Error {}
-
+/** Returns what starts a server on a port, or resolves to `undefined` where the port is taken. */
 async function createCluster(
   directory: GuardedDirectory,
   bin: string,
-  settings: Readonly<Record<string, string>>,
-) {
+  password: string,
+  settings: PostgresServerOptions["settings"],
+): Promise<(port: number) => Promise<Deno.ChildProcess | undefined>> {
   // The server's user owns this directory, so that initdb can work in it.
   const home = await Deno.makeTempDir({ dir: directory.path, prefix: "server-" });
-  const data = join(home, "data");
-  const passwordFile = join(home, "password");
-  // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
-  const password = crypto.randomUUID();
-  await Deno.writeTextFile(passwordFile, password, { mode: 0o600 });
+  const [data, log, passwordFile] = ["data", "log", "password"].map((name) => join(home, name));
+  await Deno.writeTextFile(passwordFile!, password, { mode: 0o600 });
   if (serverUser.uid !== undefined && serverUser.gid !== undefined) {
     await Deno.chown(home, serverUser.uid, serverUser.gid);
-    await Deno.chown(passwordFile, serverUser.uid, serverUser.gid);
+    await Deno.chown(passwordFile!, serverUser.uid, serverUser.gid);
   }
   const spawn = (program: string, args: string[]) =>
-    directory.spawn(join(bin, program), {
-      args,
+    directory.spawn("/bin/sh", {
+      args: ["-c", `exec "$@" >log 2>&1`, "sh", join(bin, program), ...args],
       cwd: home,
       env: { LC_ALL: "C" },
       stdin: "null",
-      stdout: "null",
-      stderr: "piped",
       // "Immediate" shutdown: at once, without writing anything back.
       endSignal: "QUIT",
       ...serverUser,
     });
+  const output = async () => (await Deno.readTextFile(log!)).slice(-8_000).trim();
 
-  const initdb = await spawn("initdb", [
+  const { success } = await spawn("initdb", [
     `--pgdata=${data}`,
     "--username=postgres",
     `--pwfile=${passwordFile}`,
@@ -122,73 +120,37 @@ async function createCluster(
     "--encoding=UTF8",
     "--locale=C",
     "--no-sync",
-  ]).output();
-  if (!initdb.success) {
-    throw new Error(
-      `Creating a PostgreSQL cluster: initdb failed\n${new TextDecoder().decode(initdb.stderr)}`,
-    );
+  ]).status;
+  if (!success) {
+    throw new Error(`Creating a PostgreSQL cluster: initdb failed\n${await output()}`);
   }
 
-  const start = async (port: number): Promise<RunningServer> => {
+  return async (port) => {
     const child = spawn("postgres", [
       "-D",
-      data,
-      ...Object.entries({ ...SETTINGS, ...settings, port: String(port) })
+      data!,
+      ...Object.entries({ ...SETTINGS, ...settings, port })
         .flatMap(([name, value]) => ["-c", `${name}=${value}`]),
     ]);
-    const log = lastOutput(child.stderr);
     let running = true;
-    const ended = child.status.finally(() => running = false);
+    child.status.then(() => running = false);
     const limit = Date.now() + START_LIMIT_MS;
-    while (!await isReady(data, child.pid)) {
+    while (!await isReady(data!, child.pid)) {
       if (!running || Date.now() > limit) {
-        if (running) child.kill("SIGKILL");
-        const output = await log;
-        throw new (/could not bind|Address already in use/.test(output) ? PortTakenError : Error)(
-          `Starting PostgreSQL on port ${port}: it ${
-            running ? "is not ready" : "ended"
-          }\n${output}`,
+        const printed = await output();
+        if (/could not bind|Address already in use/.test(printed)) return undefined;
+        throw new Error(
+          `Starting PostgreSQL: it ${running ? "is not ready" : "ended"}\n${printed}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    return {
-      url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
-      port,
-      ended: Promise.all([ended, log]),
-      kill: (signal) => running && child.kill(signal),
-    };
+    return child;
   };
-
-  const startOnFreePort = async (): Promise<RunningServer> => {
-    for (let attempt = 1;; attempt++) {
-      try {
-        return await start(freePort());
-      } catch (error) {
-        if (!(error instanceof PortTakenError) || attempt === PORT_ATTEMPTS) throw error;
-      }
-    }
-  };
-
-  return { start, startOnFreePort };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** The server writes its state into the lock file of the data directory; `pg_ctl` reads it there, too. */
 async function isReady(data: string, pid: number): Promise<boolean> {
   const lines = (await Deno.readTextFile(join(data, "postmaster.pid")).catch(() => "")).split("\n");
   return Number(lines[0]) === pid && lines[7]?.trim() === "ready";
-}
-
-/** Reads a stream to its end and keeps the last part, for messages. */
-async function lastOutput(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
-  let output = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    output = (output + text).slice(-8_000);
-  }
-  return output.trim();
 }

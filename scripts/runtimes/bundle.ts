@@ -11,22 +11,51 @@ import { dirname, join, repository, resolve } from "../lib/paths.ts";
 /** What the sources import, and what the bundle takes instead. */
 export type Replacements = Readonly<Record<string, string>>;
 
-const SUITE_REPLACEMENTS: Replacements = {
+const STAND_INS = join(repository, "tests/runtimes/edge_stand_ins.ts");
+
+const REPLACEMENTS: Replacements = {
   "@std/assert": join(repository, "tests/support/std_assert.ts"),
-  "@std/encoding": join(repository, "tests/runtimes/encoding.ts"),
+  "@std/encoding": STAND_INS,
 };
 
-/** Where the 1.0 line differs. */
-const DRIZZLE_1: Replacements = Object.fromEntries(
+/** Where no module of Node is needed, and need not be there. */
+export const WITHOUT_NODE: Replacements = { "node:assert": STAND_INS, "node:util": STAND_INS };
+
+/** Where Drizzle 1.0 differs. */
+export const DRIZZLE_1: Replacements = Object.fromEntries(
   ["reencryption", "relational", "storage"].map((name) => [
     join(repository, `tests/suites/${name}.ts`),
-    join(repository, `tests/conformance/${name}_v1.ts`),
+    join(repository, "tests/conformance/drizzle_1.ts"),
   ]),
 );
 
+/** Subpaths by the paths of the public modules. */
+export async function publicModules(): Promise<Map<string, string>> {
+  const { exports } = JSON.parse(await Deno.readTextFile(join(repository, "deno.json")));
+  return new Map(
+    Object.entries<string>(exports).map(([subpath, path]) => [join(repository, path), subpath]),
+  );
+}
+
+/** How to bundle. */
+export interface BundleOptions {
+  /** Entry points by the paths of their outputs, without extension. */
+  readonly entries: Readonly<Record<string, string>>;
+  readonly outDir: string;
+  /** Whether packages stay imports. Otherwise they are taken from this project. */
+  readonly packages: "external" | { readonly project: string };
+  readonly replacements?: Replacements;
+  readonly conditions?: readonly string[];
+  readonly external?: readonly string[];
+  readonly minify?: boolean;
+  readonly format?: "esm" | "iife";
+}
+
 /** The package's own modules become imports of the package. */
-function asPackage(replacements: Replacements, project: string | undefined): esbuild.Plugin {
-  const own = ["mod.ts", "pg", "webhooks", "testing"].map((name) => join(repository, name));
+async function asPackage(options: BundleOptions): Promise<esbuild.Plugin> {
+  const subpaths = await publicModules();
+  const replacements: Replacements = { ...REPLACEMENTS, ...options.replacements };
+  const { packages } = options;
   return {
     name: "as-package",
     setup(build) {
@@ -37,69 +66,21 @@ function asPackage(replacements: Replacements, project: string | undefined): esb
         // What stands in for a module may itself import that module.
         if (replacement !== undefined && replacement !== importer) return { path: replacement };
         if (!resolveDir.startsWith(join(repository, "tests"))) return undefined;
-        // Packages come out of the project, and not out of this repository's own node_modules.
-        const outOfProject = (name: string) =>
-          project === undefined
-            ? { path: name, external: true }
-            : build.resolve(name, { kind, resolveDir: project });
-        if (absolute === undefined) return isExternal(path) ? undefined : outOfProject(path);
-        const [first, ...rest] = absolute.slice(repository.length).split("/");
-        if (!own.includes(join(repository, first!))) return undefined;
-        if (rest.includes("internal")) {
+        const subpath = absolute && subpaths.get(absolute);
+        if (absolute !== undefined && subpath === undefined) {
+          if (absolute.startsWith(join(repository, "tests/"))) return undefined;
           return { errors: [{ text: `${path} is no public module of the package` }] };
         }
-        const subpath = first === "mod.ts" ? "" : `/${first}`;
-        return outOfProject(`${NPM_NAME}${subpath}`);
+        // Modules of a runtime have a scheme.
+        if (subpath === undefined && /^[a-z]+:/.test(path)) return undefined;
+        // Packages come out of the project, and not out of this repository's own node_modules.
+        const name = subpath === undefined ? path : NPM_NAME + subpath.slice(1);
+        return packages === "external"
+          ? { path: name, external: true }
+          : build.resolve(name, { kind, resolveDir: packages.project });
       });
     },
   };
-}
-
-/** Module that gets the subpaths of the package. */
-const SUBPATHS = join(repository, "tests/runtimes/edge/subpaths.ts");
-
-function withSubpaths(subpaths: readonly string[]): esbuild.Plugin {
-  const specifiers = subpaths.map((subpath) => JSON.stringify(`${NPM_NAME}${subpath.slice(1)}`));
-  return {
-    name: "with-subpaths",
-    setup(build) {
-      build.onLoad(
-        { filter: /\/edge\/subpaths\.ts$/ },
-        ({ path }) =>
-          path !== SUBPATHS ? undefined : {
-            contents: [
-              ...specifiers.map((specifier, index) => `import * as m${index} from ${specifier};`),
-              `export const subpaths = {${
-                specifiers.map((specifier, index) => `${specifier}: m${index}`).join()
-              }};`,
-            ].join("\n"),
-            resolveDir: dirname(path),
-          },
-      );
-    },
-  };
-}
-
-/** Modules of a runtime, which have a scheme. */
-function isExternal(specifier: string): boolean {
-  return /^[a-z]+:/.test(specifier);
-}
-
-/** How to bundle. */
-export interface BundleOptions {
-  /** Entry points by the paths of their outputs, without extension. */
-  readonly entries: Readonly<Record<string, string>>;
-  readonly outDir: string;
-  /** Whether packages stay imports. Otherwise they are taken from this project. */
-  readonly packages: "external" | { readonly project: string };
-  readonly drizzleLine?: "0" | "1";
-  readonly replacements?: Replacements;
-  /** Subpaths of the package that the edge suites import. */
-  readonly subpaths?: readonly string[];
-  readonly conditions?: readonly string[];
-  readonly external?: readonly string[];
-  readonly minify?: boolean;
-  readonly format?: "esm" | "iife";
 }
 
 /**
@@ -108,36 +89,30 @@ export interface BundleOptions {
  * @returns Size of each output in bytes, by its path relative to `outDir`.
  */
 export async function bundle(options: BundleOptions): Promise<Record<string, number>> {
-  const { packages } = options;
-  const result = await esbuild.build({
+  const { entries, outDir, packages, format = "esm", minify = false } = options;
+  const { metafile } = await esbuild.build({
     absWorkingDir: repository,
-    entryPoints: Object.entries(options.entries).map(([out, path]) => ({ out, in: path })),
-    outdir: options.outDir,
+    entryPoints: Object.entries(entries).map(([out, path]) => ({ out, in: path })),
+    outdir: outDir,
     bundle: true,
-    format: options.format ?? "esm",
+    format,
     target: "es2023",
     platform: packages === "external" ? "node" : "neutral",
     mainFields: ["module", "main"],
     conditions: [...options.conditions ?? []],
     external: [...options.external ?? []],
-    minify: options.minify ?? false,
+    minify,
     metafile: true,
     logLevel: "silent",
     tsconfigRaw: {},
-    plugins: [
-      withSubpaths(options.subpaths ?? []),
-      asPackage({
-        ...SUITE_REPLACEMENTS,
-        ...options.drizzleLine === "1" && DRIZZLE_1,
-        ...options.replacements,
-      }, packages === "external" ? undefined : packages.project),
-    ],
+    plugins: [await asPackage(options)],
   });
-  const sizes: Record<string, number> = {};
-  for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
-    sizes[resolve(repository, path).slice(options.outDir.length + 1)] = bytes;
-  }
-  return sizes;
+  return Object.fromEntries(
+    Object.entries(metafile.outputs).map(([path, { bytes }]) => [
+      resolve(repository, path).slice(outDir.length + 1),
+      bytes,
+    ]),
+  );
 }
 
 /** Ends esbuild's process. */

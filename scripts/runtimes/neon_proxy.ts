@@ -6,14 +6,7 @@
  */
 // @ts-types="@types/pg"
 import pg from "pg";
-
-/** A running proxy. */
-export interface NeonProxy extends AsyncDisposable {
-  /** `host:port` of the WebSocket proxy. */
-  readonly webSocket: string;
-  /** URL of the HTTP endpoint. */
-  readonly http: string;
-}
+import type { Between } from "./server.ts";
 
 /** A query of the HTTP protocol; its parameters are texts. */
 interface HttpQuery {
@@ -21,18 +14,22 @@ interface HttpQuery {
   readonly params: (string | null)[];
 }
 
-/** Starts both on a free port of 127.0.0.1. */
-export function startNeonProxy(): NeonProxy {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-    if (request.headers.get("upgrade") === "websocket") return passOn(request);
-    return answerQueries(request);
-  });
-  const address = `127.0.0.1:${server.addr.port}`;
-  return {
-    webSocket: address,
-    http: `http://${address}/sql`,
+/** Starts the proxy for WebSockets, whose address is `host:port`. */
+export const startWebSocketProxy = (): Promise<Between> => serve(passOn, (address) => address);
+
+/** Starts the endpoint. */
+export const startHttpEndpoint = (): Promise<Between> =>
+  serve(answerQueries, (address) => `http://${address}/sql`);
+
+function serve(
+  respond: (request: Request) => Response | Promise<Response>,
+  urlOf: (address: string) => string,
+): Promise<Between> {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, respond);
+  return Promise.resolve({
+    url: urlOf(`127.0.0.1:${server.addr.port}`),
     [Symbol.asyncDispose]: () => server.shutdown(),
-  };
+  });
 }
 
 /** Passes the bytes of a WebSocket on to the address in its query string. */
@@ -93,11 +90,6 @@ async function runQuery(client: pg.Client, { query, params }: HttpQuery) {
     // Values go over the wire as PostgreSQL writes them; the driver parses them.
     types: { getTypeParser: () => (value: unknown) => value },
   });
-  return {
-    command,
-    rowCount,
-    rowAsArray: true,
-    rows,
-    fields: fields.map(({ name, dataTypeID }) => ({ name, dataTypeID })),
-  };
+  const described = fields.map(({ name, dataTypeID }) => ({ name, dataTypeID }));
+  return { command, rowCount, rowAsArray: true, rows, fields: described };
 }

@@ -10,9 +10,10 @@ import { join, repository } from "../lib/paths.ts";
 export const cacheDirectory: string = join(repository, ".cache");
 
 /** Packages by their versions. */
-type Dependencies = Readonly<Record<string, string>>;
+export type Dependencies = Readonly<Record<string, string>>;
 
 const NPM_OPTIONS = [
+  "--no-package-lock",
   "--prefer-offline",
   "--no-audit",
   "--no-fund",
@@ -21,34 +22,21 @@ const NPM_OPTIONS = [
   `--cache=${join(cacheDirectory, "npm")}`,
 ];
 
-async function writeManifest(directory: string, dependencies: Dependencies): Promise<void> {
-  await Deno.mkdir(directory, { recursive: true });
-  await Deno.writeTextFile(
-    join(directory, "package.json"),
-    JSON.stringify({ private: true, type: "module", dependencies }, null, 2),
-  );
-}
-
 /** Installs packages into an empty project. */
-export async function createProject(directory: string, dependencies: Dependencies): Promise<void> {
-  await writeManifest(directory, dependencies);
-  await npmInstall(directory);
-}
-
-/** Finds out what would be installed, without installing it. */
-export async function resolveProject(directory: string, dependencies: Dependencies): Promise<void> {
-  await writeManifest(directory, dependencies);
-  await runInDirectory(directory, "npm", ["install", "--package-lock-only", ...NPM_OPTIONS]);
+export async function createProject(
+  directory: string,
+  dependencies: Dependencies,
+  ...options: readonly string[]
+): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true });
+  const manifest = JSON.stringify({ private: true, type: "module", dependencies });
+  await Deno.writeTextFile(join(directory, "package.json"), manifest);
+  await npmInstall(directory, ...options);
 }
 
 /** Installs what the project's manifest asks for, and packages besides. */
 export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
-  await runInDirectory(directory, "npm", [
-    "install",
-    ...packages,
-    "--no-package-lock",
-    ...NPM_OPTIONS,
-  ]);
+  await runInDirectory(directory, "npm", ["install", ...packages, ...NPM_OPTIONS]);
 }
 
 /** Version of an installed package. */
@@ -57,6 +45,8 @@ export async function installedVersion(directory: string, name: string): Promise
   return JSON.parse(await Deno.readTextFile(path)).version;
 }
 
+const tools = new Map<string, Promise<string>>();
+
 /**
  * A project with programs only, which does not change between runs.
  *
@@ -64,10 +54,13 @@ export async function installedVersion(directory: string, name: string): Promise
  * @param dependencies What it needs.
  * @returns Its directory.
  */
-export async function toolProject(
-  name: string,
-  dependencies: Dependencies,
-): Promise<string> {
+export function toolProject(name: string, dependencies: Dependencies): Promise<string> {
+  let tool = tools.get(name);
+  if (tool === undefined) tools.set(name, tool = installTools(name, dependencies));
+  return tool;
+}
+
+async function installTools(name: string, dependencies: Dependencies): Promise<string> {
   const directory = join(cacheDirectory, "tools", name);
   const wanted = JSON.stringify(dependencies);
   const stamp = join(directory, "installed.json");

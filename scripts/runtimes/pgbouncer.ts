@@ -3,39 +3,26 @@
  *
  * @module
  */
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { serverUser } from "../lib/postgres_binaries.ts";
+import { poll } from "../../tests/support/postgres.ts";
 import { cacheDirectory } from "./npm_project.ts";
+import type { Between } from "./server.ts";
+import type { Shared } from "./shared.ts";
+import { messageOf, UnavailableError } from "./target.ts";
+import { freePort } from "../lib/free_port.ts";
+
+const SYSTEM = "/usr/sbin/pgbouncer";
 
 /** What Debian's package needs besides what every system has. */
 const DEBIAN_PACKAGES = ["pgbouncer", "libevent-2.1-7", "libc-ares2"];
 
-/** Longest time to wait for it, in milliseconds. */
-const START_LIMIT_MS = 10_000;
+const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
-/** A running PgBouncer. */
-export interface PgBouncer {
-  readonly version: string;
-  /** The URL of a database, through it. */
-  through(url: string): string;
-}
-
-interface Installation {
-  readonly program: string;
-  readonly env: Record<string, string>;
-}
-
-/**
- * Finds or gets the program.
- *
- * @throws {Error} When neither is possible.
- */
-async function findPgBouncer(directory: GuardedDirectory): Promise<Installation> {
-  for (const program of ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]) {
-    if (await exists(program)) return { program, env: {} };
-  }
+/** Path of the program, and of libraries that it needs. */
+async function findPgBouncer(shared: Shared): Promise<{ program: string; libraries: string }> {
+  if (await exists(SYSTEM)) return { program: SYSTEM, libraries: "" };
   const downloads = join(cacheDirectory, "debian");
   if (!await exists(join(downloads, "complete"))) {
     await Deno.mkdir(downloads, { recursive: true });
@@ -43,45 +30,30 @@ async function findPgBouncer(directory: GuardedDirectory): Promise<Installation>
     await Deno.writeTextFile(join(downloads, "complete"), "");
   }
   // Here, and not in the cache, its unprivileged user can reach it.
-  const unpacked = join(directory.path, "pgbouncer");
-  for await (const { name } of Deno.readDir(downloads)) {
-    if (name.endsWith(".deb")) {
-      await runInDirectory(downloads, "dpkg-deb", ["-x", name, unpacked]);
-    }
-  }
-  const libraries = join(unpacked, "usr/lib");
-  const machines = Array.from(Deno.readDirSync(libraries), ({ name }) => join(libraries, name));
-  return {
-    program: join(unpacked, "usr/sbin/pgbouncer"),
-    env: { LD_LIBRARY_PATH: machines.join(":") },
-  };
+  const unpacked = shared.path("pgbouncer");
+  const unpack = `for package in *.deb; do dpkg-deb -x "$package" "${unpacked}" || exit; done`;
+  await runInDirectory(downloads, "/bin/sh", ["-c", unpack]);
+  const root = join(unpacked, "usr/lib");
+  const libraries = Array.from(Deno.readDirSync(root), ({ name }) => join(root, name)).join(":");
+  return { program: join(unpacked, SYSTEM), libraries };
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-/**
- * Starts it in front of a server.
- *
- * @param directory Ends it.
- * @param serverUrl URL of the server.
- */
-export async function startPgBouncer(
-  directory: GuardedDirectory,
-  serverUrl: string,
-): Promise<PgBouncer> {
-  const { program, env } = await findPgBouncer(directory);
+/** Starts it in front of the server of a database. */
+export async function startPgBouncer(shared: Shared, url: string): Promise<Between> {
+  const { program, libraries } = await findPgBouncer(shared).catch((error) => {
+    throw new UnavailableError(`Finding PgBouncer: ${messageOf(error).split("\n").at(-1)}`);
+  });
+  const env = { LD_LIBRARY_PATH: libraries };
   const { stdout } = await runInDirectory("/", program, ["--version"], env);
-  const { hostname, port: serverPort, username, password } = new URL(serverUrl);
+  const server = new URL(url);
   const port = freePort();
-  const home = await Deno.makeTempDir({ dir: directory.path, prefix: "pgbouncer-" });
+  const home = await Deno.makeTempDir({ dir: shared.path(), prefix: "pgbouncer-" });
   const config = join(home, "pgbouncer.ini");
-  const login = `user=${username} password=${decodeURIComponent(password)}`;
+  const login = `user=${server.username} password=${decodeURIComponent(server.password)}`;
   await Deno.writeTextFile(
     config,
     `[databases]
-* = host=${hostname} port=${serverPort} ${login}
+* = host=${server.hostname} port=${server.port} ${login}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -93,12 +65,10 @@ ignore_startup_parameters = extra_float_digits
 `,
     { mode: 0o600 },
   );
-  const { uid, gid } = serverUser;
-  if (uid !== undefined && gid !== undefined) {
-    await Deno.chown(home, uid, gid);
-    await Deno.chown(config, uid, gid);
+  for (const path of [home, config]) {
+    await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
-  const child = directory.spawn(program, {
+  const child = shared.directory.spawn(program, {
     args: ["--quiet", config],
     cwd: home,
     env,
@@ -107,34 +77,17 @@ ignore_startup_parameters = extra_float_digits
     stderr: "null",
     ...serverUser,
   });
-  let running = true;
-  child.status.then(() => running = false);
-  const limit = Date.now() + START_LIMIT_MS;
-  while (!await answers(port)) {
-    if (!running || Date.now() > limit) throw new Error("Starting PgBouncer: it does not answer");
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  return {
-    version: /\d+(?:\.\d+)+/.exec(stdout)![0],
-    through(url) {
-      const result = new URL(url);
-      result.hostname = "127.0.0.1";
-      result.port = String(port);
-      return result.href;
-    },
-  };
-}
-
-async function answers(port: number): Promise<boolean> {
-  try {
+  await poll(async () => {
     (await Deno.connect({ hostname: "127.0.0.1", port })).close();
     return true;
-  } catch {
-    return false;
-  }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  });
+  server.host = `127.0.0.1:${port}`;
+  return {
+    url: server.href,
+    version: /PgBouncer [\d.]+/.exec(stdout)![0],
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.status;
+    },
+  };
 }

@@ -8,34 +8,37 @@ import { installedVersion, toolProject } from "./npm_project.ts";
 
 /** A program. */
 export interface Program {
-  readonly name: string;
+  readonly name: "Bun" | "Deno" | "Node";
   readonly version: string;
   readonly path: string;
 }
 
 const PLATFORM = Deno.build.os === "darwin" ? "darwin" : "linux";
-const ARCHITECTURE = Deno.build.arch === "aarch64" ? "arm64" : "x64";
+const [ARCHITECTURE, BUN_ARCHITECTURE] = Deno.build.arch === "aarch64"
+  ? ["arm64", "aarch64"]
+  : ["x64", "x64"];
+
+async function installed(
+  name: Program["name"],
+  directory: string,
+  packageName: string,
+  path: string,
+): Promise<Program> {
+  const version = await installedVersion(directory, packageName);
+  return { name, version, path: join(directory, "node_modules", packageName, path) };
+}
 
 /** Newest Node of a major version. */
 export async function nodeProgram(major: number): Promise<Program> {
   const name = `node-${PLATFORM}-${ARCHITECTURE}`;
   const directory = await toolProject(`node-${major}`, { [name]: String(major) });
-  return {
-    name: `Node ${major}`,
-    version: await installedVersion(directory, name),
-    path: join(directory, "node_modules", name, "bin", "node"),
-  };
+  return await installed("Node", directory, name, "bin/node");
 }
 
 /** Newest Bun. */
 export async function bunProgram(): Promise<Program> {
   const directory = await toolProject("bun", { bun: "^1.3.0" });
-  const name = `@oven/bun-${PLATFORM}-${ARCHITECTURE === "arm64" ? "aarch64" : "x64"}`;
-  return {
-    name: "Bun",
-    version: await installedVersion(directory, name),
-    path: join(directory, "node_modules", name, "bin", "bun"),
-  };
+  return await installed("Bun", directory, `@oven/bun-${PLATFORM}-${BUN_ARCHITECTURE}`, "bin/bun");
 }
 
 /** This very Deno, or one of an exact version. */
@@ -45,8 +48,8 @@ export async function denoProgram(version?: string): Promise<Program> {
   }
   const directory = await toolProject(`deno-${version}`, { deno: version });
   const name = `@deno/${PLATFORM}-${ARCHITECTURE}${PLATFORM === "linux" ? "-glibc" : ""}`;
-  const path = join(directory, "node_modules", name, "deno");
+  const program = await installed("Deno", directory, name, "deno");
   // The package's install script would do it.
-  await Deno.chmod(path, 0o755);
-  return { name: "Deno", version, path };
+  await Deno.chmod(program.path, 0o755);
+  return program;
 }

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DrizzleQueryError, eq } from "drizzle-orm";
 import { Cache } from "drizzle-orm/cache/core";
 import { buildEncryptedTextColumn, buildEncryptionKey, withEncryption } from "../../pg/mod.ts";
-import type { Case } from "./suite.ts";
-import { createTables, notes, people } from "./tables.ts";
+import { statementLog, suite, type TestContext } from "./suite.ts";
+import { notes, open, people } from "./tables.ts";
 
 const PLAINTEXT = "plaintext-5f2c";
 const PASSWORD = "password-7d1a";
@@ -38,11 +38,7 @@ function logged(...values: unknown[]): string {
 /** JSON of a value, or what is said instead: values that are not encrypted yet refuse it. */
 function serialised(value: unknown): string {
   try {
-    return JSON.stringify(
-      value,
-      (_key, inner) => typeof inner === "function" ? undefined : inner,
-    ) ??
-      "";
+    return JSON.stringify(value) ?? "";
   } catch (error) {
     return String(error);
   }
@@ -52,16 +48,11 @@ function serialised(value: unknown): string {
 function printed(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];
-  for (
-    let current = error;
-    current instanceof Error && !seen.has(current);
-    current = current.cause
-  ) {
-    seen.add(current);
-    parts.push(String(current), String(current.stack), logged(current));
-    for (const descriptor of Object.values(Object.getOwnPropertyDescriptors(current))) {
-      parts.push(serialised(descriptor.value));
-    }
+  for (let at = error; at instanceof Error && !seen.has(at); at = at.cause) {
+    seen.add(at);
+    const properties = Object.values(Object.getOwnPropertyDescriptors(at));
+    parts.push(String(at), String(at.stack), logged(at));
+    parts.push(...properties.map(({ value }) => serialised(value)));
   }
   return parts.join("\n");
 }
@@ -98,121 +89,86 @@ export class MemoryCache extends Cache {
   }
 }
 
-export const confidentiality: Case[] = [
-  {
-    name: "the SQL logger sees ciphertext",
-    async run(context) {
-      await createTables(context);
-      const log: string[] = [];
-      const db = withEncryption(context.open({
-        logger: { logQuery: (query, params) => log.push(query, JSON.stringify(params)) },
-      }));
-      await db.insert(people).values({ id: 1, name: "Ada", phone: PLAINTEXT });
-      await db.update(people).set({ phone: PLAINTEXT }).where(eq(people.id, 1));
-      await db.transaction((tx) => tx.update(people).set({ token: PLAINTEXT }));
+const { cases, test } = suite(open);
+export { cases as confidentiality };
+
+const Grace = { id: 1, name: "Grace", phone: PLAINTEXT };
+
+test("the SQL logger sees ciphertext", async ({ context }) => {
+  const { logger, statements, params } = statementLog();
+  const db = withEncryption(context.open({ logger }));
+  await db.insert(people).values(Grace);
+  await db.update(people).set({ phone: PLAINTEXT }).where(eq(people.id, 1));
+  await db.transaction((tx) => tx.update(people).set({ token: PLAINTEXT }));
+  await db.select().from(people);
+  assert(statements.length >= 4);
+  assert(!JSON.stringify([statements, params]).includes(PLAINTEXT));
+});
+
+test("the error of a violated constraint shows ciphertext", async ({ db }) => {
+  const insert = async () => await db.insert(people).values(Grace);
+  await insert();
+  const error = await assertRejects(insert, DrizzleQueryError);
+  assert(!printed(error).includes(PLAINTEXT));
+});
+
+test("the errors of this package show nothing", async ({ db, plain, sql }) => {
+  await db.insert(people).values(Grace);
+  const [{ phone } = {}] = await sql("SELECT phone FROM person");
+  const ciphertext = String(phone);
+  const attempts = [
+    () => db.select().from(people).where(eq(people.phone, PLAINTEXT)),
+    () => db.insert(people).values({ ...Grace, id: 2, phone: `${PLAINTEXT}\ud800` }),
+    () => plain.insert(people).values({ ...Grace, id: 2 }),
+    async () => {
+      await sql("UPDATE person SET phone = phone || 'AAAA'");
       await db.select().from(people);
-      assert(log.length >= 8);
-      assert(!log.join("\n").includes(PLAINTEXT));
     },
-  },
-  {
-    name: "the error of a violated constraint shows ciphertext",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      const insert = () => db.insert(people).values({ id: 1, name: "Ada", phone: PLAINTEXT });
-      await insert();
-      const error = await assertRejects(async () => await insert());
-      assert(error instanceof DrizzleQueryError);
-      assert(!printed(error).includes(PLAINTEXT));
-    },
-  },
-  {
-    name: "the errors of this package show nothing",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      await db.insert(people).values({ id: 1, name: "Ada", phone: PLAINTEXT });
-      const [{ phone } = {}] = await context.sql("SELECT phone FROM person");
-      const ciphertext = String(phone);
-      const attempts = [
-        () => db.select().from(people).where(eq(people.phone, PLAINTEXT)),
-        () => db.insert(people).values({ id: 2, name: "", phone: `${PLAINTEXT}\ud800` }),
-        () => context.open().insert(people).values({ id: 2, name: "", phone: PLAINTEXT }),
-        async () => {
-          await context.sql("UPDATE person SET phone = phone || 'AAAA'");
-          await db.select().from(people);
-        },
-      ];
-      for (const attempt of attempts) {
-        const text = printed(await assertRejects(async () => await attempt()));
-        assert(!text.includes(PLAINTEXT));
-        for (const part of ciphertext.split(":")) assert(!text.includes(part));
-      }
-    },
-  },
-  {
-    name: "keys, rows, pending and sealed values show nothing when logged",
-    async run(context) {
-      await createTables(context);
-      const key = buildEncryptionKey(PASSWORD, "salt");
-      const texts = [logged(key), JSON.stringify(key), JSON.stringify({ key })];
-      await key.encrypt(PLAINTEXT);
-      texts.push(logged(key, { key }), JSON.stringify(key));
-      texts.push(logged(buildEncryptedTextColumn(key)("secret")));
-      const db = withEncryption(context.open());
-      const query = db.insert(people).values({ id: 1, name: "Ada", phone: PLAINTEXT });
-      texts.push(logged(query.toSQL(), query.toSQL().params));
-      assert(logged(query.toSQL().params).includes("[pending ciphertext]"));
-      await query;
-      const [row] = await context.open().select().from(people);
-      const [{ phone } = {}] = await context.sql("SELECT phone FROM person");
-      texts.push(logged(row), logged(row!.phone));
-      assertMatch(logged({ phone: row!.phone }), /^\{\s+phone: \[encrypted\],?\s+\}$/);
-      for (const text of texts) {
-        assert(!text.includes(PLAINTEXT) && !text.includes(PASSWORD), text);
-        assert(!text.includes(String(phone).split(":")[2]!));
-      }
-    },
-  },
-  ...[
-    { name: "Drizzle's query cache holds ciphertext, as objects", serialised: false },
-    { name: "Drizzle's query cache holds ciphertext, serialised", serialised: true },
-  ].map(({ name, serialised }): Case => ({
-    name,
-    async run(context) {
-      await createTables(context);
-      const cache = new MemoryCache(serialised);
-      const db = withEncryption(context.open({ cache }));
-      await db.insert(people).values({ id: 1, name: "Ada", phone: PLAINTEXT });
-      await db.insert(notes).values({ id: 1, ownerId: 1, body: PLAINTEXT, data: { a: [1] } });
-      for (let run = 0; run < 3; run++) {
-        assertEquals(await db.select({ phone: people.phone }).from(people), [{ phone: PLAINTEXT }]);
-        assertEquals(await db.select().from(notes), [
-          { id: 1, ownerId: 1, body: PLAINTEXT, data: { a: [1] } },
-        ]);
-        assertEquals(
-          await db.select({ deep: { phone: people.phone, body: notes.body } }).from(people)
-            .innerJoin(notes, eq(notes.ownerId, people.id)),
-          [{ deep: { phone: PLAINTEXT, body: PLAINTEXT } }],
-        );
-        assert(!JSON.stringify([...cache.entries]).includes(PLAINTEXT));
-      }
-      assertEquals([cache.entries.size, cache.hits], [3, 6]);
-    },
-  })),
-  {
-    name: "the statement itself never carries the value",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      const query = db.insert(people).values({
-        id: 1,
-        name: "Ada",
-        phone: PLAINTEXT,
-        token: PLAINTEXT,
-      });
-      assert(!query.toSQL().sql.includes(PLAINTEXT));
-    },
-  },
-];
+  ];
+  for (const attempt of attempts) {
+    const text = printed(await assertRejects(async () => await attempt()));
+    for (const part of [PLAINTEXT, ...ciphertext.split(":")]) assert(!text.includes(part));
+  }
+});
+
+test("keys, rows, pending and sealed values show nothing when logged", async ({ db, plain, sql }) => {
+  const key = buildEncryptionKey(PASSWORD, "salt");
+  const texts = [logged(key), JSON.stringify({ key })];
+  await key.encrypt(PLAINTEXT);
+  texts.push(logged(key, { key }), JSON.stringify(key));
+  texts.push(logged(buildEncryptedTextColumn(key)("secret")));
+  const query = db.insert(people).values({ ...Grace, token: PLAINTEXT });
+  assert(!query.toSQL().sql.includes(PLAINTEXT));
+  texts.push(logged(query.toSQL(), query.toSQL().params));
+  assert(texts.at(-1)!.includes("[pending ciphertext]"));
+  await query;
+  const [row] = await plain.select().from(people);
+  const [{ phone } = {}] = await sql("SELECT phone FROM person");
+  texts.push(logged(row), logged(row!.phone));
+  assertMatch(logged({ phone: row!.phone }), /^\{\s+phone: \[encrypted\],?\s+\}$/);
+  for (const text of texts) {
+    assert(!text.includes(PLAINTEXT) && !text.includes(PASSWORD), text);
+    assert(!text.includes(String(phone).split(":")[2]!));
+  }
+});
+
+const assertCached = (serialised: boolean) => async ({ context }: { context: TestContext }) => {
+  const cache = new MemoryCache(serialised);
+  const db = withEncryption(context.open({ cache }));
+  await db.insert(people).values(Grace);
+  const note = { id: 1, ownerId: 1, body: PLAINTEXT, data: { a: [1] } };
+  await db.insert(notes).values(note);
+  const deep = { phone: people.phone, body: notes.body };
+  for (let run = 0; run < 3; run++) {
+    assertEquals(await db.select({ phone: people.phone }).from(people), [{ phone: PLAINTEXT }]);
+    assertEquals(await db.select().from(notes), [note]);
+    assertEquals(
+      await db.select({ deep }).from(people).innerJoin(notes, eq(notes.ownerId, people.id)),
+      [{ deep: { phone: PLAINTEXT, body: PLAINTEXT } }],
+    );
+    assert(!JSON.stringify([...cache.entries]).includes(PLAINTEXT));
+  }
+  assertEquals([cache.entries.size, cache.hits], [3, 6]);
+};
+test("Drizzle's query cache holds ciphertext, as objects", assertCached(false));
+test("Drizzle's query cache holds ciphertext, serialised", assertCached(true));

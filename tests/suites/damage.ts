@@ -1,6 +1,6 @@
 /** Values that cannot be decrypted. */
 
-import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { eq, ne } from "drizzle-orm";
 import { integer, pgTable } from "drizzle-orm/pg-core";
 import {
@@ -8,112 +8,66 @@ import {
   DecryptionError,
   type EncryptionKey,
   InvalidCiphertextError,
-  withEncryption,
 } from "../../pg/mod.ts";
-import type { Case } from "./suite.ts";
-import { createTables, keyA, keyB, people } from "./tables.ts";
+import { suite } from "./suite.ts";
+import { keyA, keyB, open, people } from "./tables.ts";
 
-export const damage: Case[] = [
-  {
-    name: "one damaged row in a list: refused with its place, the others can be read",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      const rows = Array.from({ length: 5 }, (_, id) => ({
-        id,
-        name: "",
-        phone: `p${id}`,
-        token: `t${id}`,
-      }));
-      await db.insert(people).values(rows);
-      await context.sql(
-        "UPDATE person SET api_token = (SELECT phone FROM person WHERE id = 3) WHERE id = 3",
-      );
-      const error = await assertRejects(
-        () => db.select().from(people).orderBy(people.id).execute(),
-        DecryptionError,
-      );
-      assertEquals([error.code, error.path, error.cause], [
-        "ERR_DECRYPTION_FAILED",
-        "[3].token",
-        undefined,
-      ]);
-      assertEquals([error.table, error.column], ["person", "api_token"]);
-      const shape = { id: people.id, secrets: { token: people.token } };
-      const nested = await assertRejects(
-        () => db.select(shape).from(people).where(eq(people.id, 3)).execute(),
-        DecryptionError,
-      );
-      assertEquals(nested.path, "[0].secrets.token");
-      assertEquals(
-        await db.select().from(people).where(ne(people.id, 3)).orderBy(people.id),
-        rows.filter(({ id }) => id !== 3),
-      );
-      assertEquals(await db.select({ phone: people.phone }).from(people).where(eq(people.id, 3)), [
-        { phone: "p3" },
-      ]);
-    },
-  },
-  {
-    name: "of several damaged values the first is reported",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      const ids = Array.from({ length: 600 }, (_, id) => id);
-      await db.insert(people).values(ids.map((id) => ({ id, name: "", phone: "x" })));
-      await context.sql("UPDATE person SET phone = 'no ciphertext' WHERE id >= 270");
-      const error = await assertRejects(
-        () => db.select().from(people).orderBy(people.id).execute(),
-        InvalidCiphertextError,
-      );
-      assertEquals([error.code, error.path], ["ERR_INVALID_CIPHERTEXT", "[270].phone"]);
-    },
-  },
-  {
-    name: "the wrong key",
-    async run(context) {
-      await createTables(context);
-      await withEncryption(context.open()).insert(people)
-        .values({ id: 1, name: "", phone: "555" });
-      const sameTable = pgTable("person", {
-        id: integer().primaryKey(),
-        phone: buildEncryptedTextColumn(keyB)(),
-      });
-      const error = await assertRejects(
-        () => withEncryption(context.open()).select().from(sameTable).execute(),
-        DecryptionError,
-      );
-      assertEquals([error.code, error.path], ["ERR_DECRYPTION_FAILED", "[0].phone"]);
-    },
-  },
-  {
-    name: "a key of one's own: its outage reaches the caller as it is",
-    async run(context) {
-      class Outage extends Error {}
-      const key: EncryptionKey = {
-        encrypt: (plaintext) => keyA.encrypt(plaintext),
-        decrypt: () => Promise.reject(new Outage("service unavailable")),
-      };
-      const table = pgTable("person", {
-        id: integer().primaryKey(),
-        name: buildEncryptedTextColumn(key)().notNull(),
-      });
-      await createTables(context);
-      const db = withEncryption(context.open());
-      await db.insert(table).values({ id: 1, name: "Ada" });
-      const error = await assertRejects(() => db.select().from(table).execute());
-      assertInstanceOf(error, Outage);
+/** The table `person` with a column under another key. */
+const peopleUnder = <TName extends string>(column: TName, key: EncryptionKey) =>
+  pgTable("person", {
+    id: integer().primaryKey(),
+    secret: buildEncryptedTextColumn(key)(column).notNull(),
+  });
 
-      const failing: EncryptionKey = { ...key, encrypt: key.decrypt };
-      const failingTable = pgTable("person", {
-        id: integer().primaryKey(),
-        name: buildEncryptedTextColumn(failing)().notNull(),
-      });
-      assertInstanceOf(
-        await assertRejects(() => db.insert(failingTable).values({ id: 2, name: "Bob" }).execute()),
-        Outage,
-      );
-      assertEquals((await context.sql("SELECT id FROM person")).length, 1);
-    },
-  },
-];
+const { cases, test } = suite(open);
+export { cases as damage };
+
+test("one damaged row in a list: refused with its place, the others can be read", async ({ db, sql }) => {
+  const rows = Array.from(
+    { length: 5 },
+    (_, id) => ({ id, name: "", phone: `p${id}`, token: `t${id}` }),
+  );
+  await db.insert(people).values(rows);
+  await sql("UPDATE person SET api_token = phone WHERE id = 3");
+  const list = () => db.select().from(people).orderBy(people.id).execute();
+  const { code, path, cause, table, column } = await assertRejects(list, DecryptionError);
+  assertEquals([code, path, cause], ["ERR_DECRYPTION_FAILED", "[3].token", undefined]);
+  assertEquals([table, column], ["person", "api_token"]);
+  const shape = { id: people.id, secrets: { token: people.token } };
+  const single = () => db.select(shape).from(people).where(eq(people.id, 3)).execute();
+  assertEquals((await assertRejects(single, DecryptionError)).path, "[0].secrets.token");
+  assertEquals(
+    await db.select().from(people).where(ne(people.id, 3)).orderBy(people.id),
+    rows.filter(({ id }) => id !== 3),
+  );
+  const undamaged = db.select({ phone: people.phone }).from(people).where(eq(people.id, 3));
+  assertEquals(await undamaged, [{ phone: "p3" }]);
+});
+
+test("of several damaged values the first is reported", async ({ db, sql }) => {
+  const ids = Array.from({ length: 600 }, (_, id) => id);
+  await db.insert(people).values(ids.map((id) => ({ id, name: "", phone: "x" })));
+  await sql("UPDATE person SET phone = 'no ciphertext' WHERE id >= 270");
+  const list = () => db.select().from(people).orderBy(people.id).execute();
+  const { code, path } = await assertRejects(list, InvalidCiphertextError);
+  assertEquals([code, path], ["ERR_INVALID_CIPHERTEXT", "[270].phone"]);
+});
+
+test("the wrong key", async ({ db }) => {
+  await db.insert(people).values({ id: 1, name: "", phone: "555" });
+  const list = () => db.select().from(peopleUnder("phone", keyB)).execute();
+  const { code, path } = await assertRejects(list, DecryptionError);
+  assertEquals([code, path], ["ERR_DECRYPTION_FAILED", "[0].secret"]);
+});
+
+test("a key of one's own: its outage reaches the caller as it is", async ({ db, sql }) => {
+  const outage = new Error("service unavailable");
+  const fail = () => Promise.reject(outage);
+  const unreadable = peopleUnder("name", { encrypt: keyA.encrypt.bind(keyA), decrypt: fail });
+  await db.insert(unreadable).values({ id: 1, secret: "Ada" });
+  assertEquals(await assertRejects(() => db.select().from(unreadable).execute()), outage);
+  const unwritable = peopleUnder("name", { encrypt: fail, decrypt: fail });
+  const insert = db.insert(unwritable).values({ id: 2, secret: "Bob" });
+  assertEquals(await assertRejects(() => insert.execute()), outage);
+  assertEquals(await sql("SELECT id FROM person"), [{ id: 1 }]);
+});

@@ -40,8 +40,30 @@ export interface Case {
   run(context: TestContext): Promise<void>;
 }
 
+/** A suite, and the function that adds a case to it; `prepare` makes what each case begins with. */
+export function suite<T>(prepare: (context: TestContext) => T | Promise<T>) {
+  const cases: Case[] = [];
+  const test = (name: string, run: (given: T) => Promise<void>): void => {
+    cases.push({ name, run: async (context) => await run(await prepare(context)) });
+  };
+  return { cases, test };
+}
+
 /** The SQLSTATE of a driver's error; Bun's SQL keeps it in `errno`. */
 export function sqlStateOf(error: unknown): string | undefined {
   const { code, errno } = error as { code?: string; errno?: string | number };
   return typeof errno === "string" ? errno : code;
+}
+
+/** Notes the statements that Drizzle sends, and their parameters. */
+export function statementLog() {
+  const statements: string[] = [];
+  const params: unknown[] = [];
+  const logQuery = (query: string, values: unknown[]) => {
+    statements.push(query);
+    params.push(...values);
+  };
+  /** The first words of what was sent since the last call. */
+  const verbs = () => statements.splice(0).map((query) => query.split(" ")[0]);
+  return { logger: { logQuery }, statements, params, verbs };
 }

@@ -2,8 +2,13 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
-import { buildEncryptedTextColumn, type EncryptionKey, importEncryptionKey } from "../../pg/mod.ts";
-import type { TestContext } from "./suite.ts";
+import {
+  buildEncryptedTextColumn,
+  type EncryptionKey,
+  importEncryptionKey,
+  withEncryption,
+} from "../../pg/mod.ts";
+import { statementLog, type TestContext } from "./suite.ts";
 
 export const keyA = importEncryptionKey(new Uint8Array(32).fill(1));
 export const keyB = importEncryptionKey(new Uint8Array(32).fill(2));
@@ -34,9 +39,29 @@ export async function createTables({ sql }: TestContext): Promise<void> {
   await sql(`CREATE TABLE note (id int PRIMARY KEY, owner_id int, body text NOT NULL, data jsonb)`);
 }
 
+export const ADA = { id: 1, name: "Ada", phone: "555", token: "t" };
+export const BOB = { id: 2, name: "Bob", phone: null, token: null };
+
+/** What most cases begin with: both tables empty, the database with and without `withEncryption`. */
+export async function open(context: TestContext) {
+  await createTables(context);
+  const { logger, statements } = statementLog();
+  const plain = context.open({ logger });
+  return { ...context, context, plain, db: withEncryption(plain), log: statements };
+}
+
+/** The same with two people, of whom the first has a note. */
+export async function openFilled(context: TestContext) {
+  const opened = await open(context);
+  await opened.db.insert(people).values([ADA, BOB]);
+  await opened.db.insert(notes).values({ id: 7, ownerId: 1, body: "diary", data: { a: [1] } });
+  opened.log.length = 0;
+  return opened;
+}
+
 /** Asserts what one stored value is: really a ciphertext, of that plaintext, under that key. */
 export async function assertStored(
-  { sql }: TestContext,
+  { sql }: Pick<TestContext, "sql">,
   query: string,
   expected: string,
   key: EncryptionKey = keyA,
@@ -48,9 +73,31 @@ export async function assertStored(
 }
 
 /** Everything in both tables, as it is stored: to show that a refused query changed nothing. */
-export async function dump({ sql }: TestContext): Promise<unknown> {
+export async function dump({ sql }: Pick<TestContext, "sql">): Promise<unknown> {
   return [
     await sql("SELECT * FROM person ORDER BY id"),
     await sql("SELECT * FROM note ORDER BY id"),
   ];
+}
+
+/** A key that counts how many calls of each method are under way at once, at most. */
+export function countingKey(key: EncryptionKey) {
+  const most = { encrypt: 0, decrypt: 0 };
+  const counted = (method: "encrypt" | "decrypt") => {
+    let underWay = 0;
+    return async (text: string) => {
+      most[method] = Math.max(most[method], ++underWay);
+      // Long enough for every other call that may begin.
+      await new Promise((resolve) => setTimeout(resolve));
+      underWay--;
+      return await key[method](text);
+    };
+  };
+  const counting: EncryptionKey = {
+    encrypt: counted("encrypt"),
+    decrypt: counted("decrypt"),
+    // At once, so that every value is waited for at the same place.
+    isCurrent: () => Promise.resolve(false),
+  };
+  return { most, key: counting };
 }

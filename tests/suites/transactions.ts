@@ -1,97 +1,68 @@
 /** Transactions of a database wrapped by `withEncryption`. */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { eq } from "drizzle-orm";
 import { withEncryption } from "../../pg/mod.ts";
-import type { Case } from "./suite.ts";
-import { assertStored, createTables, people } from "./tables.ts";
+import { type AnyDatabase, suite } from "./suite.ts";
+import { assertStored, open, people } from "./tables.ts";
 
 class Abort extends Error {}
 
-export const transactions: Case[] = [
-  {
-    name: "nested twice, each level committed",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      const phones = await db.transaction(async (tx) => {
-        await tx.insert(people).values({ id: 1, name: "", phone: "outer" });
-        await tx.transaction(async (middle) => {
-          await middle.insert(people).values({ id: 2, name: "", phone: "middle" });
-          await middle.transaction(async (inner) => {
-            await inner.insert(people).values({ id: 3, name: "", phone: "inner" });
-          });
-        });
-        return await tx.select({ phone: people.phone }).from(people).orderBy(people.id);
-      }, { isolationLevel: "serializable" });
-      assertEquals(phones, [{ phone: "outer" }, { phone: "middle" }, { phone: "inner" }]);
-      await assertStored(context, "SELECT phone FROM person WHERE id = 3", "inner");
-    },
-  },
-  {
-    name: "rollback of the inner levels keeps the outer one",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      await db.transaction(async (tx) => {
-        await tx.insert(people).values({ id: 1, name: "", phone: "outer" });
-        await assertRejects(() =>
-          tx.transaction(async (middle) => {
-            await middle.update(people).set({ phone: "middle" });
-            await assertRejects(() =>
-              middle.transaction(async (inner) => {
-                await inner.update(people).set({ phone: "inner" });
-                assertEquals((await inner.select().from(people))[0]?.phone, "inner");
-                throw new Abort();
-              }), Abort);
-            assertEquals((await middle.select().from(people))[0]?.phone, "middle");
-            middle.rollback();
-          })
-        );
-        assertEquals((await tx.select().from(people))[0]?.phone, "outer");
+const insert = (db: AnyDatabase, id: number, phone: string) =>
+  db.insert(people).values({ id, name: "", phone });
+const phones = async (db: AnyDatabase) =>
+  (await db.select().from(people).orderBy(people.id)).map(({ phone }) => phone);
+
+const { cases, test } = suite(open);
+export { cases as transactions };
+
+test("nested twice, each level committed", async ({ db, context }) => {
+  const found = await db.transaction(async (tx) => {
+    await insert(tx, 1, "outer");
+    await tx.transaction(async (middle) => {
+      await insert(middle, 2, "middle");
+      await middle.transaction(async (inner) => void await insert(inner, 3, "inner"));
+    });
+    return await phones(tx);
+  }, { isolationLevel: "serializable" });
+  assertEquals(found, ["outer", "middle", "inner"]);
+  await assertStored(context, "SELECT phone FROM person WHERE id = 3", "inner");
+});
+
+test("rollback of the inner levels keeps the outer one", async ({ db, context }) => {
+  await db.transaction(async (tx) => {
+    await insert(tx, 1, "outer");
+    const middle = tx.transaction(async (middle) => {
+      await middle.update(people).set({ phone: "middle" });
+      const inner = middle.transaction(async (inner) => {
+        await inner.update(people).set({ phone: "inner" });
+        assertEquals(await phones(inner), ["inner"]);
+        throw new Abort();
       });
-      await assertStored(context, "SELECT phone FROM person", "outer");
-    },
-  },
-  {
-    name: "rollback of all",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      await assertRejects(() =>
-        db.transaction(async (tx) => {
-          await tx.insert(people).values({ id: 1, name: "", phone: "gone" });
-          throw new Abort();
-        }), Abort);
-      assertEquals(await context.sql("SELECT * FROM person"), []);
-    },
-  },
-  {
-    name: "a refused query does not break the transaction",
-    async run(context) {
-      await createTables(context);
-      const db = withEncryption(context.open());
-      await db.transaction(async (tx) => {
-        await tx.insert(people).values({ id: 1, name: "", phone: "kept" });
-        await assertRejects(
-          async () => await tx.delete(people).where(eq(people.phone, "kept")),
-          TypeError,
-        );
-      });
-      await assertStored(context, "SELECT phone FROM person", "kept");
-    },
-  },
-  {
-    name: "a transaction can be wrapped by itself",
-    async run(context) {
-      await createTables(context);
-      await context.open().transaction(async (tx) => {
-        await withEncryption(tx).insert(people).values({ id: 1, name: "", phone: "555" });
-        await withEncryption(tx).transaction(async (inner) => {
-          assertEquals((await inner.select().from(people))[0]?.phone, "555");
-        });
-      });
-      await assertStored(context, "SELECT phone FROM person", "555");
-    },
-  },
-];
+      await assertRejects(() => inner, Abort);
+      assertEquals(await phones(middle), ["middle"]);
+      middle.rollback();
+    });
+    await assertRejects(() => middle);
+    assertEquals(await phones(tx), ["outer"]);
+  });
+  await assertStored(context, "SELECT phone FROM person", "outer");
+});
+
+test("rollback of all", async ({ db, context }) => {
+  const aborted = db.transaction(async (tx) => {
+    await insert(tx, 1, "gone");
+    throw new Abort();
+  });
+  await assertRejects(() => aborted, Abort);
+  assertEquals(await context.sql("SELECT * FROM person"), []);
+});
+
+test("a transaction can be wrapped by itself", async ({ plain, context }) => {
+  await plain.transaction(async (tx) => {
+    await insert(withEncryption(tx), 1, "555");
+    await withEncryption(tx).transaction(async (inner) => {
+      assertEquals(await phones(inner), ["555"]);
+    });
+  });
+  await assertStored(context, "SELECT phone FROM person", "555");
+});

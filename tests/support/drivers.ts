@@ -52,7 +52,7 @@ async function openPglite(): Promise<DriverContext> {
 }
 
 /** Every driver that the everyday tests run on. */
-const drivers: Record<string, () => Promise<DriverContext>> = {
+export const drivers: Record<string, () => Promise<DriverContext>> = {
   "postgres.js": () =>
     openServer((url) => {
       const client = postgres(url, { max: 4, onnotice: () => {} });

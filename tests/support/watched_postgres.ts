@@ -2,6 +2,7 @@
 
 import postgres from "postgres";
 import { GuardedDirectory } from "../../scripts/lib/guarded_directory.ts";
+import { runInDirectory } from "../../scripts/lib/npm_process.ts";
 import { join } from "../../scripts/lib/paths.ts";
 import { findPostgres } from "../../scripts/lib/postgres_binaries.ts";
 import { type PostgresServer, startServer } from "../../scripts/lib/postgres_server.ts";
@@ -33,9 +34,10 @@ export async function startWatchedPostgres(): Promise<WatchedPostgres> {
   try {
     const binaries = await findPostgres(directory);
     const server = await startServer({ directory, binaries, settings: LOG_EVERYTHING });
+    const log = `select pg_read_file('log/' || name) as text from pg_ls_logdir() order by name`;
     return {
       ...server,
-      log: () => readLog(server.url),
+      log: async () => (await texts(server.url, log)).join("\n"),
       dump: async (url) => `${await pgDump(binaries.bin, url)}\n${await readTables(url)}`,
       [Symbol.asyncDispose]: () => directory.close(),
     };
@@ -45,12 +47,10 @@ export async function startWatchedPostgres(): Promise<WatchedPostgres> {
   }
 }
 
-async function readLog(url: string): Promise<string> {
+async function texts(url: string, query: string): Promise<string[]> {
   const sql = postgres(url, { max: 1 });
   try {
-    const files = await sql<{ text: string }[]>`
-      select pg_read_file('log/' || name) as text from pg_ls_logdir() order by name`;
-    return files.map(({ text }) => text).join("\n");
+    return (await sql.unsafe<{ text: string }[]>(query)).map(({ text }) => text);
   } finally {
     await sql.end();
   }
@@ -59,28 +59,19 @@ async function readLog(url: string): Promise<string> {
 async function pgDump(bin: string, url: string): Promise<string> {
   const program = join(bin, "pg_dump");
   if (!await Deno.stat(program).then(() => true, () => false)) return "";
-  const { success, stdout, stderr } = await new Deno.Command(program, {
-    args: ["--inserts", `--dbname=${url}`],
-    env: { LC_ALL: "C" },
-  }).output();
-  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (!success) throw new Error(`Dumping a database: pg_dump failed\n${decode(stderr)}`);
-  return decode(stdout);
+  const args = ["--inserts", `--dbname=${url}`];
+  return (await runInDirectory(bin, program, args, { LC_ALL: "C" })).stdout;
 }
 
 async function readTables(url: string): Promise<string> {
-  const sql = postgres(url, { max: 1 });
-  try {
-    const tables = await sql<{ name: string }[]>`
-      select format('%I.%I', schemaname, tablename) as name from pg_tables
-      where schemaname not in ('pg_catalog', 'information_schema')`;
-    const rows: string[] = [];
-    for (const { name } of tables) {
-      const found = await sql.unsafe<{ text: string }[]>(`select t::text as text from ${name} t`);
-      rows.push(name, ...found.map(({ text }) => text));
-    }
-    return rows.join("\n");
-  } finally {
-    await sql.end();
+  const tables = await texts(
+    url,
+    `select format('%I.%I', schemaname, tablename) as text from pg_tables
+    where schemaname not in ('pg_catalog', 'information_schema')`,
+  );
+  const rows: string[] = [];
+  for (const name of tables) {
+    rows.push(name, ...await texts(url, `select t::text as text from ${name} t`));
   }
+  return rows.join("\n");
 }

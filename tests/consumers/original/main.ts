@@ -1,11 +1,14 @@
-/** Sends an instance through its life and prints what the application lists. */
+/** Sends an instance through its life and looks at what the application lists then. */
+import assert from "node:assert/strict";
 import { close, handleWebhook, listInstances, touch } from "./app.js";
 
-const id = process.env.INSTANCE_ID!;
+const ids = process.env.INSTANCE_IDS!.split(",");
+const id = ids.at(-1)!;
 
 async function deliver(kind: string, more: Record<string, unknown>): Promise<void> {
+    const url = "https://extension.example/webhooks";
     const response = await handleWebhook(
-        new Request("https://extension.example/webhooks", {
+        new Request(url, {
             method: "POST",
             headers: {
                 "X-Marketplace-Signature-Serial": "serial",
@@ -24,15 +27,13 @@ async function deliver(kind: string, more: Record<string, unknown>): Promise<voi
                 request: {
                     id: "5d1b3e11-6a0f-4ef2-b0a3-2f7a2a6b3a52",
                     createdAt: new Date().toISOString(),
-                    target: { method: "POST", url: "https://extension.example/webhooks" },
+                    target: { method: "POST", url },
                 },
                 ...more,
             }),
         }),
     );
-    if (response.status !== 200) {
-        throw new Error(`${kind}: status ${response.status}: ${await response.text()}`);
-    }
+    assert.equal(response.status, 200, `${kind}: ${await response.text()}`);
 }
 
 const state = { enabled: true };
@@ -40,5 +41,8 @@ await deliver("ExtensionAddedToContext", { state, consentedScopes: ["a"], secret
 await deliver("InstanceUpdated", { state: { enabled: false }, consentedScopes: ["a", "b"] });
 await deliver("SecretRotated", { secret: `secret of ${id}` });
 await touch(id);
-console.log(JSON.stringify(await listInstances()));
+assert.deepEqual(
+    await listInstances(),
+    ids.map((id) => ({ id, scopes: ["a", "b"], active: true })),
+);
 await close();

@@ -1,18 +1,15 @@
 import { PGlite } from "@electric-sql/pglite";
 import { drizzle } from "drizzle-orm/pglite";
-import type { DrizzleOptions } from "../../suites/suite.ts";
-import type { Connect } from "./driver.ts";
+import { type Driver, EMPTY_DATABASE } from "../../conformance/database_cases.ts";
 
-// Starting it takes seconds, so all contexts share one.
+// Starting it takes seconds, so all cases share one.
 let started: Promise<PGlite> | undefined;
 
-export const connect: Connect = async () => {
+export const connect: Driver["connect"] = async () => {
   const client = await (started ??= PGlite.create());
-  await client.exec("DROP SCHEMA public CASCADE; CREATE SCHEMA public; DEALLOCATE ALL");
+  await client.exec(`${EMPTY_DATABASE}; DEALLOCATE ALL`);
   return {
-    open: <TDatabase>(options: DrizzleOptions = {}) =>
-      drizzle({ client, ...options }) as unknown as TDatabase,
+    drizzle: (options) => drizzle({ client, ...options }),
     sql: async (statement) => (await client.exec(statement)).at(-1)?.rows ?? [],
-    close: () => Promise.resolve(),
   };
 };

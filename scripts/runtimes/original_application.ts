@@ -1,0 +1,88 @@
+/**
+ * An application that was written for the original package: compiled and run with it, then, unchanged, with
+ * the tarball in its place.
+ *
+ * @module
+ */
+import { NPM_NAME, TYPE_PACKAGES } from "../lib/npm_manifest.ts";
+import { runInDirectory } from "../lib/npm_process.ts";
+import { join, repository } from "../lib/paths.ts";
+import { extensionInstanceDdl } from "../../tests/support/extension_instance.ts";
+import { runSql } from "./interop.ts";
+import { createProject, installedVersion, npmInstall, toolProject } from "./npm_project.ts";
+import { nodeProgram } from "./programs.ts";
+import { runSteps, type Target } from "./target.ts";
+
+/** What the original asks of an application, in the versions of its time. */
+const DEPENDENCIES = {
+  [NPM_NAME]: "0.1.0",
+  "drizzle-orm": "0.44.7",
+  "pg": "8.16.3",
+  "@weissaufschwarz/mitthooks": "0.3.0",
+  ...TYPE_PACKAGES,
+};
+
+const TSCONFIG = {
+  compilerOptions: {
+    strict: true,
+    target: "es2022",
+    module: "nodenext",
+    moduleResolution: "nodenext",
+    types: ["node"],
+    rootDir: ".",
+    outDir: "dist",
+    // As a new project has it: the declarations of Drizzle do not hold without.
+    skipLibCheck: true,
+  },
+};
+
+const BY_ORIGINAL = "00000000-0000-4000-8000-000000000001";
+const BY_THIS = "00000000-0000-4000-8000-000000000002";
+
+export const originalApplication: Target = {
+  name: "Application of 0.1.0",
+  shows: "compiles and runs unchanged on the same database; what is refused is refused loudly",
+  everyday: true,
+  async run(shared) {
+    const directory = shared.path("application");
+    const url = await shared.database();
+    await runSql(
+      url,
+      `${extensionInstanceDdl}
+       ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`,
+    );
+    await createProject(directory, DEPENDENCIES);
+    const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
+    const node = await nodeProgram(20);
+    const drizzle = await installedVersion(directory, "drizzle-orm");
+    const from = join(repository, "tests/consumers/original");
+    await runInDirectory(directory, "cp", ["-R", from, "original"]);
+
+    /** Compiles an application and runs it; it exits with another status if it finds anything wrong. */
+    const compileAndRun = async (sources: string, instanceIds: string[]) => {
+      const config = { ...TSCONFIG, include: [`${sources}/*.ts`] };
+      await Deno.writeTextFile(join(directory, "tsconfig.json"), JSON.stringify(config));
+      const tsc = join(compiler, "node_modules/.bin/tsc");
+      await runInDirectory(directory, tsc, ["-p", "."]);
+      await runInDirectory(directory, node.path, [`dist/${sources}/main.js`], {
+        DATABASE_URL: url,
+        EXTENSION_ID: "extension",
+        ENCRYPTION_MASTER_PASSWORD: "the application's password",
+        ENCRYPTION_SALT: "the application's salt",
+        INSTANCE_IDS: instanceIds.join(),
+      });
+    };
+    const versions = `Node ${node.version}, drizzle-orm ${drizzle}, pg ${DEPENDENCIES.pg}`;
+    return await runSteps(versions, {
+      "compiles and runs with the original": () => compileAndRun("original", [BY_ORIGINAL]),
+      "compiles and runs, unchanged, with the tarball": async () => {
+        await npmInstall(directory, (await shared.package()).tarball);
+        await compileAndRun("original", [BY_ORIGINAL, BY_THIS]);
+      },
+      "compiles and runs with what the migration asks for": async () => {
+        await runInDirectory(directory, "cp", ["-R", join(from, "../migrated"), "migrated"]);
+        await compileAndRun("migrated", [BY_ORIGINAL, BY_THIS]);
+      },
+    });
+  },
+};

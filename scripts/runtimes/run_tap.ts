@@ -1,0 +1,47 @@
+/**
+ * Runs a runner and reads its TAP as strictly as possible: one that ends early, counts wrong or exits with
+ * another status than its results deserve has failed.
+ *
+ * @module
+ */
+import type { Shared } from "./shared.ts";
+import type { Outcome } from "./target.ts";
+
+/** No runner takes this long unless it hangs, in milliseconds. */
+const LIMIT_MS = 900_000;
+
+/** What came of a runner, with the JSON that a case noted. */
+export type RunnerOutcome = Outcome & { readonly note?: string | undefined };
+
+/** How to start a runner, and what it is called in the table. */
+export interface Runner {
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly versions: string;
+}
+
+/** @param job What the runner finds as JSON in the variable JOB. */
+export async function runTap(shared: Shared, runner: Runner, job: object): Promise<RunnerOutcome> {
+  const child = shared.directory.spawn(runner.path, {
+    args: [...runner.args],
+    cwd: runner.cwd,
+    env: { NO_COLOR: "1", TMPDIR: shared.path("tmp"), JOB: JSON.stringify(job) },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  const { code, stdout, stderr } = await child.output().finally(() => clearTimeout(timer));
+  const output = new TextDecoder().decode(stdout);
+  const planned = Number(/^1\.\.(\d+)$/m.exec(output)?.[1] ?? 0);
+  const passed = output.match(/^ok \d+ - /gm)?.length ?? 0;
+  const failures: string[] = output.match(/^not ok \d+ - .*(?:\n# .*){0,20}/gm) ?? [];
+  const ran = passed + failures.length;
+  if (planned === 0 || planned !== ran || (code === 0) !== (failures.length === 0)) {
+    const end = (output + new TextDecoder().decode(stderr)).split("\n").slice(-30).join("\n");
+    failures.push(`status ${code}, ${ran} of ${planned} planned cases ran\n${end}`);
+  }
+  const note = /^# (\{.*\})$/m.exec(output)?.[1];
+  return { versions: runner.versions, passed, failures, note };
+}

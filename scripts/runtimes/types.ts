@@ -1,0 +1,90 @@
+/**
+ * Applications compiled against each line of Drizzle.
+ *
+ * @module
+ */
+import { NPM_NAME } from "../lib/npm_manifest.ts";
+import { join, repository } from "../lib/paths.ts";
+import { installedVersion, toolProject } from "./npm_project.ts";
+import type { DrizzleLine } from "./shared.ts";
+import { runSteps, type Target } from "./target.ts";
+
+/** Oldest and newest compiler that are supported, by the names of the targets. */
+const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" } as const;
+const LINES: readonly DrizzleLine[] = ["0.44", "0.45", "1.0"];
+const RESOLUTIONS = ["node16", "bundler"] as const;
+
+/** What is built on Drizzle 0.x, and is told of its columns by their types. */
+const ECOSYSTEM = { "@auth/drizzle-adapter": "1.11.3", "drizzle-zod": "0.8.3", "zod": "4.1.12" };
+
+/** A line that must not compile: it shows that errors of the application are found. */
+const FAULT = "\nexport const fault: number = extensionInstanceId;\n";
+
+/** What is found in the application and in our own declarations; those of Drizzle and its drivers are theirs. */
+const OURS = new RegExp(`^(?!node_modules/)[^ ]+\\.ts\\(|^node_modules/${NPM_NAME}/|^error TS`);
+
+/** Compiles with library checking on. The project is the one whose packages the file imports. */
+async function assertFindings(
+  compiler: string,
+  project: string,
+  file: string,
+  resolution: typeof RESOLUTIONS[number],
+  expected = 0,
+  appended = "",
+): Promise<void> {
+  const source = join(repository, "tests/consumers/types", file);
+  const directory = await Deno.makeTempDir({ dir: project, prefix: "types-" });
+  await Deno.writeTextFile(join(directory, file), await Deno.readTextFile(source) + appended);
+  await Deno.writeTextFile(join(directory, "package.json"), '{ "type": "module" }');
+  const compilerOptions = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    target: "es2022",
+    lib: ["ES2023", "DOM", "DOM.Iterable", "ESNext.Disposable"],
+    module: resolution === "node16" ? "node16" : "esnext",
+    moduleResolution: resolution,
+    types: ["node"],
+    typeRoots: ["../node_modules/@types"],
+    skipLibCheck: false,
+    noEmit: true,
+  };
+  const config = JSON.stringify({ compilerOptions, files: [file] });
+  await Deno.writeTextFile(join(directory, "tsconfig.json"), config);
+  const { stdout } = await new Deno.Command(join(compiler, "node_modules/.bin/tsc"), {
+    args: ["-p", directory, "--pretty", "false"],
+    cwd: project,
+    stdin: "null",
+  }).output();
+  const findings = new TextDecoder().decode(stdout).split("\n").filter((line) => OURS.test(line));
+  if (findings.length === expected) return;
+  throw new Error([`${findings.length} findings`, ...findings.slice(0, 20)].join("\n"));
+}
+
+export const typeTargets: readonly Target[] = Object.entries(COMPILERS).map(([name, version]) => ({
+  name: `Types, ${name}`,
+  shows: `an application on Drizzle ${LINES.join(", ")} with ${
+    RESOLUTIONS.join(" and ")
+  } resolution`,
+  everyday: name === "TypeScript",
+  async run(shared) {
+    const compiler = await toolProject(name.replaceAll(/\W+/g, "-"), { typescript: version });
+    const steps: Record<string, () => Promise<void>> = {
+      "a fault on purpose is found": async () => {
+        const project = await shared.project("0.45");
+        await assertFindings(compiler, project, "consumer.ts", "bundler", 1, FAULT);
+      },
+      "types of others": async () => {
+        const project = await shared.project("0.45", ECOSYSTEM);
+        await assertFindings(compiler, project, "ecosystem.ts", "bundler");
+      },
+    };
+    for (const line of LINES) {
+      for (const resolution of RESOLUTIONS) {
+        steps[`Drizzle ${line}, ${resolution}`] = async () =>
+          assertFindings(compiler, await shared.project(line), "consumer.ts", resolution);
+      }
+    }
+    return await runSteps(`typescript ${await installedVersion(compiler, "typescript")}`, steps);
+  },
+}));

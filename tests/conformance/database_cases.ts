@@ -1,0 +1,168 @@
+/**
+ * The suites that need a database, on any driver, and the rows that targets read of each other.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { drizzle } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import { PgExtensionStorage, withEncryption } from "../../pg/mod.ts";
+import { changes } from "../suites/changes.ts";
+import { confidentiality } from "../suites/confidentiality.ts";
+import { damage } from "../suites/damage.ts";
+import { order } from "../suites/order.ts";
+import { reads } from "../suites/reads.ts";
+import { reencryption } from "../suites/reencryption.ts";
+import { refusals } from "../suites/refusals.ts";
+import { relational } from "../suites/relational.ts";
+import { rule } from "../suites/rule.ts";
+import { storage } from "../suites/storage.ts";
+import type { Case, DrizzleOptions, OtherSession } from "../suites/suite.ts";
+import { transactions } from "../suites/transactions.ts";
+import { writes } from "../suites/writes.ts";
+import { extensionInstances } from "../support/extension_instance.ts";
+import { secretOf } from "./interop.ts";
+import type { BoundCase } from "./tap.ts";
+
+type Suites = Readonly<Record<string, readonly Case[]>>;
+type Sql = (statement: string) => Promise<Record<string, unknown>[]>;
+
+const suitesOfAll: Suites = {
+  rule,
+  writes,
+  reads,
+  "relational queries": relational,
+  transactions,
+  refusals,
+  confidentiality,
+  damage,
+  storage,
+  order,
+  changes,
+  "re-encryption": reencryption,
+};
+
+/** Empties it. */
+export const EMPTY_DATABASE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+
+/** A driver's client. */
+export interface Connection {
+  drizzle(options: DrizzleOptions): unknown;
+  close?(): Promise<unknown>;
+  /** Where the database, which is empty then, has this one session alone. */
+  sql?: Sql;
+}
+
+/** A driver. */
+export interface Driver {
+  /** @param through URL of what stands between the driver and the database: a proxy, a pooler. */
+  connect(url: string, through?: string): Connection | Promise<Connection>;
+  /** Suites of its own, also in the place of those that it cannot run. */
+  readonly suites?: Suites;
+  /** What it refuses: the message, and the cases that have to fail with it. */
+  readonly refused?: { readonly message: string; readonly cases: readonly string[] };
+}
+
+/** What a runner is to do with a database. */
+export interface DatabaseJob {
+  readonly writer: string;
+  /** A database to do anything with. */
+  readonly url: string;
+  /** The database with a row of each target. */
+  readonly interopUrl: string;
+  /** Whether to leave out {@linkcode LONG}. */
+  readonly everyday: boolean;
+  /** Only its presence counts: then rows are read, and nothing else runs. */
+  readonly read?: unknown;
+}
+
+/** Takes long, and says nothing of a target that `deno task test` does not say. */
+const LONG =
+  "re-encryption: more values in a batch than a statement can have parameters, and every character";
+
+/** Drivers by what the report calls them. */
+export type Drivers = Readonly<Record<string, Driver & { readonly through?: string }>>;
+
+/** @param openSession Opens other sessions, on runtimes that can. */
+export function databaseCases(
+  { url, interopUrl, writer, everyday, read }: DatabaseJob,
+  drivers: Drivers,
+  openSession?: (url: string) => Promise<OtherSession>,
+): BoundCase[] {
+  if (read !== undefined) return [readsRows(interopUrl)];
+  const cases = [writesRow(interopUrl, writer)];
+  for (const [title, driver] of Object.entries(drivers)) {
+    const { suites, refused, through } = driver;
+    for (const [suite, ofSuite] of Object.entries({ ...suitesOfAll, ...suites })) {
+      for (const { name, run } of ofSuite) {
+        if (everyday && `${suite}: ${name}` === LONG) continue;
+        const message = refused?.cases.includes(`${suite}: ${name}`) ? refused.message : undefined;
+        cases.push({
+          name: `${suite} (${title}): ${message ? "refused by the driver: " : ""}${name}`,
+          run: () =>
+            withClient(url, async (past) => {
+              const { drizzle, close, sql } = await driver.connect(url, through);
+              if (sql === undefined) await past.unsafe(EMPTY_DATABASE);
+              const context = {
+                open: <T>(options: DrizzleOptions = {}) => drizzle(options) as T,
+                sql: sql ?? ((statement) => rowsOf(past, statement)),
+                ...openSession && sql === undefined && { session: () => openSession(url) },
+              };
+              try {
+                if (message === undefined) await run(context);
+                else assertEquals(await messageOf(run(context)), message);
+              } finally {
+                await close?.();
+              }
+            }),
+        });
+      }
+    }
+  }
+  return cases;
+}
+
+function messageOf(attempt: Promise<void>): Promise<string> {
+  return attempt.then(() => "nothing", (error: Error) => error.message);
+}
+
+/** Lends a session past the driver under test. */
+async function withClient(url: string, use: (client: postgres.Sql) => Promise<void>) {
+  const client = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Runs SQL. Of several statements, the last has the rows. */
+async function rowsOf(client: postgres.Sql, statements: string) {
+  const result = await client.unsafe(statements);
+  return [...(Array.isArray(result[0]) ? result.at(-1)! : result)] as Record<string, unknown>[];
+}
+
+const writesRow = (url: string, writer: string): BoundCase => ({
+  name: "interop: writes a row for the others",
+  run: () =>
+    withClient(
+      url,
+      (client) =>
+        new PgExtensionStorage(drizzle({ client }), extensionInstances).upsertExtension({
+          extensionInstanceId: writer,
+          contextId: "p-abc123",
+          consentedScopes: ["a"],
+          secret: secretOf(writer),
+        }),
+    ),
+});
+
+const readsRows = (url: string): BoundCase => ({
+  name: "interop: reads the rows of all",
+  run: () =>
+    withClient(url, async (client) => {
+      const rows = await withEncryption(drizzle({ client })).select().from(extensionInstances);
+      assert(rows.length >= 2);
+      for (const { id, secret } of rows) assertEquals(secret, secretOf(id));
+    }),
+});

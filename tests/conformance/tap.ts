@@ -1,0 +1,39 @@
+/**
+ * Runs a case and reports it in the form of TAP.
+ *
+ * @module
+ */
+
+/** A case that has all it needs. */
+export interface BoundCase {
+  readonly name: string;
+  /** May return a note, which follows in the report. */
+  run(): Promise<string | void>;
+}
+
+/** No case takes this long unless it hangs, in milliseconds. */
+const LIMIT_MS = 60_000;
+
+/** Returns a line, and comments: the error, or the case's note. */
+export async function runCase(index: number, { name, run }: BoundCase): Promise<string> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end after ${LIMIT_MS} ms`)), LIMIT_MS);
+  });
+  let [verdict, comment] = ["ok", ""];
+  try {
+    comment = await Promise.race([run(), limit]) ?? "";
+  } catch (error) {
+    [verdict, comment] = ["not ok", describe(error)];
+  } finally {
+    clearTimeout(timer);
+  }
+  return `${verdict} ${index + 1} - ${name}\n${comment.replaceAll(/^.+$/gm, "# $&")}`.trimEnd();
+}
+
+/** An error with its causes. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const text = error.stack?.includes(error.message) ? error.stack : `${error}\n${error.stack}`;
+  return error.cause === undefined ? text : `${text}\nCaused by: ${describe(error.cause)}`;
+}

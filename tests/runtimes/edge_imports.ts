@@ -1,0 +1,29 @@
+/**
+ * Imports every public module that runs at the edge, between the traps.
+ *
+ * @module
+ */
+import { endOfImports } from "./import_traps.ts";
+import * as root from "../../mod.ts";
+import * as encryption from "../../pg/encryption.ts";
+import * as pg from "../../pg/mod.ts";
+import * as reencryption from "../../pg/reencryption.ts";
+import * as schema from "../../pg/schema.ts";
+import * as testing from "../../testing/mod.ts";
+import * as tokens from "../../tokens/mod.ts";
+import * as webhooks from "../../webhooks/mod.ts";
+
+/** The modules by their subpaths. */
+export const imported: Readonly<Record<string, object>> = {
+  ".": root,
+  "./pg": pg,
+  "./pg/encryption": encryption,
+  "./pg/schema": schema,
+  "./pg/reencryption": reencryption,
+  "./testing": testing,
+  "./tokens": tokens,
+  "./webhooks": webhooks,
+};
+
+/** What the modules touched while they were imported, and `random` in the end. */
+export const touched: readonly string[] = endOfImports();
