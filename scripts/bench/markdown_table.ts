@@ -34,6 +34,8 @@ export function figuresSection(result: BenchResult, rowNames: readonly string[])
 ${table}
 
 Medians of the ratios of all rounds. Where rates are compared, more is better; where times are, less.
+The original is version 0.1.0 of this package with mitthooks 0.3.0, the floor is Web Crypto and one
+hand-written statement, without a request to read.
 Measured on ${measured}.${result.quick ? "\n**A smoke run: these figures mean nothing.**" : ""}`;
 }
 
