@@ -62,6 +62,8 @@ export async function run(args: readonly string[]): Promise<number> {
     });
     report.add(event, simulator.deliveries.at(-1)!);
   };
+  // Until the end: npx and bunx send a signal on that the terminal has sent to this program, too.
+  let ignoreSignals = () => {};
   try {
     const instance = simulator.instance({ context: { kind: "project" } });
     stdout.line(`target     ${target}`);
@@ -82,11 +84,12 @@ export async function run(args: readonly string[]): Promise<number> {
     }
     if (serve !== undefined && !report.failed) {
       stdout.line(`\nServing the API on ${report.apiUrl}; Ctrl-C ends it`);
-      await interruption();
+      await new Promise((resolve) => ignoreSignals = onSignals(resolve));
     }
     if (!keep) await deliver("removed", () => instance.remove());
     return report.end();
   } finally {
+    ignoreSignals();
     await server.close();
     await simulator.close();
   }
@@ -176,11 +179,4 @@ function reasonOf(error: unknown): string {
   const { message, cause } = (error ?? {}) as { message?: string; cause?: unknown };
   const { message: inner, code } = (cause ?? {}) as { message?: string; code?: string };
   return printable(inner || code || message || "the connection failed");
-}
-
-/** Waits for Ctrl-C. */
-async function interruption(): Promise<void> {
-  let ignoreSignals = () => {};
-  await new Promise((resolve) => ignoreSignals = onSignals(resolve));
-  ignoreSignals();
 }

@@ -56,13 +56,21 @@ removed    200  STORED  Handling InstanceRemovedFromContext: done
 for (const keep of [false, true]) {
   Deno.test(`mstudio --serve: a token until Ctrl-C, the instance ${keep ? "kept" : "removed"}`, async () => {
     const port = freePort();
-    await using server = serve(extension(port));
+    const handler = extension(port);
+    let interrupted = false;
+    await using server = serve(async (request) => {
+      // npx and bunx send on what the terminal has sent to all: it comes twice.
+      if (interrupted) command.kill("SIGINT");
+      if (interrupted) await new Promise((resolve) => setTimeout(resolve, 100));
+      return await handler(request);
+    });
     const command = startCommand([...server.args, `--serve=${port}`, ...keep ? ["--keep"] : []]);
     await poll(() => command.printed.stdout.includes("Ctrl-C ends it"));
     const [[id, secret]] = [...secrets] as [[string, string]];
     const storage = { getExtension: () => Promise.resolve({ secret }) };
     const tokens = new InstanceTokens({ storage, apiUrl: `http://localhost:${port}` });
     assertMatch(await tokens.get(id), /./);
+    interrupted = true;
     command.kill("SIGINT");
     const { code, stdout, stderr } = await command.ended;
     assertEquals([code, stderr], [0, ""]);
