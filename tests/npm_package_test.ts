@@ -84,9 +84,9 @@ console.log(JSON.stringify(seen));
 type Seen = Record<string, { begins?: string; [name: string]: unknown }>;
 
 Deno.test("the npm package declares the same to a consumer, whichever compiler wrote it", async () => {
+  const reader = join(await typescript(), "reader.mjs");
   // Below the repository, so that the packages that the declarations name are found.
   const work = await Deno.makeTempDir({ dir: join(repository, ".cache") });
-  const reader = join(await typescript(), "reader.mjs");
   const read = async (name: string, compiler?: Compiler): Promise<Seen> => {
     const { directory } = await buildNpmPackage(join(work, name), repository, compiler);
     for (const path of globSync("**/*.d.ts", { cwd: directory })) {
