@@ -234,7 +234,8 @@ export function buildEncryptionKey(
 ): EncryptionKey {
   const attempt = "Building an encryption key";
   checkNames(attempt, options, ["alsoReads", "kdf"]);
-  const derive = derivation(attempt, options.kdf ?? { name: "scrypt" });
+  const { kdf = { name: "scrypt" } } = options;
+  const derive = derivation(attempt, kdf);
   const alsoReads = checkedKeys(attempt, options.alsoReads);
   const mistakes = [
     ...whatIsWrong("masterPassword", masterPassword),

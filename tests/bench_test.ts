@@ -163,12 +163,7 @@ Deno.test("bench: figures survive the way through JSON into the documents", asyn
     assertStringIncludes(parts[1]!, "(docs/benchmarks.svg)");
     assertStringIncludes(parts[1]!, "3.30");
     assert(!parts[1]!.includes("of before"));
-    // It is formatted.
-    const textsOf = (svg: string) =>
-      Array.from(svg.matchAll(/>([^<]+)<\/text>/g), ([, text]) => text!.trim());
-    const texts = textsOf(await Deno.readTextFile(`${root}/docs/benchmarks.svg`));
-    assertEquals(texts, textsOf(picture(RESULT)));
-    assert(texts.length > 5);
+    assertEquals(await Deno.readTextFile(`${root}/docs/benchmarks.svg`), picture(RESULT));
     await Deno.writeTextFile(readme, "<!-- bench:end --><!-- bench:begin -->");
     const renewed = writeDocuments(RESULT, root).catch((error) => error.message);
     assertStringIncludes(await renewed, 'it has no section "bench"');

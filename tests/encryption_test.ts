@@ -252,6 +252,10 @@ Deno.test("wrong arguments are named", async (t) => {
       build({ kdf: {} }),
     ],
     [
+      'TypeError: Building an encryption key: kdf.name is neither "scrypt" nor "pbkdf2"',
+      build({ kdf: null }),
+    ],
+    [
       "TypeError: Building an encryption key: alsoReads is not an array of encryption keys",
       build({ alsoReads: ["old"] }),
     ],

@@ -27,8 +27,6 @@ export async function writeDocuments(
   const file = join(root, PICTURE);
   await Deno.mkdir(dirname(file), { recursive: true });
   await Deno.writeTextFile(file, picture(result));
-  // The check of the format looks at pictures, too.
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", file] }).output();
   const shown = allRows(0).filter(({ short }) => short).map(({ name }) => name);
   const readme = join(root, "README.md");
   if (!await renewSection(readme, SECTION, figuresSection(result, shown))) {
