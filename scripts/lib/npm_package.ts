@@ -9,6 +9,9 @@ import { NPM_NAME, type NpmManifest, npmManifest } from "./npm_manifest.ts";
 import { runInDirectory } from "./npm_process.ts";
 import { dirname, join, repository } from "./paths.ts";
 
+/** The Deno whose `pack` compiles, whatever Deno this is: the package is the same, and older ones have no `pack`. */
+const PACKING_DENO = "2.9.6";
+
 /** Documents of the package. */
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
 
@@ -109,7 +112,10 @@ async function findCompiler(dnt: string): Promise<Compiler> {
 const compileWithPack: Compile = async (root, outDir) => {
   const tarball = join(outDir, "packed.tgz");
   const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
-  await runInDirectory(root, Deno.execPath(), ["pack", ...options]);
+  const [command, ...before] = Deno.version.deno === PACKING_DENO
+    ? [Deno.execPath()]
+    : ["npx", "--yes", `deno@${PACKING_DENO}`];
+  await runInDirectory(root, command!, [...before, "pack", ...options]);
   await runInDirectory(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
 };
 
