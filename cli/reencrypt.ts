@@ -26,6 +26,9 @@ written was.
 /** So many rows are listed; a table that is wholly unreadable would fill the screen. */
 const LISTED = 100;
 
+/** `bunx` and others pass on what the terminal has sent already: within this time, in milliseconds, it is the same. */
+const SAME_SIGNAL_MS = 1_000;
+
 const options = { ...projectOptions, "dry-run": flag, "batch-size": positiveInteger } as const;
 
 export async function run(args: readonly string[]): Promise<number> {
@@ -34,8 +37,13 @@ export async function run(args: readonly string[]): Promise<number> {
   return await withProject(given, async (tables, db) => {
     const interruption = new AbortController();
     const { signal } = interruption;
+    let abortedAt = 0;
     const ignoreSignals = onSignals((status) => {
-      if (signal.aborted) process.exit(status);
+      if (signal.aborted) {
+        if (performance.now() - abortedAt > SAME_SIGNAL_MS) process.exit(status);
+        return;
+      }
+      abortedAt = performance.now();
       interruption.abort(status);
       stderr.line("\nStopping after this batch; once more to stop at once");
     });

