@@ -45,6 +45,8 @@ export class TcpProxy implements AsyncDisposable {
     const endpoint = this.#next();
     const server = endpoint && await Deno.connect(endpoint).catch(() => undefined);
     if (server === undefined) return this.#close(client);
+    // Cut off in the meantime.
+    if (!this.#connections.has(client)) return server.close();
     this.#connections.add(server);
     for (const connection of [client, server]) connection.setNoDelay();
     // Where one end is closed, so is the other: PostgreSQL rolls back what a dead client began.
