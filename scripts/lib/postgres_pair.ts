@@ -61,9 +61,8 @@ export async function startPair(
       stdin: "null",
       stdout: "null",
       stderr: "piped",
-      endSignal: "QUIT",
       ...serverUser,
-    });
+    }, "QUIT");
   const runToEnd = async (program: string, args: string[]) => {
     const { success, stderr } = await spawn(program, args).output();
     if (!success) throw new Error(`Running ${program}: ${new TextDecoder().decode(stderr)}`);

@@ -59,11 +59,10 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
     // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
     const password = crypto.randomUUID();
     const start = await createCluster(directory, bin, password, options.settings);
-    let port = freePort();
-    let server = await start(port);
-    for (let attempt = 1; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
-      port = freePort();
-      server = await start(port);
+    let port = 0;
+    let server: Deno.ChildProcess | undefined;
+    for (let attempt = 0; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
+      server = await start(port = freePort());
     }
     if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
     const stop = async () => {
@@ -96,9 +95,8 @@ async function createCluster(
   const home = await Deno.makeTempDir({ dir: directory.path, prefix: "server-" });
   const [data, log, passwordFile] = ["data", "log", "password"].map((name) => join(home, name));
   await Deno.writeTextFile(passwordFile!, password, { mode: 0o600 });
-  if (serverUser.uid !== undefined && serverUser.gid !== undefined) {
-    await Deno.chown(home, serverUser.uid, serverUser.gid);
-    await Deno.chown(passwordFile!, serverUser.uid, serverUser.gid);
+  for (const path of [home, passwordFile!]) {
+    await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
   const spawn = (program: string, args: string[]) =>
     directory.spawn("/bin/sh", {
@@ -106,10 +104,9 @@ async function createCluster(
       cwd: home,
       env: { LC_ALL: "C" },
       stdin: "null",
-      // "Immediate" shutdown: at once, without writing anything back.
-      endSignal: "QUIT",
       ...serverUser,
-    });
+      // "Immediate" shutdown: at once, without writing anything back.
+    }, "QUIT");
   const output = async () => (await Deno.readTextFile(log!)).slice(-8_000).trim();
 
   const { success } = await spawn("initdb", [
