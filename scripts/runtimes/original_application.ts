@@ -4,11 +4,11 @@
  *
  * @module
  */
+import postgres from "postgres";
 import { NPM_NAME, TYPE_PACKAGES } from "../lib/npm_manifest.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join, repository } from "../lib/paths.ts";
 import { extensionInstanceDdl } from "../../tests/support/extension_instance.ts";
-import { runSql } from "./interop.ts";
 import { createProject, installedVersion, npmInstall, toolProject } from "./npm_project.ts";
 import { nodeProgram } from "./programs.ts";
 import { runSteps, type Target } from "./target.ts";
@@ -46,11 +46,10 @@ export const originalApplication: Target = {
   async run(shared) {
     const directory = shared.path("application");
     const url = await shared.database();
-    await runSql(
-      url,
-      `${extensionInstanceDdl}
-       ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`,
-    );
+    const sql = postgres(url, { max: 1, onnotice: () => {} });
+    await sql.unsafe(`${extensionInstanceDdl}
+      ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`)
+      .finally(() => sql.end());
     await createProject(directory, DEPENDENCIES);
     const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
     const node = await nodeProgram(20);
@@ -76,7 +75,7 @@ export const originalApplication: Target = {
     return await runSteps(versions, {
       "compiles and runs with the original": () => compileAndRun("original", [BY_ORIGINAL]),
       "compiles and runs, unchanged, with the tarball": async () => {
-        await npmInstall(directory, (await shared.package()).tarball);
+        await npmInstall(directory, await shared.tarball());
         await compileAndRun("original", [BY_ORIGINAL, BY_THIS]);
       },
       "compiles and runs with what the migration asks for": async () => {

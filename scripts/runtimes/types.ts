@@ -9,8 +9,8 @@ import { installedVersion, toolProject } from "./npm_project.ts";
 import type { DrizzleLine } from "./shared.ts";
 import { runSteps, type Target } from "./target.ts";
 
-/** Oldest and newest compiler that are supported, by the names of the targets. */
-const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" } as const;
+/** Oldest and newest compiler that are supported, by their names in the targets. */
+const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" };
 const LINES: readonly DrizzleLine[] = ["0.44", "0.45", "1.0"];
 const RESOLUTIONS = ["node16", "bundler"] as const;
 
