@@ -17,6 +17,8 @@ export interface PostgresServerOptions {
   readonly binaries?: PostgresBinaries;
   /** Settings of postgresql.conf, for example `{ timezone: "America/New_York" }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** URL of a server that it follows as a standby, with the same passwords. */
+  readonly primaryUrl?: string;
 }
 
 /** A running server. */
@@ -57,8 +59,10 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
   try {
     const { bin } = options.binaries ?? await findPostgres(directory);
     // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
-    const password = crypto.randomUUID();
-    const start = await createCluster(directory, bin, password, options.settings);
+    const password = options.primaryUrl === undefined
+      ? crypto.randomUUID()
+      : new URL(options.primaryUrl).password;
+    const start = await createCluster(directory, bin, password, options);
     let port = 0;
     let server: Deno.ChildProcess | undefined;
     for (let attempt = 0; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
@@ -89,7 +93,7 @@ async function createCluster(
   directory: GuardedDirectory,
   bin: string,
   password: string,
-  settings: PostgresServerOptions["settings"],
+  { settings, primaryUrl }: PostgresServerOptions,
 ): Promise<(port: number) => Promise<Deno.ChildProcess | undefined>> {
   // The server's user owns this directory, so that initdb can work in it.
   const home = await Deno.makeTempDir({ dir: directory.path, prefix: "server-" });
@@ -109,17 +113,19 @@ async function createCluster(
     }, "QUIT");
   const output = async () => (await Deno.readTextFile(log!)).slice(-8_000).trim();
 
-  const { success } = await spawn("initdb", [
-    `--pgdata=${data}`,
-    "--username=postgres",
-    `--pwfile=${passwordFile}`,
-    "--auth=scram-sha-256",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--no-sync",
-  ]).status;
+  const [program, ...args] = primaryUrl === undefined
+    ? [
+      "initdb",
+      "--username=postgres",
+      `--pwfile=${passwordFile}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C",
+    ]
+    : ["pg_basebackup", `--dbname=${primaryUrl}`, "--write-recovery-conf", "--checkpoint=fast"];
+  const { success } = await spawn(program!, [...args, `--pgdata=${data}`, "--no-sync"]).status;
   if (!success) {
-    throw new Error(`Creating a PostgreSQL cluster: initdb failed\n${await output()}`);
+    throw new Error(`Creating a PostgreSQL cluster: ${program} failed\n${await output()}`);
   }
 
   return async (port) => {
