@@ -57,6 +57,8 @@ async function answerQueries(request: Request): Promise<Response> {
   const client = new pg.Client({
     connectionString: request.headers.get("neon-connection-string")!,
   });
+  // A query reports it, too.
+  client.on("error", () => {});
   const body = await request.json() as HttpQuery | { queries: HttpQuery[] };
   await client.connect();
   try {
