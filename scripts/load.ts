@@ -11,8 +11,6 @@ import { type ExampleServer, type Memory, startExample } from "./load/example_se
 import { NO_ANSWER, runStep, type StepResult, STORED } from "./load/step.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { join } from "./lib/paths.ts";
-import { findPostgres } from "./lib/postgres_binaries.ts";
-import { startServer } from "./lib/postgres_server.ts";
 
 const quick = Deno.args.includes("--quick");
 if (Deno.args.some((argument) => argument !== "--quick")) {
@@ -34,16 +32,10 @@ const SAMPLES = 10;
 /** What a heap may grow by, after it is warm, without being called a leak, in bytes. */
 const HEAP_TOLERANCE = 8 * 1024 * 1024;
 
-const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+const { directory, providePostgres, finish } = beginGuardedRun();
 await finish(async () => {
   Deno.env.set("TMPDIR", join(directory.path, "tmp"));
-  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
-  if (externalUrl === undefined) {
-    const binaries = await findPostgres(directory);
-    const server = await startServer({ directory, binaries });
-    Deno.env.set("TEST_SERVER_URL", server.url);
-    console.log(binaries.version);
-  }
+  await providePostgres();
   const failures = await loadAll(await startExample(directory));
   for (const failure of failures) console.error(`Failed: ${failure}`);
   return failures.length === 0 ? 0 : 1;

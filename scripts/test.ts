@@ -10,41 +10,16 @@
 import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { join, repository } from "./lib/paths.ts";
-import { findPostgres } from "./lib/postgres_binaries.ts";
-import { startServer } from "./lib/postgres_server.ts";
 
 /** The suites, and the examples in the documentation of every module that belongs to the library. */
-const EVERYTHING = [
-  "--doc",
-  "tests",
-  "mod.ts",
-  "cli.ts",
-  "errors.ts",
-  "pg",
-  "webhooks",
-  "tokens",
-  "testing",
-];
+const EVERYTHING = "--doc tests mod.ts cli.ts errors.ts pg webhooks tokens testing".split(" ");
 
-const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+const { directory, providePostgres, finish } = beginGuardedRun();
 await finish(async () => {
-  const env: Record<string, string> = {
-    TEST_DATABASE_PREFIX: prefix,
-    TMPDIR: join(directory.path, "tmp"),
-  };
-  if (externalUrl !== undefined) {
-    env["TEST_SERVER_URL"] = externalUrl;
-    console.log("PostgreSQL: the server in TEST_DATABASE_URL");
-  } else {
-    const binaries = await findPostgres(directory);
-    env["TEST_SERVER_URL"] = (await startServer({ directory, binaries })).url;
-    env["TEST_POSTGRES"] = binaries.bin;
-    console.log(`${binaries.version} from ${binaries.origin}`);
-  }
+  await providePostgres();
   const all = !Deno.args.some((argument) => /\.ts$|^\.?\/?tests\b/.test(argument));
   if (all) console.log("All tests take ten minutes and more on two cores; name files to run some");
   const importMap = await importMapWithoutJsr(directory.path);
-  if (importMap !== undefined) env["TEST_IMPORT_MAP"] = importMap;
   const tests = directory.spawn(Deno.execPath(), {
     args: [
       "test",
@@ -59,10 +34,8 @@ await finish(async () => {
       ...Deno.args,
     ],
     cwd: repository,
-    env,
+    env: { TMPDIR: join(directory.path, "tmp") },
     stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
   });
   const start = performance.now();
   const { code } = await tests.status;

@@ -8,18 +8,14 @@ import { describe, run } from "../tests/model/run.ts";
 import { createDatabase } from "../tests/support/postgres.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { readModelArguments } from "./lib/model_arguments.ts";
-import { startServer } from "./lib/postgres_server.ts";
 
-const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+const { providePostgres, finish } = beginGuardedRun();
 await finish(async () => {
   const { flags, ...options } = readModelArguments(Deno.args, 10_000, [
     "--keep-stamps",
     "--without-last-events",
   ]);
-  if (externalUrl === undefined) {
-    Deno.env.set("TEST_SERVER_URL", (await startServer({ directory })).url);
-  }
-  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
+  await providePostgres();
   await using database = await createDatabase();
   const complete = {
     ...options,

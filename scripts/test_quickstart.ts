@@ -11,14 +11,13 @@ import { equal, match, notEqual } from "node:assert/strict";
 import { parseEnv } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../pg/encryption.ts";
+import { mapBounded } from "../pg/internal/map_bounded.ts";
 import { blocksOf } from "../tests/support/documents.ts";
 import { createDatabase, poll } from "../tests/support/postgres.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { NPM_NAME } from "./lib/npm_manifest.ts";
 import { buildNpmPackage, packNpmPackage } from "./lib/npm_package.ts";
 import { join, repository } from "./lib/paths.ts";
-import { findPostgres } from "./lib/postgres_binaries.ts";
-import { startServer } from "./lib/postgres_server.ts";
 import { cacheDirectory } from "./runtimes/npm_project.ts";
 import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
 import { freePort } from "./lib/free_port.ts";
@@ -26,26 +25,18 @@ import { freePort } from "./lib/free_port.ts";
 /** Longest time for a command, and to wait for what it shows, in milliseconds. */
 const LIMIT_MS = 120_000;
 
-/** Who follows: the runtime as the README names it, its program, and the names of that in the reader's PATH. */
-interface Reader {
-  readonly name: string;
-  readonly runtime: string;
-  readonly program: () => Promise<{ readonly path: string }>;
-  readonly commands: readonly string[];
-}
+/** How many readers follow at the same time. */
+const AT_ONCE = 2;
 
-const READERS: readonly Reader[] = [
-  ...[20, 24].map((major) => ({
-    name: `Node.js ${major}`,
-    runtime: "Node.js",
-    program: () => nodeProgram(major),
-    commands: ["node"],
-  })),
-  { name: "Bun", runtime: "Bun", program: bunProgram, commands: ["bun", "bunx"] },
-  { name: "Deno", runtime: "Deno", program: denoProgram, commands: ["deno"] },
+/** Who follows: the program, and its names in the reader's PATH. The README names the runtime by the first word. */
+const READERS = [
+  { name: "Node.js 20", program: () => nodeProgram(20), commands: ["node"] },
+  { name: "Node.js 24", program: () => nodeProgram(24), commands: ["node"] },
+  { name: "Bun", program: () => bunProgram(), commands: ["bun", "bunx"] },
+  { name: "Deno", program: () => denoProgram(), commands: ["deno"] },
 ];
 
-const { directory, externalUrl, prefix, finish } = beginGuardedRun();
+const { directory, providePostgres, finish } = beginGuardedRun();
 
 /** The section of the README, with the package of this checkout: its tarball, and a link to it for Deno. */
 async function readQuickStart(): Promise<string> {
@@ -60,16 +51,17 @@ async function readQuickStart(): Promise<string> {
     .replace(/(?<=echo '\{.*) \}/, `, ${link.slice(1)}`);
 }
 
-async function follow(reader: Reader, quickStart: string): Promise<void> {
+async function follow(reader: typeof READERS[number], quickStart: string): Promise<void> {
   const home = await Deno.makeTempDir({ dir: directory.path });
   const [cwd, bin] = [join(home, "extension"), join(home, "bin")];
   for (const path of [cwd, bin]) await Deno.mkdir(path);
+  const runtime = reader.name.split(" ")[0]!;
   const { path } = await reader.program();
   for (const command of reader.commands) await Deno.symlink(path, join(bin, command));
   const env = {
     NO_COLOR: "1",
     // npm is the system's; where Bun and Deno run there is no Node that they could fall back on.
-    PATH: reader.runtime === "Node.js" ? `${bin}:${Deno.env.get("PATH")}` : bin,
+    PATH: runtime === "Node.js" ? `${bin}:${Deno.env.get("PATH")}` : bin,
     npm_config_cache: join(cacheDirectory, "npm"),
     npm_config_prefer_offline: "true",
     BUN_INSTALL_CACHE_DIR: join(cacheDirectory, "bun"),
@@ -83,7 +75,8 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
       env,
       `trap : INT\n{ ${line}\n} 2>&1 | (trap '' INT; while IFS= read -r shown; do echo "$shown"; done)`,
     );
-  const programs: Record<string, Terminal> = {};
+  let server: Terminal | undefined;
+  let mstudio: Terminal | undefined;
   let startMain = "";
 
   await using database = await createDatabase();
@@ -95,20 +88,19 @@ async function follow(reader: Reader, quickStart: string): Promise<void> {
     } else if (language === "ini") {
       await Deno.writeTextFile(join(cwd, ".env"), code, { append: true });
     } else {
-      for (const line of linesFor(reader.runtime, code)) {
+      for (const line of linesFor(runtime, code)) {
         if (line.includes(" main.ts")) {
-          programs["server"] = run(startMain = line);
-          await programs["server"].shows(/^Listening on port/m);
+          server = run(startMain = line);
+          await server.shows(/^Listening on port/m);
         } else if (line.includes(" mstudio ")) {
-          programs["mstudio"] = run(line);
-          await programs["mstudio"].shows(/^forged +401 +ERR_SIGNATURE_INVALID[^]*Ctrl-C/m);
+          mstudio = run(line);
+          await mstudio.shows(/^forged +401 +ERR_SIGNATURE_INVALID[^]*Ctrl-C/m);
         } else {
           await type(line).succeeds();
         }
       }
     }
   }
-  const { server, mstudio } = programs;
 
   await server!.shows(/200 · STORED · ExtensionAddedToContext[^]*401 · ERR_SIGNATURE_INVALID/);
   const sql = postgres(database.url, { max: 1 });
@@ -186,27 +178,18 @@ class Terminal {
 }
 
 await finish(async () => {
-  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
-  if (externalUrl === undefined) {
-    const server = await startServer({ directory, binaries: await findPostgres(directory) });
-    Deno.env.set("TEST_SERVER_URL", server.url);
-  }
+  await providePostgres();
   const quickStart = await readQuickStart();
-  const waiting = READERS.filter(({ name }) =>
+  const readers = READERS.filter(({ name }) =>
     Deno.args.length === 0 || Deno.args.some((part) => name.includes(part))
   );
-  let [passed, failed] = [0, 0];
-  const followOneByOne = async () => {
-    for (let reader; (reader = waiting.shift()) !== undefined;) {
-      const startedAt = performance.now();
-      const error = await follow(reader, quickStart).then(() => undefined, (error) => error);
-      const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
-      error === undefined ? passed++ : failed++;
-      console.log(`${error ? "FAILED" : "ok"} quick start with ${reader.name}: ${seconds} s`);
-      if (error !== undefined) console.log(String(error));
-    }
-  };
-  await Promise.all([followOneByOne(), followOneByOne()]);
-  console.log(`${passed} passed, ${failed} failed`);
-  return failed === 0 && passed > 0 ? 0 : 1;
+  const verdicts = await mapBounded(readers, async (reader) => {
+    const verdict = await follow(reader, quickStart)
+      .then(() => "ok", (error) => `FAILED\n${error}`);
+    console.log(`quick start with ${reader.name}: ${verdict}`);
+    return verdict;
+  }, AT_ONCE);
+  const passed = verdicts.filter((verdict) => verdict === "ok").length;
+  console.log(`${passed} passed, ${verdicts.length - passed} failed`);
+  return passed === verdicts.length && passed > 0 ? 0 : 1;
 });

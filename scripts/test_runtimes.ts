@@ -6,11 +6,10 @@
  *
  * @module
  */
+import { mapBounded } from "../pg/internal/map_bounded.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { renewSection } from "./lib/marked_section.ts";
 import { join, repository } from "./lib/paths.ts";
-import { findPostgres } from "./lib/postgres_binaries.ts";
-import { startServer } from "./lib/postgres_server.ts";
 import { endBundler } from "./runtimes/bundle.ts";
 import { Shared } from "./runtimes/shared.ts";
 import { messageOf, type Outcome, type Target, UnavailableError } from "./runtimes/target.ts";
@@ -29,59 +28,24 @@ if (chosen.length === 0) {
   Deno.exit(2);
 }
 
-const { directory, externalUrl, prefix, finish } = beginGuardedRun();
-Deno.env.set("TEST_DATABASE_PREFIX", prefix);
-await finish(runTargets, endBundler);
-
-async function runTargets(): Promise<number> {
-  if (externalUrl === undefined) {
-    const binaries = await findPostgres(directory);
-    const server = await startServer({ directory, binaries });
-    Deno.env.set("TEST_SERVER_URL", server.url);
-    console.log(`${binaries.version} from ${binaries.origin}`);
-  }
+const { directory, providePostgres, finish } = beginGuardedRun();
+await finish(async () => {
+  await providePostgres();
   const shared = new Shared(directory, !all && names.length === 0);
-  const { manifest, compiler } = await shared.package();
-  console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}`);
-
-  const outcomes = new Map<Target, Outcome>();
-  await eachOf(chosen, async (target) => {
-    outcomes.set(target, await report(target.name, () => target.run(shared)));
-  });
-  await eachOf(chosen, async (target) => {
-    const { versions, passed, failures } = outcomes.get(target)!;
-    if (target.read === undefined || passed === 0) return;
-    const read = await report(`${target.name}, what all wrote`, () => target.read!(shared));
-    outcomes.set(target, {
-      versions,
-      passed: passed + read.passed,
-      failures: [...failures, ...read.failures],
-    });
-  });
-
+  const outcomes = await mapBounded(chosen, (target) => report(target, shared), AT_ONCE);
   if (all && names.length === 0) {
-    const rows = chosen.map((target) => [target, outcomes.get(target)!] as const);
-    await renewSection(join(repository, "docs/runtimes.md"), "runtimes", tableOf(rows));
+    await renewSection(join(repository, "docs/runtimes.md"), "runtimes", tableOf(outcomes));
   }
-  const passed = outcomes.values().reduce((sum, outcome) => sum + outcome.passed, 0);
-  const failed = outcomes.values().reduce((sum, { failures }) => sum + failures.length, 0);
+  const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
+  const failed = outcomes.reduce((sum, { failures }) => sum + failures.length, 0);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
-}
+}, endBundler);
 
-/** Does something with each target, with some at the same time. */
-async function eachOf(items: readonly Target[], work: (item: Target) => Promise<void>) {
-  const pending = items.values();
-  const worker = async () => {
-    for (const item of pending) await work(item);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-}
-
-/** Says what came of a step and how long it took. */
-async function report(name: string, step: () => Promise<Outcome>): Promise<Outcome> {
+/** Runs a target, and says what came of it and how long it took. */
+async function report(target: Target, shared: Shared): Promise<Outcome> {
   const start = performance.now();
-  const outcome = await step().catch((error): Outcome => {
+  const outcome = await target.run(shared).catch((error): Outcome => {
     const text = messageOf(error);
     return error instanceof UnavailableError
       ? { versions: `not run: ${text}`, passed: 0, failures: [] }
@@ -91,16 +55,16 @@ async function report(name: string, step: () => Promise<Outcome>): Promise<Outco
   const verdict = failures.length === 0 ? "ok" : "FAILED";
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const counts = `${passed} passed, ${failures.length} failed, ${seconds} s`;
-  const lines = [`${verdict} ${name} (${versions}): ${counts}`, ...failures];
+  const lines = [`${verdict} ${target.name} (${versions}): ${counts}`, ...failures];
   console.log(lines.join("\n").replaceAll("\n", "\n    "));
   return outcome;
 }
 
-function tableOf(results: readonly (readonly [Target, Outcome])[]): string {
-  const rows = results.map(([{ name, shows }, { versions, passed, failures }]) => [
-    name,
+function tableOf(outcomes: readonly Outcome[]): string {
+  const rows = outcomes.map(({ versions, passed, failures }, index) => [
+    chosen[index]!.name,
     versions,
-    shows,
+    chosen[index]!.shows,
     failures.length === 0 ? passed : `${passed}, **${failures.length} failed**`,
   ]);
   return [["", "versions", "what runs", "passed"], ["---", "---", "---", "---"], ...rows]

@@ -81,8 +81,12 @@ Deno.test("portable: what every runtime has, and nothing else, with its place", 
   }
   const broken = { ...PORTABLE_FILES, "pg/mod.ts": 'export { value } from "./missing.ts";\n' };
   assertMatch((await findings(portable, broken)).join("\n"), /missing\.ts/);
-  const nothing = { ...MANIFEST, exports: { "./cli": "./cli.ts" } };
-  assertEquals((await findings(portable, PORTABLE_FILES, nothing)).length, 1);
+  const foreign = { ...PORTABLE_FILES, "tokens.ts": 'export { sql } from "drizzle-orm";\n' };
+  const found = await findings(portable, foreign, {
+    ...MANIFEST,
+    exports: { ...MANIFEST.exports, "./tokens": "./tokens.ts" },
+  });
+  assertMatch(found.join("\n"), /^tokens\.ts:1: Could not resolve "drizzle-orm"$/);
 });
 
 Deno.test("manifests: jsr.json is equal, and what only builds and tests has an exact version", async () => {
@@ -130,23 +134,18 @@ Deno.test("workflows: finds what is no task and what has no exact version", () =
   }
 });
 
-Deno.test("release: one version, a section of its own, and an address", () => {
-  const release = {
-    deno: "1.2.3",
-    jsr: "1.2.3",
-    changelog: "# Changelog\n\n## 1.2.3\n",
-    repository: "https://example.com/a/b",
-  };
-  assertEquals(releaseFindings("v1.2.3", release), []);
+Deno.test("release: the version as tag, a section of its own, and an address", () => {
+  const changelog = "# Changelog\n\n## 1.2.3\n";
+  const address = "https://example.com/a/b";
+  assertEquals(releaseFindings("v1.2.3", "1.2.3", changelog, address), []);
   for (
-    const [tag, change] of [
-      ["1.2.3", {}],
-      ["v1.2.4", {}],
-      ["v1.2.3", { jsr: "1.2.2" }],
-      ["v1.2.3", { changelog: "## Unreleased\n\n## 1.2.30\n" }],
-      ["v1.2.3", { repository: "" }],
+    const [tag, section, found] of [
+      ["1.2.3", changelog, address],
+      ["v1.2.4", changelog, address],
+      ["v1.2.3", "## Unreleased\n\n## 1.2.30\n", address],
+      ["v1.2.3", changelog, ""],
     ] as const
-  ) assertEquals(releaseFindings(tag, { ...release, ...change }).length, 1, tag);
+  ) assertEquals(releaseFindings(tag, "1.2.3", section, found).length, 1, tag);
 });
 
 Deno.test("installation: what is new, what is gone, what runs a script", () => {

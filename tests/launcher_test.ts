@@ -22,9 +22,7 @@ if (Deno.args[0] === "close") {
   await directory.close();
   Deno.exit(0);
 }
-if (Deno.args[0] === "exit") Deno.exit(3);
 if (Deno.args[0] === "throw") throw new Error("uncaught");
-if (Deno.args[0] === "reject") setTimeout(() => Promise.reject(new Error("uncaught")), 1);
 setInterval(() => {}, 1000);
 `;
 
@@ -45,11 +43,8 @@ for (
   const [end, company] of [
     ["close", "server"],
     ["close", "stubborn process"],
-    ["exit", "process"],
-    ["throw", "server"],
-    ["reject", "process"],
+    ["throw", "process"],
     ["SIGINT", "server"],
-    ["SIGTERM", "process"],
     ["SIGKILL", "server"],
     ["SIGKILL", "stubborn process"],
   ] as const

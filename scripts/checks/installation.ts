@@ -17,12 +17,10 @@ const EXPECTED: ReadonlySet<string> = new Set(
   `.trim().split(/\s+/),
 );
 
-/** An installed package. */
+/** What npm notes of a package that it has installed. */
 export interface Installed {
   readonly name: string;
   readonly version: string;
-  /** Where it is. */
-  readonly path: string;
   /** Whether it asks for a script of its own to be run. */
   readonly hasInstallScript?: boolean;
 }
@@ -31,36 +29,26 @@ export interface Installed {
  * What npm installed in a project.
  *
  * @param asked Packages that were asked for, and are left out.
+ * @returns The packages, and what they take on the disk, in MB.
  */
-export async function installation(
-  project: string,
-  asked: readonly string[],
-): Promise<Installed[]> {
+export async function readInstallation(project: string, asked: readonly string[]) {
   const lockfile = await Deno.readTextFile(join(project, "node_modules/.package-lock.json"));
   const { packages } = JSON.parse(lockfile) as {
-    packages: Record<string, Omit<Installed, "name" | "path">>;
+    packages: Record<string, Omit<Installed, "name">>;
   };
-  return Object.entries(packages)
-    .map(([path, installed]) => ({
-      ...installed,
-      name: path.replace(/^.*node_modules\//, ""),
-      path: join(project, path),
-    }))
+  const brought = Object.entries(packages)
+    .map(([path, noted]) => ({ ...noted, path, name: path.replace(/^.*node_modules\//, "") }))
     .filter(({ name }) => !asked.includes(name));
-}
-
-/** What packages take on the disk, in MB. */
-export async function megabytes(installed: readonly Installed[]): Promise<number> {
-  const { stdout } = await runInDirectory("/", "du", [
+  const { stdout } = await runInDirectory(project, "du", [
     "-skc",
-    ...installed.map(({ path }) => path),
+    ...brought.map(({ path }) => path),
   ]);
-  return Number(/^(\d+)\ttotal$/m.exec(stdout)![1]) / 1_000;
+  return { brought, megabytes: Number(/^(\d+)\ttotal$/m.exec(stdout)![1]) / 1_000 };
 }
 
 /** What is wrong with an installation. */
 export function installationFindings(
-  installed: readonly Pick<Installed, "name" | "hasInstallScript">[],
+  installed: readonly Installed[],
   expected: ReadonlySet<string> = EXPECTED,
 ): string[] {
   const names = new Set(installed.map(({ name }) => name));

@@ -5,19 +5,29 @@ import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import type { Check } from "./check.ts";
 
-/** Entry points that have to be portable; the command is a program for servers. */
-const PORTABLE = /^\.\/(mod\.ts|(pg|webhooks|tokens|testing)\/.*)$/;
+const MITTHOOKS = "@weissaufschwarz/mitthooks";
+
+/** The subpaths that have to be portable, and the packages that they may load; the command is a program for servers. */
+const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
+  ".": ["drizzle-orm", "scrypt-js", MITTHOOKS],
+  "./pg": ["drizzle-orm", "scrypt-js"],
+  "./pg/encryption": ["drizzle-orm", "scrypt-js"],
+  "./pg/reencryption": ["drizzle-orm", "scrypt-js"],
+  "./pg/schema": ["drizzle-orm"],
+  "./testing": [],
+  "./tokens": [],
+  "./webhooks": [MITTHOOKS],
+};
 
 /**
- * The library runs on every runtime: it compiles with what the language and the web have, and loads nothing but itself
- * and its dependencies, also as CommonJS, as drizzle-kit loads schemas.
+ * The library runs on every runtime: it compiles with what the language and the web have, and each subpath loads
+ * nothing but what belongs to it, also as CommonJS, as drizzle-kit loads schemas.
  */
 export const portable: Check = {
   name: "portable",
   async run({ root, temporary }) {
     const { exports, imports, compilerOptions } = await readManifest(root);
-    const entries = [...new Set(Object.values(exports))].filter((path) => PORTABLE.test(path));
-    if (entries.length === 0) return ["deno.json exports no module that has to be portable"];
+    const { "./cli": _, ...entries } = exports;
     const config = join(temporary, "portable.json");
     await Deno.writeTextFile(
       config,
@@ -28,27 +38,36 @@ export const portable: Check = {
         compilerOptions: { ...compilerOptions as object, lib: ["esnext", "dom", "dom.iterable"] },
       }),
     );
-    const args = ["check", "--quiet", "--node-modules-dir=none", `--config=${config}`, ...entries];
-    const findings = await runInDirectory(root, Deno.execPath(), args)
-      .then(() => [], (error: Error) => error.message.split("\n"));
-    return [...findings, ...await loadFindings(root, entries)];
+    const args = ["check", "--quiet", "--node-modules-dir=none", `--config=${config}`];
+    const findings = await runInDirectory(root, Deno.execPath(), [
+      ...args,
+      ...Object.values(entries),
+    ])
+      .then((): string[] => [], (error: Error) => error.message.split("\n"));
+    for (const [subpath, entry] of Object.entries(entries)) {
+      findings.push(...await loadFindings(root, entry, MAY_LOAD[subpath] ?? []));
+    }
+    await esbuild.stop();
+    return findings;
   },
 };
 
-/** Imports of a runtime's modules, and top-level `await`: a bundle as CommonJS can have neither. */
-async function loadFindings(root: string, entries: string[]): Promise<string[]> {
+/** Imports of other packages and of a runtime's modules, and top-level `await`: a bundle as CommonJS can have none. */
+async function loadFindings(
+  root: string,
+  entry: string,
+  packages: readonly string[],
+): Promise<string[]> {
   const { errors } = await esbuild.build({
     absWorkingDir: root,
-    entryPoints: entries,
-    outdir: join(root, "never-written"),
+    entryPoints: [entry],
     write: false,
     bundle: true,
     format: "cjs",
     platform: "neutral",
-    external: [...DEPENDENCIES].flatMap((name) => [name, `${name}/*`]),
+    external: packages.flatMap((name) => [name, `${name}/*`]),
     logLevel: "silent",
     tsconfigRaw: {},
   }).catch((failure: esbuild.BuildFailure) => failure);
-  await esbuild.stop();
   return errors.map(({ text, location }) => `${location?.file}:${location?.line}: ${text}`);
 }

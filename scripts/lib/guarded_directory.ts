@@ -8,12 +8,6 @@
  */
 import { dirname, fromFileUrl, join, resolve } from "./paths.ts";
 
-/** How to start a process in a {@linkcode GuardedDirectory}. */
-export interface GuardedSpawnOptions extends Omit<Deno.CommandOptions, "detached" | "signal"> {
-  /** The signal that ends the process in an orderly way. Default: SIGTERM. */
-  readonly endSignal?: "INT" | "QUIT" | "TERM";
-}
-
 /** A temporary directory that is removed, and whose processes end, with this program. */
 export class GuardedDirectory implements AsyncDisposable {
   /** Absolute path. Everybody may pass through the directory; only its owner may list it. */
@@ -44,12 +38,16 @@ export class GuardedDirectory implements AsyncDisposable {
    * Starts a process in a session of its own, out of reach of the terminal's Ctrl-C. What it leaves running in its
    * process group ends with it.
    *
+   * @param endSignal What ends it in an orderly way.
    * @throws {Error} When the directory is being removed.
    */
-  spawn(command: string, options: GuardedSpawnOptions = {}): Deno.ChildProcess {
+  spawn(
+    command: string,
+    options: Omit<Deno.CommandOptions, "detached" | "signal"> = {},
+    endSignal: "QUIT" | "TERM" = "TERM",
+  ): Deno.ChildProcess {
     if (this.#closing !== undefined) throw new Error(`Starting ${command}: the program is ending`);
-    const { endSignal = "TERM", ...commandOptions } = options;
-    const child = new Deno.Command(command, { ...commandOptions, detached: true }).spawn();
+    const child = new Deno.Command(command, { ...options, detached: true }).spawn();
     const order = String(++this.#spawned).padStart(6, "0");
     const note = join(this.path, "groups", `${order}-${endSignal}-${child.pid}`);
     Deno.writeTextFileSync(note, "");

@@ -1,11 +1,13 @@
 /**
- * What every program that needs PostgreSQL begins and ends with: a directory that goes with it, the server in
- * TEST_DATABASE_URL if there is one, and an end on signals.
+ * What every program that needs PostgreSQL begins and ends with: a directory that goes with it, a server, and an end on
+ * signals.
  *
  * @module
  */
 import { GuardedDirectory } from "./guarded_directory.ts";
 import { fromFileUrl, join, repository } from "./paths.ts";
+import { findPostgres } from "./postgres_binaries.ts";
+import { startServer } from "./postgres_server.ts";
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -17,6 +19,8 @@ export interface GuardedRun {
   readonly externalUrl: string | undefined;
   /** Begins the names of all databases of this run. */
   readonly prefix: string;
+  /** Starts a server, unless there is an external one. TEST_SERVER_URL has its address then. */
+  providePostgres(): Promise<void>;
   /**
    * Does the work, cleans up and ends the program. A signal ends it early.
    *
@@ -30,6 +34,7 @@ export interface GuardedRun {
 export function beginGuardedRun(): GuardedRun {
   const externalUrl = Deno.env.get("TEST_DATABASE_URL") || undefined;
   const prefix = `mitthooks_test_${crypto.randomUUID().replaceAll("-", "").slice(0, 12)}_`;
+  Deno.env.set("TEST_DATABASE_PREFIX", prefix);
   // PostgreSQL's user must be able to read what is unpacked for it.
   Deno.umask(0o022);
   if (externalUrl !== undefined) Deno.env.set("TEST_SERVER_URL", externalUrl);
@@ -42,6 +47,13 @@ export function beginGuardedRun(): GuardedRun {
     directory,
     externalUrl,
     prefix,
+    async providePostgres() {
+      if (externalUrl !== undefined) return console.log("PostgreSQL: that of TEST_DATABASE_URL");
+      const binaries = await findPostgres(directory);
+      Deno.env.set("TEST_SERVER_URL", (await startServer({ directory, binaries })).url);
+      Deno.env.set("TEST_POSTGRES", binaries.bin);
+      console.log(`${binaries.version} from ${binaries.origin}`);
+    },
     async finish(work, cleanUp) {
       let status = 1;
       try {

@@ -7,9 +7,6 @@
 import { type Manifest, readManifest } from "./manifest.ts";
 import { join, repository, toFileUrl } from "./paths.ts";
 
-/** Longest time to wait for an answer of JSR, in milliseconds. */
-const ANSWER_LIMIT_MS = 3_000;
-
 /** The stand-ins, by the name that tests and scripts import. */
 const STAND_INS: Readonly<Record<string, string>> = {
   "@deno/dnt": "tests/support/dnt.ts",
@@ -30,7 +27,7 @@ export async function jsrHas(
   const [, name, version = ""] = /^jsr:(@[^@]+)@(.+)$/.exec(specifier) ?? [];
   try {
     const response = await fetch(`${base.replace(/\/+$/, "")}/${name}/meta.json`, {
-      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+      signal: AbortSignal.timeout(3_000),
     });
     const { versions } = await response.json();
     return response.ok && Object.hasOwn(versions, version);

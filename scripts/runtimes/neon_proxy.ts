@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { connect } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { Between } from "./server.ts";
@@ -34,27 +35,19 @@ function serve(
 
 /** Passes the bytes of a WebSocket on to the address in its query string. */
 function passOn(request: Request): Response {
-  const [hostname, port] = new URL(request.url).searchParams.get("address")!.split(":");
+  const { hostname, port } = new URL(`tcp://${new URL(request.url).searchParams.get("address")}`);
   const { socket, response } = Deno.upgradeWebSocket(request);
   socket.binaryType = "arraybuffer";
-  const connected = Deno.connect({ hostname: hostname!, port: Number(port) });
-  // One after another: a message may come before the last one is written.
-  let written: Promise<void> = Promise.resolve();
-  socket.onmessage = ({ data }) => {
-    written = written.then(async () => {
-      const connection = await connected;
-      let rest = new Uint8Array(data as ArrayBuffer);
-      while (rest.length > 0) rest = rest.subarray(await connection.write(rest));
-    }).catch(() => socket.close());
-  };
-  socket.onclose = () => void connected.then((connection) => connection.close()).catch(() => {});
-  socket.onopen = async () => {
-    try {
-      for await (const chunk of (await connected).readable) {
-        if (socket.readyState === WebSocket.OPEN) socket.send(chunk);
-      }
-    } catch { /* either side has closed the connection */ }
-    socket.close();
+  socket.onopen = () => {
+    const connection = connect(Number(port), hostname);
+    socket.onmessage = ({ data }) => connection.write(new Uint8Array(data));
+    socket.onclose = () => connection.destroy();
+    connection.on("data", (bytes) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(bytes);
+    });
+    // Which follows an error.
+    connection.on("close", () => socket.close());
+    connection.on("error", () => {});
   };
   return response;
 }
@@ -64,6 +57,8 @@ async function answerQueries(request: Request): Promise<Response> {
   const client = new pg.Client({
     connectionString: request.headers.get("neon-connection-string")!,
   });
+  // A query reports it, too.
+  client.on("error", () => {});
   const body = await request.json() as HttpQuery | { queries: HttpQuery[] };
   await client.connect();
   try {

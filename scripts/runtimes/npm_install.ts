@@ -12,31 +12,31 @@ const LOWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { lowest }]) => [name, lowest]),
 );
 
-const TAKEN: readonly Dependencies[] = [
-  ...DRIZZLE_LINES.map(({ install }) => ({ "drizzle-orm": install, ...NEWEST_DRIVERS })),
-  { "drizzle-orm": "~0.45.0", ...LOWEST_DRIVERS },
+/** Versions of Drizzle, the drivers beside it, and whether npm takes them. */
+const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[] = [
+  ...DRIZZLE_LINES.map(({ install }) => [install, NEWEST_DRIVERS, "taken"] as const),
+  ["~0.45.0", LOWEST_DRIVERS, "taken"],
   // Where a driver's range has more than one line.
-  {
-    "drizzle-orm": "~0.45.0",
-    "@electric-sql/pglite": "~0.3.0",
-    "@neondatabase/serverless": "1.0.0",
-    "pg": "8.16.3",
-  },
-  { "drizzle-orm": "~0.45.0", "@electric-sql/pglite": "~0.4.0", "postgres": "3.4.5" },
+  [
+    "~0.45.0",
+    {
+      "@electric-sql/pglite": "~0.3.0",
+      "@neondatabase/serverless": "1.0.0",
+      "pg": "8.16.3",
+    },
+    "taken",
+  ],
+  ["~0.45.0", { "@electric-sql/pglite": "~0.4.0", "postgres": "3.4.5" }, "taken"],
+  // Builds between release candidates, which sort behind every candidate, and lines that nobody has tried.
+  ["1.0.0-rc.3-fe92e22", {}, "refused"],
+  ["1.0.0-rc.4", {}, "refused"],
+  ["1.0.0-rc.4-273829f", {}, "refused"],
+  ["0.43.1", {}, "refused"],
 ];
-
-/** Builds between release candidates, which sort behind every candidate, and lines that nobody has tried. */
-const REFUSED: readonly Dependencies[] = [
-  "1.0.0-rc.3-fe92e22",
-  "1.0.0-rc.4",
-  "1.0.0-rc.4-273829f",
-  "0.43.1",
-].map((version) => ({ "drizzle-orm": version }));
 
 async function assertVerdict(shared: Shared, install: Dependencies, expected: string) {
   const directory = await Deno.makeTempDir({ dir: shared.path() });
-  const { tarball } = await shared.package();
-  const dependencies = { [NPM_NAME]: `file:${tarball}`, ...install };
+  const dependencies = { [NPM_NAME]: `file:${await shared.tarball()}`, ...install };
   const found = await createProject(directory, dependencies, "--dry-run")
     .then(() => "taken", (error) => /ERESOLVE/.test(error.message) ? "refused" : messageOf(error));
   if (found !== expected) throw new Error(`not ${expected}, but ${found}`);
@@ -50,10 +50,10 @@ export const npmInstall: Target = {
     runSteps(
       "npm",
       Object.fromEntries(
-        [...TAKEN, ...REFUSED].map((install) => [
-          JSON.stringify(install),
-          () => assertVerdict(shared, install, TAKEN.includes(install) ? "taken" : "refused"),
-        ]),
+        VERDICTS.map(([drizzle, drivers, expected]) => {
+          const install = { "drizzle-orm": drizzle, ...drivers };
+          return [JSON.stringify(install), () => assertVerdict(shared, install, expected)];
+        }),
       ),
     ),
 };

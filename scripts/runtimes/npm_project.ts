@@ -51,17 +51,16 @@ const tools = new Map<string, Promise<string>>();
  * A project with programs only, which does not change between runs.
  *
  * @param name Name of its directory; belongs to the same dependencies every time.
- * @param dependencies What it needs.
  * @returns Its directory.
  */
 export function toolProject(name: string, dependencies: Dependencies): Promise<string> {
-  let tool = tools.get(name);
-  if (tool === undefined) tools.set(name, tool = installTools(name, dependencies));
+  const directory = join(cacheDirectory, "tools", name);
+  const tool = tools.get(name) ?? installTools(directory, dependencies);
+  tools.set(name, tool);
   return tool;
 }
 
-async function installTools(name: string, dependencies: Dependencies): Promise<string> {
-  const directory = join(cacheDirectory, "tools", name);
+async function installTools(directory: string, dependencies: Dependencies): Promise<string> {
   const wanted = JSON.stringify(dependencies);
   const stamp = join(directory, "installed.json");
   if (await Deno.readTextFile(stamp).catch(() => "") === wanted) return directory;

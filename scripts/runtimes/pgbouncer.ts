@@ -7,7 +7,6 @@ import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { serverUser } from "../lib/postgres_binaries.ts";
 import { poll } from "../../tests/support/postgres.ts";
-import { cacheDirectory } from "./npm_project.ts";
 import type { Between } from "./server.ts";
 import type { Shared } from "./shared.ts";
 import { messageOf, UnavailableError } from "./target.ts";
@@ -18,21 +17,15 @@ const SYSTEM = "/usr/sbin/pgbouncer";
 /** What Debian's package needs besides what every system has. */
 const DEBIAN_PACKAGES = ["pgbouncer", "libevent-2.1-7", "libc-ares2"];
 
-const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
-
 /** Path of the program, and of libraries that it needs. */
 async function findPgBouncer(shared: Shared): Promise<{ program: string; libraries: string }> {
-  if (await exists(SYSTEM)) return { program: SYSTEM, libraries: "" };
-  const downloads = join(cacheDirectory, "debian");
-  if (!await exists(join(downloads, "complete"))) {
-    await Deno.mkdir(downloads, { recursive: true });
-    await runInDirectory(downloads, "apt-get", ["download", "-q", ...DEBIAN_PACKAGES]);
-    await Deno.writeTextFile(join(downloads, "complete"), "");
-  }
-  // Here, and not in the cache, its unprivileged user can reach it.
+  const isInstalled = await Deno.stat(SYSTEM).then(() => true, () => false);
+  if (isInstalled) return { program: SYSTEM, libraries: "" };
   const unpacked = shared.path("pgbouncer");
-  const unpack = `for package in *.deb; do dpkg-deb -x "$package" "${unpacked}" || exit; done`;
-  await runInDirectory(downloads, "/bin/sh", ["-c", unpack]);
+  await Deno.mkdir(unpacked);
+  await runInDirectory(unpacked, "apt-get", ["download", "-q", ...DEBIAN_PACKAGES]);
+  const unpack = "for package in *.deb; do dpkg-deb -x $package . || exit; done";
+  await runInDirectory(unpacked, "/bin/sh", ["-c", unpack]);
   const root = join(unpacked, "usr/lib");
   const libraries = Array.from(Deno.readDirSync(root), ({ name }) => join(root, name)).join(":");
   return { program: join(unpacked, SYSTEM), libraries };
@@ -68,15 +61,8 @@ ignore_startup_parameters = extra_float_digits
   for (const path of [home, config]) {
     await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
-  const child = shared.directory.spawn(program, {
-    args: ["--quiet", config],
-    cwd: home,
-    env,
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    ...serverUser,
-  });
+  const args = ["--quiet", config];
+  const child = shared.directory.spawn(program, { args, cwd: home, env, ...serverUser });
   await poll(async () => {
     (await Deno.connect({ hostname: "127.0.0.1", port })).close();
     return true;

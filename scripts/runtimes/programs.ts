@@ -13,10 +13,7 @@ export interface Program {
   readonly path: string;
 }
 
-const PLATFORM = Deno.build.os === "darwin" ? "darwin" : "linux";
-const [ARCHITECTURE, BUN_ARCHITECTURE] = Deno.build.arch === "aarch64"
-  ? ["arm64", "aarch64"]
-  : ["x64", "x64"];
+const PLATFORM = `${Deno.build.os}-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}`;
 
 async function installed(
   name: Program["name"],
@@ -30,7 +27,7 @@ async function installed(
 
 /** Newest Node of a major version. */
 export async function nodeProgram(major: number): Promise<Program> {
-  const name = `node-${PLATFORM}-${ARCHITECTURE}`;
+  const name = `node-${PLATFORM}`;
   const directory = await toolProject(`node-${major}`, { [name]: String(major) });
   return await installed("Node", directory, name, "bin/node");
 }
@@ -38,7 +35,8 @@ export async function nodeProgram(major: number): Promise<Program> {
 /** Newest Bun. */
 export async function bunProgram(): Promise<Program> {
   const directory = await toolProject("bun", { bun: "^1.3.0" });
-  return await installed("Bun", directory, `@oven/bun-${PLATFORM}-${BUN_ARCHITECTURE}`, "bin/bun");
+  const name = `@oven/bun-${PLATFORM.replace("arm64", "aarch64")}`;
+  return await installed("Bun", directory, name, "bin/bun");
 }
 
 /** This very Deno, or one of an exact version. */
@@ -46,8 +44,8 @@ export async function denoProgram(version?: string): Promise<Program> {
   if (version === undefined) {
     return { name: "Deno", version: Deno.version.deno, path: Deno.execPath() };
   }
-  const directory = await toolProject(`deno-${version}`, { deno: version });
-  const name = `@deno/${PLATFORM}-${ARCHITECTURE}${PLATFORM === "linux" ? "-glibc" : ""}`;
+  const name = `@deno/${PLATFORM}${Deno.build.os === "linux" ? "-glibc" : ""}`;
+  const directory = await toolProject(`deno-${version}`, { [name]: version });
   const program = await installed("Deno", directory, name, "deno");
   // The package's install script would do it.
   await Deno.chmod(program.path, 0o755);

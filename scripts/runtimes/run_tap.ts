@@ -1,6 +1,6 @@
 /**
- * Runs a runner and reads its TAP as strictly as possible: one that ends early, counts wrong or exits with
- * another status than its results deserve has failed.
+ * Runs a runner of `tests/runtimes` and reads its TAP as strictly as possible: one that ends early, counts wrong or
+ * exits with another status than its results deserve has failed.
  *
  * @module
  */
@@ -9,9 +9,6 @@ import type { Outcome } from "./target.ts";
 
 /** No runner takes this long unless it hangs, in milliseconds. */
 const LIMIT_MS = 900_000;
-
-/** What came of a runner, with the JSON that a case noted. */
-export type RunnerOutcome = Outcome & { readonly note?: string | undefined };
 
 /** How to start a runner, and what it is called in the table. */
 export interface Runner {
@@ -22,10 +19,11 @@ export interface Runner {
 }
 
 /** @param job What the runner finds as JSON in the variable JOB. */
-export async function runTap(shared: Shared, runner: Runner, job: object): Promise<RunnerOutcome> {
-  const child = shared.directory.spawn(runner.path, {
-    args: [...runner.args],
-    cwd: runner.cwd,
+export async function runTap(shared: Shared, runner: Runner, job: object): Promise<Outcome> {
+  const { path, args, cwd, versions } = runner;
+  const child = shared.directory.spawn(path, {
+    args: [...args],
+    cwd,
     env: { NO_COLOR: "1", TMPDIR: shared.path("tmp"), JOB: JSON.stringify(job) },
     stdin: "null",
     stdout: "piped",
@@ -42,6 +40,5 @@ export async function runTap(shared: Shared, runner: Runner, job: object): Promi
     const end = (output + new TextDecoder().decode(stderr)).split("\n").slice(-30).join("\n");
     failures.push(`status ${code}, ${ran} of ${planned} planned cases ran\n${end}`);
   }
-  const note = /^# (\{.*\})$/m.exec(output)?.[1];
-  return { versions: runner.versions, passed, failures, note };
+  return { versions, passed, failures };
 }

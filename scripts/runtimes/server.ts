@@ -1,16 +1,14 @@
 /**
- * Targets that run the suites on Node, Bun and Deno.
+ * Targets that run the suites on Node and Bun.
  *
  * @module
  */
-import { importMapWithoutJsr } from "../lib/import_map.ts";
 import { join, repository } from "../lib/paths.ts";
 import { bundle, DRIZZLE_1 } from "./bundle.ts";
 import { type Dependencies, installedVersion } from "./npm_project.ts";
 import { nodeProgram, type Program } from "./programs.ts";
 import { runTap } from "./run_tap.ts";
 import type { DrizzleLine, Shared } from "./shared.ts";
-import { suiteTarget } from "./suite.ts";
 import type { Target } from "./target.ts";
 
 const runners = join(repository, "tests/runtimes");
@@ -23,14 +21,11 @@ export interface Between extends AsyncDisposable {
 }
 
 /** How to run the suites on a server. */
-export interface ServerTarget {
-  readonly name: string;
+export interface ServerTarget extends Pick<Target, "name" | "everyday"> {
   /** Default: names of the drivers. */
   readonly shows?: string;
   /** As their modules in `tests/runtimes/drivers` are called, in lower case and with underscores. */
   readonly drivers: readonly string[];
-  /** Those of the everyday run. */
-  readonly everyday?: readonly string[];
   /** Whether it stands for a runtime: then what depends on this alone runs too. */
   readonly portable?: boolean;
   /** Default: Node 24. */
@@ -43,41 +38,43 @@ export interface ServerTarget {
   readonly between?: (shared: Shared, url: string) => Promise<Between>;
 }
 
-export function serverTarget(target: ServerTarget): Target {
-  const { name, drivers, everyday, portable = false, drizzle = "0.45", install = {} } = target;
-  const { shows = `all suites on ${drivers.join(", ")}`, program = () => nodeProgram(24) } = target;
-  return suiteTarget({
+export function serverTarget({
+  name,
+  everyday = false,
+  drivers,
+  shows = `all suites on ${drivers.join(", ")}`,
+  portable = false,
+  program = () => nodeProgram(24),
+  drizzle = "0.45",
+  install = {},
+  between: startBetween,
+}: ServerTarget): Target {
+  return {
     name,
     shows,
-    everyday: everyday !== undefined,
-    async start(shared, job) {
-      await using between = job["url"] === undefined
-        ? undefined
-        : await target.between?.(shared, String(job["url"]));
-      const { name: runtime, path, version } = await program();
-      const serverJob = {
+    everyday,
+    async run(shared) {
+      const url = await shared.database();
+      await using between = await startBetween?.(shared, url);
+      const through = between?.url;
+      const job = {
         nativeScrypt: true,
         portable,
-        drivers: shared.everyday ? everyday : drivers,
-        ...between && { through: between.url },
-        ...job,
+        drivers,
+        url,
+        through,
+        everyday: shared.everyday,
       };
-      if (runtime === "Deno") {
-        const map = await shared.once("import map", () => importMapWithoutJsr(shared.path()));
-        const args = ["run", "-A", "--quiet", ...map ? [`--import-map=${map}`] : []];
-        args.push(join(runners, "run_server.ts"));
-        const versions = `Deno ${version}, from source`;
-        return await runTap(shared, { path, args, cwd: repository, versions }, serverJob);
-      }
+      const { name: runtime, path, version } = await program();
       const cwd = await shared.project(drizzle, install);
       const versions = [between?.version ?? [], `${runtime} ${version}`].flat();
       for (const name of ["drizzle-orm", ...Object.keys(install)]) {
         versions.push(`${name} ${await installedVersion(cwd, name)}`);
       }
       const args = [await runnerIn(shared, cwd, drizzle)];
-      return await runTap(shared, { path, args, cwd, versions: versions.join(", ") }, serverJob);
+      return await runTap(shared, { path, args, cwd, versions: versions.join(", ") }, job);
     },
-  });
+  };
 }
 
 /** Path of the runner in a project. */
@@ -91,7 +88,6 @@ function runnerIn(shared: Shared, project: string, drizzle: DrizzleLine): Promis
         modules.map((path) => [path.replace(".ts", ""), join(runners, path)]),
       ),
       outDir,
-      packages: "external",
       ...drizzle === "1.0" && { replacements: DRIZZLE_1 },
     });
     return join(outDir, "run_server.js");

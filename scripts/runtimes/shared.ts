@@ -4,17 +4,10 @@
  * @module
  */
 import type { GuardedDirectory } from "../lib/guarded_directory.ts";
-import {
-  DRIVERS,
-  DRIZZLE_LINES,
-  NPM_NAME,
-  type NpmManifest,
-  TYPE_PACKAGES,
-} from "../lib/npm_manifest.ts";
+import { DRIVERS, DRIZZLE_LINES, NPM_NAME, TYPE_PACKAGES } from "../lib/npm_manifest.ts";
 import { buildNpmPackage, packNpmPackage } from "../lib/npm_package.ts";
 import { join } from "../lib/paths.ts";
 import { createDatabase } from "../../tests/support/postgres.ts";
-import { Interop } from "./interop.ts";
 import { createProject, type Dependencies } from "./npm_project.ts";
 
 /** A line of Drizzle. */
@@ -25,20 +18,13 @@ export const NEWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`]),
 );
 
-/** The package, built and packed. */
-export interface Packed {
-  readonly tarball: string;
-  readonly manifest: NpmManifest;
-  readonly compiler: string;
-}
-
 /** See above. */
 export class Shared {
   readonly #made = new Map<string, Promise<unknown>>();
 
   /**
    * @param directory Where everything is made.
-   * @param everyday Whether drivers that say little about a target are left out.
+   * @param everyday Whether cases that take long are left out.
    */
   constructor(readonly directory: GuardedDirectory, readonly everyday: boolean) {}
 
@@ -58,15 +44,12 @@ export class Shared {
     return (await createDatabase()).url;
   }
 
-  /** What targets read of each other. */
-  interop(): Promise<Interop> {
-    return this.once("interop", async () => await new Interop(await this.database()).open());
-  }
-
-  package(): Promise<Packed> {
+  /** Path of the package's tarball. */
+  tarball(): Promise<string> {
     return this.once("package", async () => {
       const { directory, manifest, compiler } = await buildNpmPackage(this.path("package"));
-      return { tarball: await packNpmPackage(directory, this.path("tarball")), manifest, compiler };
+      console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}`);
+      return await packNpmPackage(directory, this.path("tarball"));
     });
   }
 
@@ -76,7 +59,7 @@ export class Shared {
     const directory = this.path(name.replaceAll(/[^\w.]+/g, "-"));
     return this.once(directory, async () => {
       await createProject(directory, {
-        [NPM_NAME]: `file:${(await this.package()).tarball}`,
+        [NPM_NAME]: `file:${await this.tarball()}`,
         "drizzle-orm": DRIZZLE_LINES.find(({ name }) => name === line)!.install,
         "ws": "8.23.0",
         ...NEWEST_DRIVERS,

@@ -22,15 +22,13 @@ export interface Target {
   /** Whether it stands for its class in the everyday run. */
   readonly everyday?: boolean;
   run(shared: Shared): Promise<Outcome>;
-  /** Reads what all targets wrote. */
-  read?(shared: Shared): Promise<Outcome>;
 }
 
-/** Steps of a target, each of which succeeds or throws. */
-export type Steps = Readonly<Record<string, () => Promise<unknown>>>;
-
-/** Takes the steps one after another. */
-export async function runSteps(versions: string, steps: Steps): Promise<Outcome> {
+/** Takes steps one after another, each of which succeeds or throws. */
+export async function runSteps(
+  versions: string,
+  steps: Readonly<Record<string, () => Promise<unknown>>>,
+): Promise<Outcome> {
   const failures: string[] = [];
   for (const [name, step] of Object.entries(steps)) {
     await step().catch((error) => failures.push(`${name}: ${messageOf(error)}`));

@@ -10,14 +10,12 @@ import { startHttpEndpoint, startWebSocketProxy } from "./neon_proxy.ts";
 import { npmInstall } from "./npm_install.ts";
 import { originalApplication } from "./original_application.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
-import { bunProgram, denoProgram, nodeProgram } from "./programs.ts";
+import { bunProgram, nodeProgram } from "./programs.ts";
 import { type ServerTarget, serverTarget } from "./server.ts";
-import { subpathTargets } from "./subpaths.ts";
 import type { Target } from "./target.ts";
 import { typeTargets } from "./types.ts";
 
 const THREE_DRIVERS = ["postgres.js", "node-postgres", "PGlite"] as const;
-const BUN_DRIVERS = [...THREE_DRIVERS, "Bun SQL"] as const;
 const PGLITE = "@electric-sql/pglite";
 const NEON = "@neondatabase/serverless";
 
@@ -29,28 +27,19 @@ const node = (major: number): ServerTarget => ({
 });
 
 const servers: readonly ServerTarget[] = [
-  {
-    name: "Deno",
-    shows: "all suites on postgres.js, from source; `deno task test` adds the other drivers",
-    portable: true,
-    program: () => denoProgram(),
-    drivers: ["postgres.js"],
-    // The suites are in `deno task test`.
-    everyday: [],
-  },
-  { ...node(20), everyday: THREE_DRIVERS },
+  { ...node(20), everyday: true },
   node(22),
   node(24),
   node(26),
   {
     name: "Bun",
+    everyday: true,
     portable: true,
     program: bunProgram,
-    drivers: BUN_DRIVERS,
-    everyday: BUN_DRIVERS,
+    drivers: [...THREE_DRIVERS, "Bun SQL"],
   },
   { name: "Drizzle 0.44", drizzle: "0.44", drivers: THREE_DRIVERS },
-  { name: "Drizzle 1.0", drizzle: "1.0", drivers: THREE_DRIVERS, everyday: THREE_DRIVERS },
+  { name: "Drizzle 1.0", drizzle: "1.0", drivers: THREE_DRIVERS, everyday: true },
 ];
 
 const lowest = (...names: (keyof typeof DRIVERS)[]) =>
@@ -103,5 +92,4 @@ export const targets: readonly Target[] = [
   ...typeTargets,
   npmInstall,
   originalApplication,
-  ...subpathTargets,
 ];

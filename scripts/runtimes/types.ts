@@ -9,10 +9,13 @@ import { installedVersion, toolProject } from "./npm_project.ts";
 import type { DrizzleLine } from "./shared.ts";
 import { runSteps, type Target } from "./target.ts";
 
-/** Oldest and newest compiler that are supported, by the names of the targets. */
-const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" } as const;
+/** Oldest and newest compiler that are supported, by their names in the targets. */
+const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" };
 const LINES: readonly DrizzleLine[] = ["0.44", "0.45", "1.0"];
-const RESOLUTIONS = ["node16", "bundler"] as const;
+const RESOLUTIONS = {
+  node16: ["--module", "node16"],
+  bundler: ["--module", "esnext", "--moduleResolution", "bundler"],
+};
 
 /** What is built on Drizzle 0.x, and is told of its columns by their types. */
 const ECOSYSTEM = { "@auth/drizzle-adapter": "1.11.3", "drizzle-zod": "0.8.3", "zod": "4.1.12" };
@@ -28,31 +31,18 @@ async function assertFindings(
   compiler: string,
   project: string,
   file: string,
-  resolution: typeof RESOLUTIONS[number],
+  resolution: keyof typeof RESOLUTIONS,
   expected = 0,
   appended = "",
 ): Promise<void> {
-  const source = join(repository, "tests/consumers/types", file);
   const directory = await Deno.makeTempDir({ dir: project, prefix: "types-" });
-  await Deno.writeTextFile(join(directory, file), await Deno.readTextFile(source) + appended);
+  for (const name of [file, "tsconfig.json"]) {
+    await Deno.copyFile(join(repository, "tests/consumers/types", name), join(directory, name));
+  }
+  await Deno.writeTextFile(join(directory, file), appended, { append: true });
   await Deno.writeTextFile(join(directory, "package.json"), '{ "type": "module" }');
-  const compilerOptions = {
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    target: "es2022",
-    lib: ["ES2023", "DOM", "DOM.Iterable", "ESNext.Disposable"],
-    module: resolution === "node16" ? "node16" : "esnext",
-    moduleResolution: resolution,
-    types: ["node"],
-    typeRoots: ["../node_modules/@types"],
-    skipLibCheck: false,
-    noEmit: true,
-  };
-  const config = JSON.stringify({ compilerOptions, files: [file] });
-  await Deno.writeTextFile(join(directory, "tsconfig.json"), config);
   const { stdout } = await new Deno.Command(join(compiler, "node_modules/.bin/tsc"), {
-    args: ["-p", directory, "--pretty", "false"],
+    args: ["-p", directory, "--pretty", "false", ...RESOLUTIONS[resolution]],
     cwd: project,
     stdin: "null",
   }).output();
@@ -64,7 +54,7 @@ async function assertFindings(
 export const typeTargets: readonly Target[] = Object.entries(COMPILERS).map(([name, version]) => ({
   name: `Types, ${name}`,
   shows: `an application on Drizzle ${LINES.join(", ")} with ${
-    RESOLUTIONS.join(" and ")
+    Object.keys(RESOLUTIONS).join(" and ")
   } resolution`,
   everyday: name === "TypeScript",
   async run(shared) {
@@ -80,7 +70,7 @@ export const typeTargets: readonly Target[] = Object.entries(COMPILERS).map(([na
       },
     };
     for (const line of LINES) {
-      for (const resolution of RESOLUTIONS) {
+      for (const resolution of ["node16", "bundler"] as const) {
         steps[`Drizzle ${line}, ${resolution}`] = async () =>
           assertFindings(compiler, await shared.project(line), "consumer.ts", resolution);
       }

@@ -1,12 +1,10 @@
 /**
- * The suites that need a database, on any driver, and the rows that targets read of each other.
+ * The suites that need a database, on any driver.
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
-import { drizzle } from "drizzle-orm/postgres-js";
+import { assertEquals } from "@std/assert";
 import postgres from "postgres";
-import { PgExtensionStorage, withEncryption } from "../../pg/mod.ts";
 import { changes } from "../suites/changes.ts";
 import { confidentiality } from "../suites/confidentiality.ts";
 import { damage } from "../suites/damage.ts";
@@ -20,8 +18,6 @@ import { storage } from "../suites/storage.ts";
 import type { Case, DrizzleOptions, OtherSession } from "../suites/suite.ts";
 import { transactions } from "../suites/transactions.ts";
 import { writes } from "../suites/writes.ts";
-import { extensionInstances } from "../support/extension_instance.ts";
-import { secretOf } from "./interop.ts";
 import type { BoundCase } from "./tap.ts";
 
 type Suites = Readonly<Record<string, readonly Case[]>>;
@@ -65,15 +61,10 @@ export interface Driver {
 
 /** What a runner is to do with a database. */
 export interface DatabaseJob {
-  readonly writer: string;
   /** A database to do anything with. */
   readonly url: string;
-  /** The database with a row of each target. */
-  readonly interopUrl: string;
   /** Whether to leave out {@linkcode LONG}. */
   readonly everyday: boolean;
-  /** Only its presence counts: then rows are read, and nothing else runs. */
-  readonly read?: unknown;
 }
 
 /** Takes long, and says nothing of a target that `deno task test` does not say. */
@@ -85,12 +76,11 @@ export type Drivers = Readonly<Record<string, Driver & { readonly through?: stri
 
 /** @param openSession Opens other sessions, on runtimes that can. */
 export function databaseCases(
-  { url, interopUrl, writer, everyday, read }: DatabaseJob,
+  { url, everyday }: DatabaseJob,
   drivers: Drivers,
   openSession?: (url: string) => Promise<OtherSession>,
 ): BoundCase[] {
-  if (read !== undefined) return [readsRows(interopUrl)];
-  const cases = [writesRow(interopUrl, writer)];
+  const cases: BoundCase[] = [];
   for (const [title, driver] of Object.entries(drivers)) {
     const { suites, refused, through } = driver;
     for (const [suite, ofSuite] of Object.entries({ ...suitesOfAll, ...suites })) {
@@ -141,28 +131,3 @@ async function rowsOf(client: postgres.Sql, statements: string) {
   const result = await client.unsafe(statements);
   return [...(Array.isArray(result[0]) ? result.at(-1)! : result)] as Record<string, unknown>[];
 }
-
-const writesRow = (url: string, writer: string): BoundCase => ({
-  name: "interop: writes a row for the others",
-  run: () =>
-    withClient(
-      url,
-      (client) =>
-        new PgExtensionStorage(drizzle({ client }), extensionInstances).upsertExtension({
-          extensionInstanceId: writer,
-          contextId: "p-abc123",
-          consentedScopes: ["a"],
-          secret: secretOf(writer),
-        }),
-    ),
-});
-
-const readsRows = (url: string): BoundCase => ({
-  name: "interop: reads the rows of all",
-  run: () =>
-    withClient(url, async (client) => {
-      const rows = await withEncryption(drizzle({ client })).select().from(extensionInstances);
-      assert(rows.length >= 2);
-      for (const { id, secret } of rows) assertEquals(secret, secretOf(id));
-    }),
-});

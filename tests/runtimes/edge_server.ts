@@ -31,8 +31,7 @@ const importsCase = (subpaths: readonly string[]): BoundCase => ({
 /** Makes a server. */
 export function serveCases<TJob extends EdgeJob>(moreCases: (job: TJob) => BoundCase[] = () => []) {
   return async (request: Request, { JOB }: { JOB: TJob }): Promise<Response> => {
-    const imports = JOB.read === undefined ? [importsCase(JOB.subpaths)] : [];
-    const cases = [...imports, ...portableCases(JOB), ...moreCases(JOB)];
+    const cases = [importsCase(JOB.subpaths), ...portableCases(JOB), ...moreCases(JOB)];
     const index = new URL(request.url).pathname.slice(1);
     if (index === "") return new Response(String(cases.length));
     return new Response(await runCase(Number(index), cases[Number(index)]!));

@@ -1,5 +1,5 @@
 /**
- * Runs the cases on Node, Bun and Deno. The job is JSON in the variable JOB; TAP goes to standard output.
+ * Runs the cases on Node and Bun. The job is JSON in the variable JOB; TAP goes to standard output.
  *
  * @module
  */
@@ -26,9 +26,8 @@ type ServerJob = PortableJob & DatabaseJob & {
 const job = JSON.parse(process.env["JOB"]!) as ServerJob;
 const drivers: Record<string, Drivers[string]> = {};
 for (const title of job.drivers) {
-  // By their names, for not every project has what all of them import. The extension is that of this module.
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-  const module = `./drivers/${title.toLowerCase().replaceAll(/\W/g, "_")}${extension}`;
+  // By their names, for not every project has what all of them import.
+  const module = `./drivers/${title.toLowerCase().replaceAll(/\W/g, "_")}.js`;
   const driver: Driver = await import(new URL(module, import.meta.url).href);
   drivers[title] = { ...driver, ...job.through !== undefined && { through: job.through } };
 }
