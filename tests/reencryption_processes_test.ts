@@ -21,17 +21,12 @@ import {
   secretOf,
   tableOfStep,
 } from "./fixtures/key_rotation/steps.ts";
-import { openSession } from "./suites/session.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, startServer } from "./support/postgres.ts";
 
 /** A client of a database with rows under the old key, as the application of step 0 has written them. */
-async function openFilled(
-  url: string,
-  count: number,
-  options: Parameters<typeof postgres>[1] = {},
-) {
-  const client = postgres(url, { max: 2, onnotice: () => {}, ...options });
+async function openFilled(url: string, count: number) {
+  const client = postgres(url, { max: 2, onnotice: () => {} });
   await client.unsafe(extensionInstanceDdl);
   const rows = Array.from({ length: count }, (_, row) => row);
   const secrets = await Promise.all(rows.map((row) => oldKey.encrypt(secretOf(row, 0))));
@@ -194,31 +189,5 @@ Deno.test("re-encryption: the database goes away in the middle, and comes back",
     assertEquals([report.reencrypted, report.unreadable], [60, []]);
   } finally {
     await pool.end();
-  }
-});
-
-Deno.test("re-encryption: a conflict with another transaction at a stricter isolation level", async () => {
-  await using database = await createDatabase();
-  await using client = await openFilled(database.url, 10, {
-    max: 1,
-    connection: { default_transaction_isolation: "repeatable read" },
-  });
-  const other = await openSession(database.url);
-  try {
-    const changed = await newKey.encrypt("changed");
-    let changing: Promise<void> | undefined;
-    const table = tableInterrupted(1, async () => {
-      await other.sql(
-        `BEGIN; UPDATE extension_instance SET secret = '${changed}' WHERE id = '${idOf(3)}'`,
-      );
-      // Holds the row until re-encryption waits for it.
-      changing = other.untilWaiting().then(() => other.sql("COMMIT"));
-    });
-    const report = await reencrypt(drizzle(client), table);
-    await changing;
-    assertEquals([report.scanned, report.reencrypted, report.unreadable], [10, 9, []]);
-    assertEquals((await readAll(client)).get(idOf(3)), "changed");
-  } finally {
-    await other.close();
   }
 });

@@ -72,6 +72,8 @@ Deno.test("storage: a table that is none, or whose secrets are not encrypted, is
     [buildLastEventTable(), NO_TABLE],
     [undefined, NO_TABLE],
   ];
+  const noDatabase = () => new PgExtensionStorage({} as typeof nowhere, extensionInstances);
+  assertThrows(noDatabase, TypeError, "it is not a PostgreSQL database of Drizzle");
   for (const [table, message] of refused) {
     const create = () => new PgExtensionStorage(nowhere, table as typeof extensionInstances);
     assertThrows(create, TypeError, CREATING + message);
