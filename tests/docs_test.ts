@@ -22,7 +22,6 @@ const OF_OTHERS = [
   "Cannot read properties of null (reading 'write')",
 ];
 
-/** The text without its code blocks. */
 const proseOf = ({ text }: Page) => text.replace(/^```[^]*?^```$/gm, "");
 
 /** The anchors that GitHub gives to headings. */
@@ -36,7 +35,6 @@ const linksOf = (page: Page) =>
   [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
     .filter((link) => !/^https?:/.test(link));
 
-/** The sources by their paths. */
 async function readSources(): Promise<Record<string, string>> {
   const found = { "errors.ts": await Deno.readTextFile(join(repository, "errors.ts")) };
   for (const folder of ["pg", "webhooks", "tokens", "testing", "cli", "internal"]) {

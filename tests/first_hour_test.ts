@@ -12,39 +12,15 @@ import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
-  createWebhookHandler,
   keyStatus,
   PgExtensionStorage,
   reencrypt,
-  type WebhookHandlerOptions,
   withEncryption,
 } from "../mod.ts";
-import { SimulatedMstudio } from "../testing/mod.ts";
 import { copyPackage } from "./support/copied_package.ts";
 import { extensionInstanceDdl, extensionInstances } from "./support/extension_instance.ts";
-import { MemoryStorage } from "./support/memory_storage.ts";
 import { createDatabase } from "./support/postgres.ts";
-
-const EXTENSION = "my-extension";
-
-/** A handler, what it logs, and a simulated mStudio that delivers to it. */
-async function receive(options: Partial<WebhookHandlerOptions> = {}) {
-  const lines: string[] = [];
-  const log = (line: string) => void lines.push(line);
-  const mstudio = await SimulatedMstudio.create({
-    extensionId: EXTENSION,
-    target: (request) => handler(request),
-  });
-  const handler = createWebhookHandler({
-    storage: new MemoryStorage(),
-    extensionId: EXTENSION,
-    publicKeys: mstudio.publicKeys,
-    logger: { info: log, debug: log, error: log },
-    ...options,
-  });
-  const deliver = () => mstudio.deliverOnce(mstudio.event("ExtensionAddedToContext"));
-  return { handler, lines, deliver, [Symbol.asyncDispose]: () => mstudio.close() };
-}
+import { ADDED, payload, Receiver } from "./webhooks/support.ts";
 
 Deno.test("no table, and no password: the schema loads, and every first use says what is missing", async () => {
   await using database = await createDatabase();
@@ -73,10 +49,9 @@ Deno.test("no table, and no password: the schema loads, and every first use says
   };
   await refuses(() => storage.verify());
   await refuses(() => storage.upsertExtension(instance));
-  await using receiver = await receive({ storage });
-  const response = await receiver.deliver();
-  assertEquals([response.status, (await response.json()).code], [500, "ERR_STORAGE_FAILED"]);
-  assertMatch(receiver.lines.join("\n"), expected);
+  const receiver = await Receiver.create({ storage });
+  await receiver.expect("500 ERR_STORAGE_FAILED", payload(ADDED));
+  assertMatch(receiver.log.join("\n"), expected);
   assertEquals([...await sql`select from extension_instance`], []);
   // Reading is a use, too.
   await withPassword.upsertExtension(instance);
@@ -85,7 +60,7 @@ Deno.test("no table, and no password: the schema loads, and every first use says
 });
 
 Deno.test("app.post(path, handler): answered with what is wrong, instead of never", async () => {
-  await using receiver = await receive();
+  const receiver = await Receiver.create();
   const handler = receiver.handler as unknown as (...args: unknown[]) => Promise<Response>;
   const says = async (what: string, response: Response) => {
     const message =
@@ -94,7 +69,7 @@ Deno.test("app.post(path, handler): answered with what is wrong, instead of neve
       code: "ERR_HANDLER_FAILED",
       message,
     }]);
-    assertEquals(receiver.lines.splice(0), [message]);
+    assertEquals(receiver.log.splice(0), [message]);
   };
   const request = { method: "POST", body: "{}" };
 

@@ -126,9 +126,9 @@ Deno.test("storage: a stopped server is a StorageError, and all is well when it 
   }
 });
 
-for (const driver of ["postgres.js", "node-postgres"]) {
+for (const driver of ["postgres.js", "node-postgres"] as const) {
   Deno.test(`storage (${driver}): the time zones of server and client make no difference`, async () => {
-    await using context = await drivers[driver]!();
+    await using context = await drivers[driver]();
     await context.sql(extensionInstanceDdl);
     const [{ name } = {}] = await context.sql("SELECT current_database() AS name");
     await context.sql(`ALTER DATABASE "${name}" SET timezone TO 'America/New_York'`);

@@ -15,14 +15,12 @@ export function createCanary(name: string): string {
   return `${name}-${Array.from(random, (byte) => (byte % 36).toString(36)).join("")}`;
 }
 
-/** What must not show up anywhere. */
 export const CANARIES = {
   secret: createCanary("canary-secret"),
   rotatedSecret: createCanary("canary-rotated-secret"),
   masterPassword: createCanary("canary-master-password"),
   otherMasterPassword: createCanary("canary-other-master-password"),
   salt: createCanary("canary-salt"),
-  databasePassword: createCanary("canary-database-password"),
 } as const;
 
 /**
@@ -53,10 +51,8 @@ export function findCanary(text: string, canary: string): string | undefined {
 /** Places, and everything that can be read there. */
 export class Evidence {
   readonly #texts = new Map<string, string[]>();
-  /** The codes of all errors so far. */
   readonly codes: Set<unknown> = new Set();
 
-  /** Notes what can be read in a place. */
   add(place: string, ...texts: string[]): void {
     this.#texts.set(place, [...this.#texts.get(place) ?? [], ...texts]);
   }

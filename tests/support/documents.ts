@@ -2,13 +2,11 @@
 
 import { join, repository } from "../../scripts/lib/paths.ts";
 
-/** A block of code. */
 export interface Block {
   readonly language: string;
   readonly code: string;
 }
 
-/** A page. */
 export interface Page {
   /** Its path in the repository. */
   readonly path: string;
@@ -30,7 +28,6 @@ export async function readPages(): Promise<Page[]> {
   );
 }
 
-/** The code blocks of a Markdown text. */
 export function blocksOf(text: string): Block[] {
   return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)]
     .map(([, language = "", code = ""]) => ({ language, code }));
@@ -72,7 +69,6 @@ export function filesAfter(diff: string): Record<string, string> {
   return files;
 }
 
-/** The lines of the shell blocks. */
 export function commandsOf(page: Page): string[] {
   return page.blocks.filter(({ language }) => language === "sh")
     .flatMap(({ code }) => code.trim().split("\n"));
