@@ -32,7 +32,7 @@ const SERVER_SETTINGS = {
   autovacuum: "off",
   checkpoint_timeout: "1h",
   max_wal_size: "8GB",
-  shared_buffers: "512MB",
+  shared_buffers: "2GB",
 };
 
 const wanted = argumentsOrExit();

@@ -8,9 +8,6 @@
 import { buildNpmPackage, packNpmPackage } from "./lib/npm_package.ts";
 import { join, repository } from "./lib/paths.ts";
 
-const { directory, manifest, compiler, missing } = await buildNpmPackage(join(repository, "npm"));
+const { directory, manifest, compiler } = await buildNpmPackage(join(repository, "npm"));
 const tarball = await packNpmPackage(directory, directory);
 console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}: ${tarball}`);
-if (missing.length > 0) {
-  console.log(`npm would not publish it: ${missing.join(", ")} missing, so the package is private`);
-}

@@ -51,7 +51,7 @@ await finish(async () => {
       "-A",
       // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
       "--quiet",
-      "--preload=tests/support/time_limit.ts",
+      "--preload=tests/support/preload.ts",
       // A file per processor (or DENO_JOBS): each has databases of its own.
       ...all ? ["--parallel"] : [],
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],

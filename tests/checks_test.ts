@@ -62,15 +62,15 @@ Deno.test("portable: what every runtime has, and nothing else, with its place", 
     "export const value: unknown = Deno.env;",
     "export const value: unknown = process.env.HOME;",
     'export const value: unknown = globalThis["process"].env;',
-    'export { default as value } from "left-pad";',
   ];
+  const unmapped = ['export { default as value } from "left-pad";'];
   const loads = [
     'export { readFile } from "node:fs";',
     'export const value = (): unknown => import("node:path");',
     "export const value: unknown = await Promise.resolve(1);",
     'export { default as value } from "npm:left-pad@1.3.0";',
   ];
-  for (const faults of [types, loads]) {
+  for (const faults of [types, unmapped, loads]) {
     const files: Record<string, string> = { ...PORTABLE_FILES };
     faults.forEach((fault, index) => files[`pg/fault${index}.ts`] = `\n${fault}\n`);
     files["pg/mod.ts"] += faults.map((_, index) => `import "./fault${index}.ts";\n`).join("");

@@ -156,6 +156,14 @@ export function allRows(large: number): Row[] {
       quantities: ["time"] as const,
       full: true,
     })),
+    ...["upsertExtension", "getExtension"].map((call) => ({
+      name: `${call}LargeFloor`,
+      work: `bare SQL and Web Crypto like \`${call}\` in a large table, 16 at once`,
+      contestants: inTables("floor", call, [large, SMALL]),
+      ...many,
+      quantities: ["time"] as const,
+      full: true,
+    })),
     {
       name: "reencrypt",
       work: "`reencrypt` and `keyStatus` of a large table",

@@ -9,6 +9,9 @@ import { NPM_NAME, type NpmManifest, npmManifest } from "./npm_manifest.ts";
 import { runInDirectory } from "./npm_process.ts";
 import { dirname, join, repository } from "./paths.ts";
 
+/** The Deno whose `pack` compiles, whatever Deno this is: the package is the same, and older ones have no `pack`. */
+const PACKING_DENO = "2.9.6";
+
 /** Documents of the package. */
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
 
@@ -27,8 +30,6 @@ export interface BuiltPackage {
   readonly manifest: NpmManifest;
   /** What compiled it. */
   readonly compiler: string;
-  /** Documents that are not there yet. */
-  readonly missing: readonly string[];
 }
 
 /**
@@ -48,7 +49,7 @@ export type Compile = (
 export type Compiler = readonly [name: string, compile: Compile];
 
 /**
- * Builds the npm package. Without one of its documents, the package is private: npm does not publish it.
+ * Builds the npm package.
  *
  * @param directory Where; what is there is replaced.
  * @param root Directory of deno.json.
@@ -66,15 +67,17 @@ export async function buildNpmPackage(
     const compiled = join(work, "compiled");
     await Deno.mkdir(compiled);
     await compile(root, compiled, source.exports);
-    await Deno.remove(directory, { recursive: true }).catch(ignoreMissing);
+    await Deno.remove(directory, { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
     const manifest = npmManifest(source);
     await copyModules(root, compiled, directory, manifest, source.name);
-    const missing = await copyDocuments(root, directory);
+    for (const name of DOCUMENTS) await Deno.copyFile(join(root, name), join(directory, name));
     await Deno.writeTextFile(
       join(directory, "package.json"),
-      `${JSON.stringify({ ...manifest, ...missing.length > 0 && { private: true } }, null, 2)}\n`,
+      `${JSON.stringify(manifest, null, 2)}\n`,
     );
-    return { directory, manifest, compiler, missing };
+    return { directory, manifest, compiler };
   } finally {
     await Deno.remove(work, { recursive: true });
   }
@@ -106,10 +109,18 @@ async function findCompiler(dnt: string): Promise<Compiler> {
   return ["deno pack", compileWithPack];
 }
 
+/** In a copy, because Denos arrange `node_modules` each in another way. */
 const compileWithPack: Compile = async (root, outDir) => {
+  const copy = await Deno.makeTempDir({ dir: outDir });
+  const { publish } = await readManifest(root);
+  const { include } = publish as { include: string[] };
+  await runInDirectory(root, "cp", ["-R", ...include, copy]);
   const tarball = join(outDir, "packed.tgz");
   const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
-  await runInDirectory(root, Deno.execPath(), ["pack", ...options]);
+  const [command, ...before] = Deno.version.deno === PACKING_DENO
+    ? [Deno.execPath()]
+    : ["npx", "--yes", `deno@${PACKING_DENO}`];
+  await runInDirectory(copy, command!, [...before, "pack", ...options]);
   await runInDirectory(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
 };
 
@@ -145,19 +156,4 @@ async function copyModules(
     await Deno.mkdir(dirname(join(to, path)), { recursive: true });
     await Deno.writeTextFile(join(to, path), text, { mode: commands.has(path) ? 0o755 : 0o644 });
   }
-}
-
-async function copyDocuments(from: string, to: string): Promise<string[]> {
-  const missing: string[] = [];
-  for (const name of DOCUMENTS) {
-    await Deno.copyFile(join(from, name), join(to, name)).catch((error) => {
-      ignoreMissing(error);
-      missing.push(name);
-    });
-  }
-  return missing;
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -85,9 +85,10 @@ Deno.test("a new secret is waited for, although its predecessor was refused for 
 });
 
 Deno.test("the last answer is told where the next one does not come in time", async () => {
-  const { get } = tokensOf(
+  const { get, received } = tokensOf(
     (_, count) => count === 1 ? refuse() : new Promise<Response>(() => {}),
     { timeoutMs: 1_000 },
   );
   await assertRefused(get());
+  await poll(() => received.at(-1)?.init.signal?.aborted);
 });

@@ -206,6 +206,8 @@ async function floodedReceiver() {
       assertLessOrEqual(api.mostAtOnce, 4);
       assertLessOrEqual(api.requests, 1 + 32 + Math.ceil(16 * seconds));
       assertEquals(receiver.storage.calls, { upsertExtension: 1 });
+      // Requests are ended, this API is not.
+      await poll(() => api.underWay === 0);
     },
   };
 }
@@ -254,7 +256,14 @@ Deno.test("the serial asked for most often goes first, of others the newest", as
 });
 
 Deno.test("1,024 serials wait, the oldest gives way to a newer one", async () => {
-  const publicKeys = new MittwaldPublicKeys({ fetch: never, timeoutMs: 300 });
+  const signals: AbortSignal[] = [];
+  const publicKeys = new MittwaldPublicKeys({
+    timeoutMs: 300,
+    fetch(_, init) {
+      signals.push(init!.signal!);
+      return never();
+    },
+  });
   const messages = await Promise.all(
     Array.from({ length: 1_029 }, async (_, index) => {
       const error = await assertRejects(() => publicKeys.getPublicKey(`made-up-${index}`), Error);
@@ -264,6 +273,8 @@ Deno.test("1,024 serials wait, the oldest gives way to a newer one", async () =>
   const pushedOut = messages.flatMap((message, index) => message.includes("1024") ? [index] : []);
   assertEquals(pushedOut, [4]);
   assertEquals(messages.filter((message) => message.includes("no answer")).length, 4);
+  // The requests that had their turn when those gave up end as well.
+  await poll(() => signals.every(({ aborted }) => aborted));
 });
 
 Deno.test("an unknown serial gives way to newer ones, and is asked for again", async () => {

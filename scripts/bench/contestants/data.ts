@@ -8,8 +8,8 @@ export const PASSWORD = "a master password";
 export const SALT = "a salt";
 export const EXTENSION_ID = "2e3cf3c4-9df5-4e26-8a27-a2ee7b3d4ec6";
 
-/** Connections of each contestant. */
-export const POOL_SIZE = 16;
+/** Connections of each contestant. They stay while others have their turn. */
+export const POOL = { max: 16, idleTimeoutMillis: 0 } as const;
 
 /** So many different secrets are in a table; more rows repeat them. */
 export const SECRETS = 1_000;

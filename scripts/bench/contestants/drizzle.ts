@@ -8,12 +8,12 @@ import { drizzle } from "drizzle-orm/node-postgres";
 // @ts-types="@types/pg"
 import pg from "pg";
 import { decrypt, deriveKey, encrypt } from "./bare_crypto.ts";
-import { POOL_SIZE } from "./data.ts";
+import { POOL } from "./data.ts";
 import { readJob, serve } from "./serve.ts";
 import { tableWorkloads } from "./table_workloads.ts";
 import { notes, plainInserted, plainItems } from "./tables.ts";
 
-const pool = new pg.Pool({ connectionString: readJob().url, max: POOL_SIZE });
+const pool = new pg.Pool({ connectionString: readJob().url, ...POOL });
 const db = drizzle(pool);
 const key = await deriveKey();
 

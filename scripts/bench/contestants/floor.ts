@@ -5,8 +5,8 @@
  */
 // @ts-types="@types/pg"
 import pg from "pg";
-import { deriveKey, encrypt, fromBase64 } from "./bare_crypto.ts";
-import { instanceOf, newStamp, POOL_SIZE } from "./data.ts";
+import { decrypt, deriveKey, encrypt, fromBase64 } from "./bare_crypto.ts";
+import { instanceOf, newStamp, POOL, randomNumbers } from "./data.ts";
 import { createSigner, importPublicKey, requestOf, signedDeliveries } from "./deliveries.ts";
 import { Inspection } from "./inspection.ts";
 import { readJob, serve, type Workload } from "./serve.ts";
@@ -20,7 +20,8 @@ const STATEMENT = `
     variant_key = excluded.variant_key, consented_scopes = excluded.consented_scopes,
     secret = excluded.secret, "updatedAt" = excluded."updatedAt"`;
 
-const pool = new pg.Pool({ connectionString: readJob().url, max: POOL_SIZE });
+const { url, instances } = readJob();
+const pool = new pg.Pool({ connectionString: url, ...POOL });
 const inspection = new Inspection(pool);
 const key = await deriveKey();
 const signer = await createSigner();
@@ -81,6 +82,21 @@ function webhooks(
   };
 }
 
+/** On random instances, as the workloads of the storages are. */
+function calls(run: (id: string, rest: Omit<Instance, "id">) => Promise<void>): Workload {
+  return async (count) => {
+    await inspection.warm();
+    const stamp = newStamp();
+    const given = randomNumbers(count, instances).map((number) => instanceOf(number, stamp));
+    return {
+      async run(index) {
+        const { extensionInstanceId: id, ...rest } = given[index]!;
+        await run(id, rest);
+      },
+    };
+  };
+}
+
 await serve({
   /** Bytes and fields lie ready: a check, an encryption, a statement, and nothing else. */
   webhook: webhooks((delivery, number, stamp) => {
@@ -103,5 +119,10 @@ await serve({
       await store({ id, contextId: context.id, consentedScopes, secret });
       return new Response();
     };
+  }),
+  upsertExtension: calls((id, rest) => store({ id, ...rest })),
+  getExtension: calls(async (id) => {
+    const { rows } = await pool.query("SELECT * FROM extension_instance WHERE id = $1", [id]);
+    await decrypt(key, rows[0].secret);
   }),
 });

@@ -5,15 +5,24 @@
  */
 import type pg from "pg";
 import { decrypt, deriveKey } from "./bare_crypto.ts";
-import { instanceId, secretOf } from "./data.ts";
+import { instanceId, POOL, secretOf } from "./data.ts";
 
-/** Sees to it that nobody measures a failure. */
+/** Sees to it that nobody measures a failure, or a connection's first sight of a table. */
 export class Inspection {
   readonly #pool: pg.Pool;
   readonly #key = deriveKey();
+  #warmed: Promise<void> | undefined;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
+  }
+
+  /**
+   * Has every connection read the whole table of instances through its index, once. The first access to a page costs
+   * a connection far more than later ones, and in a large table nearly all would be the first.
+   */
+  warm(): Promise<void> {
+    return this.#warmed ??= this.#readEverywhere();
   }
 
   /** Empties the tables that webhooks are stored in. */
@@ -60,5 +69,15 @@ export class Inspection {
     );
     if (rows.length !== 1) throw new Error(`Checking instance ${number}: it is not stored`);
     return rows[0];
+  }
+
+  async #readEverywhere(): Promise<void> {
+    const connections = Array.from({ length: POOL.max }, () => this.#pool.connect());
+    for (const client of await Promise.all(connections)) {
+      await client.query("SET enable_seqscan = off; SET enable_bitmapscan = off");
+      await client.query("SELECT count(secret) FROM extension_instance WHERE id >= ''");
+      await client.query("RESET ALL");
+      client.release();
+    }
   }
 }

@@ -7,14 +7,14 @@ import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 // @ts-types="@types/pg"
 import pg from "pg";
-import { POOL_SIZE } from "./data.ts";
+import { POOL } from "./data.ts";
 import { createSigner } from "./deliveries.ts";
 import { createOriginal } from "./original_stack.ts";
 import { readJob, serve } from "./serve.ts";
 import { storageWorkloads } from "./storage_workloads.ts";
 
 const { url, instances } = readJob();
-const pool = new pg.Pool({ connectionString: url, max: POOL_SIZE });
+const pool = new pg.Pool({ connectionString: url, ...POOL });
 const signer = await createSigner();
 const { storage, handle, extensionInstances } = createOriginal(pool, signer);
 const db = drizzle(pool);

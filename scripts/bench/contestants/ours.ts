@@ -11,7 +11,7 @@ import pg from "pg";
 import { withEncryption } from "@wais/mitthooks-drizzle/pg";
 import { encryptedText } from "./our_key.ts";
 import { createOurs } from "./our_stack.ts";
-import { POOL_SIZE } from "./data.ts";
+import { POOL } from "./data.ts";
 import { createSigner } from "./deliveries.ts";
 import { readJob, serve } from "./serve.ts";
 import { storageWorkloads } from "./storage_workloads.ts";
@@ -22,7 +22,7 @@ const items = pgTable("item", { id: integer().primaryKey(), secret: encryptedTex
 const inserted = pgTable("inserted", { id: integer().primaryKey(), secret: encryptedText() });
 
 const { url, instances, lastEvents } = readJob();
-const pool = new pg.Pool({ connectionString: url, max: POOL_SIZE });
+const pool = new pg.Pool({ connectionString: url, ...POOL });
 const signer = await createSigner();
 const { storage, handle, tables } = await createOurs(pool, signer, lastEvents);
 const db = withEncryption(drizzle(pool));

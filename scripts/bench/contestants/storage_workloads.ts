@@ -43,7 +43,8 @@ export function storageWorkloads(contestant: StorageContestant): Record<string, 
     run: (instance: ReturnType<typeof instanceOf>) => unknown,
     check: (number: number, stamp: string) => Promise<void>,
   ): Workload =>
-  (count) => {
+  async (count) => {
+    await inspection.warm();
     const stamp = newStamp();
     const numbers = randomNumbers(count, instances);
     const given = numbers.map((number) => instanceOf(number, stamp));
@@ -82,7 +83,8 @@ export function storageWorkloads(contestant: StorageContestant): Record<string, 
       (instance) => storage.updateExtension({ ...instance, enabled: true }),
       (number, stamp) => inspection.scopes(number, stamp),
     ),
-    getExtension(count) {
+    async getExtension(count) {
+      await inspection.warm();
       const given = randomNumbers(count, instances).map((number) => instanceOf(number, ""));
       return {
         async run(index) {
@@ -96,6 +98,7 @@ export function storageWorkloads(contestant: StorageContestant): Record<string, 
       };
     },
     async removeInstance(count) {
+      await inspection.warm();
       // Instances beyond the others, so that the table has its size again afterwards.
       const given = Array.from({ length: count }, (_, index) => instanceOf(instances + index, ""));
       await Promise.all(given.map((instance) => storage.upsertExtension(instance)));

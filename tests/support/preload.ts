@@ -1,6 +1,6 @@
 /**
- * Gives every test a time limit, so that what hangs fails and says where. `deno test --preload` loads it before each
- * file of tests.
+ * Gives every test a time limit, so that what hangs fails and says where, and Deno's sanitizers, so that no timer and no
+ * connection outlives it: newer Denos leave them out. `deno test --preload` loads it before each file of tests.
  *
  * @module
  */
@@ -29,31 +29,33 @@ function limited(test: TestFunction): TestFunction {
 
 /** Notes which steps are running. */
 function watched(t: Deno.TestContext, running: Set<string>): Deno.TestContext {
-  const step = (...args: unknown[]) =>
-    t.step(...withFunction(args, (test) => async (inner) => {
-      running.add(inner.name);
+  const step = (name: string, test: TestFunction) =>
+    t.step(name, async (inner) => {
+      running.add(name);
       try {
         await test(watched(inner, running));
       } finally {
-        running.delete(inner.name);
+        running.delete(name);
       }
-    }) as [string, TestFunction]);
+    });
   return Object.assign(Object.create(t), { step });
 }
 
-/** Replaces the function among the arguments of `Deno.test` or `step`, where it is the last or a field of the first. */
-function withFunction(args: unknown[], change: (test: TestFunction) => TestFunction): unknown[] {
-  return args.map((value) => {
-    if (typeof value === "function") {
-      // Without a name of its own, a test has its function's.
-      return Object.defineProperty(change(value as TestFunction), "name", { value: value.name });
-    }
-    const { fn } = value as { fn?: TestFunction };
-    return fn === undefined ? value : { ...value as object, fn: change(fn) };
-  });
-}
-
 const test = Deno.test;
-const testWithLimit = (...args: unknown[]) =>
-  test(...withFunction(args, limited) as [string, TestFunction]);
+/** `Deno.test` in all its forms: name, options and function in this order, each of them optional. */
+const testWithLimit = (...args: unknown[]) => {
+  const fn = args.find((arg) => typeof arg === "function") as TestFunction | undefined;
+  const definition = {
+    ...args.find((arg) => typeof arg === "object") as Partial<Deno.TestDefinition>,
+    ...typeof args[0] === "string" && { name: args[0] },
+    ...fn && { fn },
+  } as Deno.TestDefinition;
+  test({
+    sanitizeOps: true,
+    sanitizeResources: true,
+    ...definition,
+    name: definition.name ?? definition.fn.name,
+    fn: limited(definition.fn),
+  });
+};
 Object.assign(Deno, { test: Object.assign(testWithLimit, test) });
