@@ -25,8 +25,9 @@ Deno.test("examples/node-hono runs as its README says", async () => {
   const health = await fetch(`${server.url}/health`);
   await health.body?.cancel();
   assertEquals(health.status, 200);
-  const tool = await example.start(
-    `node node_modules/.bin/mitthooks-drizzle mstudio --env-file .env --forge --keep --serve ${apiPort}
+  const tool = await example.launch(
+    "node",
+    `node_modules/.bin/mitthooks-drizzle mstudio --env-file .env --forge --keep --serve ${apiPort}
       --target ${server.url}/webhooks`.split(/\s+/),
     /Serving the API on http:\/\/localhost:(\d+)/,
     "SIGINT",

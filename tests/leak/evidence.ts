@@ -1,6 +1,6 @@
 /** What the scenarios of the leak test saw, sorted by where somebody could read it. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { disclosed } from "./disclosed.ts";
 
 /** Random characters at the end of a canary: what makes it unmistakable. */
@@ -76,13 +76,8 @@ export class Evidence {
    */
   async fails(expected: string, ...attempts: readonly (() => unknown)[]): Promise<void> {
     for (const attempt of attempts) {
-      const succeeded = {};
-      const error = await new Promise((resolve) => resolve(attempt())).then(
-        () => succeeded,
-        (error) => error,
-      );
-      assert(error !== succeeded, `expected ${expected}, but it succeeded: ${attempt}`);
-      const { code, name } = error;
+      const error = await assertRejects(async () => void await attempt(), `${attempt}`);
+      const { code, name } = error as Error & { code?: string };
       assertEquals(expected.startsWith("ERR_") ? code : name, expected, String(error));
       this.addError(error);
     }

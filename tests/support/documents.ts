@@ -8,7 +8,6 @@ export interface Block {
 }
 
 export interface Page {
-  /** Its path in the repository. */
   readonly path: string;
   readonly text: string;
   readonly blocks: readonly Block[];
@@ -33,11 +32,7 @@ export function blocksOf(text: string): Block[] {
     .map(([, language = "", code = ""]) => ({ language, code }));
 }
 
-/**
- * The files that blocks of TypeScript make; all pages together are one application.
- *
- * @throws {Error} A block does not name its file in its first line, or two name the same.
- */
+/** The files that blocks of TypeScript make, by path; all pages together are one application. */
 export function filesOf(pages: readonly Page[]): Record<string, string> {
   const files: Record<string, string> = {};
   for (const { path, blocks } of pages) {
@@ -52,11 +47,7 @@ export function filesOf(pages: readonly Page[]): Record<string, string> {
   return files;
 }
 
-/**
- * The files as a block of the language `diff` leaves them, as far as it shows them.
- *
- * @returns Contents by path.
- */
+/** The files, by path, as a block of the language `diff` leaves them, as far as it shows them. */
 export function filesAfter(diff: string): Record<string, string> {
   const files: Record<string, string> = {};
   for (const part of diff.split(/^--- a\/.*\n/m).slice(1)) {

@@ -15,12 +15,7 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
-/**
- * Creates an empty database for one test.
- *
- * @param options `server`: URL of a server's database for a user who may create others. Default: that of this test run.
- * @returns The database; `await using` drops it at the end of the test.
- */
+/** Creates an empty database for one test, on the server of this test run or on another one. */
 export async function createDatabase(
   { server = Deno.env.get("TEST_SERVER_URL") }: { readonly server?: string } = {},
 ): Promise<TestDatabase> {
@@ -45,9 +40,9 @@ export async function createDatabase(
 /** Runs SQL on a connection of its own. Of several statements, the last has the rows. */
 export async function query(url: string, statements: string): Promise<Record<string, unknown>[]> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
-  const result = await sql.unsafe(statements).finally(() => sql.end());
-  const rows: postgres.Row[] = Array.isArray(result[0]) ? result.at(-1) : result;
-  return rows.map((row) => ({ ...row }));
+  const result: unknown[] = await sql.unsafe(statements).finally(() => sql.end());
+  const rows = Array.isArray(result[0]) ? result.at(-1) : result;
+  return (rows as Record<string, unknown>[]).map((row) => ({ ...row }));
 }
 
 /** A value that {@linkcode poll} waits for. */

@@ -15,16 +15,13 @@ export interface Ended {
   output: string;
 }
 
-export interface RunningProgram extends AsyncDisposable {
+export interface RunningServer extends AsyncDisposable {
+  /** `http://localhost:PORT` */
+  url: string;
   /** What it has printed so far. */
   output(): string;
   /** Sends the signal that ends it, and waits for the end. */
   stop(): Promise<Ended>;
-}
-
-export interface RunningServer extends RunningProgram {
-  /** `http://localhost:PORT` */
-  url: string;
 }
 
 /** A folder with an application, and the variables of its commands. */
@@ -41,7 +38,7 @@ export abstract class Application implements AsyncDisposable {
   }
 
   /** Starts a program, and waits until it says something; the first group of the expression is a server's port. */
-  protected async launch(
+  async launch(
     program: string,
     args: readonly string[],
     says: RegExp,
@@ -84,12 +81,8 @@ export abstract class Application implements AsyncDisposable {
 
 export class Project extends Application {
   /**
-   * Writes the files to a temporary folder. Imports are those of the package's own manifest; the package itself can
-   * be imported by its name on npm, too.
-   *
-   * @param files Contents by path.
-   * @param env Variables for all commands.
-   * @param imports Further entries of the import map; what begins with `./` is in the folder.
+   * Writes the files to a temporary folder. Imports are those of the package's own manifest, and the further ones; the
+   * package itself can be imported by its name on npm, too.
    */
   static async create(
     files: Record<string, string>,
@@ -134,11 +127,6 @@ export class Project extends Application {
   /** Starts `deno` with arguments, and waits until it says where it listens. */
   serve(...args: string[]): Promise<RunningServer> {
     return this.launch(Deno.execPath(), args, /Listening on (?:http:\/\/[^:]+:|port )(\d+)/);
-  }
-
-  /** Starts `deno` with arguments, and waits until it has printed something. */
-  start(awaited: RegExp, ...args: string[]): Promise<RunningProgram> {
-    return this.launch(Deno.execPath(), args, awaited);
   }
 }
 
