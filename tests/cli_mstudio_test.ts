@@ -2,24 +2,16 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { createWebhookHandler, MittwaldPublicKeys } from "../mod.ts";
 import { InstanceTokens } from "../tokens/mod.ts";
 import { runCommand, startCommand } from "./support/cli.ts";
+import { type MemoryRow, MemoryStorage } from "./support/memory_storage.ts";
 import { poll } from "./support/postgres.ts";
 import { freePort } from "../scripts/lib/free_port.ts";
 
-const secrets = new Map<string, string>();
+let storage = new MemoryStorage();
 
-/** An extension with a storage in memory. */
 function extension(apiPort: number, extensionId = "my-extension") {
-  secrets.clear();
-  return createWebhookHandler({
-    storage: {
-      upsertExtension: (added) => void secrets.set(added.extensionInstanceId, added.secret),
-      updateExtension: () => {},
-      rotateSecret: (id, secret) => void secrets.set(id, secret),
-      removeInstance: (id) => void secrets.delete(id),
-    },
-    extensionId,
-    publicKeys: new MittwaldPublicKeys({ apiUrl: `http://localhost:${apiPort}` }),
-  });
+  storage = new MemoryStorage();
+  const publicKeys = new MittwaldPublicKeys({ apiUrl: `http://localhost:${apiPort}` });
+  return createWebhookHandler({ storage, extensionId, publicKeys });
 }
 
 /** Serves in this process, and tells the arguments that lead there. */
@@ -50,7 +42,7 @@ removed    200  STORED  Handling InstanceRemovedFromContext: done
 
 5 of 5 answers as expected
 `));
-  assertEquals(secrets.size, 0);
+  assertEquals(storage.rows.size, 0);
 });
 
 for (const keep of [false, true]) {
@@ -66,16 +58,15 @@ for (const keep of [false, true]) {
     });
     const command = startCommand([...server.args, `--serve=${port}`, ...keep ? ["--keep"] : []]);
     await poll(() => command.printed.stdout.includes("Ctrl-C ends it"));
-    const [[id, secret]] = [...secrets] as [[string, string]];
-    const storage = { getExtension: () => Promise.resolve({ secret }) };
+    const [{ id, secret }] = [...storage.rows.values()] as [MemoryRow];
     const tokens = new InstanceTokens({ storage, apiUrl: `http://localhost:${port}` });
     assertMatch(await tokens.get(id), /./);
     interrupted = true;
     command.kill("SIGINT");
     const { code, stdout, stderr } = await command.ended;
     assertEquals([code, stderr], [0, ""]);
-    assert(!stdout.includes(secret));
-    assertEquals([/^removed/m.test(stdout), secrets.size], [!keep, keep ? 1 : 0]);
+    assert(!stdout.includes(secret!));
+    assertEquals([/^removed/m.test(stdout), storage.rows.size], [!keep, keep ? 1 : 0]);
   });
 }
 

@@ -10,17 +10,15 @@ import { stripVTControlCharacters } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../mod.ts";
 import {
-  cliCommand,
-  cliEnvironment,
   type CommandOptions,
   createFolder,
   runCommand,
+  runOnTerminal,
   startCommand,
 } from "./support/cli.ts";
 import { copyPackage } from "./support/copied_package.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, poll } from "./support/postgres.ts";
-import { TerminalProgram } from "./support/pseudo_terminal.ts";
 
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
 const REEXPORT = `export * from "file://${SCHEMA}";`;
@@ -191,27 +189,25 @@ tenant.token: 102 rows, 0 values re-encrypted
 /** Back to the beginning of the line, and erase it. */
 const CLEAR = "\r\x1b[K";
 
-function onTerminal(command: string, env: Record<string, string>, columns = 100): TerminalProgram {
-  const args = [...cliCommand.args, ...command.split(" ")];
-  return new TerminalProgram(cliCommand.program, { args, env: cliEnvironment(env), columns });
-}
-
 for (const command of ["reencrypt --dry-run --batch-size 10", "status"]) {
   Deno.test(`${command} on a terminal: a bar that goes away, and colours`, async () => {
     await using database = await openDatabase(1_000);
     const { env } = database;
-    await using wide = onTerminal(`${command} ${PROJECT}`, env);
-    assertEquals(await wide.status(), 0);
-    assertStringIncludes(wide.output, "\x1b[32m█");
-    assertStringIncludes(wide.output, " 50 %  500 of 1,000 rows");
+    const onTerminal = async (columns: number, variables: typeof env & { NO_COLOR?: string }) => {
+      const { code, stdout } = await runOnTerminal(`${command} ${PROJECT}`, variables, columns);
+      assertEquals(code, 0);
+      return stdout;
+    };
+    const wide = await onTerminal(100, env);
+    assertStringIncludes(wide, "\x1b[32m█");
+    assertStringIncludes(wide, " 50 %  500 of 1,000 rows");
     // The last frame is erased before the report comes.
-    assertStringIncludes(wide.output, `${CLEAR}\x1b[1mextension_instance\x1b[22m`);
+    assertStringIncludes(wide, `${CLEAR}\x1b[1mextension_instance\x1b[22m`);
 
-    await using narrow = onTerminal(`${command} ${PROJECT}`, { ...env, NO_COLOR: "1" }, 30);
-    assertEquals(await narrow.status(), 0);
-    assert(!narrow.output.replaceAll(CLEAR, "").includes("\x1b"));
+    const narrow = await onTerminal(30, { ...env, NO_COLOR: "1" });
+    assert(!narrow.replaceAll(CLEAR, "").includes("\x1b"));
     // Whatever is drawn fits, so that no line wraps.
-    for (const [{ output }, columns] of [[wide, 100], [narrow, 30]] as const) {
+    for (const [output, columns] of [[wide, 100], [narrow, 30]] as const) {
       const drawn = stripVTControlCharacters(output.replaceAll(CLEAR, "\n")).split(/\r?\n/)
         .filter((frame) => frame.includes("%"));
       assertGreater(drawn.length, 1);
@@ -245,6 +241,22 @@ for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     for (const secret of await database.secrets()) await newKey.decrypt(secret);
   });
 }
+
+Deno.test("reencrypt: killed in the middle, another run goes on", async () => {
+  await using database = await openDatabase(20_000);
+  const command = startCommand(`reencrypt ${PROJECT} --batch-size 10`.split(" "), database);
+  await poll(() => command.printed.stderr !== "");
+  command.kill("SIGKILL");
+  await command.ended;
+  const { stdout } = await run(`status ${PROJECT}`, database);
+  const [, done, left] = /\n {2}secret +([\d,]+) +([\d,]+) +0 +0\n/.exec(stdout)!;
+  const numbers = [done!, left!].map((number) => Number(number.replace(",", "")));
+  assert(numbers.every((number) => number > 0), stdout);
+  assertEquals(numbers[0]! + numbers[1]!, 20_000);
+  assertEquals((await run(`reencrypt ${PROJECT}`, database)).code, 0);
+  const secrets = await Promise.all((await database.secrets()).map((each) => newKey.decrypt(each)));
+  assertEquals(new Set(secrets).size, 20_000);
+});
 
 Deno.test("reencrypt: a second signal ends it at once, whatever the database waits for", async () => {
   await using database = await openDatabase(1);

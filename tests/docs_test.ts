@@ -22,7 +22,6 @@ const OF_OTHERS = [
   "Cannot read properties of null (reading 'write')",
 ];
 
-/** The text without its code blocks. */
 const proseOf = ({ text }: Page) => text.replace(/^```[^]*?^```$/gm, "");
 
 /** The anchors that GitHub gives to headings. */
@@ -36,7 +35,6 @@ const linksOf = (page: Page) =>
   [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
     .filter((link) => !/^https?:/.test(link));
 
-/** The sources by their paths. */
 async function readSources(): Promise<Record<string, string>> {
   const found = { "errors.ts": await Deno.readTextFile(join(repository, "errors.ts")) };
   for (const folder of ["pg", "webhooks", "tokens", "testing", "cli", "internal"]) {
@@ -127,4 +125,29 @@ Deno.test("docs: files that the architecture names are there", async () => {
     [],
   );
   assert(named.length > 20);
+});
+
+Deno.test("SECURITY.md: every protection names tests, and they exist", async () => {
+  const document = await Deno.readTextFile(join(repository, "SECURITY.md"));
+  const section = /^## Who can do what.*?\n([^]*?)^## /m.exec(document)![1]!;
+  const missing: string[] = [];
+  let count = 0;
+  for (const item of section.split(/^- /m).slice(1)) {
+    // A paragraph that follows belongs to the next one who could do something.
+    const text = item.split("\n\n")[0]!.replaceAll(/\s+/g, " ").trim();
+    const named = [...text.matchAll(/`(tests\/[^`]+)`: ((?:"[^"]+"(?:, )?)+)/g)];
+    if (named.length === 0) missing.push(`no test for: ${text}`);
+    for (const [, file, titles] of named) {
+      const source = await Deno.readTextFile(join(repository, file!)).catch(() => "");
+      for (const [title] of titles!.matchAll(/"[^"]+"/g)) {
+        count++;
+        const before = source.split(title).slice(0, -1);
+        if (!before.some((text) => /\b(test\(\s*|name: )$/.test(text))) {
+          missing.push(`${file}: ${title}`);
+        }
+      }
+    }
+  }
+  assertEquals(missing, []);
+  assert(count > 35);
 });

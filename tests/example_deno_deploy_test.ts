@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import postgres from "postgres";
 import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { createDatabase, query } from "./support/postgres.ts";
 import { Project, readCommands, readFolder, succeeded } from "./support/project.ts";
 
 Deno.test("examples/deno-deploy runs as its README says", async (t) => {
@@ -69,9 +68,10 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
     );
     assertStringIncludes(output, "4 of 4 answers as expected");
     const id = /^instance +(\S+)$/m.exec(output)![1]!;
-    const sql = postgres(database.url, { max: 1 });
-    const [row] = await sql`select * from extension_instance where id = ${id}`;
-    await sql.end();
+    const [row] = await query(
+      database.url,
+      `select * from extension_instance where id = '${id}'`,
+    );
     assertEquals([row?.["consented_scopes"], row?.["note"]], [["project:read"], null]);
   });
 

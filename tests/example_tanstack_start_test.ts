@@ -12,14 +12,6 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     MITTWALD_API_URL: simulated.apiUrl,
     PORT: "0",
   });
-  assertEquals(example.commands, [
-    "npm install",
-    "npm run keygen",
-    "npm run db:migrate",
-    "npm run build",
-    "npm start",
-    "npm run mstudio",
-  ]);
   const { scripts } = JSON.parse(await Deno.readTextFile(`${example.path}/package.json`));
 
   await t.step("it is built, and typed correctly", async () => {
@@ -30,7 +22,6 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     const { code, output } = await example.run("npm start");
     assert(code !== 0);
     assertStringIncludes(output, "the table does not exist, run the migrations first");
-    assertStringIncludes(await example.succeed("npm run db:generate"), "No schema changes");
     await example.succeed("npm run db:migrate");
   });
 

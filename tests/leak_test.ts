@@ -9,7 +9,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { loseDatabase, useDatabase } from "./leak/database.ts";
 import { disclosed } from "./leak/disclosed.ts";
 import { CANARIES, CONTROL, createCanary, Evidence, findCanary } from "./leak/evidence.ts";
-import { runCli, runDemo, runExample } from "./leak/programs.ts";
+import { runDemo, runExample } from "./leak/programs.ts";
 import { ConsoleRecorder, SpanRecorder } from "./leak/recorders.ts";
 import { exchangeTokens } from "./leak/webhooks.ts";
 import { createDatabase } from "./support/postgres.ts";
@@ -33,7 +33,6 @@ Deno.test({
       evidence.add("output of this process", ...printed.texts);
       evidence.add("Drizzle's spans", ...recorder.spans);
     });
-    await t.step("the operator's command runs and fails", () => runCli(evidence, database.url));
     await t.step("the example runs and fails", () => runExample(evidence, server));
     await t.step("the demo shows no password", () => runDemo(server));
     await t.step("PostgreSQL stops", async () => {

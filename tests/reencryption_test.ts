@@ -1,87 +1,201 @@
-import { assertEquals, assertRejects } from "@std/assert";
-import {
-  integer,
-  pgSchema,
-  pgTable,
-  primaryKey,
-  text,
-  timestamp,
-  uuid,
-  varchar,
-} from "drizzle-orm/pg-core";
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
+import { integer, pgTable, timestamp, uuid, varchar } from "drizzle-orm/pg-core";
+import { drizzle } from "drizzle-orm/postgres-js";
+// @ts-types="@types/pg"
+import pg from "pg";
+import postgres from "postgres";
 import {
   buildEncryptedTextColumn,
   buildExtensionInstanceTable,
+  type EncryptionKey,
   importEncryptionKey,
   keyStatus,
+  PgExtensionStorage,
   reencrypt,
   StorageError,
-} from "../mod.ts";
+} from "../pg/mod.ts";
 import { reencryption } from "./suites/reencryption.ts";
-import { copyPackage } from "./support/copied_package.ts";
 import { drivers, testOnEachDriver } from "./support/drivers.ts";
+import { extensionInstanceDdl } from "./support/extension_instance.ts";
+import { createDatabase, poll, startServer } from "./support/postgres.ts";
 
 testOnEachDriver("re-encryption", reencryption);
 
-const rawKey = new Uint8Array(32);
-const old = importEncryptionKey(rawKey);
-const secret = buildEncryptedTextColumn(
-  importEncryptionKey(new Uint8Array(32).fill(2), { alsoReads: [old] }),
-);
+const raw = (byte: number) => new Uint8Array(32).fill(byte);
+const oldKey = importEncryptionKey(raw(1));
+const newKey = importEncryptionKey(raw(2));
+/** The keys of applications that are at steps 1 and 2 of the procedure. */
+const keyOfStep1 = importEncryptionKey(raw(1), { alsoReads: [newKey] });
+const keyOfStep2 = importEncryptionKey(raw(2), { alsoReads: [oldKey] });
+const tableUnder = (key: EncryptionKey) =>
+  buildExtensionInstanceTable(buildEncryptedTextColumn(key));
 
-/** Compiles only if both are the same type. */
-type Equal<TFirst, TSecond> = (<T>() => T extends TFirst ? 1 : 2) extends
-  (<T>() => T extends TSecond ? 1 : 2) ? true : false;
-type Unreadable<TTable extends Parameters<typeof reencrypt>[1]> = Awaited<
-  ReturnType<typeof reencrypt<TTable>>
->["unreadable"][number];
+const idOf = (row: number) => `instance ${row}`;
+const secretOf = (row: number, version: number) => `secret ${row} version ${version}`;
 
-Deno.test("re-encryption: primary keys are typed", () => {
-  const item = pgTable("item", { id: integer().primaryKey(), secret: secret() });
-  const part = pgSchema("tenant").table("part", {
-    a: integer(),
-    b: text(),
-    secret: secret(),
-  }, (columns) => [primaryKey({ columns: [columns.a, columns.b] })]);
-  const instances = buildExtensionInstanceTable(secret, { note: text() });
-  const typed: [
-    Equal<Unreadable<typeof item>, { id: number }>,
-    Equal<
-      Unreadable<typeof part>,
-      { a?: number | null; b?: string | null; secret?: string | null }
-    >,
-    Equal<Unreadable<typeof instances>, { id: string }>,
-  ] = [true, true, true];
-  assertEquals([item, part, instances].length, typed.length);
+/** A client of a database with rows under the old key. */
+async function openFilled(url: string, count: number) {
+  const client = postgres(url, { max: 2, onnotice: () => {} });
+  await client.unsafe(extensionInstanceDdl);
+  const rows = Array.from({ length: count }, (_, row) => row);
+  const secrets = await Promise.all(rows.map((row) => oldKey.encrypt(secretOf(row, 0))));
+  await client`
+    INSERT INTO extension_instance (id, "contextId", active, consented_scopes, secret)
+    SELECT id, 'p-abc123', true, '{}', secret
+    FROM unnest(${rows.map(idOf)}::text[], ${secrets}::text[]) AS row (id, secret)`;
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
+}
+
+const ROWS = 20_000;
+/** How many rows one application writes at once, and how many it reads. */
+const LANES = 3;
+
+/** What is known of a row: which versions were certainly written, may have been, and are removals. */
+const unwritten = () => ({ done: 0, begun: 0, removals: new Set<number>() });
+
+/** An application at work: writes and removes every second row, reads all of them, and checks what it reads. */
+function startApplication(
+  url: string,
+  key: EncryptionKey,
+  half: number,
+  rows: readonly ReturnType<typeof unwritten>[],
+) {
+  const client = postgres(url, { max: 2 * LANES });
+  const storage = new PgExtensionStorage(drizzle(client), tableUnder(key));
+  const count = { writes: 0, reads: 0 };
+  let stopped = false;
+  const random = (below: number) => Math.floor(Math.random() * below);
+
+  async function write(lane: number): Promise<void> {
+    for (; !stopped; count.writes++) {
+      // No other writes this row.
+      const row = 2 * (LANES * random(Math.floor(ROWS / 2 / LANES)) + lane) + half;
+      const state = rows[row]!;
+      const version = ++state.begun;
+      const secret = secretOf(row, version);
+      const chance = state.removals.has(state.done) ? 1 : Math.random();
+      if (chance < 0.6) await storage.rotateSecret(idOf(row), secret);
+      else if (chance < 0.75) {
+        state.removals.add(version);
+        await storage.removeInstance(idOf(row));
+      } else {
+        const instance = { contextId: "p-abc123", consentedScopes: [], secret };
+        await storage.upsertExtension({ ...instance, extensionInstanceId: idOf(row) });
+      }
+      state.done = version;
+    }
+  }
+
+  async function read(): Promise<void> {
+    for (; !stopped; count.reads++) {
+      const row = random(ROWS);
+      const state = rows[row]!;
+      const { done } = state;
+      const secret = (await storage.getExtension(idOf(row)))?.secret;
+      const versions = Array.from({ length: state.begun - done + 1 }, (_, index) => done + index);
+      const possible = versions.map((version) =>
+        state.removals.has(version) ? undefined : secretOf(row, version)
+      );
+      assert(possible.includes(secret ?? undefined), `${secret} is none of ${possible}`);
+    }
+  }
+
+  const lanes = Array.from({ length: LANES }, (_, lane) => [write(lane), read()]);
+  const work = Promise.all(lanes.flat()).finally(() => client.end());
+  work.catch(() => {});
+  return {
+    count,
+    async [Symbol.asyncDispose]() {
+      stopped = true;
+      await work;
+    },
+  };
+}
+
+Deno.test("re-encryption: applications on different steps read, write and remove meanwhile", async () => {
+  await using database = await createDatabase();
+  await using client = await openFilled(database.url, ROWS);
+  const db = drizzle(client);
+  const table = tableUnder(keyOfStep2);
+  const rows = Array.from({ length: ROWS }, unwritten);
+  {
+    await using step2 = startApplication(database.url, keyOfStep2, 0, rows);
+    {
+      await using step1 = startApplication(database.url, keyOfStep1, 1, rows);
+      const applications = [step1, step2];
+      const atWork = async () => {
+        const before = applications.map(({ count }) => ({ ...count }));
+        await poll(() =>
+          applications.every(({ count: { writes, reads } }, index) =>
+            Math.min(writes - before[index]!.writes, reads - before[index]!.reads) > 50
+          )
+        );
+      };
+      await atWork();
+      // Two at once, in batches that do not meet.
+      const runs = [100, 333].map((batchSize) => reencrypt(db, table, { batchSize }));
+      await atWork();
+      for (const { reencrypted, unreadable } of await Promise.all(runs)) {
+        assertGreater(reencrypted, 0);
+        assertEquals(unreadable, []);
+      }
+    }
+    // The last application of step 1 has ended: step 3, while the other one goes on.
+    assertEquals((await reencrypt(db, table)).unreadable, []);
+    const { secret } = await keyStatus(db, table);
+    assertEquals([secret?.otherKey, secret?.unreadable, secret?.null], [0, 0, 0]);
+  }
+  const stored = await client`SELECT id, secret FROM extension_instance`;
+  const secrets = new Map(
+    await Promise.all(
+      stored.map(async ({ id, secret }) => [id, await newKey.decrypt(secret)] as const),
+    ),
+  );
+  for (const [row, { done, removals }] of rows.entries()) {
+    assertEquals(secrets.get(idOf(row)), removals.has(done) ? undefined : secretOf(row, done));
+  }
 });
 
-Deno.test("re-encryption: a table of which another copy of the package encrypts a column is refused", async () => {
-  await using copy = await copyPackage();
-  const other = await import(copy.module("pg/mod.ts")) as typeof import("../pg/mod.ts");
-  const foreign = other.buildEncryptedTextColumn(other.importEncryptionKey(rawKey));
-  await using context = await drivers["PGlite"]!();
-  const db = context.open();
-  const id = integer().primaryKey();
-  const tables = [
-    pgTable("item", { id, secret: foreign() }),
-    pgTable("item", { id, ours: secret(), secret: foreign() }),
-  ];
-  for (const table of tables) {
-    for (const run of [reencrypt, keyStatus]) {
-      await assertRejects(
-        async () => void await run(db, table),
-        TypeError,
-        'column "secret" of "item" is encrypted by another copy of this package',
-      );
-    }
+Deno.test("re-encryption: the database goes away in the middle, and comes back", async () => {
+  await using server = await startServer();
+  {
+    await using _client = await openFilled(server.url, 100);
+  }
+  const pool = new pg.Pool({ connectionString: server.url, max: 1 });
+  // The pool reports the end of idle connections here; without a listener it would throw.
+  pool.on("error", () => {});
+  let decrypted = 0;
+  const table = tableUnder({
+    encrypt: (plaintext) => keyOfStep2.encrypt(plaintext),
+    isCurrent: (ciphertext) => keyOfStep2.isCurrent!(ciphertext),
+    async decrypt(ciphertext) {
+      if (++decrypted === 50) await server.stop();
+      return await keyOfStep2.decrypt(ciphertext);
+    },
+  });
+  try {
+    const scanned: number[] = [];
+    const onProgress = (progress: { scanned: number }) => scanned.push(progress.scanned);
+    const run = () => reencrypt(drizzleNodePostgres(pool), table, { batchSize: 20, onProgress });
+    const error = await assertRejects(run, StorageError);
+    assertEquals([error.operation, error.code], ["reencrypt", "ERR_STORAGE_FAILED"]);
+    assert(error.cause instanceof Error);
+    assertEquals(scanned, [20, 40]);
+    await server.start();
+    const report = await run();
+    assertEquals([report.reencrypted, report.unreadable], [60, []]);
+  } finally {
+    await pool.end();
   }
 });
 
 Deno.test("re-encryption: a database without functions that PostgreSQL has", async () => {
-  await using context = await drivers["postgres.js"]!();
+  await using context = await drivers["postgres.js"]();
   const { sql } = context;
   const db = context.open();
-  const ciphertext = await old.encrypt("x");
+  const secret = buildEncryptedTextColumn(keyOfStep2);
+  const ciphertext = await oldKey.encrypt("x");
   const keys = [
     ["integer", integer(), "id"],
     ["uuid", uuid(), "md5(id::text)::uuid"],

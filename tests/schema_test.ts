@@ -14,20 +14,19 @@ import {
 } from "drizzle-orm/pg-core";
 import { buildExtensionInstanceTable, buildLastEventTable, context } from "../mod.ts";
 import { extensionInstanceDdl, lastEventDdl, lastEvents } from "./support/extension_instance.ts";
+import { startProgram } from "./support/program.ts";
 import { textUnderA } from "./suites/tables.ts";
 
 /** What drizzle-kit's command generates from a schema file. */
 async function exportDdl(schema: string): Promise<string> {
   const file = new URL(`fixtures/${schema}`, import.meta.url).pathname;
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
     args: ["run", "-A", "npm:drizzle-kit", "export", "--dialect=postgresql", `--schema=${file}`],
     cwd: new URL("..", import.meta.url),
     env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  assert(success, decoder.decode(stderr));
-  return decoder.decode(stdout);
+  }).ended;
+  assertEquals(code, 0, stderr);
+  return stdout;
 }
 
 Deno.test("drizzle-kit generates the original's DDL, and the table of last events", async () => {

@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { drizzle as drizzleMySql } from "drizzle-orm/mysql-proxy";
 import { drizzle as drizzlePgProxy } from "drizzle-orm/pg-proxy";
 import { drizzle as drizzleSqlite } from "drizzle-orm/sqlite-proxy";
+import postgresJs from "postgres";
 import { withEncryption } from "../pg/mod.ts";
 import { confidentiality } from "./suites/confidentiality.ts";
 import { damage } from "./suites/damage.ts";
@@ -44,6 +45,7 @@ Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, 
     [drizzleSqlite(nothing), `${NOT_POSTGRES} but one for SQLite`],
     [undefined, NOT_POSTGRES],
     [{}, NOT_POSTGRES],
+    [postgresJs({ host: "127.0.0.1" }), NOT_POSTGRES],
     [withSession(new EffectPgSession()), unknown("EffectPgSession")],
     [
       withSession(altered(session, "execute", undefined)),

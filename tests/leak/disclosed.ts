@@ -49,7 +49,6 @@ function* properties(start: unknown): Generator<string> {
   }
 }
 
-/** What a function returns, or what is said instead. */
 function attempt(fn: () => unknown): string {
   try {
     return String(fn());

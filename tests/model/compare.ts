@@ -9,8 +9,6 @@ import { key } from "./tables.ts";
 /**
  * Finds what is stored and should not be, or the other way round.
  *
- * @param url URL of the database.
- * @param instances What the sender saw of each.
  * @param fence Whether there are last events and changes, and not only rows of instances.
  */
 export async function compare(
@@ -25,19 +23,14 @@ export async function compare(
       sql`select 1 from pg_stat_activity where datname = current_database()
         and pid <> pg_backend_pid() and backend_type = 'client backend'`;
     await poll(async () => (await others()).length === 0, { timeoutMs: 60_000 });
-    const rows = Map.groupBy(
-      await sql`select *, variant_key as "variantKey", consented_scopes as "consentedScopes"
-        from extension_instance`,
-      ({ id }) => id as string,
+    const byInstance = async (rows: Promise<postgres.Row[]>) =>
+      Map.groupBy(await rows, (row): string => row["instance_id"]);
+    const rows = await byInstance(
+      sql`select *, id as instance_id, variant_key as "variantKey",
+        consented_scopes as "consentedScopes" from extension_instance`,
     );
-    const changes = Map.groupBy(
-      await sql`select * from change order by id`,
-      (row) => row["instance_id"] as string,
-    );
-    const lastEvents = Map.groupBy(
-      await sql`select * from extension_instance_last_event`,
-      (row) => row["instance_id"] as string,
-    );
+    const changes = await byInstance(sql`select * from change order by id`);
+    const lastEvents = await byInstance(sql`select * from extension_instance_last_event`);
 
     const found: string[] = [];
     for (const [id, events] of instances) {

@@ -14,7 +14,6 @@ const STRAGGLER_AHEAD_MS = 60_000;
 const SCOPES = ["project:read", "project:write", "größe:ändern", "db:*", '"quoted", {braces}'];
 const VARIANTS = ["small", "large", "NULL", ""];
 
-/** How the run is set up that an instance is part of. */
 export interface InstanceSettings {
   readonly mstudio: SimulatedMstudio;
   readonly seed: number;
@@ -24,7 +23,6 @@ export interface InstanceSettings {
   readonly offsetMs: () => number;
 }
 
-/** One instance, from its beginning to its end. */
 export class InstanceRun {
   readonly id: string;
   readonly #mstudio: SimulatedMstudio;

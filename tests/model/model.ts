@@ -12,7 +12,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Delivery } from "../../testing/mod.ts";
 
-/** What is stored of an instance. */
 export interface State {
   readonly contextId: string;
   readonly context: "customer" | "project";
@@ -33,22 +32,14 @@ export interface ToldEvent {
   readonly attempts: readonly Delivery[];
 }
 
-/** What is kept of an instance. */
+/** What is kept of an instance, and the calls of the handlers. */
 export interface Kept {
   readonly state: State | null;
-  /** The calls of the handlers. */
   readonly changes: readonly {
     readonly change: "added" | "updated" | "secretRotated" | "removed";
     readonly before: State | null;
     readonly instance: State;
   }[];
-}
-
-/** What may be the last event of an instance. */
-export interface LastEvent {
-  readonly kind: string;
-  /** In ISO 8601, one of them. */
-  readonly createdAt: readonly string[];
 }
 
 const KINDS = {
@@ -100,10 +91,11 @@ function apply({ state: before, changes }: Kept, { kind, state }: ToldEvent): Ke
 }
 
 /**
- * The last event: the last one that was answered with success, at the newest time of its attempts that is known to be
- * applied, or that of one which nobody knows of. The time of a removal is not before that of any event that was applied.
+ * The last event, and what its time may be: it is the last one that was answered with success, at the newest time of
+ * its attempts that is known to be applied, or that of one which nobody knows of. The time of a removal is not before
+ * that of any event that was applied.
  */
-export function lastEvent(events: readonly ToldEvent[]): LastEvent {
+export function lastEvent(events: readonly ToldEvent[]) {
   const last = events.findLast(({ acknowledged }) => acknowledged)!;
   const attempts = (last.kind === "remove" ? events : [last]).flatMap(({ attempts }) => attempts);
   const times = (applied: "yes" | "perhaps") =>

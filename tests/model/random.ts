@@ -18,7 +18,6 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number from `min` to `max`. */
   between(min: number, max: number): number {
     return min + Math.floor(this.next() * (max - min + 1));
   }
@@ -31,7 +30,6 @@ export class Random {
     return choices[this.between(0, choices.length - 1)]!;
   }
 
-  /** Text in hexadecimal digits. */
   digits(length: number): string {
     return Array.from({ length }, () => this.between(0, 15).toString(16)).join("");
   }

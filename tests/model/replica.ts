@@ -1,9 +1,10 @@
 /** A process of the extension under test, which is killed and started again. */
 
 import { fromFileUrl } from "../../scripts/lib/paths.ts";
+import { poll } from "../support/postgres.ts";
+import { startProgram } from "../support/program.ts";
 
-/** Longest time to wait for a start, in milliseconds; it takes less than one second on a machine with nothing else to do. */
-const START_LIMIT_MS = 120_000;
+const SERVER = fromFileUrl(new URL("./server.ts", import.meta.url));
 
 /**
  * How a server ends that postgres.js takes down with it: it writes, in a task that it put off, to a connection that was
@@ -16,16 +17,12 @@ const ENDED_BY_DRIVER =
 export class Replica implements AsyncDisposable {
   /** What it printed when it ended by itself, and not by the driver's fault. */
   readonly failures: string[] = [];
-  /** Where it listens, if it does. */
   endpoint: Deno.ConnectOptions | undefined;
   readonly #env: Record<string, string>;
   readonly #onCrash: () => void;
-  #process: Deno.ChildProcess | undefined;
+  #program: ReturnType<typeof startProgram> | undefined;
 
-  /**
-   * @param env The variables that server.ts reads.
-   * @param onCrash Is called when the driver ended it, and it is started again.
-   */
+  /** @param onCrash Is called when the driver ended it, and it is started again. */
   constructor(env: Record<string, string>, onCrash: () => void) {
     this.#env = env;
     this.#onCrash = onCrash;
@@ -33,49 +30,37 @@ export class Replica implements AsyncDisposable {
 
   /** Starts it and waits until it listens. */
   async start(): Promise<void> {
-    const server = fromFileUrl(new URL("./server.ts", import.meta.url));
-    const process = this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", "--no-check", server],
+    const program = this.#program = startProgram(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", "--no-check", SERVER],
       env: { NO_COLOR: "1", ...this.#env },
       // Held open: the server ends with this program.
       stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const printed = new Response(process.stderr).text();
-    const limit = setTimeout(() => process.kill("SIGKILL"), START_LIMIT_MS);
-    const { value } = await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
-    clearTimeout(limit);
-    if (this.#process !== process) return; // it was killed
-    const port = /^Listening on (\d+)\n$/.exec(value ?? "")?.[1];
-    if (port === undefined) {
-      throw new Error(`Starting a replica: it ended, or took too long\n${await printed}`);
-    }
-    this.endpoint = { hostname: "127.0.0.1", port: Number(port) };
-    this.#startAgain(process, printed).catch((error) => this.failures.push(String(error)));
+    });
+    const { printed, isRunning } = program;
+    const port = () => /^Listening on (\d+)\n$/.exec(printed.stdout)?.[1];
+    await poll(() => port() !== undefined || !isRunning(), { timeoutMs: 120_000, intervalMs: 20 });
+    if (this.#program !== program) return; // it was killed
+    if (port() === undefined) throw new Error(`Starting a replica: it ended\n${printed.stderr}`);
+    this.endpoint = { hostname: "127.0.0.1", port: Number(port()) };
+    this.#startAgain(program).catch((error) => this.failures.push(String(error)));
   }
 
-  /** Kills it, whatever it is doing. */
   async kill(): Promise<void> {
-    const process = this.#process;
-    this.#process = this.endpoint = undefined;
-    try {
-      process?.kill("SIGKILL");
-    } catch { /* it has ended */ }
-    await process?.status;
+    const program = this.#program;
+    this.#program = this.endpoint = undefined;
+    program?.kill("SIGKILL");
+    await program?.ended;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill();
   }
 
-  /** Once it ends by itself. */
-  async #startAgain(process: Deno.ChildProcess, printed: Promise<string>): Promise<void> {
-    await process.status;
-    const output = await printed;
-    if (this.#process !== process) return;
-    if (ENDED_BY_DRIVER.test(output)) this.#onCrash();
-    else this.failures.push(output);
+  async #startAgain(program: ReturnType<typeof startProgram>): Promise<void> {
+    const { stderr } = await program.ended;
+    if (this.#program !== program) return;
+    if (ENDED_BY_DRIVER.test(stderr)) this.#onCrash();
+    else this.failures.push(stderr);
     this.endpoint = undefined;
     await this.start();
   }

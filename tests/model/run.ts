@@ -22,7 +22,6 @@ const limitMs = (deliveries: number) => 120_000 + 1_000 * deliveries;
 /** How long the outage was, by the sender's clock. */
 const OUTAGE_MS = 60 * 60 * 1000;
 
-/** What kind of run it is. */
 export interface RunOptions {
   readonly seed: number;
   /** How many attempts reach the servers at least. */
@@ -43,18 +42,7 @@ export interface RunOptions {
   readonly restamp?: boolean;
 }
 
-/** What came of a run. */
-export interface RunResult {
-  readonly instances: number;
-  /** Attempts that were answered. */
-  readonly deliveries: number;
-  /** What happened to servers and connections. */
-  readonly disturbances: Readonly<Record<string, number>>;
-  /** How often there was each answer. */
-  readonly answers: Readonly<Record<string, number>>;
-  /** Whatever is stored and should not be, or the other way round. */
-  readonly differences: readonly string[];
-}
+export type RunResult = Awaited<ReturnType<typeof run>>;
 
 /** Says what a run did, in a few lines. */
 export function describe({ seed }: RunOptions, result: RunResult): string {
@@ -69,8 +57,7 @@ export function describe({ seed }: RunOptions, result: RunResult): string {
   ].join("\n");
 }
 
-/** Carries out a run. */
-export async function run(options: RunOptions): Promise<RunResult> {
+export async function run(options: RunOptions) {
   const { seed, deliveries, databaseUrl, servers, fence = true, restamp = true } = options;
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
   await sql.unsafe(extensionInstanceDdl + lastEventDdl + changeDdl).finally(() => sql.end());
@@ -207,9 +194,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
   }
   return {
     instances: runs.length,
+    /** Attempts that were answered. */
     deliveries: answered(),
     disturbances,
+    /** How often there was each. */
     answers,
+    /** Whatever is stored and should not be, or the other way round. */
     differences: [
       ...replicas.flatMap(({ failures }) => failures.map((output) => `a server ended: ${output}`)),
       ...await compare(readUrl, told, fence),

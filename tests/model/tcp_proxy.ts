@@ -16,7 +16,6 @@ export class TcpProxy implements AsyncDisposable {
     return this.#listener.addr.port;
   }
 
-  /** Closes all connections. */
   cut(): void {
     this.#close(...this.#connections);
   }

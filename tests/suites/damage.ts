@@ -44,13 +44,28 @@ test("one damaged row in a list: refused with its place, the others can be read"
   assertEquals(await undamaged, [{ phone: "p3" }]);
 });
 
-test("of several damaged values the first is reported", async ({ db, sql }) => {
+test("of several damaged values the first is reported, once none is at work any more", async ({ db, sql }) => {
   const ids = Array.from({ length: 600 }, (_, id) => id);
   await db.insert(people).values(ids.map((id) => ({ id, name: "", phone: "x" })));
-  await sql("UPDATE person SET phone = 'no ciphertext' WHERE id >= 270");
-  const list = () => db.select().from(people).orderBy(people.id).execute();
-  const { code, path } = await assertRejects(list, InvalidCiphertextError);
-  assertEquals([code, path], ["ERR_INVALID_CIPHERTEXT", "[270].phone"]);
+  // Those that follow fail sooner.
+  await sql(`UPDATE person SET phone = '${await keyB.encrypt("x")}' WHERE id = 100;
+    UPDATE person SET phone = 'no ciphertext' WHERE id > 100`);
+  let [begun, atWork] = [0, 0];
+  const table = peopleUnder("phone", {
+    encrypt: (plaintext) => keyA.encrypt(plaintext),
+    decrypt(ciphertext) {
+      begun++;
+      atWork++;
+      return keyA.decrypt(ciphertext).finally(() => atWork--);
+    },
+  });
+  const list = () => db.select().from(table).orderBy(table.id).execute();
+  const { code, path } = await assertRejects(list, DecryptionError);
+  assertEquals([code, path], ["ERR_DECRYPTION_FAILED", "[100].secret"]);
+  assertEquals([begun, atWork], [256, 0]);
+  const single = () => db.select().from(people).where(eq(people.id, 101)).execute();
+  const invalid = await assertRejects(single, InvalidCiphertextError);
+  assertEquals([invalid.code, invalid.path], ["ERR_INVALID_CIPHERTEXT", "[0].phone"]);
 });
 
 test("the wrong key", async ({ db }) => {

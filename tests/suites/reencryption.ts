@@ -757,10 +757,3 @@ test("tables that others inherit from, with the same keys, and partitioned ones"
   assertEquals<unknown>(await reencrypt(db, items, { batchSize: 2 }), report(5, 5));
   assertEquals(await read(), secrets(5));
 });
-
-test("keyStatus tells how far it is", async ({ db, sql }) => {
-  await sql("INSERT INTO item SELECT id, NULL FROM generate_series(1, 1200) id");
-  const progress: unknown[] = [];
-  await keyStatus(db, items, { onProgress: (now) => progress.push(now) });
-  assertEquals(progress, [500, 1_000, 1_200].map((scanned) => ({ total: 1_200, scanned })));
-});

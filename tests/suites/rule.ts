@@ -51,7 +51,6 @@ import {
   openFilled,
   people,
   textUnderA,
-  textUnderB,
 } from "./tables.ts";
 
 /** More columns of the table `person`. */
@@ -573,30 +572,6 @@ test("refused: where it is prepared, in a transaction, and in a nested one", asy
   });
   assert(!log.some((query) => query.startsWith("delete")));
   await assertStored(context, "SELECT phone FROM person WHERE id = 1", "kept");
-});
-
-test("refused: columns that another copy of the package made", async ({ db, log }) => {
-  const foreign = pgTable("person", { id: integer().primaryKey(), phone: textUnderB() });
-  const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
-  const { phone } = foreign as unknown as { phone: Record<symbol, object> };
-  // What tells copies apart is an object that each of them has of its own.
-  const copied = { ...phone[ENCRYPTION], copy: {} };
-  const copy = Object.create(phone, { [ENCRYPTION]: { value: copied } });
-  const columns = (foreign as unknown as Record<symbol, Record<string, object>>)[
-    Symbol.for("drizzle:Columns")
-  ]!;
-  columns["phone"] = copy;
-  const queries: Query[] = [
-    (db) => db.select().from(foreign),
-    (db) => db.insert(foreign).values({ id: 3, phone: "x" }),
-    (db) => db.update(foreign).set({ phone: "x" }),
-    (db) => db.select({ id: foreign.id }).from(foreign).where(eq(copy, "x")),
-  ];
-  for (const query of queries) {
-    const run = async () => await query(db, db);
-    await assertRejects(run, TypeError, "another copy of this package");
-  }
-  assertEquals(log, []);
 });
 
 /** Drizzle 0.44 does not know subqueries in a selection. */

@@ -7,7 +7,6 @@ import type { OtherSession } from "./suite.ts";
 /** Nothing takes this long to wait for a lock, in milliseconds, on a machine that is busy with other things too. */
 const LIMIT_MS = 30_000;
 
-/** Opens one on a database. */
 export async function openSession(connectionString: string): Promise<OtherSession> {
   const [client, observer] = [
     new pg.Client({ connectionString }),

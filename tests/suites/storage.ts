@@ -174,24 +174,9 @@ test("one statement per call, two for a removal with last events", async ({ open
   assertEquals(verbs(), ["select"]);
 });
 
-test("two upserts of one new instance at the same time, and many of many", async ({ storage, stored }) => {
-  const contexts = ["p-abc123", "p-other"];
-  await Promise.all(
-    contexts.map((contextId) => storage.upsertExtension({ ...INSTANCE, contextId })),
-  );
+test("two upserts of one new instance at the same time", async ({ storage, stored }) => {
+  await Promise.all([1, 2].map(() => storage.upsertExtension(INSTANCE)));
   assertEquals((await stored()).map(([, secret]) => secret), ["first"]);
-  const ids = Array.from({ length: 40 }, (_, index) => `instance ${index % 10}`);
-  const secretOf = (id: string) => `of ${id}`;
-  await Promise.all(ids.map((extensionInstanceId) =>
-    storage.upsertExtension({
-      ...INSTANCE,
-      extensionInstanceId,
-      secret: secretOf(extensionInstanceId),
-    })
-  ));
-  for (const id of new Set(ids)) {
-    assertEquals((await storage.getExtension(id))?.secret, secretOf(id));
-  }
 });
 
 test("columns of the application's own stay, and are read", async ({ db, sql }) => {
@@ -280,31 +265,9 @@ test("functions of columns of the application's own are called for each statemen
   await assertRejects(upsert, TypeError);
 });
 
-test("in a transaction of the application: rolled back with it, committed with it", async ({ db, storage }) => {
-  await assertRejects(() =>
-    db.transaction(async (tx) => {
-      const inner = new PgExtensionStorage(tx, extensionInstances);
-      await inner.upsertExtension(INSTANCE);
-      assertEquals((await inner.getExtension(ID))?.secret, "first");
-      tx.rollback();
-    })
-  );
-  assertEquals(await storage.getExtension(ID), undefined);
-  await db.transaction((tx) =>
-    tx.transaction((nested) =>
-      new PgExtensionStorage(nested, extensionInstances).upsertExtension(INSTANCE)
-    )
-  );
-  assertEquals((await storage.getExtension(ID))?.secret, "first");
-});
-
 test("with Drizzle's casing the names in the database follow it, as in the original", async ({ open, sql }) => {
-  for (
-    const [from, to] of [["contextId", "context_id"], ["createdAt", "created_at"], [
-      "updatedAt",
-      "updated_at",
-    ]]
-  ) {
+  const names = { contextId: "context_id", createdAt: "created_at", updatedAt: "updated_at" };
+  for (const [from, to] of Object.entries(names)) {
     await sql(`ALTER TABLE extension_instance RENAME "${from}" TO ${to}`);
   }
   const db = open({ casing: "snake_case" });

@@ -12,7 +12,6 @@ export interface DrizzleOptions {
   casing?: "snake_case" | "camelCase";
 }
 
-/** A database of any driver. */
 export type AnyDatabase = PgDatabase<PgQueryResultHKT>;
 
 /** An empty database that belongs to one case alone. */
@@ -27,14 +26,12 @@ export interface TestContext {
 
 /** A session past Drizzle and this library, to stand in the way of what is tested. */
 export interface OtherSession {
-  /** Runs SQL. */
   sql(statement: string): Promise<void>;
   /** Returns once another session waits for a lock that this one holds; throws after some seconds. */
   untilWaiting(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** One test. */
 export interface Case {
   name: string;
   run(context: TestContext): Promise<void>;

@@ -48,15 +48,6 @@ test("rollback of the inner levels keeps the outer one", async ({ db, context })
   await assertStored(context, "SELECT phone FROM person", "outer");
 });
 
-test("rollback of all", async ({ db, context }) => {
-  const aborted = db.transaction(async (tx) => {
-    await insert(tx, 1, "gone");
-    throw new Abort();
-  });
-  await assertRejects(() => aborted, Abort);
-  assertEquals(await context.sql("SELECT * FROM person"), []);
-});
-
 test("a transaction can be wrapped by itself", async ({ plain, context }) => {
   await plain.transaction(async (tx) => {
     await insert(withEncryption(tx), 1, "555");

@@ -5,7 +5,7 @@ import { eq, sql } from "drizzle-orm";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { withEncryption } from "../../pg/mod.ts";
 import { suite } from "./suite.ts";
-import { ADA, assertStored, keyA, keyB, open, people, textUnderA } from "./tables.ts";
+import { ADA, assertStored, keyB, open, people, textUnderA } from "./tables.ts";
 
 /** A letter of every plane of Unicode that has any, the private ones included, and the edges of each. */
 const ALL_PLANES = Array.from({ length: 17 }, (_, plane) => {
@@ -16,14 +16,7 @@ const ALL_PLANES = Array.from({ length: 17 }, (_, plane) => {
 const { cases, test } = suite(open);
 export { cases as writes };
 
-test("insert one row, two columns under two keys", async ({ db, context }) => {
-  await db.insert(people).values(ADA);
-  await assertStored(context, "SELECT phone FROM person", "555", keyA);
-  await assertStored(context, "SELECT api_token FROM person", "t", keyB);
-  assertEquals(await db.select().from(people), [ADA]);
-});
-
-test("insert many rows, equal plaintexts stored differently", async ({ db, context }) => {
+test("insert many rows under two keys, equal plaintexts stored differently", async ({ db, context }) => {
   const rows = Array.from({ length: 300 }, (_, id) => ({
     ...{ id, name: `n${id}` },
     phone: id % 3 === 0 ? null : "same",
@@ -34,6 +27,7 @@ test("insert many rows, equal plaintexts stored differently", async ({ db, conte
   const stored = await context.sql("SELECT phone, api_token FROM person ORDER BY id");
   assertEquals(stored.filter(({ phone }) => phone === null).length, 100);
   assertEquals(new Set(stored.map(({ phone }) => phone)).size, 201);
+  await assertStored(context, "SELECT phone FROM person WHERE id = 1", "same");
   await assertStored(context, "SELECT api_token FROM person WHERE id = 299", "t299", keyB);
 });
 

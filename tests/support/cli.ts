@@ -1,16 +1,15 @@
 /** Runs the operator's command as a process. */
 
 import { fromFileUrl, join } from "../../scripts/lib/paths.ts";
+import { startProgram } from "./program.ts";
 
 const path = (relative: string) => fromFileUrl(new URL(relative, import.meta.url));
 
-/** The program and the arguments that start the command. */
-export const cliCommand = {
+const cliCommand = {
   program: Deno.execPath(),
   args: ["run", "-A", "--quiet", `--config=${path("../../deno.json")}`, path("../../cli.ts")],
 } as const;
 
-/** Where the command runs. */
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -19,37 +18,36 @@ export interface CommandOptions {
 const KEPT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "NPM_CONFIG_REGISTRY", "TMPDIR"];
 
 /** The environment, without what would change how the command behaves. */
-export function cliEnvironment(env: CommandOptions["env"]): Record<string, string> {
+function cliEnvironment(env: CommandOptions["env"]): Record<string, string> {
   const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => KEPT.includes(name));
   return { ...Object.fromEntries(inherited), ...env };
 }
 
-/** Starts the command, and collects what it prints. */
-export function startCommand(args: readonly string[], options: CommandOptions = {}) {
-  const child = new Deno.Command(cliCommand.program, {
-    ...options,
+export const startCommand = (args: readonly string[], { cwd, env }: CommandOptions = {}) =>
+  startProgram(cliCommand.program, {
     args: [...cliCommand.args, ...args],
-    env: cliEnvironment(options.env),
+    ...cwd !== undefined && { cwd },
+    env: cliEnvironment(env),
     clearEnv: true,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const printed = { stdout: "", stderr: "" };
-  const collect = async (name: "stdout" | "stderr") => {
-    for await (const text of child[name].pipeThrough(new TextDecoderStream())) {
-      printed[name] += text;
-    }
-  };
-  const ended = Promise.all([child.status, collect("stdout"), collect("stderr")]);
-  return {
-    printed,
-    kill: (signal: Deno.Signal) => child.kill(signal),
-    ended: ended.then(([{ code }]) => ({ code, ...printed })),
-  };
+  });
+
+/** Runs the command on a terminal of its own, which `script` of util-linux makes. */
+export function runOnTerminal(
+  command: string,
+  env: Readonly<Record<string, string>>,
+  columns: number,
+) {
+  const words = [cliCommand.program, ...cliCommand.args, ...command.split(" ")]
+    .map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  const { ended } = startProgram("script", {
+    // Quiet, flushed, with the program's exit status, and without a typescript.
+    args: ["-qfec", `stty rows 24 cols ${columns} && exec ${words.join(" ")}`, "/dev/null"],
+    env: { ...cliEnvironment(env), TERM: "xterm-256color", SHELL: "/bin/sh" },
+    clearEnv: true,
+  });
+  return ended;
 }
 
-/** Runs the command to its end. */
 export const runCommand = (args: readonly string[], options: CommandOptions = {}) =>
   startCommand(args, options).ended;
 

@@ -2,15 +2,12 @@
 
 import { join, repository } from "../../scripts/lib/paths.ts";
 
-/** A block of code. */
 export interface Block {
   readonly language: string;
   readonly code: string;
 }
 
-/** A page. */
 export interface Page {
-  /** Its path in the repository. */
   readonly path: string;
   readonly text: string;
   readonly blocks: readonly Block[];
@@ -30,17 +27,12 @@ export async function readPages(): Promise<Page[]> {
   );
 }
 
-/** The code blocks of a Markdown text. */
 export function blocksOf(text: string): Block[] {
   return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)]
     .map(([, language = "", code = ""]) => ({ language, code }));
 }
 
-/**
- * The files that blocks of TypeScript make; all pages together are one application.
- *
- * @throws {Error} A block does not name its file in its first line, or two name the same.
- */
+/** The files that blocks of TypeScript make, by path; all pages together are one application. */
 export function filesOf(pages: readonly Page[]): Record<string, string> {
   const files: Record<string, string> = {};
   for (const { path, blocks } of pages) {
@@ -55,11 +47,7 @@ export function filesOf(pages: readonly Page[]): Record<string, string> {
   return files;
 }
 
-/**
- * The files as a block of the language `diff` leaves them, as far as it shows them.
- *
- * @returns Contents by path.
- */
+/** The files, by path, as a block of the language `diff` leaves them, as far as it shows them. */
 export function filesAfter(diff: string): Record<string, string> {
   const files: Record<string, string> = {};
   for (const part of diff.split(/^--- a\/.*\n/m).slice(1)) {
@@ -72,7 +60,6 @@ export function filesAfter(diff: string): Record<string, string> {
   return files;
 }
 
-/** The lines of the shell blocks. */
 export function commandsOf(page: Page): string[] {
   return page.blocks.filter(({ language }) => language === "sh")
     .flatMap(({ code }) => code.trim().split("\n"));

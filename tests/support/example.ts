@@ -1,24 +1,16 @@
 /** What the tests of the examples have in common. */
 
-import { assertEquals, assertMatch } from "@std/assert";
-import postgres from "postgres";
+import { assertEquals } from "@std/assert";
 import { buildEncryptionKey, type EncryptionKey } from "../../mod.ts";
 import { SimulatedMstudio } from "../../testing/mod.ts";
-
-/** A simulated mStudio for one example. */
-export interface ExampleMstudio extends AsyncDisposable {
-  readonly mstudio: SimulatedMstudio;
-  readonly apiUrl: string;
-  /** The instances that mittwald's API was asked about with their own access tokens. */
-  readonly asked: readonly string[];
-}
+import { query } from "./postgres.ts";
 
 /**
  * Simulates the mStudio that delivers to an example, and the API that the example asks.
  *
  * @param url Where the example listens, when it does.
  */
-export async function simulateMstudio(url: () => string): Promise<ExampleMstudio> {
+export async function simulateMstudio(url: () => string) {
   const mstudio = await SimulatedMstudio.create({
     extensionId: "my-extension",
     target: (request) => fetch(new Request(`${url()}/webhooks`, request)),
@@ -37,6 +29,7 @@ export async function simulateMstudio(url: () => string): Promise<ExampleMstudio
   return {
     mstudio,
     apiUrl: `http://localhost:${api.addr.port}`,
+    /** The instances that mittwald's API was asked about with their own access tokens. */
     asked,
     async [Symbol.asyncDispose]() {
       await mstudio.close();
@@ -58,26 +51,20 @@ export async function liveThrough(
   databaseUrl: string,
   key: EncryptionKey,
 ): Promise<void> {
-  const sql = postgres(databaseUrl, { max: 1 });
-  try {
-    const row = async () =>
-      (await sql`SELECT * FROM extension_instance WHERE id = ${instance.id}`)[0];
-    const instance = await mstudio.addInstance({ context: { id: "c-1", kind: "customer" } });
-    const added = (await row())!;
-    assertEquals([added["contextId"], added["context"]], ["c-1", "customer"]);
-    assertMatch(added["secret"], /^[^:]+:[^:]+:[^:]+$/);
-    assertEquals(await key.decrypt(added["secret"]), instance.secret);
-    await instance.update({ enabled: false });
-    assertEquals((await row())!["active"], false);
-    await instance.rotateSecret();
-    const before = (await row())!;
-    assertEquals(await key.decrypt(before["secret"]), instance.secret);
-    const forged = await mstudio.deliverOnce(instance.event("SecretRotated"), { forge: true });
-    assertEquals([forged.status, (await forged.json()).code], [401, "ERR_SIGNATURE_INVALID"]);
-    assertEquals(await row(), before);
-    await instance.remove();
-    assertEquals(await row(), undefined);
-  } finally {
-    await sql.end();
-  }
+  const instance = await mstudio.addInstance({ context: { id: "c-1", kind: "customer" } });
+  const row = async () =>
+    (await query(databaseUrl, `SELECT * FROM extension_instance WHERE id = '${instance.id}'`))[0];
+  const added = (await row())!;
+  assertEquals([added["contextId"], added["context"]], ["c-1", "customer"]);
+  assertEquals(await key.decrypt(String(added["secret"])), instance.secret);
+  await instance.update({ enabled: false });
+  assertEquals((await row())!["active"], false);
+  await instance.rotateSecret();
+  const before = (await row())!;
+  assertEquals(await key.decrypt(String(before["secret"])), instance.secret);
+  const forged = await mstudio.deliverOnce(instance.event("SecretRotated"), { forge: true });
+  assertEquals([forged.status, (await forged.json()).code], [401, "ERR_SIGNATURE_INVALID"]);
+  assertEquals(await row(), before);
+  await instance.remove();
+  assertEquals(await row(), undefined);
 }

@@ -22,7 +22,6 @@ CREATE TABLE "extension_instance" (
   "updatedAt" timestamp DEFAULT now() NOT NULL
 );`;
 
-/** The key of the table below. */
 export const encryptionKey = buildEncryptionKey("master password", "salt");
 
 /** The table without columns of an application's own. */
@@ -38,5 +37,4 @@ CREATE TABLE "extension_instance_last_event" (
   "created_at" timestamp with time zone NOT NULL
 );`;
 
-/** The table of last events. */
 export const lastEvents = buildLastEventTable();

@@ -5,6 +5,7 @@ import type {
   ExtensionToBeAdded,
   ExtensionToBeUpdated,
 } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+import type { ExtensionInstanceTable } from "../../pg/mod.ts";
 import {
   type InstanceDetails,
   type Occurrence,
@@ -15,27 +16,15 @@ import {
 type Details = Partial<InstanceDetails>;
 type Times = Partial<Occurrence>;
 
-/** One instance. */
-export interface MemoryRow {
-  id: string;
-  contextId: string;
-  context: "customer" | "project";
-  active: boolean;
-  variantKey: string | null;
-  consentedScopes: string[];
-  secret: string;
-}
+export type MemoryRow = Omit<ExtensionInstanceTable["$inferSelect"], "createdAt" | "updatedAt">;
 
 /** Behaves as `PgExtensionStorage` does. */
 export class MemoryStorage implements ExtensionStorage {
-  /** The rows by their id. */
   readonly rows: Map<string, MemoryRow> = new Map();
-  /** How often each method was called. */
   readonly calls: Record<string, number> = {};
   /** The time that came with each call, if one did. */
   readonly occurrences: (Date | undefined)[] = [];
 
-  /** The number of all calls. */
   get callCount(): number {
     return Object.values(this.calls).reduce((sum, count) => sum + count, 0);
   }

@@ -1,5 +1,6 @@
 /** An example of `examples/` for npm, installed with this package as npm would have it. */
 
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { buildNpmPackage, packNpmPackage } from "../../scripts/lib/npm_package.ts";
 import { NPM_NAME } from "../../scripts/lib/npm_manifest.ts";
 import { dirname, join } from "../../scripts/lib/paths.ts";
@@ -21,7 +22,6 @@ const TSC =
 
 let tarball: Promise<string> | undefined;
 
-/** Builds the package once. */
 function packageTarball(): Promise<string> {
   return tarball ??= (async () => {
     const work = await Deno.makeTempDir({ prefix: "mitthooks_package_" });
@@ -30,13 +30,10 @@ function packageTarball(): Promise<string> {
   })();
 }
 
-/** The example, in a folder of its own. */
 export class NpmExample extends Application {
   private constructor(
     path: string,
     env: Readonly<Record<string, string>>,
-    /** The lines of the shell blocks of its README, without comments. */
-    readonly commands: readonly string[],
     /** The path of its file of variables. */
     readonly variables: string,
   ) {
@@ -44,11 +41,8 @@ export class NpmExample extends Application {
   }
 
   /**
-   * Copies and installs it, and makes its keys and its file of variables.
-   *
-   * @param name Its folder in `examples/`.
-   * @param variables What the file of variables gets besides what the example of it says.
-   * @param options `file`: the file of variables, `.env` by default; `without`: packages that the test does not need.
+   * Copies and installs it, makes its keys and its file of variables, and checks its README's commands, its types and
+   * its migration. Packages that the test does not need can be left out.
    */
   static async create(
     name: string,
@@ -75,9 +69,15 @@ export class NpmExample extends Application {
     const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
     const programs = [dirname(node.path), `${compiler}/node_modules/.bin`, Deno.env.get("PATH")];
     const env = { PATH: programs.join(":"), NO_COLOR: "1" };
-    const example = new NpmExample(path, env, await readCommands(name), join(path, file));
+    const example = new NpmExample(path, env, join(path, file));
+    const build = manifest.scripts.build ? "npm run build, " : "";
+    assertEquals(
+      (await readCommands(name)).join(", "),
+      `npm install, npm run keygen, npm run db:migrate, ${build}npm start, npm run mstudio`,
+    );
     await example.succeed("npm run keygen");
     if (!files["tsconfig.json"]) await example.succeed(TSC);
+    assertStringIncludes(await example.succeed("npm run db:generate"), "No schema changes");
     return example;
   }
 
@@ -86,22 +86,12 @@ export class NpmExample extends Application {
     return this.finish("/bin/sh", ["-c", line], env);
   }
 
-  /** Runs a line that has to succeed. */
   succeed(line: string): Promise<string> {
     return succeeded(this.run(line));
   }
 
   /** Starts a program with the Node that the commands use, until it says where it listens. */
   serve(...args: string[]): Promise<RunningServer> {
-    return this.start(["node", ...args], /Listening on:? http:\/\/localhost:(\d+)/);
-  }
-
-  /** Starts a program, until it prints something with a port in it. */
-  start(
-    [program, ...args]: readonly string[],
-    says: RegExp,
-    endSignal?: Deno.Signal,
-  ): Promise<RunningServer> {
-    return this.launch(program!, args, says, endSignal);
+    return this.launch("node", args, /Listening on:? http:\/\/localhost:(\d+)/);
   }
 }

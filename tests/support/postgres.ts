@@ -15,33 +15,34 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
-/**
- * Creates an empty database for one test.
- *
- * @param options `server`: URL of a server's database for a user who may create others. Default: that of this test run.
- * @returns The database; `await using` drops it at the end of the test.
- */
+/** Creates an empty database for one test, on the server of this test run or on another one. */
 export async function createDatabase(
   { server = Deno.env.get("TEST_SERVER_URL") }: { readonly server?: string } = {},
 ): Promise<TestDatabase> {
   if (!server) {
     throw new Error("Creating a test database: TEST_SERVER_URL is not set, use `deno task test`");
   }
-  const administrate = async (statement: string) => {
-    const sql = postgres(server, { max: 1, onnotice: () => {} });
-    await sql.unsafe(statement).finally(() => sql.end());
-  };
   const prefix = Deno.env.get("TEST_DATABASE_PREFIX") ?? "mitthooks_test_";
   const name = prefix + crypto.randomUUID().replaceAll("-", "");
   // template0: nobody can be connected to it, and it may be copied into any encoding.
-  await administrate(
+  await query(
+    server,
     `create database "${name}" template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
   );
   const url = new URL(server);
   url.pathname = `/${name}`;
-  let dropped: Promise<void> | undefined;
-  const drop = () => dropped ??= administrate(`drop database if exists "${name}" with (force)`);
+  let dropped: Promise<unknown> | undefined;
+  const drop = async () =>
+    void await (dropped ??= query(server, `drop database if exists "${name}" with (force)`));
   return { url: url.href, drop, [Symbol.asyncDispose]: drop };
+}
+
+/** Runs SQL on a connection of its own. Of several statements, the last has the rows. */
+export async function query(url: string, statements: string): Promise<Record<string, unknown>[]> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const result: unknown[] = await sql.unsafe(statements).finally(() => sql.end());
+  const rows = Array.isArray(result[0]) ? result.at(-1) : result;
+  return (rows as Record<string, unknown>[]).map((row) => ({ ...row }));
 }
 
 /** A value that {@linkcode poll} waits for. */

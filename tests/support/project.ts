@@ -5,93 +5,73 @@ import { standInImportMap } from "../../scripts/lib/import_map.ts";
 import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../scripts/lib/npm_manifest.ts";
 import { blocksOf, commandsOf } from "./documents.ts";
 import { poll } from "./postgres.ts";
+import { startProgram } from "./program.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
 
-/** How a command ended. */
 export interface Ended {
   code: number;
   /** Standard output and standard error. */
   output: string;
 }
 
-/** A program that was started. */
-export interface RunningProgram extends AsyncDisposable {
+export interface RunningServer extends AsyncDisposable {
+  /** `http://localhost:PORT` */
+  url: string;
   /** What it has printed so far. */
   output(): string;
   /** Sends the signal that ends it, and waits for the end. */
   stop(): Promise<Ended>;
 }
 
-/** A server that was started. */
-export interface RunningServer extends RunningProgram {
-  /** `http://localhost:PORT` */
-  url: string;
-}
-
 /** A folder with an application, and the variables of its commands. */
 export abstract class Application implements AsyncDisposable {
   protected constructor(readonly path: string, readonly env: Readonly<Record<string, string>>) {}
 
-  /** Runs a program to its end. */
   protected async finish(
     program: string,
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
   ): Promise<Ended> {
-    const { code, stdout, stderr } = await this.#command(program, args, env).output();
-    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    return { code, output: decode(stdout) + decode(stderr) };
+    const { code, stdout, stderr } = await this.#start(program, args, env).ended;
+    return { code, output: stdout + stderr };
   }
 
   /** Starts a program, and waits until it says something; the first group of the expression is a server's port. */
-  protected async launch(
+  async launch(
     program: string,
     args: readonly string[],
     says: RegExp,
     endSignal: Deno.Signal = "SIGTERM",
   ): Promise<RunningServer> {
-    const process = this.#command(program, args).spawn();
-    let printed = "";
-    const reading = Promise.all([process.stdout, process.stderr].map(async (stream) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) printed += text;
-    }));
-    let status: Deno.CommandStatus | undefined;
-    const ended = process.status.then((result) => status = result);
+    const { printed, isRunning, kill, ended } = this.#start(program, args);
+    const output = () => printed.stdout + printed.stderr;
     // A task hands SIGTERM on to what it runs; SIGKILL would leave that behind.
     const stop = async () => {
-      if (!status) process.kill(endSignal);
-      const limit = setTimeout(() => process.kill("SIGKILL"), 30_000);
+      kill(endSignal);
+      const limit = setTimeout(() => kill("SIGKILL"), 30_000);
       const { code } = await ended;
       clearTimeout(limit);
-      await reading;
-      return { code, output: printed };
+      return { code, output: output() };
     };
-    try {
-      await poll(() => says.test(printed) || status, { timeoutMs: 60_000 });
-      const said = says.exec(printed);
-      if (!said) throw new Error(`Starting ${basename(program)}: it ended: ${printed}`);
-      return {
-        url: `http://localhost:${said[1]}`,
-        output: () => printed,
-        stop,
-        [Symbol.asyncDispose]: async () => void await stop(),
-      };
-    } catch (error) {
-      await stop();
-      throw error;
-    }
+    await poll(() => says.test(output()) || !isRunning(), { timeoutMs: 60_000 })
+      .catch(async (error) => {
+        await stop();
+        throw error;
+      });
+    const said = says.exec(output());
+    if (!said) throw new Error(`Starting ${basename(program)}: it ended: ${output()}`);
+    return {
+      url: `http://localhost:${said[1]}`,
+      output,
+      stop,
+      [Symbol.asyncDispose]: async () => void await stop(),
+    };
   }
 
-  #command(program: string, args: readonly string[], env = {}): Deno.Command {
-    return new Deno.Command(program, {
-      args: [...args],
-      cwd: this.path,
-      env: { ...this.env, ...env },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    });
+  #start(program: string, args: readonly string[], env = {}) {
+    const options = { args: [...args], cwd: this.path, env: { ...this.env, ...env } };
+    return startProgram(program, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,15 +79,10 @@ export abstract class Application implements AsyncDisposable {
   }
 }
 
-/** An application of Deno's. */
 export class Project extends Application {
   /**
-   * Writes the files to a temporary folder. Imports are those of the package's own manifest; the package itself can
-   * be imported by its name on npm, too.
-   *
-   * @param files Contents by path.
-   * @param env Variables for all commands.
-   * @param imports Further entries of the import map; what begins with `./` is in the folder.
+   * Writes the files to a temporary folder. Imports are those of the package's own manifest, and the further ones; the
+   * package itself can be imported by its name on npm, too.
    */
   static async create(
     files: Record<string, string>,
@@ -134,12 +109,10 @@ export class Project extends Application {
     return new Project(path, { NO_COLOR: "1", ...env });
   }
 
-  /** The same folder with more variables. */
   withEnv(env: Record<string, string>): Project {
     return new Project(this.path, { ...this.env, ...env });
   }
 
-  /** Runs `deno` with arguments to its end. */
   deno(...args: string[]): Promise<Ended> {
     return this.finish(Deno.execPath(), args);
   }
@@ -155,14 +128,8 @@ export class Project extends Application {
   serve(...args: string[]): Promise<RunningServer> {
     return this.launch(Deno.execPath(), args, /Listening on (?:http:\/\/[^:]+:|port )(\d+)/);
   }
-
-  /** Starts `deno` with arguments, and waits until it has printed something. */
-  start(awaited: RegExp, ...args: string[]): Promise<RunningProgram> {
-    return this.launch(Deno.execPath(), args, awaited);
-  }
 }
 
-/** The subpaths of the package on npm. */
 function npmNames(exports: Record<string, string>): Record<string, string> {
   const targets: Record<string, string> = { ...exports };
   for (const [path, target] of Object.entries(SUBPATHS_OF_THE_ORIGINAL)) {
@@ -176,7 +143,6 @@ function npmNames(exports: Record<string, string>): Record<string, string> {
   );
 }
 
-/** Reads all files below a folder of the repository. */
 export async function readFolder(folder: string): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
   const read = async (path: string) => {
@@ -192,7 +158,6 @@ export async function readFolder(folder: string): Promise<Record<string, string>
   return files;
 }
 
-/** Writes files to a temporary folder. */
 export async function writeFolder(files: Readonly<Record<string, string>>): Promise<string> {
   const path = await Deno.makeTempDir({ prefix: "mitthooks_project_" });
   for (const [name, text] of Object.entries(files)) {

@@ -1,14 +1,8 @@
 /** Deliveries to URLs, received by real servers on the loopback interface. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { PGlite } from "@electric-sql/pglite";
-import { drizzle } from "drizzle-orm/pglite";
-import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
-import { InstanceTokens, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
-import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
-import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
+import { assert, assertEquals } from "@std/assert";
 import { poll } from "../support/postgres.ts";
-import { ADDED, assertUndelivered, log, ROTATED, simulate, UPDATED } from "./support.ts";
+import { ADDED, assertUndelivered, log, simulate, UPDATED } from "./support.ts";
 
 function serve(handler: (request: Request) => Response | Promise<Response>, port = 0) {
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, handler);
@@ -16,67 +10,6 @@ function serve(handler: (request: Request) => Response | Promise<Response>, port
   const url = `http://127.0.0.1:${used}`;
   return { url, port: used, [Symbol.asyncDispose]: () => server.shutdown() };
 }
-
-Deno.test("a whole extension: webhooks, storage, tokens, each reached over HTTP only", async () => {
-  await using client = await PGlite.create();
-  await client.exec(extensionInstanceDdl);
-  const storage = new PgExtensionStorage(drizzle(client), extensionInstances);
-  await using api = serve((request) => sim.mstudio.api(request));
-  const publicKeys = new MittwaldPublicKeys({ apiUrl: api.url });
-  await using extension = serve(
-    createWebhookHandler({ storage, extensionId: "e-1", publicKeys }),
-  );
-  await using sim = await simulate(undefined, {
-    target: new URL(`${extension.url}/webhooks?tenant=ü`),
-    newSecretRefusedMs: 1_000,
-    faults: { duplicate: true, dropResponse: 2, forge: true },
-  });
-  const { mstudio } = sim;
-  const tokens = new InstanceTokens({ storage, apiUrl: api.url, timeoutMs: 60_000 });
-
-  const instance = await mstudio.addInstance({
-    context: { id: "k-1", kind: "customer" },
-    consentedScopes: ["größe:ändern 🔑"],
-    variantKey: "gold",
-  });
-  const { createdAt: _, updatedAt: __, ...stored } = (await storage.getExtension(instance.id))!;
-  assertEquals(stored, {
-    id: instance.id,
-    contextId: "k-1",
-    context: "customer",
-    variantKey: "gold",
-    consentedScopes: ["größe:ändern 🔑"],
-    active: true,
-    secret: instance.secret,
-  });
-  const first = await tokens.get(instance.id);
-  assertEquals(await tokens.get(instance.id), first);
-  assertEquals(mstudio.instanceOfToken(first), instance.id);
-
-  await instance.update({ enabled: false });
-  await instance.rotateSecret();
-  const changed = await storage.getExtension(instance.id);
-  assertEquals([changed?.secret, changed?.active], [instance.secret, false]);
-  const all = await Promise.all(Array.from({ length: 100 }, () => tokens.get(instance.id)));
-  const [second] = all;
-  assertEquals(new Set(all), new Set([second]));
-  assertEquals([second === first, mstudio.instanceOfToken(second!)], [false, instance.id]);
-
-  const rotation = instance.event(ROTATED, { secret: "another" });
-  const answers: string[] = [];
-  for (const options of [{ forge: true }, { tamper: true }, { dryRun: true }]) {
-    const response = await mstudio.deliverOnce(rotation, options);
-    answers.push(`${response.status} ${(await response.json()).code}`);
-  }
-  const invalid = "401 ERR_SIGNATURE_INVALID";
-  assertEquals(answers, [invalid, invalid, "409 ERR_NO_DRY_RUN"]);
-  assertEquals((await storage.getExtension(instance.id))?.secret, instance.secret);
-
-  await instance.remove();
-  assertEquals(await storage.getExtension(instance.id), undefined);
-  assertEquals(mstudio.instanceOfToken(second!), undefined);
-  await assertRejects(() => tokens.get(instance.id), UnknownExtensionInstanceError);
-});
 
 Deno.test("a redirect is a failure and is not followed", async () => {
   const paths: string[] = [];

@@ -52,7 +52,6 @@ export interface Received {
 /** A response or its status, for what is signed. */
 export type Answer = (received: Received) => Response | number | Promise<Response | number>;
 
-/** Answers one delivery after another. */
 export function answers(...list: readonly (Response | number)[]): Answer {
   let next = 0;
   return () => list[next++]!;

@@ -4,7 +4,6 @@ import { InstanceTokens, type InstanceTokensOptions } from "@wais/mitthooks-driz
 
 export const ID = "instance-1";
 
-/** A request as the API got it. */
 export interface Received {
   readonly url: string;
   readonly init: RequestInit;

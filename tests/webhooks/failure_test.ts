@@ -38,6 +38,7 @@ Deno.test("a failing storage is answered with 500, and its error reported with t
     await receiver.expect(STORAGE_FAILED, payload(kind));
     assertInstanceOf(receiver.errors[0], StorageError);
     assertEquals(receiver.errors[0].cause, cause);
+    assert(!receiver.said.includes(SECRET));
   }
   const synchronously = () => {
     throw undefined;
@@ -64,6 +65,7 @@ Deno.test("a throwing handler is answered with 500 after the data was stored, wh
     assertEquals(receiver.storage.rows.size, 1);
     assertInstanceOf(receiver.errors[0], HandlerFailedError);
     assertEquals(receiver.errors[0].cause, cause);
+    assert(!receiver.said.includes(SECRET));
   }
 });
 
@@ -141,42 +143,6 @@ Deno.test("a logger or onError that fails does not change the answer", async () 
     });
     await receiver.expect(HANDLER_FAILED, payload(ADDED));
     await receiver.expect("400 ERR_BODY_INVALID", "{}");
-  }
-});
-
-Deno.test("no answer, log line or reported message contains the secret", async () => {
-  const leaky = (code?: string) =>
-    fail(Object.assign(new Error(`failed with ${SECRET}`), { code }));
-  const receivers = await Promise.all([
-    {},
-    { storage: storageThat(leaky()) },
-    { storage: storageThat(leaky("ERR_STORAGE_FAILED")) },
-    { timeoutMs: 30, storage: storageThat(never) },
-    { handlers: [{ handleWebhook: leaky() }] },
-    { publicKeys: { getPublicKey: leaky() } },
-    { extensionId: "another" },
-    { maxAgeMs: 1 },
-  ].map((options) => Receiver.create(options)));
-  const bodies = [
-    ...KINDS.map((kind) => JSON.stringify(payload(kind, { secret: SECRET }))),
-    JSON.stringify(payload(ADDED, { context: SECRET })),
-    JSON.stringify(payload(ADDED, { context: { id: "", kind: SECRET } })),
-    JSON.stringify(payload(ADDED, { secret: [SECRET] })),
-    JSON.stringify(payload("InstancePaused", { secret: SECRET })),
-    `{"secret":"${SECRET}","secret":"${SECRET}"}`,
-    `{"secret":"${SECRET}"`,
-    `"${SECRET}"`,
-  ];
-  for (const receiver of receivers) {
-    for (const body of bodies) {
-      await receiver.deliver(body);
-      await receiver.deliver(body, { url: DRY_RUN_URL });
-      await receiver.send(encode(body), { [SERIAL]: SECRET.replace(/[^ -~]/g, "") });
-    }
-    assertEquals(receiver.answers.length, bodies.length * 3);
-    const stacks = receiver.errors.map((error) => error.stack);
-    const said = [...receiver.answers, ...receiver.log, ...stacks].join("\n");
-    assert(!said.includes(SECRET), said);
   }
 });
 

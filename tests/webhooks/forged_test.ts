@@ -17,7 +17,6 @@ import {
   encode,
   EXTENSION_ID,
   fail,
-  KINDS,
   payload,
   Receiver,
   REMOVED,
@@ -65,7 +64,7 @@ async function assertRefused(
   assertEquals(error.code, expected.slice(4));
   const answer = await throughMitthooks(receiver, request());
   assertEquals(answer.slice(0, 4), expected.startsWith("5") ? "500 " : "400 ", answer);
-  assert(!answer.includes(SECRET));
+  assert(!(answer + receiver.said).includes(SECRET));
   assertEquals(receiver.storage.callCount, 0);
 }
 
@@ -209,79 +208,17 @@ Deno.test("neither the case of header names nor that of the algorithm matters", 
   await receiver.expectSent("200 STORED", BODY, { ...headers, [ALGORITHM]: "ed25519" });
 });
 
-/** A small generator with a fixed seed: every run mutates the same way (xorshift32, Marsaglia 2003). */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-Deno.test("1,000 random mutations of valid deliveries are refused and nothing is stored", async () => {
+Deno.test("one byte changed anywhere is refused and nothing is stored", async () => {
   const receiver = await Receiver.create();
-  const below = random(8032);
-  const originals = await Promise.all(KINDS.map(async (kind) => {
-    const body = encode(payload(kind));
-    return { body, signature: await receiver.signer.sign(body), serial: "serial-1" };
-  }));
-  for (let round = 0; round < 1_000; round++) {
-    const { body, signature, serial } = originals[round % 4]!;
-    const at = below(body.length);
-    const mutations = [
-      { body: withByte(body, at, 1 << below(8)) },
-      { body: body.slice(1 + below(body.length - 1)) },
-      { body: new Uint8Array([...body.subarray(0, at), below(256), ...body.subarray(at)]) },
-      { signature: withByte(signature, below(64), 1 << below(8)) },
-      { signature: originals[(round + 1 + below(3)) % 4]!.signature },
-      { serial: `${String.fromCharCode(97 + below(26))}${serial}` },
-    ];
-    const sent = { body, signature, serial, ...mutations[below(6)] };
-    const headers = signatureHeaders(sent.serial, encodeBase64(sent.signature));
-    const { status, answer } = await receiver.send(sent.body, headers);
-    assertEquals(status, 401, `${round}: ${answer.code}`);
+  const signature = await receiver.signer.sign(BODY);
+  const changed = [
+    ...[...BODY.keys()].map((at) => [withByte(BODY, at, 1), signature] as const),
+    ...[...signature.keys()].map((at) => [BODY, withByte(signature, at, 1)] as const),
+  ];
+  for (const [body, bytes] of changed) {
+    await receiver.expectSent(INVALID, body, signatureHeaders("serial-1", encodeBase64(bytes)));
   }
   assertEquals(receiver.storage.callCount, 0);
-});
-
-// RFC 8032, section 7.1: public key, message, signature.
-const RFC_8032_VECTORS: Record<string, [string, string, string]> = {
-  "TEST 1": [
-    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
-    "",
-    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bac" +
-    "c61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
-  ],
-  "TEST 3": [
-    "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
-    "af82",
-    "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290" +
-    "ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
-  ],
-  "TEST SHA(abc)": [
-    "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
-    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a8" +
-    "36ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
-    "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ec" +
-    "fdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
-  ],
-};
-
-Deno.test("RFC 8032's test vectors verify, and no longer with one bit changed", async (t) => {
-  await eachRow(t, RFC_8032_VECTORS, async (vector) => {
-    const [key, body, signature] = vector.map((hex) => new Uint8Array(decodeHex(hex)));
-    const publicKeys = { getPublicKey: () => encodeBase64(key!) };
-    const receiver = await Receiver.create({ publicKeys });
-    const expect = (expected: string, body: Bytes, bytes: Bytes) =>
-      receiver.expectSent(expected, body, signatureHeaders("rfc", encodeBase64(bytes)));
-    // Verified: what is wrong with the message is only that it is not JSON.
-    await expect(UNREADABLE, body!, signature!);
-    await expect(INVALID, body!, withByte(signature!, 40, 4));
-    const changed = body!.length === 0 ? new Uint8Array(1) : withByte(body!, 0, 128);
-    await expect(INVALID, changed, signature!);
-  });
 });
 
 // The y coordinates of the points whose order divides 8; for each of them, the topmost bit is the sign of x.

@@ -38,7 +38,8 @@ Deno.test("a signed body for another extension is refused", async () => {
   const receiver = await Receiver.create();
   const meta = { extensionId: "extension-2", contributorId: "contributor-1" };
   for (const kind of KINDS) {
-    await receiver.expect("403 ERR_WRONG_EXTENSION", payload(kind, { meta }));
+    const { answer } = await receiver.expect("403 ERR_WRONG_EXTENSION", payload(kind, { meta }));
+    assertStringIncludes(answer.message, "another extension than the one configured here");
   }
   assertEquals(receiver.storage.callCount, 0);
 });

@@ -1,8 +1,6 @@
-/** What genuine deliveries do: in PostgreSQL, to the storage's methods, to handlers, and in mitthooks' own wiring. */
+/** What genuine deliveries do: in PostgreSQL, to the storage's methods, and to handlers. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
-import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
 import type { WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
@@ -67,28 +65,6 @@ Deno.test("in PostgreSQL, every event twice, and concurrently twice, leaves the 
       assertEquals((await db.storage.getExtension("instance-1"))?.secret, secret);
     }
   });
-});
-
-Deno.test("the original's wiring works with our storage, and with mitthooks' own check", async () => {
-  await using db = await openDatabase();
-  const { serial, publicKey: key, headers } = db.receiver.signer;
-  await using endpoint = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen() {} },
-    () => Response.json({ serial, key }, { headers: { connection: "close" } }),
-  );
-  const wrapper = new HttpWebhookHandler(
-    new CombinedWebhookHandlerFactory(db.storage, EXTENSION_ID)
-      .withoutLogging()
-      .withMittwaldAPIURL(`http://127.0.0.1:${endpoint.addr.port}`)
-      .build(),
-  );
-  for (const [kind, secret] of [[ADDED, SECRET], [REMOVED, undefined]] as const) {
-    const body = encode(payload(kind));
-    const init = { method: "POST", headers: await headers(body), body };
-    const response = await wrapper.handleWebhook(new Request(URL_OF_WEBHOOK, init));
-    assertEquals(response.status, 200);
-    assertEquals((await db.storage.getExtension("instance-1"))?.secret, secret);
-  }
 });
 
 Deno.test("both spellings of each kind lead to the same, under the short name", async (t) => {

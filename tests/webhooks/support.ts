@@ -28,7 +28,6 @@ export const DRY_RUN_URL = `${URL_OF_WEBHOOK}?dry-run=true&executing-user-id=u-1
 export type Payload = Record<string, unknown>;
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A key pair and its serial. */
 export type Signer = Awaited<ReturnType<typeof createSigner>>;
 
 export async function createSigner(serial: string = crypto.randomUUID()) {
@@ -89,7 +88,6 @@ export function encode(body: string | Payload): Bytes {
   return new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body));
 }
 
-/** A storage whose every method does the same. */
 export function storageThat(action: () => Promise<void> | void) {
   return {
     upsertExtension: action,
@@ -117,7 +115,6 @@ interface Answer {
 export class Receiver {
   readonly storage: MemoryStorage = new MemoryStorage();
   readonly log: string[] = [];
-  /** The levels of the lines in `log`. */
   readonly levels: string[] = [];
   readonly errors: MitthooksDrizzleError[] = [];
   /** What came with each of `errors`. */
@@ -161,12 +158,15 @@ export class Receiver {
     return new Receiver(await createSigner("serial-1"), options);
   }
 
-  /** The codes of `errors`. */
+  /** All that was answered, logged and reported, but for causes. */
+  get said(): string {
+    return [...this.answers, ...this.log, ...this.errors.map(({ stack }) => stack)].join("\n");
+  }
+
   get codes(): string[] {
     return this.errors.map(({ code }) => code);
   }
 
-  /** Sends a request as it is. */
   async send(
     body: BodyInit | null,
     headers: HeadersInit,
@@ -178,18 +178,15 @@ export class Receiver {
     return { status: response.status, answer: JSON.parse(text), headers: response.headers };
   }
 
-  /** Signs a body and sends it. */
   async deliver(body: string | Payload | Bytes, { url = URL_OF_WEBHOOK } = {}): Promise<Answer> {
     const bytes = body instanceof Uint8Array ? body : encode(body);
     return await this.send(bytes, await this.signer.headers(bytes), { url });
   }
 
-  /** Sends, and asserts status and code of the answer. */
   async expectSent(expected: string, ...request: Parameters<Receiver["send"]>): Promise<Answer> {
     return assertIs(expected, await this.send(...request));
   }
 
-  /** Delivers, and asserts status and code of the answer. */
   async expect(expected: string, ...delivery: Parameters<Receiver["deliver"]>): Promise<Answer> {
     return assertIs(expected, await this.deliver(...delivery));
   }
@@ -200,7 +197,6 @@ function assertIs(expected: string, answer: Answer): Answer {
   return answer;
 }
 
-/** Asserts an answer, by status and code. */
 export function assertAnswer(answer: Answer, status: number, code: string): void {
   assertIs(`${status} ${code}`, answer);
 }

@@ -1,0 +1,28 @@
+/** Starts a program, and collects what it prints. */
+export function startProgram(program: string, options: Deno.CommandOptions) {
+  const child = new Deno.Command(program, {
+    stdin: "null",
+    ...options,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const printed = { stdout: "", stderr: "" };
+  const collect = async (name: "stdout" | "stderr") => {
+    for await (const text of child[name].pipeThrough(new TextDecoderStream())) {
+      printed[name] += text;
+    }
+  };
+  const all = Promise.all([child.status, collect("stdout"), collect("stderr")]);
+  let running = true;
+  const ended = all.then(([{ code }]) => {
+    running = false;
+    return { code, ...printed };
+  });
+  return {
+    printed,
+    stdin: () => child.stdin,
+    kill: (signal: Deno.Signal) => running && child.kill(signal),
+    isRunning: () => running,
+    ended,
+  };
+}
