@@ -15,51 +15,45 @@ import { exchangeTokens } from "./leak/webhooks.ts";
 import { createDatabase } from "./support/postgres.ts";
 import { startWatchedPostgres } from "./support/watched_postgres.ts";
 
-Deno.test({
-  name: "leaks: secrets, master passwords and salts show up nowhere, whatever goes wrong",
-  // Drivers keep timers.
-  sanitizeOps: false,
-  sanitizeResources: false,
-  async fn(t) {
-    await using server = await startWatchedPostgres();
-    await using database = await createDatabase({ server: server.url });
-    const evidence = new Evidence();
+Deno.test("leaks: secrets, master passwords and salts show up nowhere, whatever goes wrong", async (t) => {
+  await using server = await startWatchedPostgres();
+  await using database = await createDatabase({ server: server.url });
+  const evidence = new Evidence();
 
-    await t.step("storage, queries, handlers, keys, webhooks and tokens run and fail", async () => {
-      using printed = new ConsoleRecorder();
-      using recorder = new SpanRecorder();
-      await useDatabase(evidence, database.url);
-      await exchangeTokens(evidence);
-      evidence.add("output of this process", ...printed.texts);
-      evidence.add("Drizzle's spans", ...recorder.spans);
-    });
-    await t.step("the example runs and fails", () => runExample(evidence, server));
-    await t.step("the demo shows no password", () => runDemo(server));
-    await t.step("PostgreSQL stops", async () => {
-      evidence.add("PostgreSQL's log", await server.log());
-      evidence.add("dump of the database", await server.dump(database.url));
-      await server.stop();
-      await loseDatabase(evidence, database.url);
-      await server.start();
-    });
+  await t.step("storage, queries, handlers, keys, webhooks and tokens run and fail", async () => {
+    using printed = new ConsoleRecorder();
+    using recorder = new SpanRecorder();
+    await useDatabase(evidence, database.url);
+    await exchangeTokens(evidence);
+    evidence.add("output of this process", ...printed.texts);
+    evidence.add("Drizzle's spans", ...recorder.spans);
+  });
+  await t.step("the example runs and fails", () => runExample(evidence, server));
+  await t.step("the demo shows no password", () => runDemo(server));
+  await t.step("PostgreSQL stops", async () => {
+    evidence.add("PostgreSQL's log", await server.log());
+    evidence.add("dump of the database", await server.dump(database.url));
+    await server.stop();
+    await loseDatabase(evidence, database.url);
+    await server.start();
+  });
 
-    await t.step("every error code came up", async () => {
-      const errors = await Deno.readTextFile(new URL("../errors.ts", import.meta.url));
-      const codes = errors.match(/(?<=")ERR_[A-Z_]+(?=")/g)!;
-      assertEquals(codes.filter((code) => !evidence.codes.has(code)), []);
-    });
-    await t.step("every place shows what is no secret", () => {
-      const seen = evidence.leaks({ control: CONTROL }).map((leak) => leak.split(":")[0]);
-      assertEquals(
-        evidence.places.filter((place) => !seen.includes(place)),
-        ["webhook handler's answers"], // in which nothing but this library writes
-      );
-      assertGreater(evidence.places.length, 10);
-    });
-    await t.step("no place shows a secret", () => {
-      assertEquals(evidence.leaks(), []);
-    });
-  },
+  await t.step("every error code came up", async () => {
+    const errors = await Deno.readTextFile(new URL("../errors.ts", import.meta.url));
+    const codes = errors.match(/(?<=")ERR_[A-Z_]+(?=")/g)!;
+    assertEquals(codes.filter((code) => !evidence.codes.has(code)), []);
+  });
+  await t.step("every place shows what is no secret", () => {
+    const seen = evidence.leaks({ control: CONTROL }).map((leak) => leak.split(":")[0]);
+    assertEquals(
+      evidence.places.filter((place) => !seen.includes(place)),
+      ["webhook handler's answers"], // in which nothing but this library writes
+    );
+    assertGreater(evidence.places.length, 10);
+  });
+  await t.step("no place shows a secret", () => {
+    assertEquals(evidence.leaks(), []);
+  });
 });
 
 Deno.test("leaks: a canary is found in every form, in every corner of a value, and in its place", () => {

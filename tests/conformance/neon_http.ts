@@ -22,7 +22,6 @@ export const refused = {
     "rule: refused: where it is prepared, in a transaction, and in a nested one",
     "relational queries: prepared, and in a transaction",
     "confidentiality: the SQL logger sees ciphertext",
-    "storage: in a transaction of the application: rolled back with it, committed with it",
     "order: in a transaction of the application: with it, and rolled back with it",
     "order: a deadlock with the application is not tried again in its own transaction",
     "re-encryption: a database wrapped by withEncryption, a transaction, and a rolled back one",

@@ -17,8 +17,7 @@ async function runIn(options: Omit<RunOptions, "databaseUrl">): Promise<RunResul
 /** A new one each time. `deno task test:model --seed N` repeats a run. */
 const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
 
-const test = (name: string, fn: () => Promise<void>) =>
-  Deno.test({ name: `model: ${name}`, sanitizeOps: false, sanitizeResources: false, fn });
+const test = (name: string, fn: () => Promise<void>) => Deno.test(`model: ${name}`, fn);
 
 test("1,000 deliveries to two servers that are killed and cut off, by clocks that differ", async () => {
   const { differences, deliveries } = await runIn({ seed: newSeed(), deliveries: 1_000 });

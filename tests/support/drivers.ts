@@ -34,15 +34,9 @@ export const drivers = {
 export function testOnEachDriver(suite: string, cases: readonly Case[]): void {
   for (const [driver, open] of Object.entries(drivers)) {
     for (const { name, run } of cases) {
-      Deno.test({
-        name: `${suite} (${driver}): ${name}`,
-        // Drivers keep timers and PGlite a whole server of their own; ours is only what passes between them.
-        sanitizeOps: false,
-        sanitizeResources: false,
-        async fn() {
-          await using context = await open();
-          await run(context);
-        },
+      Deno.test(`${suite} (${driver}): ${name}`, async () => {
+        await using context = await open();
+        await run(context);
       });
     }
   }

@@ -1,27 +1,19 @@
 import { assertEquals } from "@std/assert";
 import * as esbuild from "esbuild";
 
-Deno.test({
-  name: "importing ./webhooks loads mitthooks' error classes, and nothing else of any package",
-  // esbuild's process ends a little later.
-  sanitizeOps: false,
-  sanitizeResources: false,
-  async fn() {
-    const { metafile } = await esbuild.build({
-      absWorkingDir: new URL("../..", import.meta.url).pathname,
-      entryPoints: ["webhooks/mod.ts"],
-      bundle: true,
-      format: "esm",
-      metafile: true,
-      write: false,
-    });
-    await esbuild.stop();
-    const ofPackages = Object.keys(metafile.inputs).filter((path) =>
-      path.includes("node_modules/")
-    );
-    assertEquals(
-      ofPackages.map((path) => path.split("/node_modules/").at(-1)),
-      ["@weissaufschwarz/mitthooks/dist/errors.js"],
-    );
-  },
+Deno.test("importing ./webhooks loads mitthooks' error classes, and nothing else of any package", async () => {
+  const { metafile } = await esbuild.build({
+    absWorkingDir: new URL("../..", import.meta.url).pathname,
+    entryPoints: ["webhooks/mod.ts"],
+    bundle: true,
+    format: "esm",
+    metafile: true,
+    write: false,
+  });
+  await esbuild.stop();
+  const ofPackages = Object.keys(metafile.inputs).filter((path) => path.includes("node_modules/"));
+  assertEquals(
+    ofPackages.map((path) => path.split("/node_modules/").at(-1)),
+    ["@weissaufschwarz/mitthooks/dist/errors.js"],
+  );
 });
