@@ -283,16 +283,21 @@ test("a slow key service holds no lock: all of it is asked before the transactio
 test("a secret that changes after it was decrypted ahead: decrypted again, outside", async ({ storage, storageOn, sql, seen }) => {
   await add(storageOn({}));
   let decryptions = 0;
+  const look = async () => {
+    // Somebody else writes the same secret under another ciphertext, between reading and locking.
+    if (decryptions++ === 0) {
+      const again = await encryptionKey.encrypt("second");
+      await sql(`UPDATE extension_instance SET secret = '${again}'`);
+    }
+    // A slow key service must not hold a lock: the row is free.
+    await sql("SELECT FROM extension_instance FOR UPDATE NOWAIT");
+  };
+  // Two columns are decrypted at once, and each look would lock the other one out.
+  let looked = Promise.resolve();
   key.current = {
     encrypt: (plaintext) => encryptionKey.encrypt(plaintext),
     async decrypt(ciphertext) {
-      // Somebody else writes the same secret under another ciphertext, between reading and locking.
-      if (decryptions++ === 0) {
-        const again = await encryptionKey.encrypt("second");
-        await sql(`UPDATE extension_instance SET secret = '${again}'`);
-      }
-      // A slow key service must not hold a lock: the row is free.
-      await sql("SELECT FROM extension_instance FOR UPDATE NOWAIT");
+      await (looked = looked.then(look));
       return await encryptionKey.decrypt(ciphertext);
     },
   };
