@@ -36,11 +36,10 @@ import {
   context,
   type LastEventTable,
 } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
-import { reencrypt } from "@weissaufschwarz/mitthooks-drizzle/pg/reencryption";
 import { createWebhookHandler } from "@weissaufschwarz/mitthooks-drizzle/webhooks";
 import { eq } from "drizzle-orm";
 import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
-import { integer, jsonb, pgSchema, pgTable, pgTableCreator, primaryKey, text } from "drizzle-orm/pg-core";
+import { integer, jsonb, pgSchema, pgTable, pgTableCreator, text } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePglite } from "drizzle-orm/pglite";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
@@ -290,19 +289,6 @@ export async function queries(): Promise<void> {
   const handler = createWebhookHandler({ storage, extensionId: "e" });
   expectType<Equal<ReturnType<typeof handler>, Promise<Response>>>();
 }
-
-// What could not be read is told by its primary key.
-type UnreadableOf<TTable extends Parameters<typeof reencrypt>[1]> = Awaited<
-  ReturnType<typeof reencrypt<TTable>>
->["unreadable"][number];
-const parts = pgSchema("tenant").table("part", {
-  a: integer(),
-  b: text(),
-  secret: encryptedText(),
-}, (columns) => [primaryKey({ columns: [columns.a, columns.b] })]);
-expectType<Equal<UnreadableOf<typeof people>, { id: number }>>();
-expectType<Equal<UnreadableOf<typeof custom>, { id: string }>>();
-expectType<Equal<UnreadableOf<typeof parts>, Partial<typeof parts.$inferSelect>>>();
 
 export function codes(error: unknown): StorageOperation | string | undefined {
   if (error instanceof StorageError) {

@@ -1,8 +1,9 @@
-/** What others build on Drizzle takes an encrypted column for a text column. It is compiled, not run. */
+/** What is built on the column types of Drizzle 0.x, by others and here. It is compiled, not run. */
 import { DrizzleAdapter } from "@auth/drizzle-adapter";
 import {
   buildEncryptedTextColumn,
   importEncryptionKey,
+  type PrimaryKeyOf,
   withEncryption,
 } from "@weissaufschwarz/mitthooks-drizzle/pg";
 import { drizzle } from "drizzle-orm/node-postgres";
@@ -46,3 +47,7 @@ const selected = createSelectSchema(secrets).parse({});
 expectType<Equal<typeof selected.secret, string>>();
 const inserted = createInsertSchema(secrets).parse({});
 expectType<Equal<typeof inserted.secret, string>>();
+
+// What could not be re-encrypted is told by its primary key, where the types have it.
+expectType<Equal<PrimaryKeyOf<typeof secrets>, { id: number }>>();
+expectType<Equal<PrimaryKeyOf<typeof accounts>, Partial<typeof accounts.$inferSelect>>>();
