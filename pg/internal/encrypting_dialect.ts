@@ -144,7 +144,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   const built = (
     kind: string,
     build: () => SQL,
-    selected: readonly Field[] | undefined,
+    selected: () => readonly Field[] | undefined,
     clauses: Readonly<Record<string, unknown>>,
   ): SQL => {
     const outer = verb;
@@ -155,8 +155,14 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     } finally {
       verb = outer;
     }
-    const handsOut = selected?.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
-    statements.set(statement, { verb: kind, handsOut, clauses });
+    statements.set(statement, {
+      verb: kind,
+      // Asked for only where the statement stands within another.
+      get handsOut() {
+        return selected()?.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
+      },
+      clauses,
+    });
     return statement;
   };
 
@@ -167,9 +173,9 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildSelectQuery(config) {
       const { where, having, groupBy, orderBy, joins, distinct, setOperators } = config;
-      const selected = fieldsOf(config);
-      if (distinct === true) assertDistinct(selected);
-      for (const operator of setOperators) assertSameKeys(selected, operator);
+      const selected = () => fieldsOf(config);
+      if (distinct === true) assertDistinct(selected());
+      for (const operator of setOperators) assertSameKeys(selected(), operator);
       return built(SELECT, () => dialect.buildSelectQuery.call(own, config), selected, {
         WHERE: where,
         HAVING: having,
@@ -211,7 +217,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       return built(
         "INSERT",
         () => dialect.buildInsertQuery.call(own, { ...config, values: prepared }),
-        returning,
+        () => returning,
         {
           VALUES: select ? undefined : (prepared as readonly Values[]).map(Object.values),
           "ON CONFLICT": onConflict,
@@ -230,7 +236,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildUpdateQuery(config) {
       const { set, where, joins, returning } = config;
-      return built("UPDATE", () => dialect.buildUpdateQuery.call(own, config), returning, {
+      return built("UPDATE", () => dialect.buildUpdateQuery.call(own, config), () => returning, {
         SET: set && Object.values(set),
         WHERE: where,
         JOIN: joins?.map(({ on }) => on),
@@ -239,7 +245,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildDeleteQuery(config) {
       const { where, returning } = config;
-      return built("DELETE", () => dialect.buildDeleteQuery.call(own, config), returning, {
+      return built("DELETE", () => dialect.buildDeleteQuery.call(own, config), () => returning, {
         WHERE: where,
       });
     },
