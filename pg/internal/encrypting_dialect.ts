@@ -21,9 +21,10 @@ import {
   EmbeddedStatement,
   isSorting,
   MEANS_NOTHING,
+  noteStatement,
   refuse,
+  statementOf,
   StatementRule,
-  statements,
   textOf,
 } from "./statement_rule.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
@@ -125,7 +126,7 @@ const rawStatements = new WeakSet<SQL>();
 
 /** Lets a statement of the application's own name encrypted columns. */
 export function allowRaw(statement: SQL): void {
-  if (!statements.has(statement)) rawStatements.add(statement);
+  if (!statementOf(statement)) rawStatements.add(statement);
 }
 
 /** Decorates a dialect. The given one stays as it is. */
@@ -155,10 +156,9 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     } finally {
       verb = outer;
     }
-    statements.set(statement, {
+    noteStatement(statement, {
       verb: kind,
-      // Asked for only where the statement stands within another.
-      get handsOut() {
+      handsOut() {
         return selected()?.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
       },
       clauses,
@@ -335,7 +335,7 @@ function readableExpression(
 ): SQL {
   const { verb, clause } = place;
   const chunks = expression.queryChunks.map((chunk) => {
-    if (is(chunk, SQL) && !statements.has(chunk)) {
+    if (is(chunk, SQL) && !statementOf(chunk)) {
       return readableExpression(place, chunk, mappedWith);
     }
     if (isEncrypted(chunk) && is(chunk, Column)) {

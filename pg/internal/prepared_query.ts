@@ -49,7 +49,7 @@ export function prepareEncrypting(
     const encrypt = encryptionOf(param);
     if (!encrypt) continue;
     // Each execution fills it with a ciphertext of its own; the query is prepared once.
-    (params ??= [...query.params])[index] = sql.placeholder(nameOf(encrypting.length));
+    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(encrypting.length));
     encrypting.push(encrypt);
   }
   if (!planned && !params) return session.prepareQuery(query, ...rest);
@@ -60,7 +60,7 @@ export function prepareEncrypting(
   const prepared: PreparedQuery = Object.create(inner);
   const { decrypt } = planned ?? {};
   prepared.execute = async (values = {}, ...others) => {
-    const filled = params ? { ...values, ...await encryptAll(encrypting, values) } : values;
+    const filled = params ? { ...values, [ALL]: await encryptAll(encrypting, values) } : values;
     // As a method of what the caller has: Drizzle sets some properties from outside.
     const result = await inner.execute.call(prepared, filled, ...others);
     return decrypt ? await decrypt(result) : result;
@@ -70,7 +70,23 @@ export function prepareEncrypting(
 }
 
 // No application has a placeholder of this name.
-const nameOf = (index: number): string => `mitthooks-drizzle ciphertext ${index}`;
+const ALL = "mitthooks-drizzle ciphertexts";
+const all = sql.placeholder(ALL);
+
+/** Encodes all ciphertexts of an execution as one of them: a placeholder for each would be thousands. */
+class CiphertextAt {
+  readonly #index: number;
+
+  constructor(index: number) {
+    this.#index = index;
+  }
+
+  mapToDriverValue(ciphertexts: unknown): string | null {
+    return (ciphertexts as Ciphertexts)[this.#index]!;
+  }
+}
+
+type Ciphertexts = readonly (string | null)[];
 
 function encryptionOf(param: unknown): Encrypt | undefined {
   if (typeof param !== "object" || param === null) return undefined;
@@ -89,12 +105,11 @@ function encryptionOf(param: unknown): Encrypt | undefined {
   };
 }
 
-async function encryptAll(
+function encryptAll(
   encrypting: readonly Encrypt[],
   values: PlaceholderValues,
-): Promise<PlaceholderValues> {
-  const ciphertexts = await mapBounded(encrypting, (encrypt) => encrypt(values));
-  return Object.fromEntries(ciphertexts.map((ciphertext, index) => [nameOf(index), ciphertext]));
+): Promise<Ciphertexts> {
+  return mapBounded(encrypting, (encrypt) => encrypt(values));
 }
 
 /** What takes part in a batch of neon-http. */
@@ -116,7 +131,11 @@ export async function batchEncrypting(
     const copy: PreparedQuery = Object.create(query);
     copy.getQuery = () => ({
       ...built,
-      params: params.map((param) => is(param, Placeholder) ? ciphertexts[param.name] : param),
+      params: params.map((param) =>
+        is(param, Param) && param.encoder instanceof CiphertextAt
+          ? param.encoder.mapToDriverValue(ciphertexts)
+          : param
+      ),
     });
     return copy;
   }));

@@ -41,14 +41,26 @@ import {
 export interface Statement {
   /** `SELECT`, `INSERT` … */
   readonly verb: string;
-  /** An encrypted column that it selects or returns. */
-  readonly handsOut: object | undefined;
+  /** An encrypted column that it selects or returns. Asked for only where it stands within another. */
+  handsOut(): object | undefined;
   /** Its clauses, to tell in which of them something stands. */
   readonly clauses: Readonly<Record<string, unknown>>;
 }
 
-/** The statements that dialects of ours have built: their parts have been looked at where they were built. */
-export const statements = new WeakMap<SQL, Statement>();
+/** On statements that dialects of ours have built. A WeakMap of all queries costs more than looking at them. */
+const STATEMENT = Symbol("statement");
+
+type Noted = SQL & { [STATEMENT]?: Statement };
+
+/** Notes that a dialect of ours has built a statement: its parts have been looked at where they were built. */
+export function noteStatement(built: SQL, statement: Statement): void {
+  (built as Noted)[STATEMENT] = statement;
+}
+
+/** What was noted of an expression; of one that only inherits from a statement nothing. */
+export function statementOf(expression: SQL): Statement | undefined {
+  return Object.hasOwn(expression, STATEMENT) ? (expression as Noted)[STATEMENT] : undefined;
+}
 
 /**
  * A statement at a place that is made for one: in a CTE, on a side of a union, behind INSERT. Elsewhere, in
@@ -93,7 +105,7 @@ export class StatementRule {
   assertPart(verb: string, clause: string, part: unknown, { strict = false } = {}): void {
     const visit = new Visit(this.#adopt, strict);
     visit.within(
-      { verb, handsOut: undefined, clauses: { [clause]: part } },
+      { verb, handsOut: () => undefined, clauses: { [clause]: part } },
       () => visit.part(part),
     );
   }
@@ -148,7 +160,7 @@ class Visit {
   /** Looks at a whole statement, at a place that is made for one. */
   statement(root: SQL, fields: Fields): void {
     if (kindOf(root) === Kind.Embedded) return this.part(root);
-    const known = statements.get(root);
+    const known = statementOf(root);
     if (known) this.within(known, () => this.#chunks(root));
     else this.within(undefined, () => this.#foreign(root, fields));
   }
@@ -256,9 +268,9 @@ class Visit {
   }
 
   #expression(expression: SQL, part: unknown, parent: SQL | undefined): void {
-    const known = statements.get(expression);
+    const known = statementOf(expression);
     if (!known) return this.#chunks(expression);
-    const { handsOut } = known;
+    const handsOut = known.handsOut();
     if (handsOut && !this.#raw && !(parent && isAllowed(parent, part, "statement"))) {
       throw new Violation(
         `has a subquery that selects ${describeColumn(handsOut)}, ${MEANS_NOTHING}`,
