@@ -71,7 +71,7 @@ interface Lookup {
  *   1,024 of them, the oldest gives way;
  * - callers who want the same serial at the same time share one request;
  * - at most 4 requests are made at once, and at most 16 a second (32 in a burst) that do not lead to a key;
- * - beyond that a serial waits for its turn. One that was asked for before goes ahead of new ones, so made-up serials
+ * - beyond that a serial waits for its turn. One that has waited before goes ahead of new ones, so made-up serials
  *   cannot keep away the key of deliveries that come again; at most 1,024 wait;
  * - redirects are not followed, and answers must be small and hold a key of 32 bytes that is not of small order.
  *
@@ -129,7 +129,7 @@ export class MittwaldPublicKeys implements PublicKeyProvider {
     this.#known = checkKnown(known);
     this.#timeoutMs = checkDuration("timeoutMs", timeoutMs);
     // A request that outlived its own time limit twice over is dead.
-    this.#queue = new RequestQueue(2 * timeoutMs);
+    this.#queue = new RequestQueue(2 * timeoutMs, (turn) => this.#forget(turn));
   }
 
   /**
@@ -181,10 +181,7 @@ export class MittwaldPublicKeys implements PublicKeyProvider {
   #join(serial: string): Lookup {
     this.#queue.endAbandoned();
     const underWay = this.#lookups.get(serial);
-    if (underWay !== undefined && !underWay.turn.over) {
-      this.#queue.join(underWay.turn);
-      return underWay;
-    }
+    if (underWay !== undefined && !underWay.turn.over) return underWay;
     const turn = this.#queue.enter(serial);
     const queued = turn.grantedAt === undefined;
     const lookup = { turn, queued, key: undefined, callers: 0 };

@@ -2,9 +2,10 @@
  * Who may ask the API for a public key, and when. Serials are the sender's choice, and anybody can send any, so requests
  * are few at once and few a second, and among those who wait
  *
- * 1. the serial that was asked for most often, without having had its turn, goes first: mStudio delivers again, and a
- *    serial made up for one request does not come again;
- * 2. of serials asked for equally often the newest goes first: in a flood the oldest are those whose senders gave up;
+ * 1. the serial that waited most often, without having had its turn, goes first: mStudio delivers again, and a serial
+ *    made up for one request does not come again. However many want it at the same time, it is one wait: a stranger
+ *    could send each of them as often;
+ * 2. of serials that waited equally often the newest goes first: in a flood the oldest are those whose senders gave up;
  * 3. when too many wait, the last of this order gives up its place.
  */
 
@@ -21,8 +22,8 @@ const MAX_REMEMBERED = 16_384;
 /** The place of one serial. */
 export class Turn {
   readonly serial: string;
-  /** How often the serial was asked for since it last had its turn. */
-  asked: number;
+  /** How often the serial has waited since it last had its turn. */
+  readonly waits: number;
   /** Resolves when its request may be made. Rejects with a `BusyError` when it has to give way. */
   readonly granted: Promise<void>;
   /** Whether it has ended, one way or the other. */
@@ -31,9 +32,9 @@ export class Turn {
   grant!: () => void;
   refuse!: (error: Error) => void;
 
-  constructor(serial: string, asked: number) {
+  constructor(serial: string, waits: number) {
     this.serial = serial;
-    this.asked = asked;
+    this.waits = waits;
     this.granted = new Promise((resolve, reject) => {
       this.grant = resolve;
       this.refuse = reject;
@@ -46,34 +47,32 @@ export class Turn {
 /** The queue in front of the API. */
 export class RequestQueue {
   readonly #abandonedAfterMs: number;
+  readonly #forget: (turn: Turn) => void;
   // In the order of arrival.
   readonly #waiting: Set<Turn> = new Set();
   readonly #granted: Set<Turn> = new Set();
-  readonly #asked: LruMap<string, number> = new LruMap(MAX_REMEMBERED);
+  readonly #waits: LruMap<string, number> = new LruMap(MAX_REMEMBERED);
   #tokens = BURST;
   #countedAt: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param abandonedAfterMs When a request that was not reported as finished counts as dead. */
-  constructor(abandonedAfterMs: number) {
+  /**
+   * @param abandonedAfterMs When a request that was not reported as finished counts as dead.
+   * @param forget Is told of the turns whose requests died.
+   */
+  constructor(abandonedAfterMs: number, forget: (turn: Turn) => void) {
     this.#abandonedAfterMs = abandonedAfterMs;
+    this.#forget = forget;
   }
 
   /** Queues up. */
   enter(serial: string): Turn {
-    const turn = new Turn(serial, 1 + (this.#asked.get(serial) ?? 0));
-    this.#asked.set(serial, turn.asked);
+    const turn = new Turn(serial, 1 + (this.#waits.get(serial) ?? 0));
+    this.#waits.set(serial, turn.waits);
     this.#waiting.add(turn);
     this.#proceed();
     if (this.#waiting.size > MAX_WAITING) this.#refuseLast();
     return turn;
-  }
-
-  /** One more wants what a turn in the queue is for. */
-  join(turn: Turn): void {
-    if (turn.grantedAt !== undefined) return;
-    turn.asked++;
-    this.#asked.set(turn.serial, turn.asked);
   }
 
   /** Nobody wants it any more, and no request was made. */
@@ -87,7 +86,7 @@ export class RequestQueue {
   finish(turn: Turn, { gotKey }: { gotKey: boolean }): void {
     // A serial that has a key is not made up, and not asked for again.
     if (gotKey) this.#tokens = Math.min(BURST, this.#tokens + 1);
-    this.#asked.delete(turn.serial);
+    this.#waits.delete(turn.serial);
     this.#end(turn);
   }
 
@@ -98,6 +97,7 @@ export class RequestQueue {
       if ((turn.grantedAt ?? 0) < before) {
         turn.over = true;
         this.#granted.delete(turn);
+        this.#forget(turn);
       }
     }
   }
@@ -138,7 +138,7 @@ export class RequestQueue {
   #first(): Turn {
     let first: Turn | undefined;
     for (const turn of this.#waiting) {
-      if (first === undefined || turn.asked >= first.asked) first = turn;
+      if (first === undefined || turn.waits >= first.waits) first = turn;
     }
     return first as Turn;
   }
@@ -146,7 +146,7 @@ export class RequestQueue {
   #refuseLast(): void {
     let last: Turn | undefined;
     for (const turn of this.#waiting) {
-      if (last === undefined || turn.asked < last.asked) last = turn;
+      if (last === undefined || turn.waits < last.waits) last = turn;
     }
     if (last === undefined) return;
     last.over = true;
