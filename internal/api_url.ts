@@ -3,7 +3,7 @@
 /** mittwald's own. */
 export const DEFAULT_API_URL = "https://api.mittwald.de";
 
-/** Refuses what is not an HTTP URL without query and fragment; the result does not end with a slash. */
+/** Refuses what is not an HTTP URL without query, fragment and version; the result does not end with a slash. */
 export function checkApiUrl(apiUrl: string | URL): string {
   let url: URL;
   try {
@@ -17,5 +17,8 @@ export function checkApiUrl(apiUrl: string | URL): string {
   if (url.search !== "" || url.hash !== "" || url.username !== "" || url.password !== "") {
     throw new TypeError("Reading the option apiUrl: it has a query, a fragment or credentials");
   }
-  return url.origin + url.pathname.replace(/\/+$/, "");
+  const base = url.origin + url.pathname.replace(/\/+$/, "");
+  // Every request would be for /v2/v2/…, and its 404 be taken for an answer.
+  if (base.endsWith("/v2")) throw new TypeError("Reading the option apiUrl: it ends in /v2");
+  return base;
 }

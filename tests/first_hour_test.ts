@@ -85,7 +85,19 @@ Deno.test("app.post(path, handler): answered with what is wrong, instead of neve
 
   const app = new Hono().post("/webhooks", handler as never);
   await says("something else", await app.request("/webhooks", request));
-  for (const args of [[], [null], [undefined, null], [1], ["x", {}]]) {
+  const answered = {
+    writeHead() {
+      throw new Error("Cannot write headers after they are sent to the client");
+    },
+  };
+  const unreadable = {
+    get headers() {
+      throw new Error("of the test");
+    },
+  };
+  for (
+    const args of [[], [null], [undefined, null], [1], ["x", {}], [{}, answered], [unreadable]]
+  ) {
     assertEquals((await handler(...args)).status, 500);
   }
 });

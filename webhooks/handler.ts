@@ -12,7 +12,12 @@ import { Reporter } from "./internal/reporter.ts";
 import { type Outcome, outcomeOf, toResponse } from "./internal/responses.ts";
 import { StorageCalls } from "./internal/storage_calls.ts";
 import { checkDryRun, storeEvent } from "./internal/store.ts";
-import { Delivery, type VerifiedDelivery, verifyRequest } from "./internal/verify_request.ts";
+import {
+  Delivery,
+  isRequest,
+  type VerifiedDelivery,
+  verifyRequest,
+} from "./internal/verify_request.ts";
 import type { WebhookResponseBody } from "./responses.ts";
 
 /**
@@ -77,12 +82,6 @@ export function createWebhookHandler(
   };
 }
 
-/** Not by instanceof: adapters and other realms bring a Request of their own. */
-function isRequest(value: unknown): boolean {
-  const { headers, method } = (value ?? {}) as Partial<Request>;
-  return typeof headers?.get === "function" && typeof method === "string";
-}
-
 /** What Node's http and Express hand to a handler beside the request. */
 interface ServerResponse {
   writeHead(status: number, headers: Record<string, string>): unknown;
@@ -104,8 +103,13 @@ async function refuseCall({ logger }: Settings, second: unknown): Promise<Respon
   const response = toResponse({ code: "ERR_HANDLER_FAILED", message });
   if (isNode) {
     const { writeHead, end } = second as ServerResponse;
-    writeHead.call(second, response.status, Object.fromEntries(response.headers));
-    end.call(second, await response.clone().text());
+    const text = await response.clone().text();
+    try {
+      writeHead.call(second, response.status, Object.fromEntries(response.headers));
+      end.call(second, text);
+    } catch {
+      // Somebody has answered already.
+    }
   }
   return response;
 }
@@ -134,7 +138,7 @@ async function act(
 ): Promise<WebhookResponseBody> {
   const { name, would } = verified.kind;
   if (verified.dryRun) {
-    await checkDryRun(settings.storage, verified, deadline);
+    await checkDryRun(settings.storage, verified, deadline, calls);
     return {
       code: "DRY_RUN",
       message: `Dry run of ${name}: signature and body are valid, ${would}`,

@@ -62,8 +62,8 @@ export interface WebhookHandlerOptions extends VerifyWebhookOptions {
    * Is told about every delivery that mittwald signed and that did not succeed: what is lost until somebody acts.
    * `error.code` is the code of the response, or one that is more precise (`ERR_TABLE_MISSING`); `error.cause` is what
    * led to it, where something did. What strangers send is never reported. Public keys that cannot be had, and bodies
-   * that something in front has read, are reported once: until it worked again, or did not happen for 10 minutes. It is
-   * not waited for, and whether it throws or rejects makes no difference.
+   * that something in front has read, are reported once in 10 minutes until it worked again. It is not waited for, and
+   * whether it throws or rejects makes no difference.
    */
   readonly onError?:
     | ((error: MitthooksDrizzleError, details: WebhookErrorDetails) => unknown)

@@ -100,7 +100,7 @@ export class SignatureVerificationHandler implements WebhookHandler {
   async handleWebhook(webhookContent: WebhookContent, next: HandleWebhook): Promise<void> {
     try {
       const signature = readSignature(webhookContent);
-      const key = await this.#signatures.key(signature.serial);
+      const { key } = await this.#signatures.key(signature.serial);
       await verifySignature(key, signature, new TextEncoder().encode(webhookContent.rawBody));
     } catch (error) {
       throw toMitthooksError(error, webhookContent.signatureSerial);

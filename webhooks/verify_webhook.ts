@@ -9,7 +9,7 @@ import { checkNames } from "../internal/check_options.ts";
 import { Deadline } from "../internal/deadline.ts";
 import type { WebhookEvent } from "./events.ts";
 import { readVerificationOptions, VERIFICATION_OPTIONS } from "./internal/verification_options.ts";
-import { Delivery, verifyRequest } from "./internal/verify_request.ts";
+import { Delivery, isRequest, verifyRequest } from "./internal/verify_request.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
 
 /** Options of {@linkcode verifyWebhook}, and of `createWebhookHandler`. */
@@ -65,7 +65,7 @@ let sharedPublicKeys: MittwaldPublicKeys | undefined;
  * @throws {WebhookRequestError} When something else is wrong with the request; `code` says what.
  * @throws {PublicKeyUnavailableError | BusyError} When the public key cannot be had at the moment.
  * @throws {DeadlineExceededError} When it takes longer than `timeoutMs`.
- * @throws {TypeError | RangeError} When an option is missing or wrong.
+ * @throws {TypeError | RangeError} When an option is missing or wrong, or `request` is no `Request`.
  *
  * @example Take a delivery, refuse a changed one
  * ```ts
@@ -104,6 +104,9 @@ export async function verifyWebhook(
     options,
     () => sharedPublicKeys ??= new MittwaldPublicKeys(),
   );
+  if (!isRequest(request)) {
+    throw new TypeError("Verifying a webhook: it takes a Request, and was given something else");
+  }
   const deadline = new Deadline(settings.timeoutMs);
   try {
     const { event, rawBody, dryRun } = await verifyRequest(

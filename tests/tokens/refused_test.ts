@@ -46,6 +46,15 @@ Deno.test("a secret that stays refused is an error after the time limit, and at 
   assertEquals(await get(), "it");
 });
 
+Deno.test("a secret that becomes valid late within the time limit is taken", async () => {
+  const begun = performance.now();
+  const { get } = tokensOf(
+    () => performance.now() - begun < 1_000 ? refuse() : issued("it"),
+    { timeoutMs: 1_500 },
+  );
+  assertEquals(await get(), "it");
+});
+
 Deno.test("a secret that was taken in between is waited for again", async () => {
   const { get, received } = tokensOf(
     (_, count) => count % 2 === 1 ? refuse() : issued(`token-${count}`, -1),

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@s
 import { StorageError, TableMissingError } from "../../errors.ts";
 import {
   BusyError,
+  createWebhookHandler,
   HandlerFailedError,
   PublicKeyUnavailableError,
   type WebhookHandlerOptions,
@@ -23,6 +24,7 @@ import {
   SECRET,
   SERIAL,
   storageThat,
+  URL_OF_WEBHOOK,
   WELL_FORMED,
 } from "./support.ts";
 
@@ -180,23 +182,68 @@ Deno.test("3,000 requests of strangers: no call of onError, each counted at debu
   assertStringIncludes(receiver.log.at(-1)!, "unverified so far: 3000");
 });
 
-Deno.test("an outage of the public keys is reported once, and the next one again", async () => {
-  let down = true;
+/** A receiver whose public keys can be had, or not. */
+async function receiverDuring(outage: { down: boolean }): Promise<Receiver> {
   const receiver: Receiver = await Receiver.create({
     publicKeys: {
       getPublicKey() {
-        if (down) throw new PublicKeyUnavailableError("the endpoint answered with status 500");
+        if (outage.down) throw new PublicKeyUnavailableError("the endpoint answered with 500");
         return receiver.signer.publicKey;
       },
     },
   });
+  return receiver;
+}
+
+Deno.test("an outage of the public keys is reported once, and the next one again", async () => {
+  const outage = { down: true };
+  const receiver = await receiverDuring(outage);
   for (let attempt = 0; attempt < 5; attempt++) await receiver.expect(NO_KEY, payload(ADDED));
   assertEquals(receiver.codes, ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
   assertEquals(receiver.levels, ["error", "debug", "debug", "debug", "debug"]);
-  down = false;
+  outage.down = false;
   await receiver.expect("200 STORED", payload(ADDED));
-  down = true;
+  outage.down = true;
   await receiver.expect(NO_KEY, payload(ADDED));
+  assertEquals(receiver.errors.length, 2);
+});
+
+Deno.test("an outage that a stranger met first: the next one is reported, and again while it lasts", async () => {
+  const outage = { down: true };
+  const receiver = await receiverDuring(outage);
+  await receiver.expectSent(NO_KEY, "{}", { ...WELL_FORMED, [SERIAL]: "made-up" });
+  outage.down = false;
+  await receiver.expect("200 STORED", payload(ADDED));
+  outage.down = true;
+  const { now } = performance;
+  const errorsAfter = async (minutes: number) => {
+    performance.now = () => now.call(performance) + minutes * 60_000;
+    await receiver.expectSent(NO_KEY, "{}", { ...WELL_FORMED, [SERIAL]: "made-up" });
+    return receiver.errors.length;
+  };
+  try {
+    // Strangers keep it going, and do not keep it quiet.
+    const counts = [];
+    for (const minutes of [0, 9, 11, 20, 22]) counts.push(await errorsAfter(minutes));
+    assertEquals(counts, [2, 2, 3, 3, 4]);
+  } finally {
+    performance.now = now;
+  }
+});
+
+Deno.test("an outage is reported once, also where each request makes a handler", async () => {
+  const publicKeys = { getPublicKey: fail(new PublicKeyUnavailableError("of the test")) };
+  const receiver = await Receiver.create({ publicKeys });
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const handle = createWebhookHandler(receiver.options);
+    const init = { method: "POST", headers: WELL_FORMED, body: "{}" };
+    assertEquals((await handle(new Request(URL_OF_WEBHOOK, init))).status, 502);
+  }
+  assertEquals(receiver.codes, ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
+  assertStringIncludes(receiver.log.at(-1)!, "unverified so far: 5");
+  // That of another extension has an operator of its own.
+  const other = createWebhookHandler({ ...receiver.options, extensionId: "extension-2" });
+  await other(new Request(URL_OF_WEBHOOK, { method: "POST", headers: WELL_FORMED, body: "{}" }));
   assertEquals(receiver.errors.length, 2);
 });
 

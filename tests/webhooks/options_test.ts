@@ -56,6 +56,7 @@ Deno.test("wrong options of the other entries are refused, by name", async () =>
     ["apiUrl", "https://x/?a", TypeError],
     ["apiUrl", "https://x/#a", TypeError],
     ["apiUrl", "https://u:p@x", TypeError],
+    ["apiUrl", "https://x/v2/", TypeError],
     ["fetch", {}, TypeError],
     ["timeoutMs", 0, RangeError],
     ["timeout", 1, TypeError],
@@ -72,4 +73,7 @@ Deno.test("wrong options of the other entries are refused, by name", async () =>
     const verify = () => verifyWebhook(new Request(URL_OF_WEBHOOK), wrong as VerifyWebhookOptions);
     await assertRejects(verify, TypeError, name);
   }
+  const ofExpress = { headers: {}, method: "POST", body: {} } as unknown as Request;
+  const verify = () => verifyWebhook(ofExpress, { extensionId: "x" });
+  await assertRejects(verify, TypeError, "it takes a Request");
 });

@@ -3,7 +3,7 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { BusyError } from "../../webhooks/mod.ts";
 import { poll } from "../support/postgres.ts";
-import { payload, Receiver, ROTATED, storageThat } from "./support.ts";
+import { DRY_RUN_URL, payload, Receiver, ROTATED, storageThat } from "./support.ts";
 
 /** Calls that end when they are told to, as a driver's queue does: first in, first out. */
 function queueingStorage() {
@@ -22,11 +22,15 @@ function queueingStorage() {
   return { calls, storage: storageThat(calls.call) };
 }
 
-async function deliverMany(receiver: Receiver, count: number): Promise<Record<string, number>> {
+async function deliverMany(
+  receiver: Receiver,
+  count: number,
+  url?: string,
+): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   const one = async (number: number) => {
     const body = payload(ROTATED, { id: `instance-${number}` });
-    const { status, answer } = await receiver.deliver(body);
+    const { status, answer } = await receiver.deliver(body, { url });
     const key = `${status} ${answer.code}`;
     counts[key] = (counts[key] ?? 0) + 1;
   };
@@ -69,6 +73,18 @@ Deno.test("no more than 1,000 calls of a storage are ever under way", async () =
   await poll(() => calls.underWay() + receiver.errors.length === 1_100, { timeoutMs: 30_000 });
   calls.endAll();
   assertEquals(await wave, { "200 STORED": 1_000, "503 ERR_BUSY": 100 });
+});
+
+Deno.test("what says that it is a dry run is limited, too", async () => {
+  const { calls, storage } = queueingStorage();
+  const receiver = await Receiver.create({
+    storage: { ...storage, getExtension: calls.call },
+    timeoutMs: 1_000,
+  });
+  const late = { "503 ERR_DEADLINE_EXCEEDED": 40 };
+  assertEquals(await deliverMany(receiver, 40, DRY_RUN_URL), late);
+  assertEquals(await deliverMany(receiver, 40, DRY_RUN_URL), { "503 ERR_BUSY": 40 });
+  assertEquals(calls.underWay(), 40);
 });
 
 Deno.test("a storage that keeps up again is no longer limited", async () => {

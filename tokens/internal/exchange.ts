@@ -8,6 +8,9 @@ import { type AccessToken, requestToken } from "./token_request.ts";
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 2_000;
 
+/** What is left for the last request at most. */
+const MAX_LAST_MS = 250;
+
 /** A secret on its way from the storage to the API. */
 export interface StoredSecret {
   readonly secret: string;
@@ -91,7 +94,9 @@ export class Exchange {
         } catch (error) {
           if (!isRefusal(error)) throw error;
           this.#refused = error;
-          if (!this.#mayWait(digest, pauseMs, deadline)) throw error;
+          const leftMs = this.#leftMs(digest, deadline);
+          if (leftMs <= 0) throw error;
+          pauseMs = Math.min(pauseMs, leftMs);
         }
         await deadline.run("Waiting for a new secret to become valid", () => pause(pauseMs));
         stored = await deadline.run("Reading the secret", () => readSecret(id));
@@ -108,7 +113,7 @@ export class Exchange {
   }
 
   /** A secret that is refused may be too new. One that has been refused for the whole time limit is not. */
-  #mayWait(digest: string, pauseMs: number, deadline: Deadline): boolean {
+  #leftMs(digest: string, deadline: Deadline): number {
     const { refusals, timeoutMs } = this.#settings;
     const now = performance.now();
     let refusal = refusals.get(this.#instanceId);
@@ -116,7 +121,8 @@ export class Exchange {
       refusal = { digest, since: now };
       refusals.set(this.#instanceId, refusal);
     }
-    return pauseMs < Math.min(refusal.since + timeoutMs - now, deadline.remainingMs());
+    const leftMs = Math.min(refusal.since + timeoutMs - now, deadline.remainingMs());
+    return leftMs - Math.min(MAX_LAST_MS, timeoutMs / 10);
   }
 }
 

@@ -21,9 +21,12 @@ export function readObject(value: unknown, field: string): Fields {
   return value as Fields;
 }
 
+/** UTF-8 has no bytes for them: what is stored would be another text. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 /** A string, an empty one included: forms that nobody needs are not checked. */
 export function readText(value: unknown, field: string): string {
-  if (typeof value !== "string") throw invalidField(field);
+  if (typeof value !== "string" || LONE_SURROGATE.test(value)) throw invalidField(field);
   return value;
 }
 
@@ -36,10 +39,7 @@ export function readOptionalText(value: unknown, field: string): string | null {
 export function readTexts(value: unknown, field: string): string[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw invalidField(field);
-  for (let index = 0; index < value.length; index++) {
-    if (typeof value[index] !== "string") throw invalidField(`${field}.${index}`);
-  }
-  return value;
+  return value.map((text, index) => readText(text, `${field}.${index}`));
 }
 
 /** ISO 8601; seconds and zone may be missing. */

@@ -1,12 +1,30 @@
 /** Tells the operator what became of deliveries. Nothing that happens here changes the response. */
 
 import type { Logger } from "@weissaufschwarz/mitthooks/logging/interface";
-import type { WebhookErrorDetails, WebhookHandlerOptions } from "../handler_options.ts";
+import type { Settings, WebhookErrorDetails, WebhookHandlerOptions } from "../handler_options.ts";
 import { type Outcome, STATUS } from "./responses.ts";
-import type { Delivery, Trouble } from "./verify_request.ts";
+import type { SignatureCheck } from "./signature.ts";
+import type { Delivery, Trouble, VerificationSettings } from "./verify_request.ts";
 
-/** A trouble is over when it did not show for so long: the sender's longest pause is 5 minutes. */
-const QUIET_MS = 10 * 60_000;
+/** A trouble that goes on is reported again after so long. */
+const REMIND_AFTER_MS = 10 * 60_000;
+
+/** What has been seen before. */
+interface History {
+  readonly troubles: Map<Trouble, { reportedAt: number; serial: string | undefined }>;
+  unverified: number;
+}
+
+/** By the public keys and the extension: on Cloudflare Workers, each request makes a handler of its own. */
+const histories: WeakMap<SignatureCheck, Map<string, History>> = new WeakMap();
+
+function historyOf({ signatures, extensionId }: VerificationSettings): History {
+  const ofKeys = histories.get(signatures) ?? new Map<string, History>();
+  histories.set(signatures, ofKeys);
+  const history = ofKeys.get(extensionId) ?? { troubles: new Map(), unverified: 0 };
+  ofKeys.set(extensionId, history);
+  return history;
+}
 
 type Level = "debug" | "info" | "warn" | "error";
 
@@ -14,19 +32,20 @@ type Level = "debug" | "info" | "warn" | "error";
 export class Reporter {
   readonly #logger: WebhookHandlerOptions["logger"];
   readonly #onError: WebhookHandlerOptions["onError"];
-  readonly #troubles: Map<Trouble, { shownAt: number; serial: string | undefined }> = new Map();
-  #unverified = 0;
+  readonly #history: History;
 
-  constructor({ logger, onError }: Pick<WebhookHandlerOptions, "logger" | "onError">) {
-    this.#logger = logger;
-    this.#onError = onError;
+  constructor(settings: Settings) {
+    this.#logger = settings.logger;
+    this.#onError = settings.onError;
+    this.#history = historyOf(settings);
   }
 
   /** Logs a delivery, and hands on the error if it means lost work for the operator. */
   report(delivery: Delivery, outcome: Outcome): void {
     const { body, error } = outcome;
+    if (delivery.keyIsNew) this.#history.troubles.delete("public keys");
     if (delivery.signed) {
-      if (this.#troubles.size > 0) this.#endTroubles(delivery);
+      this.#endTroubles(delivery);
       const status = STATUS[body.code];
       this.#log(
         status >= 500 ? "error" : body.code === "STORED" ? "info" : "warn",
@@ -36,7 +55,7 @@ export class Reporter {
       if (error !== undefined) this.#handOn(delivery, error);
       return;
     }
-    this.#unverified++;
+    this.#history.unverified++;
     const isNew = this.#isNewTrouble(delivery);
     this.#log(isNew ? "error" : "debug", delivery, outcome);
     // Too many serials are what strangers send.
@@ -47,21 +66,20 @@ export class Reporter {
 
   #isNewTrouble({ trouble, serial }: Delivery): boolean {
     if (trouble === undefined) return false;
+    const { troubles } = this.#history;
     const now = performance.now();
-    const known = this.#troubles.get(trouble);
-    if (known !== undefined && now - known.shownAt <= QUIET_MS) {
-      known.shownAt = now;
-      return false;
-    }
-    this.#troubles.set(trouble, { shownAt: now, serial });
+    const known = troubles.get(trouble);
+    if (known !== undefined && now - known.reportedAt <= REMIND_AFTER_MS) return false;
+    troubles.set(trouble, { reportedAt: now, serial });
     return true;
   }
 
   /** Other serials may have keys from before the trouble. */
   #endTroubles({ serial }: Delivery): void {
-    this.#troubles.delete("body read before");
-    for (const [trouble, known] of this.#troubles) {
-      if (known.serial === serial) this.#troubles.delete(trouble);
+    const { troubles } = this.#history;
+    troubles.delete("body read before");
+    for (const [trouble, known] of troubles) {
+      if (known.serial === serial) troubles.delete(trouble);
     }
   }
 
@@ -73,7 +91,7 @@ export class Reporter {
       body.code,
       ...(event === undefined ? [] : [`${event.kind} ${JSON.stringify(event.id)}`]),
       error?.message ?? body.message,
-      ...(signed ? [] : [`unverified so far: ${this.#unverified}`]),
+      ...(signed ? [] : [`unverified so far: ${this.#history.unverified}`]),
     ];
     quietly(() => write(logger, level, parts.join(" · ")));
   }

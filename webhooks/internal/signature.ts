@@ -70,7 +70,14 @@ export function readSignature(fields: SignatureFields): Signature {
   return { serial, algorithm, text, bytes };
 }
 
-/** Gets the keys of serials ready for use, and checks signatures with them. */
+/** A public key, ready for use. */
+export interface ImportedKey {
+  readonly key: CryptoKey;
+  /** Whether it was never seen before: whoever provides keys has just had it. */
+  readonly isNew: boolean;
+}
+
+/** Gets the keys of serials ready for use. */
 export class SignatureCheck {
   readonly #publicKeys: PublicKeyProvider;
   readonly #imported: LruMap<string, CryptoKey> = new LruMap(MAX_IMPORTED_KEYS);
@@ -87,9 +94,12 @@ export class SignatureCheck {
    * @throws {UnknownPublicKeyError} When nobody has a key of that serial.
    * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be had.
    */
-  async key(serial: string, options?: PublicKeyOptions): Promise<CryptoKey> {
+  async key(serial: string, options?: PublicKeyOptions): Promise<ImportedKey> {
     const publicKey = await this.#getPublicKey(serial, options);
-    return this.#imported.get(publicKey) ?? await this.#import(publicKey);
+    const key = this.#imported.get(publicKey);
+    return key === undefined
+      ? { key: await this.#import(publicKey), isNew: true }
+      : { key, isNew: false };
   }
 
   async #getPublicKey(serial: string, options: PublicKeyOptions | undefined): Promise<string> {

@@ -40,11 +40,7 @@ export class StorageCalls {
    * @throws {BusyError} The storage does not keep up.
    * @throws {DeadlineExceededError} It did not end in time.
    */
-  async run(
-    attempt: string,
-    deadline: Deadline,
-    call: () => Promise<void> | void,
-  ): Promise<void> {
+  async run<T>(attempt: string, deadline: Deadline, call: () => Promise<T> | T): Promise<T> {
     const now = performance.now();
     const isBehind = now < this.#behindUntil;
     if (this.#countRunning(now) >= (isBehind ? this.#limit(now) : MAX_LIMIT)) {
@@ -52,21 +48,21 @@ export class StorageCalls {
       throw new BusyError("the storage does not keep up", attempt);
     }
     try {
-      await deadline.run(attempt, () => this.#begin(call));
+      return await deadline.run(attempt, () => this.#begin(call));
     } catch (error) {
       if (error instanceof DeadlineExceededError) this.#fallBehind(performance.now());
       throw error;
     }
   }
 
-  #begin(call: () => Promise<void> | void): Promise<void> {
+  #begin<T>(call: () => Promise<T> | T): Promise<T> {
     const id = Symbol();
     this.#running.set(id, performance.now());
     const end = () => {
       this.#turnPeriod(performance.now());
       if (this.#running.delete(id)) this.#ended++;
     };
-    const result = new Promise<void>((resolve) => resolve(call()));
+    const result = new Promise<T>((resolve) => resolve(call()));
     result.then(end, end);
     return result;
   }

@@ -36,11 +36,12 @@ export async function checkDryRun(
   storage: WebhookStorage,
   { event, kind }: VerifiedDelivery,
   deadline: Deadline,
+  calls: StorageCalls,
 ): Promise<void> {
   if (typeof storage.getExtension !== "function") return;
   const attempt = "Looking for the instance of a dry run";
   try {
-    const stored = await deadline.run(attempt, () => storage.getExtension?.(event.id));
+    const stored = await calls.run(attempt, deadline, () => storage.getExtension?.(event.id));
     if (stored === undefined || stored === null) return;
   } catch (error) {
     const code = codeOf(error);

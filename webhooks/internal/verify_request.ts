@@ -27,10 +27,22 @@ export interface VerificationSettings {
   readonly maxAgeMs: number | undefined;
 }
 
+/** Not by instanceof: adapters and other realms bring a Request of their own. */
+export function isRequest(value: unknown): value is Request {
+  try {
+    const { headers, method } = (value ?? {}) as Partial<Request>;
+    return typeof headers?.get === "function" && typeof method === "string";
+  } catch {
+    return false;
+  }
+}
+
 /** What is known of a delivery so far, however its handling ends. */
 export class Delivery {
   readonly request: Request;
   serial: string | undefined;
+  /** Whether its key was never seen before. */
+  keyIsNew = false;
   /** Whether mittwald signed it. */
   signed = false;
   event: WebhookEvent | undefined;
@@ -42,7 +54,7 @@ export class Delivery {
   }
 }
 
-/** Troubles of the receiver's. Each is reported once, since strangers can make them show again and again. */
+/** Troubles of the receiver's. Not each time, since strangers can make them show again and again. */
 export type Trouble = "public keys" | "too many serials" | "body read before";
 
 /** A delivery that passed all checks. */
@@ -88,10 +100,12 @@ async function getKey(
 ): Promise<CryptoKey> {
   const waitMs = Math.max(1, Math.floor(SHARE_FOR_KEY * deadline.remainingMs()));
   try {
-    return await deadline.run(
+    const { key, isNew } = await deadline.run(
       "Getting the public key of a webhook",
       () => signatures.key(serial, { waitMs }),
     );
+    delivery.keyIsNew = isNew;
+    return key;
   } catch (error) {
     if (!(error instanceof SignatureInvalidError)) {
       delivery.trouble = error instanceof BusyError ? "too many serials" : "public keys";
@@ -110,8 +124,8 @@ async function read(
   const { request } = delivery;
   try {
     const bytes = await readBody(request, maxBytes, deadline, READING);
-    // A parser for Node's requests leaves a stream that has ended, and a length that does not fit to it.
-    if (bytes.byteLength > 0 || !(Number(request.headers.get("content-length")) > 0)) return bytes;
+    // A parser for Node's requests leaves a stream that has ended, and headers that do not fit to it.
+    if (bytes.byteLength > 0 || !promisesBody(request.headers)) return bytes;
     throw new BodyError("read before", "it was already read before it came here, by a body parser");
   } catch (error) {
     if (!(error instanceof BodyError)) throw error;
@@ -121,6 +135,10 @@ async function read(
       `${READING}: ${error.message}`,
     );
   }
+}
+
+function promisesBody(headers: Headers): boolean {
+  return Number(headers.get("content-length")) > 0 || headers.has("transfer-encoding");
 }
 
 function decode(bytes: Uint8Array): string {
