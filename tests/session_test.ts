@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { drizzle as drizzleMySql } from "drizzle-orm/mysql-proxy";
 import { drizzle as drizzlePgProxy } from "drizzle-orm/pg-proxy";
 import { drizzle as drizzleSqlite } from "drizzle-orm/sqlite-proxy";
+import { jsonb, pgTable } from "drizzle-orm/pg-core";
 import postgresJs from "postgres";
 import { withEncryption } from "../pg/mod.ts";
 import { confidentiality } from "./suites/confidentiality.ts";
@@ -12,6 +13,7 @@ import { relational } from "./suites/relational.ts";
 import { rule, scalarSubquery } from "./suites/rule.ts";
 import { transactions } from "./suites/transactions.ts";
 import { writes } from "./suites/writes.ts";
+import { copyPackage } from "./support/copied_package.ts";
 import { testOnEachDriver } from "./support/drivers.ts";
 
 testOnEachDriver("rule", [...rule, scalarSubquery]);
@@ -22,6 +24,22 @@ testOnEachDriver("transactions", transactions);
 testOnEachDriver("refusals", refusals);
 testOnEachDriver("confidentiality", confidentiality);
 testOnEachDriver("damage", damage);
+
+Deno.test("JSON of any shape is sent as it is, also as the first value of a process", async () => {
+  await using copy = await copyPackage();
+  const { withEncryption } = await import(
+    copy.module("pg/mod.ts")
+  ) as typeof import("../pg/mod.ts");
+  const sent: unknown[] = [];
+  const db = withEncryption(drizzlePgProxy((_, values) => {
+    sent.push(...values);
+    return Promise.resolve({ rows: [] });
+  }));
+  const documents = pgTable("document", { data: jsonb() });
+  const shapes = ['{"cells":[],"encoders":[]}', '{"cells":[1],"encoders":[2]}', '{"a":1}'];
+  for (const shape of shapes) await db.insert(documents).values({ data: JSON.parse(shape) });
+  assertEquals(sent, shapes);
+});
 
 Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, and refuses all others", () => {
   const NOT_POSTGRES = "it is not a PostgreSQL database of Drizzle";

@@ -36,7 +36,7 @@ interface Builder {
 }
 
 interface Selected extends Builder {
-  readonly config?: { readonly fields?: Fields; readonly fieldsFlat?: readonly Field[] };
+  readonly config?: Pick<SelectConfig, "fields" | "fieldsFlat" | "setOperators">;
   getSelectedFields?(): Fields;
 }
 
@@ -50,7 +50,8 @@ interface SelectConfig {
   readonly having?: unknown;
   readonly groupBy?: unknown;
   readonly orderBy?: unknown;
-  readonly joins?: readonly { readonly on?: unknown }[];
+  readonly table?: unknown;
+  readonly joins?: readonly { readonly on?: unknown; readonly table?: unknown }[];
   readonly distinct?: boolean | { readonly on: unknown };
   readonly setOperators: readonly {
     readonly type: string;
@@ -132,13 +133,14 @@ export function allowRaw(statement: SQL): void {
 /** Decorates a dialect. The given one stays as it is. */
 export function encryptingDialect(dialect: Dialect): Dialect {
   const own: Dialect = Object.create(dialect);
-  const rule = new StatementRule((builder) => {
+  // What another dialect would build, ours builds: only then it is known what it consists of.
+  const adopted = <T extends Builder>(builder: T): T => {
     const { dialect: its } = builder as { dialect?: unknown };
-    // What another dialect would build is looked at as if ours did.
     return its === undefined || its === own
-      ? builder.getSQL()
-      : (Object.create(builder, { dialect: { value: own } }) as Builder).getSQL();
-  });
+      ? builder
+      : Object.create(builder, { dialect: { value: own } });
+  };
+  const rule = new StatementRule((builder) => adopted(builder).getSQL());
 
   // Drizzle does not tell which statement a selection belongs to; statements can stand within others.
   let verb = SELECT;
@@ -156,14 +158,13 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     } finally {
       verb = outer;
     }
-    noteStatement(statement, {
+    return noteStatement(statement, {
       verb: kind,
       handsOut() {
         return selected()?.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
       },
       clauses,
     });
-    return statement;
   };
 
   const methods: Partial<Dialect> = {
@@ -174,7 +175,9 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     buildSelectQuery(config) {
       const { where, having, groupBy, orderBy, joins, distinct, setOperators } = config;
       const selected = () => fieldsOf(config);
-      if (distinct === true) assertDistinct(selected());
+      if (distinct === true) {
+        assertDistinct(selected(), [config.table, ...joins?.map(({ table }) => table) ?? []]);
+      }
       for (const operator of setOperators) assertSameKeys(selected(), operator);
       return built(SELECT, () => dialect.buildSelectQuery.call(own, config), selected, {
         WHERE: where,
@@ -192,7 +195,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       const { rightSelect } = setOperator;
       return dialect.buildSetOperationQuery.call(own, {
         leftSelect: new EmbeddedStatement(leftSelect),
-        setOperator: { ...setOperator, rightSelect: embedded(rightSelect) },
+        setOperator: { ...setOperator, rightSelect: embedded(adopted(rightSelect)) },
       });
     },
 
@@ -210,7 +213,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       let prepared = values;
       if (select) {
         assertSourceOfInsert(table, encrypted, values as Selected);
-        prepared = embedded(values as Selected);
+        prepared = embedded(adopted(values as Selected));
       } else if (encrypted.length > 0) {
         prepared = (values as readonly Values[]).map((row) => insertedRow(encrypted, row));
       }
@@ -227,10 +230,13 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildUpdateSet(table, set) {
       const encrypted = encryptedColumnsOf(table);
+      // In an UPDATE, `excluded` is a table like any other.
+      const excludedName = (column: Column) =>
+        verb === "UPDATE" ? undefined : dialect.casing?.getColumnCasing(column) ?? column.name;
       return dialect.buildUpdateSet.call(
         own,
         table,
-        encrypted.length > 0 ? updated(encrypted, set) : set,
+        encrypted.length > 0 ? updated(encrypted, set, excludedName) : set,
       );
     },
 
@@ -447,12 +453,20 @@ function insertedRow(encrypted: readonly EncryptedProperty[], row: Values): Valu
   return prepared;
 }
 
-function updated(encrypted: readonly EncryptedProperty[], set: Values): Values {
+function updated(
+  encrypted: readonly EncryptedProperty[],
+  set: Values,
+  excludedName: (column: Column) => string | undefined,
+): Values {
   const prepared: Record<string, unknown> = { ...set };
   for (const one of encrypted) {
     const { property, column } = one;
     const value = set[property] === undefined ? column.onUpdateFn?.() : set[property];
-    if (value !== undefined) prepared[property] = stored("UPDATE", "SET", one, value);
+    if (value !== undefined) {
+      prepared[property] = is(value, SQL) && isExcluded(value, excludedName(column))
+        ? value
+        : stored("UPDATE", "SET", one, value);
+    }
   }
   return prepared;
 }
@@ -472,7 +486,6 @@ function stored(
   }
   const source = is(value, SQL) ? onlyColumn(value) : value;
   if (source && haveSameKey(source, column)) return readable(source, asStored);
-  if (is(value, SQL) && isExcluded(value, column.name)) return value;
   return refuse(
     verb,
     `${clause} gives ${
@@ -491,8 +504,9 @@ function onlyColumn({ queryChunks }: SQL): Column | undefined {
 }
 
 /** Drizzle's idiom for the value that was proposed for insertion: `` sql`excluded.secret` ``. */
-function isExcluded({ queryChunks }: SQL, name: string): boolean {
+function isExcluded({ queryChunks }: SQL, name: string | undefined): boolean {
   let text = "";
+  if (name === undefined) return false;
   for (const chunk of queryChunks) {
     if (is(chunk, StringChunk)) text += textOf(chunk);
     else if (is(chunk, Name)) text += `"${chunk.value}"`;
@@ -544,22 +558,25 @@ function assertSourceOfInsert(
   for (const [property, field] of Object.entries(selected)) {
     const from = encryptedColumnOf(field);
     const to = columns[property];
-    if ((from || isEncrypted(to)) && !haveSameKey(from, to)) {
+    // An expression may be mapped with an encrypted column, and be of others.
+    if ((from || isEncrypted(to)) && !(is(field, Column) && haveSameKey(from, to))) {
       refuse(
         "INSERT",
         `SELECT gives ${
           describeColumn(isEncrypted(to) ? to : from!)
-        } and a column that is not encrypted ` +
+        } and what is not a column encrypted ` +
           "under its key one value",
       );
     }
+  }
+  for (const { rightSelect } of source.config?.setOperators ?? []) {
+    assertSourceOfInsert(table, encrypted, rightSelect);
   }
 }
 
 /** Relational queries of Drizzle 0.x build their conditions and their selection in one go. */
 function readableRelation(rule: StatementRule, config: RelationalConfig): RelationalConfig {
   const { tableConfig, queryConfig } = config;
-  if (!Object.values(tableConfig.columns).some(isEncrypted)) return config;
   const columns = Object.fromEntries(
     Object.entries(tableConfig.columns).map(([property, column]) => [
       property,

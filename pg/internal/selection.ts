@@ -1,6 +1,6 @@
 /** What a query selects, told by Drizzle's own description of it. */
 
-import { Column, is, SQL, Subquery, Table } from "drizzle-orm";
+import { Column, getViewSelectedFields, is, SQL, Subquery, Table, View } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import { isEncrypted } from "./encrypted_column.ts";
 
@@ -53,6 +53,16 @@ export function encryptedColumnOf(field: unknown): object | undefined {
 function decoderOf(expression: SQL): object | undefined {
   const { decoder } = expression as unknown as { decoder: unknown };
   return isEncrypted(decoder) ? decoder : undefined;
+}
+
+/** An encrypted column of a table, view, CTE or subquery. */
+export function encryptedColumnIn(source: unknown): object | undefined {
+  const fields = is(source, Subquery)
+    ? source._.selectedFields
+    : is(source, View)
+    ? getViewSelectedFields(source)
+    : columnsOf(source as object);
+  return flattenFields(fields).map(({ field }) => encryptedColumnOf(field)).find(Boolean);
 }
 
 /** The names of the columns of a table's primary key; of a view or an undescribed subquery none. */

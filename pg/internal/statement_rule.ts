@@ -30,6 +30,7 @@ import {
 } from "drizzle-orm";
 import { describeColumn, isEncrypted, isOfAnotherCopy, isReadable } from "./encrypted_column.ts";
 import {
+  encryptedColumnIn,
   encryptedColumnOf,
   type Field,
   type Fields,
@@ -52,14 +53,27 @@ const STATEMENT = Symbol("statement");
 
 type Noted = SQL & { [STATEMENT]?: Statement };
 
-/** Notes that a dialect of ours has built a statement: its parts have been looked at where they were built. */
-export function noteStatement(built: SQL, statement: Statement): void {
+/**
+ * Notes that a dialect of ours has built a statement: its parts have been looked at where they were built.
+ *
+ * @returns An expression of that statement alone: whoever copies its chunks copies the statement as a whole.
+ */
+export function noteStatement(built: SQL, statement: Statement): SQL {
   (built as Noted)[STATEMENT] = statement;
+  return new SQL([built]);
 }
 
-/** What was noted of an expression; of one that only inherits from a statement nothing. */
+/** The noted statement that an expression is, or consists of. */
+function notedIn(expression: SQL): Noted | undefined {
+  const { queryChunks } = expression;
+  const [only] = queryChunks;
+  const statement = queryChunks.length === 1 && is(only, SQL) ? only : expression;
+  return Object.hasOwn(statement, STATEMENT) ? statement : undefined;
+}
+
+/** What was noted of a statement. */
 export function statementOf(expression: SQL): Statement | undefined {
-  return Object.hasOwn(expression, STATEMENT) ? (expression as Noted)[STATEMENT] : undefined;
+  return notedIn(expression)?.[STATEMENT];
 }
 
 /**
@@ -91,7 +105,7 @@ export class StatementRule {
    * @throws {TypeError} Something does.
    */
   assertStatement(root: SQL): void {
-    new Visit(this.#adopt, false).statement(root, {});
+    new Visit(this.#adopt, false).statement(root, {}, false);
   }
 
   /**
@@ -147,6 +161,8 @@ interface Rows {
 }
 
 class Visit {
+  /** The texts since anything else was sent. */
+  readonly #texts: object[] = [];
   readonly #adopt: (builder: { getSQL(): SQL }) => SQL;
   readonly #strict: boolean;
   readonly #raw: boolean;
@@ -158,11 +174,11 @@ class Visit {
   }
 
   /** Looks at a whole statement, at a place that is made for one. */
-  statement(root: SQL, fields: Fields): void {
+  statement(root: SQL, fields: Fields, embedded = true): void {
     if (kindOf(root) === Kind.Embedded) return this.part(root);
-    const known = statementOf(root);
-    if (known) this.within(known, () => this.#chunks(root));
-    else this.within(undefined, () => this.#foreign(root, fields));
+    const noted = notedIn(root);
+    if (noted) this.within(noted[STATEMENT], () => this.#chunks(noted));
+    else this.within(undefined, () => this.#foreign(root, fields, embedded));
   }
 
   /** Tells, should something be refused, in which statement and clause it stands. */
@@ -199,6 +215,7 @@ class Visit {
     }
     switch (kindOf(part)) {
       case Kind.Text:
+      case Kind.Source:
         return;
       case Kind.Param: {
         const { encoder, value } = part as Param;
@@ -268,8 +285,9 @@ class Visit {
   }
 
   #expression(expression: SQL, part: unknown, parent: SQL | undefined): void {
-    const known = statementOf(expression);
-    if (!known) return this.#chunks(expression);
+    const noted = notedIn(expression);
+    const known = noted?.[STATEMENT];
+    if (!noted || !known) return this.#chunks(expression);
     const handsOut = known.handsOut();
     if (handsOut && !this.#raw && !(parent && isAllowed(parent, part, "statement"))) {
       throw new Violation(
@@ -277,15 +295,40 @@ class Visit {
         part,
       );
     }
-    this.within(known, () => this.#chunks(expression));
+    this.within(known, () => this.#chunks(noted));
   }
 
   #chunks(expression: SQL): void {
-    for (const chunk of expression.queryChunks) this.part(chunk, expression);
+    for (const chunk of expression.queryChunks) {
+      if (typeof chunk !== "object" || chunk === null) continue;
+      const kind = kindOf(chunk);
+      if (kind === Kind.Source || kind === Kind.Subquery) this.#source(chunk);
+      this.part(chunk, expression);
+      if (kind === Kind.Text) this.#texts.push(chunk);
+      else if (kind !== Kind.Sql) this.#texts.length = 0;
+    }
+  }
+
+  /** A table, view, CTE or subquery: as a row, or as what it selects, it would hand out ciphertext. */
+  #source(source: object): void {
+    if (this.#raw || this.#follows(SOURCE_WORD)) return;
+    // A scalar subquery that is selected has been looked at there.
+    if (is(source, Subquery) && kindOf(source._.sql) === Kind.Embedded) return;
+    const column = encryptedColumnIn(source);
+    if (column === undefined) return;
+    throw new Violation(
+      `uses a whole row with ${describeColumn(column)}, ${MEANS_NOTHING}`,
+      source,
+    );
+  }
+
+  #follows(word: RegExp): boolean {
+    const text = this.#texts.map((chunk) => is(chunk, StringChunk) ? textOf(chunk) : "?").join("");
+    return word.test(text);
   }
 
   /** A statement that another dialect has built, or the application itself. */
-  #foreign(root: SQL, fields: Fields): void {
+  #foreign(root: SQL, fields: Fields, embedded: boolean): void {
     const selected = flattenFields(fields);
     const select = readSelect(root);
     const encrypted = selected.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
@@ -299,9 +342,18 @@ class Visit {
           root,
         );
       }
+      const hidden = this.#raw ? undefined : sourceIn(root);
+      if (embedded && hidden) {
+        throw new Violation(
+          `uses a table with ${
+            describeColumn(hidden)
+          } in a statement that was not built with the wrapped database, build it with that`,
+          root,
+        );
+      }
       return this.#chunks(root);
     }
-    if (select.distinct) assertDistinct(selected);
+    if (select.distinct) assertDistinct(selected, root.queryChunks);
     for (const chunk of root.queryChunks) {
       // What is selected there is looked at where the statement around it selects it.
       if (chunk !== select.selection || !encrypted) this.part(chunk, root);
@@ -315,11 +367,19 @@ class Visit {
  *
  * @throws {TypeError} The selection has an encrypted column, but not the primary key of its table.
  */
-export function assertDistinct(selected: readonly Field[]): void {
+export function assertDistinct(
+  selected: readonly Field[],
+  sources: readonly unknown[],
+): void {
+  // What is selected there may be of several tables, whatever the names.
+  const subqueries = sources.flatMap((source) => is(source, Subquery) ? source._.alias : []);
   for (const { field } of selected) {
     const column = encryptedColumnOf(field);
     if (!column) continue;
-    if (is(field, Column) && hasPrimaryKeyOf(field, selected)) continue;
+    if (
+      is(field, Column) && !subqueries.includes(getTableName(field.table)) &&
+      hasPrimaryKeyOf(field, selected)
+    ) continue;
     refuse(
       "SELECT",
       `DISTINCT compares ${describeColumn(column)}, whose equal values are stored differently; ` +
@@ -354,6 +414,7 @@ const Kind = {
   Aliased: 6,
   Subquery: 7,
   Rows: 8,
+  Source: 9,
 } as const;
 type Kind = typeof Kind[keyof typeof Kind];
 
@@ -371,17 +432,18 @@ function kindOf(part: object): Kind {
 function resolveKind(part: object): Kind {
   // Drizzle 1.0 lets instanceof hold for all of its own classes that the given one extends.
   if (part.constructor === EmbeddedStatement) return Kind.Embedded;
-  for (const text of [StringChunk, Name, Placeholder, Table, View]) {
-    if (is(part, text)) return Kind.Text;
-  }
+  for (const text of [StringChunk, Name, Placeholder]) if (is(part, text)) return Kind.Text;
+  for (const source of [Table, View]) if (is(part, source)) return Kind.Source;
   if (is(part, Param)) return Kind.Param;
   if (is(part, Column)) return Kind.Column;
   if (is(part, SQL)) return Kind.Sql;
   if (is(part, SQL.Aliased)) return Kind.Aliased;
   if (is(part, Subquery)) return Kind.Subquery;
-  const { cells, encoders } = part as { cells?: unknown; encoders?: unknown };
-  // The values of an INSERT in Drizzle 1.0, whose class is not exported.
-  return Array.isArray(cells) && Array.isArray(encoders) ? Kind.Rows : Kind.Other;
+  const { cells, encoders, constructor } = part as Partial<Rows> & object;
+  // The values of an INSERT in Drizzle 1.0, whose class is not exported. Whatever is sent as JSON has none.
+  return constructor !== Object && Array.isArray(cells) && Array.isArray(encoders)
+    ? Kind.Rows
+    : Kind.Other;
 }
 
 /** The text around the one operand of what Drizzle's functions build: forms that mean something to the rule. */
@@ -429,6 +491,19 @@ function formOf({ queryChunks }: SQL, operand: unknown): string | undefined {
   }
   return form;
 }
+
+/** An encrypted column of a table that a statement names. Of tables with an alias only the names are left. */
+function sourceIn({ queryChunks }: SQL): object | undefined {
+  return queryChunks.map((chunk) =>
+    is(chunk, SQL) ? sourceIn(chunk) : is(chunk, Table) ? encryptedColumnIn(chunk) : undefined
+  ).find(Boolean);
+}
+
+/**
+ * What a table or subquery stands behind where its rows are selected from, or written to; `?` is a name. Drizzle 1.0
+ * writes an alias as the name of its table and the table that is called by it.
+ */
+const SOURCE_WORD = /\b(?:from|join|lateral|only|into|update|using|of)\s*(?:\?(?:\.\?)?\s*)?$/i;
 
 /** A list in Drizzle 0.x, a string in 1.0. */
 export function textOf({ value }: StringChunk): string {

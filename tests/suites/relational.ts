@@ -59,6 +59,7 @@ test("conditions, order and extras hold to the rule", async ({ db }) => {
     () => find.findMany({ orderBy: [people.id, people.phone] }),
     () => find.findMany({ extras: { stored } }),
     () => find.findMany({ extras: { stored: mapped } }),
+    () => db.query.notes.findMany({ extras: { stored: mapped } }),
     () => find.findMany({ extras: (table) => ({ p: sql`${table.phone}`.as("p") }) }),
     () => db.query.notes.findMany({ with: { owner: { extras: { stored } } } }),
     () => find.findMany({ with: { notes: { where: (table, { ne }) => ne(table.body, "") } } }),

@@ -92,6 +92,15 @@ const phones = (db: Pick<AnyDatabase, "select">) => db.select({ t: people.phone 
 const bodies = (db: Pick<AnyDatabase, "select">) => db.select({ t: notes.body }).from(notes);
 const builder = new QueryBuilder() as unknown as Pick<AnyDatabase, "select" | "selectDistinct">;
 
+/** What is inserted into the notes. */
+const asNote = (db: Pick<AnyDatabase, "select">, body: unknown) =>
+  db.select({
+    id: sql<number>`8`.as("id"),
+    ownerId: sql<null>`null::int`.as("owner"),
+    body: body as typeof notes.body,
+    data: sql`null::jsonb`.as("data"),
+  }).from(people).where(eq(people.id, 1));
+
 const refusedConditions = at<SQL>({
   "in a select": (db, condition) => db.select().from(people).where(condition),
   "in a select of one column": (db, condition) => phones(db).where(condition),
@@ -174,6 +183,13 @@ const refusedSelections = at<SQL<string>>({
   "an aggregate": sql<string>`json_agg(${people.phone})`,
   "max": max(people.phone) as SQL<string>,
   "a scalar subquery in a template": (db) => sql<string>`${phones(db).limit(1)}`,
+  "one with an alias": (db) => sql<string>`${phones(db).limit(1).as("x")}`,
+  "the chunks of one": (db) =>
+    sql<string>`(`.append(phones(db).limit(1).getSQL() as SQL).append(sql`)`),
+  "a copy of the chunks of one": (db) =>
+    sql<string>`(${sql.fromList((phones(db).limit(1).getSQL() as SQL).queryChunks)})`,
+  "the whole row": sql<string>`to_jsonb(${people})`,
+  "all rows": sql<string>`json_agg(${people})`,
   "mapped, with a value": sql`coalesce(${people.phone}, ${"none"})`.mapWith(people.phone),
   "mapped, with a placeholder": sql`coalesce(${people.phone}, ${value})`.mapWith(people.phone),
   "mapped with a column of another key": sql`coalesce(${people.phone}, null)`.mapWith(people.token),
@@ -239,10 +255,17 @@ const refusedQueries: Shapes<Query> = {
   // Sorted, grouped, made distinct, combined.
   "orderBy": (db) => db.select().from(people).orderBy(people.phone),
   "orderBy desc": (db) => db.select().from(people).orderBy(asc(people.id), desc(people.phone)),
+  "orderBy the whole row": (db) =>
+    db.select({ id: people.id }).from(people).orderBy(sql`${people}`),
   "groupBy": (db) => db.select({ n: count() }).from(people).groupBy(people.phone),
   "selectDistinct": (db) => db.selectDistinct({ phone: people.phone }).from(people),
   "selectDistinct with a key of another table": (db) =>
     db.selectDistinct({ id: notes.id, phone: people.phone }).from(people).innerJoin(notes, both),
+  "selectDistinct with a key of another table, of a subquery": (db) => {
+    const inner = db.select({ id: notes.id, phone: people.phone }).from(people)
+      .innerJoin(notes, both).as("inner");
+    return db.selectDistinct({ id: inner.id, phone: inner.phone }).from(inner);
+  },
   "selectDistinctOn": (db) => db.selectDistinctOn([people.phone]).from(people),
   "countDistinct": (db) => db.select({ n: countDistinct(people.phone) }).from(people),
   "union": (db) => union(phones(db), bodies(db)),
@@ -261,6 +284,17 @@ const refusedQueries: Shapes<Query> = {
     db.select().from(builder.selectDistinct({ t: people.phone }).from(people).as("inner")),
   "a union of another builder": (db) =>
     db.select().from(bodies(builder).union(bodies(builder)).as("inner")),
+  "unionAll of another builder, with a plain column first": (db) =>
+    db.select().from(
+      builder.select({ t: people.name }).from(people)
+        .unionAll(phones(builder) as never).as("inner"),
+    ),
+  "unionAll with an expression of another builder": (db) =>
+    unionAll(
+      db.select({ id: people.id, t: people.name }).from(people),
+      builder.select({ id: people.id, t: sql<string>`upper(${people.phone})`.as("t") })
+        .from(people) as never,
+    ),
   // Stored by INSERT.
   "a template in VALUES": (db) =>
     db.insert(people).values({ id: 3, name: "Cy", phone: sql`${"plain"}` }),
@@ -279,8 +313,34 @@ const refusedQueries: Shapes<Query> = {
       db.select({ id: notes.id, name: people.phone, phone: people.phone, token: people.token })
         .from(people).innerJoin(notes, both),
     ),
+  "insert … select of a plain column that is mapped": (db) =>
+    db.insert(notes).select(asNote(db, sql`${people.name}`.mapWith(people.phone))),
+  "insert … select of one behind UNION ALL": (db) =>
+    db.insert(notes).select(
+      asNote(db, people.phone).unionAll(asNote(db, sql`${people.name}`.mapWith(people.phone))),
+    ),
+  "insert … select of a value, with another builder": (db) =>
+    db.insert(notes).select((given) =>
+      asNote(
+        given as unknown as AnyDatabase,
+        sql`coalesce(${"plain"}, ${people.phone})`.mapWith(people.phone),
+      )
+    ),
+  "insert … select into a plain column, with another builder": (db) =>
+    db.insert(people).select((given) =>
+      (given as unknown as AnyDatabase).select({
+        id: notes.id,
+        name: sql<string>`lower(${people.phone})`.as("name"),
+        phone: people.phone,
+        token: people.token,
+      }).from(people).innerJoin(notes, both)
+    ),
   "insert … select of a raw statement": (db) =>
     db.insert(people).select(sql`select 3, 'Cy', 'plain', null`),
+  "excluded, of a table in an UPDATE": (db) => {
+    const lead = alias(pgTable("lead", { id: integer(), phone: text() }), "excluded");
+    return db.update(people).set({ phone: sql`excluded.phone` }).from(lead);
+  },
   "a CTE that the undecorated database writes": (db, plain) => {
     const added = plain.$with("added").as(
       plain.insert(people).values({ id: 3, name: "Cy", phone: "plain" })
@@ -363,15 +423,32 @@ const reads: Shapes<Allowed> = {
         db.select({ id: notes.id, t: notes.body }).from(notes),
       ).orderBy(people.id),
   ),
-  "insert … select": expecting([{ body: "555" }], (db) =>
-    db.insert(notes).select(
-      db.select({
-        id: sql<number>`8`.as("id"),
-        ownerId: sql<null>`null::int`.as("owner"),
-        body: people.phone as unknown as typeof notes.body,
-        data: sql`null`.as("data"),
-      }).from(people).where(eq(people.id, 1)),
-    ).returning({ body: notes.body })),
+  "insert … select": expecting(
+    [{ body: "555" }],
+    (db) => db.insert(notes).select(asNote(db, people.phone)).returning({ body: notes.body }),
+  ),
+  "insert … select, with another builder": expecting([{ body: "555" }], async (db) => {
+    await db.delete(notes).where(eq(notes.id, 8));
+    return await db.insert(notes)
+      .select((given) => asNote(given as unknown as AnyDatabase, people.phone))
+      .returning({ body: notes.body });
+  }),
+  "a table and a subquery of it, in a template's FROM": expecting(
+    [{ all: 2, some: 1 }],
+    (db) => {
+      const some = phones(db).where(isNotNull(people.phone)).as("some");
+      return db.select({
+        all: sql`(select count(*)::int from ${people})`,
+        some: sql`(select count(*)::int from ${some})`,
+      }).from(people).limit(1);
+    },
+  ),
+  "a lock": expecting(
+    [{ phone: "555" }],
+    (db) =>
+      db.select({ phone: people.phone }).from(people).innerJoin(notes, both)
+        .limit(1).for("update", { of: people }),
+  ),
   "another builder's subquery": expecting(
     [{ t: "555" }],
     (db) => db.select().from(phones(builder).innerJoin(notes, both).as("inner")),
