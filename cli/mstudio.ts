@@ -152,7 +152,8 @@ class Report {
         "--extension-id what the extension has, or set EXTENSION_ID for both";
     }
     return code === "ERR_STORAGE_FAILED" || code === "ERR_HANDLER_FAILED"
-      ? "The extension's log has the cause: its webhook handler needs logger or onError"
+      ? "The response does not tell the cause: give the extension's webhook handler an onError " +
+        "that logs error.cause"
       : undefined;
   }
 }
