@@ -302,6 +302,10 @@ Deno.test("arguments that make no sense: status 2, and they are not repeated", (
     ["status", "give the schema module: --schema ./schema.ts"],
     ["reencrypt", "give the schema module: --schema ./schema.ts"],
     [`status --schema ${SCHEMA}`, "set DATABASE_URL, or give --database-url"],
+    [
+      "status --database-url=postgres://user:hunter2@a:5432,b:5432/name",
+      /^--database-url holds a password, .*\nstatus: give the schema module/,
+    ],
     [`status --schema ${SCHEMA} --casing x`, "--casing is neither snake_case nor camelCase"],
     ["keygen --master-password hunter2", "there is an unknown option: --master-password\n"],
     ["keygen --masterPassword2=hunter2", "there is an unknown option: --masterPassword2\n"],
