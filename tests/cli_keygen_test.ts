@@ -50,6 +50,17 @@ Deno.test("keygen --write: a file that everybody may read stays so, with a warni
   ]);
 });
 
+Deno.test("keygen --write: a link that leads nowhere is told, and stays", async () => {
+  await using folder = await createFolder();
+  await Deno.symlink("nowhere", `${folder.path}/.env`);
+  const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd: folder.path });
+  assertEquals([code, stderr], [
+    1,
+    "keygen: Writing .env: it is a link to nothing, or has just been made\n",
+  ]);
+  assertEquals([...Deno.readDirSync(folder.path)].map(({ isSymlink }) => isSymlink), [true]);
+});
+
 /** What stands in a file before and after `keygen --write`, a byte for each character. `+` stands for new values. */
 async function assertWritten(before: string, after: string, args: readonly string[] = ["--raw"]) {
   await using folder = await createFolder();
