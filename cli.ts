@@ -21,7 +21,8 @@
  * @module
  */
 
-import { realpathSync } from "node:fs";
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { describeError, UsageError } from "./cli/errors.ts";
@@ -103,9 +104,15 @@ function isProgram(): boolean {
   const { main } = import.meta as { main?: boolean };
   if (main !== undefined) return main;
   const started = process.argv[1];
-  // npm starts commands through a link.
-  return started !== undefined && import.meta.url.startsWith("file:") &&
-    realpathSync(started) === fileURLToPath(import.meta.url);
+  if (started === undefined || !import.meta.url.startsWith("file:")) return false;
+  try {
+    // npm starts commands through a link, and Node takes paths without their extension.
+    const path = createRequire(import.meta.url).resolve(resolve(started));
+    return path === fileURLToPath(import.meta.url);
+  } catch {
+    // With code on the command line, it is whatever comes after that.
+    return false;
+  }
 }
 
 if (isProgram()) {

@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
-import { fileFailure } from "./errors.ts";
+import { Failure, fileFailure } from "./errors.ts";
 
 /** Only its owner may read a file with secrets. */
 const MODE = 0o600;
@@ -52,6 +52,10 @@ export async function setInEnvFile(
     if (before === undefined) await writeFile(path, text, { mode: MODE, flag: "wx" });
     else if (written.length > 0) await replaceFile(path, text);
   } catch (error) {
+    // Nothing could be read there before.
+    if ((error as { code?: string }).code === "EEXIST") {
+      throw new Failure(`Writing ${path}: it is a link to nothing, or has just been made`);
+    }
     throw fileFailure("Writing", path, error);
   }
   return { written, created: before === undefined };

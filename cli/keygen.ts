@@ -1,5 +1,7 @@
 /** `keygen`: makes keys. */
 
+import { stat } from "node:fs/promises";
+import process from "node:process";
 import { setInEnvFile } from "./env_file.ts";
 import { flag, readOptions, text } from "./options.ts";
 import { stderr, stdout } from "./output.ts";
@@ -41,6 +43,13 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   if (written.length === 0) return 1;
   stdout.line(`${write}: ${written.join(" and ")} written${created ? ", the file is new" : ""}`);
+  // The owner may have let a group read it, for the application; Windows has no such modes.
+  if (process.platform !== "win32" && (await stat(write)).mode & 0o004) {
+    stderr.line(
+      `${write}: every user of this machine may read it; to change that: chmod 600 ${write}`,
+      "yellow",
+    );
+  }
   return 0;
 }
 

@@ -114,10 +114,10 @@ class Report {
     if (good) this.#asExpected++;
     const { code, message } = parseBody(responseBody ?? "");
     const shown = status === undefined
-      ? `no answer  ${reasonOf(error ?? failure)}`
+      ? `no answer  ${failure === "timed-out" ? "none came in time" : reasonOf(error ?? failure)}`
       : [status, code, message].filter(Boolean).join("  ");
     stdout.line(`${event.padEnd(9)}  ${stdout.style(good ? "green" : "red", shown)}`);
-    const hint = good ? undefined : this.#hint(event, status, code);
+    const hint = good ? undefined : this.#hint(event, status, code ?? failure);
     if (hint !== undefined) this.#hints.add(hint);
   }
 
@@ -136,6 +136,9 @@ class Report {
         ? "A forged webhook was accepted: the extension does not check signatures"
         : undefined;
     }
+    if (code === "timed-out") {
+      return "The extension did not answer within the 6 seconds that mittwald waits";
+    }
     if (status === 0) return "Is the extension running, and is --target its address?";
     if (code === "" && (status === 404 || status === 405)) {
       return "Is the path of --target that of the extension's webhooks?";
@@ -149,7 +152,8 @@ class Report {
         "--extension-id what the extension has, or set EXTENSION_ID for both";
     }
     return code === "ERR_STORAGE_FAILED" || code === "ERR_HANDLER_FAILED"
-      ? "The extension's log has the cause: its webhook handler needs logger or onError"
+      ? "The response does not tell the cause: give the extension's webhook handler an onError " +
+        "that logs error.cause"
       : undefined;
   }
 }

@@ -87,7 +87,7 @@ function parse(args: readonly string[], options: Readonly<Record<string, Option<
   } catch (error) {
     const { code, message } = error as { code: string; message: string };
     // The option's name stands in the message; nothing else of it is repeated.
-    const name = /'(?:-\w, )?(--?[a-z][a-z-]*)/.exec(message)?.[1];
+    const name = /'(?:-\w, )?(--?[\w-]+)/.exec(message)?.[1];
     const named = name === undefined ? "" : `: ${name}`;
     const messages: Readonly<Record<string, string>> = {
       ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL: "there is an argument that belongs to no option",

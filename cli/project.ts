@@ -31,7 +31,8 @@ export async function withProject<T>(
   work: (tables: readonly NamedTable[], db: EncryptableDatabase) => Promise<T>,
 ): Promise<T> {
   const { schema, "database-url": databaseUrl, casing } = options;
-  if (databaseUrl && URL.canParse(databaseUrl) && new URL(databaseUrl).password) {
+  // Not by URL, which does not know those of several hosts.
+  if (databaseUrl && /:\/\/[^@]*:[^@]+@/.test(databaseUrl)) {
     stderr.line(
       "--database-url holds a password, which other users of this machine can see; set DATABASE_URL instead",
       "yellow",

@@ -38,6 +38,29 @@ Deno.test("keygen --write makes a file for its owner alone, and prints no secret
   assertEquals((await Deno.stat(`${folder.path}/.env`)).mode! & 0o777, 0o600);
 });
 
+Deno.test("keygen --write: a file that everybody may read stays so, with a warning", async () => {
+  await using folder = await createFolder({ ".env": "A=1\n" });
+  const path = `${folder.path}/.env`;
+  await Deno.chmod(path, 0o644);
+  const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd: folder.path });
+  assertEquals([code, stderr, (await Deno.stat(path)).mode! & 0o777], [
+    0,
+    ".env: every user of this machine may read it; to change that: chmod 600 .env\n",
+    0o644,
+  ]);
+});
+
+Deno.test("keygen --write: a link that leads nowhere is told, and stays", async () => {
+  await using folder = await createFolder();
+  await Deno.symlink("nowhere", `${folder.path}/.env`);
+  const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd: folder.path });
+  assertEquals([code, stderr], [
+    1,
+    "keygen: Writing .env: it is a link to nothing, or has just been made\n",
+  ]);
+  assertEquals([...Deno.readDirSync(folder.path)].map(({ isSymlink }) => isSymlink), [true]);
+});
+
 /** What stands in a file before and after `keygen --write`, a byte for each character. `+` stands for new values. */
 async function assertWritten(before: string, after: string, args: readonly string[] = ["--raw"]) {
   await using folder = await createFolder();

@@ -85,6 +85,14 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
     () => new Response(page, { status: 404 }),
     /added +404 {2}<h1> Not found<\/h1>x{100,200}…\n[^]*\nIs the path of --target that/,
   ],
+  "an extension that hangs": [
+    () => new Promise((resolve) => setTimeout(resolve, 7_000, new Response())),
+    /added +no answer {2}none came in time\n[^]*\nThe extension did not answer within the 6 seconds that mittwald waits\n$/,
+  ],
+  "a storage that fails": [
+    () => Response.json({ code: "ERR_STORAGE_FAILED", message: "no" }, { status: 503 }),
+    /added +503 {2}ERR_STORAGE_FAILED {2}no\n[^]*\nThe response does not tell the cause: give .* an onError that logs error\.cause\n$/,
+  ],
   // It does not go on serving after a failure.
   "an extension that takes everything": [() => new Response(), /A forged webhook was accepted/],
 };

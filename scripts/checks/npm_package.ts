@@ -34,7 +34,8 @@ export const npmPackage: Check = {
       if (Object.keys(await import(path)).length === 0) throw new Error(path + " exports nothing");
     }`;
     const steps: readonly (readonly [cwd: string, command: string, ...args: string[]])[] = [
-      [project, "node", "--input-type=module", "--eval", importAll],
+      // With an argument, which is not the path of a program here.
+      [project, "node", "--input-type=module", "--eval", importAll, "argument"],
       ...Object.keys(manifest.bin ?? {}).map((name) =>
         [project, join(bin, name), "--help"] as const
       ),
