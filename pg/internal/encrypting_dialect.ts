@@ -84,6 +84,17 @@ interface RelationalConfig {
   readonly queryConfig: unknown;
 }
 
+interface RelationsConfig {
+  readonly tableConfig: { readonly relations: Readonly<Record<string, Relation>> };
+}
+
+interface Relation {
+  readonly sourceColumns: readonly RelatedColumn[];
+  readonly targetColumns: readonly RelatedColumn[];
+}
+
+type RelatedColumn = { readonly _: { readonly column: unknown } };
+
 type Mapper = (rows: unknown[]) => unknown;
 
 /** The part of a dialect that is decorated. */
@@ -101,6 +112,8 @@ export interface Dialect {
   buildUpdateSet(table: object, set: Values): SQL;
   buildDeleteQuery(config: WriteConfig): SQL;
   buildRelationalQueryWithoutPK?(config: RelationalConfig): unknown;
+  /** Of Drizzle 1.0. */
+  collectRelationalQuery?(config: RelationsConfig, ...rest: unknown[]): unknown;
   readonly mapperGenerators?: {
     rows(fields: readonly Field[], ...rest: unknown[]): Mapper;
     relationalRows(config: { selection: readonly unknown[] }): Mapper;
@@ -267,10 +280,16 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     };
   }
 
-  const { buildRelationalQueryWithoutPK, mapperGenerators } = dialect;
+  const { buildRelationalQueryWithoutPK, collectRelationalQuery, mapperGenerators } = dialect;
   if (buildRelationalQueryWithoutPK) {
     methods.buildRelationalQueryWithoutPK = (config) =>
       buildRelationalQueryWithoutPK.call(own, readableRelation(rule, config));
+  }
+  if (collectRelationalQuery) {
+    methods.collectRelationalQuery = (config, ...rest) => {
+      assertRelations(config);
+      return collectRelationalQuery.call(own, config, ...rest);
+    };
   }
   // Drizzle 1.0 makes the function that maps rows here.
   if (mapperGenerators) {
@@ -596,6 +615,16 @@ function readableRelation(rule: StatementRule, config: RelationalConfig): Relati
     } else rule.assertPart("SELECT", clause, partsOf(part), { strict: true });
   }
   return { ...config, tableConfig: { ...tableConfig, columns }, queryConfig: checked };
+}
+
+/** Drizzle 1.0 compares the columns of a relation by their names. */
+function assertRelations({ tableConfig: { relations } }: RelationsConfig): void {
+  for (const [name, { sourceColumns, targetColumns }] of Object.entries(relations)) {
+    const columns = [...sourceColumns, ...targetColumns].map(({ _ }) => _.column);
+    const column = columns.find(isEncrypted);
+    if (column === undefined) continue;
+    refuse("SELECT", `the relation ${name} compares ${describeColumn(column)}, ${MEANS_NOTHING}`);
+  }
 }
 
 const RELATIONAL_CLAUSES = [["where", "WHERE"], ["orderBy", "ORDER BY"], [

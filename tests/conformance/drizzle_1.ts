@@ -108,9 +108,9 @@ type Database = Omit<AnyDatabase, "query" | "transaction"> & {
 
 interface Helpers {
   one: { people(options: unknown): unknown };
-  many: { notes(): unknown };
-  people: { id: unknown };
-  notes: { ownerId: unknown };
+  many: { notes(options?: unknown): unknown };
+  people: { id: unknown; phone: unknown };
+  notes: { ownerId: unknown; body: unknown };
 }
 
 const { defineRelations } = drizzle as unknown as {
@@ -186,6 +186,13 @@ export const relational: Case[] = [
       ];
       for (const config of refused) {
         await assertRejects(async () => await query.people.findMany(config), TypeError);
+      }
+      const relations = defineRelations({ people, notes }, (r) => ({
+        people: { twins: r.many.notes({ from: r.people.phone, to: r.notes.body }) },
+      }));
+      const twins = open(context, { relations }).query.people;
+      for (const config of [{ with: { twins: true } }, { where: { twins: true } }]) {
+        await assertRejects(async () => await twins.findMany(config), TypeError, "twins compares");
       }
     },
   },
