@@ -55,13 +55,24 @@ function decoderOf(expression: SQL): object | undefined {
   return isEncrypted(decoder) ? decoder : undefined;
 }
 
+const encryptedColumns = new WeakMap<object, object | false>();
+
 /** An encrypted column of a table, view, CTE or subquery. */
-export function encryptedColumnIn(source: unknown): object | undefined {
+export function encryptedColumnIn(source: object): object | undefined {
+  let found = encryptedColumns.get(source);
+  if (found === undefined) {
+    found = findEncryptedColumn(source) ?? false;
+    encryptedColumns.set(source, found);
+  }
+  return found || undefined;
+}
+
+function findEncryptedColumn(source: object): object | undefined {
   const fields = is(source, Subquery)
     ? source._.selectedFields
     : is(source, View)
     ? getViewSelectedFields(source)
-    : columnsOf(source as object);
+    : columnsOf(source);
   return flattenFields(fields).map(({ field }) => encryptedColumnOf(field)).find(Boolean);
 }
 

@@ -213,7 +213,11 @@ class Visit {
       for (const element of part) this.part(element);
       return;
     }
-    switch (kindOf(part)) {
+    this.#object(part, kindOf(part), parent);
+  }
+
+  #object(part: object, kind: Kind, parent: SQL | undefined): void {
+    switch (kind) {
       case Kind.Text:
       case Kind.Source:
         return;
@@ -303,7 +307,8 @@ class Visit {
       if (typeof chunk !== "object" || chunk === null) continue;
       const kind = kindOf(chunk);
       if (kind === Kind.Source || kind === Kind.Subquery) this.#source(chunk);
-      this.part(chunk, expression);
+      if (Array.isArray(chunk)) this.part(chunk);
+      else this.#object(chunk, kind, expression);
       if (kind === Kind.Text) this.#texts.push(chunk);
       else if (kind !== Kind.Sql) this.#texts.length = 0;
     }
@@ -311,11 +316,11 @@ class Visit {
 
   /** A table, view, CTE or subquery: as a row, or as what it selects, it would hand out ciphertext. */
   #source(source: object): void {
-    if (this.#raw || this.#follows(SOURCE_WORD)) return;
+    if (this.#raw) return;
+    const column = encryptedColumnIn(source);
+    if (column === undefined || this.#follows(SOURCE_WORD)) return;
     // A scalar subquery that is selected has been looked at there.
     if (is(source, Subquery) && kindOf(source._.sql) === Kind.Embedded) return;
-    const column = encryptedColumnIn(source);
-    if (column === undefined) return;
     throw new Violation(
       `uses a whole row with ${describeColumn(column)}, ${MEANS_NOTHING}`,
       source,
