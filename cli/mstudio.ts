@@ -83,8 +83,10 @@ export async function run(args: readonly string[]): Promise<number> {
       await deliver("forged", () => simulator.deliverOnce(event, { forge: true }));
     }
     if (serve !== undefined && !report.failed) {
+      const interrupted = new Promise((resolve) => ignoreSignals = onSignals(resolve));
+      // Not before: whoever has read it may press them.
       stdout.line(`\nServing the API on ${report.apiUrl}; Ctrl-C ends it`);
-      await new Promise((resolve) => ignoreSignals = onSignals(resolve));
+      await interrupted;
     }
     if (!keep) await deliver("removed", () => instance.remove());
     return report.end();
