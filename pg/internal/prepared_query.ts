@@ -25,12 +25,12 @@ export interface Preparing {
   prepareQuery(query: Query, ...rest: unknown[]): PreparedQuery;
 }
 
-/** Makes the value of a parameter for one execution. */
-type Encrypt = (values: PlaceholderValues) => Promise<string | null>;
+/** What a parameter is to be encrypted from in one execution. */
+type Pend = (values: PlaceholderValues) => PendingCiphertext | null;
 
 interface Parts {
   readonly inner: PreparedQuery;
-  readonly encrypting: readonly Encrypt[];
+  readonly pending: readonly Pend[];
   readonly decrypt: ((result: unknown) => Promise<unknown>) | undefined;
 }
 
@@ -43,14 +43,14 @@ export function prepareEncrypting(
   rest: readonly unknown[],
 ): PreparedQuery {
   const planned = planArguments(rest);
-  const encrypting: Encrypt[] = [];
+  const pending: Pend[] = [];
   let params: unknown[] | undefined;
   for (const [index, param] of query.params.entries()) {
-    const encrypt = encryptionOf(param);
-    if (!encrypt) continue;
+    const pend = pendOf(param);
+    if (!pend) continue;
     // Each execution fills it with a ciphertext of its own; the query is prepared once.
-    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(encrypting.length));
-    encrypting.push(encrypt);
+    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(pending.length));
+    pending.push(pend);
   }
   if (!planned && !params) return session.prepareQuery(query, ...rest);
   const inner = session.prepareQuery(
@@ -59,13 +59,16 @@ export function prepareEncrypting(
   );
   const prepared: PreparedQuery = Object.create(inner);
   const { decrypt } = planned ?? {};
+  const names = params && placeholderNames(query.params);
   prepared.execute = async (values = {}, ...others) => {
-    const filled = params ? { ...values, [ALL]: await encryptAll(encrypting, values) } : values;
+    // Before anything is waited for: Drizzle, too, reads the values at once, inherited ones and getters included.
+    const filled = names ? readAll(names, values) : values;
+    if (names) filled[ALL] = await encryptAll(pending, filled);
     // As a method of what the caller has: Drizzle sets some properties from outside.
     const result = await inner.execute.call(prepared, filled, ...others);
     return decrypt ? await decrypt(result) : result;
   };
-  parts.set(prepared, { inner, encrypting, decrypt });
+  parts.set(prepared, { inner, pending, decrypt });
   return prepared;
 }
 
@@ -88,9 +91,9 @@ class CiphertextAt {
 
 type Ciphertexts = readonly (string | null)[];
 
-function encryptionOf(param: unknown): Encrypt | undefined {
+function pendOf(param: unknown): Pend | undefined {
   if (typeof param !== "object" || param === null) return undefined;
-  if (param instanceof PendingCiphertext) return () => param.encrypt();
+  if (param instanceof PendingCiphertext) return () => param;
   if (!is(param, Param) || !isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) {
     return undefined;
   }
@@ -101,15 +104,28 @@ function encryptionOf(param: unknown): Encrypt | undefined {
         `Executing a query: no value for placeholder ${JSON.stringify(name)} was given`,
       );
     }
-    return encoder.mapToDriverValue(values[name])?.encrypt() ?? Promise.resolve(null);
+    return encoder.mapToDriverValue(values[name]);
   };
 }
 
+function placeholderNames(params: readonly unknown[]): ReadonlySet<string> {
+  const found = params.map((param) => is(param, Param) ? param.value : param);
+  return new Set(found.filter((value) => is(value, Placeholder)).map(({ name }) => name));
+}
+
+/** Leaves out what is missing: Drizzle says so itself. */
+function readAll(names: ReadonlySet<string>, values: PlaceholderValues): PlaceholderValues {
+  const read: PlaceholderValues = Object.create(null);
+  for (const name of names) if (name in values) read[name] = values[name];
+  return read;
+}
+
 function encryptAll(
-  encrypting: readonly Encrypt[],
+  pending: readonly Pend[],
   values: PlaceholderValues,
 ): Promise<Ciphertexts> {
-  return mapBounded(encrypting, (encrypt) => encrypt(values));
+  const made = pending.map((pend) => pend(values));
+  return mapBounded(made, (ciphertext) => ciphertext?.encrypt() ?? Promise.resolve(null));
 }
 
 /** What takes part in a batch of neon-http. */
@@ -124,10 +140,10 @@ export async function batchEncrypting(
 ): Promise<unknown[]> {
   const prepared = queries.map((query) => query._prepare());
   const filled = await Promise.all(prepared.map(async (query) => {
-    const { inner, encrypting } = parts.get(query) ?? {};
-    if (!inner || !encrypting || encrypting.length === 0) return query;
+    const { inner, pending } = parts.get(query) ?? {};
+    if (!inner || !pending || pending.length === 0) return query;
     const { params, ...built } = inner.getQuery();
-    const ciphertexts = await encryptAll(encrypting, {});
+    const ciphertexts = await encryptAll(pending, {});
     const copy: PreparedQuery = Object.create(query);
     copy.getQuery = () => ({
       ...built,
