@@ -28,13 +28,8 @@ export interface Preparing {
 /** What a parameter is to be encrypted from in one execution. */
 type Pend = (values: PlaceholderValues) => PendingCiphertext | null;
 
-interface Parts {
-  readonly inner: PreparedQuery;
-  readonly pending: readonly Pend[];
-  readonly decrypt: ((result: unknown) => Promise<unknown>) | undefined;
-}
-
-const parts = new WeakMap<object, Parts>();
+/** How the results of prepared queries are decrypted. */
+const decryptions = new WeakMap<object, (result: unknown) => Promise<unknown>>();
 
 /** Prepares a query. One that has nothing to do with encrypted columns stays Drizzle's own. */
 export function prepareEncrypting(
@@ -49,7 +44,7 @@ export function prepareEncrypting(
     const pend = pendOf(param);
     if (!pend) continue;
     // Each execution fills it with a ciphertext of its own; the query is prepared once.
-    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(pending.length));
+    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(pending.length, pend));
     pending.push(pend);
   }
   if (!planned && !params) return session.prepareQuery(query, ...rest);
@@ -61,14 +56,14 @@ export function prepareEncrypting(
   const { decrypt } = planned ?? {};
   const names = params && placeholderNames(query.params);
   prepared.execute = async (values = {}, ...others) => {
-    // Before anything is waited for: Drizzle, too, reads the values at once, inherited ones and getters included.
+    // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
     const filled = names ? readAll(names, values) : values;
-    if (names) filled[ALL] = await encryptAll(pending, filled);
+    if (names) filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
     // As a method of what the caller has: Drizzle sets some properties from outside.
     const result = await inner.execute.call(prepared, filled, ...others);
     return decrypt ? await decrypt(result) : result;
   };
-  parts.set(prepared, { inner, pending, decrypt });
+  if (decrypt) decryptions.set(prepared, decrypt);
   return prepared;
 }
 
@@ -80,7 +75,7 @@ const all = sql.placeholder(ALL);
 class CiphertextAt {
   readonly #index: number;
 
-  constructor(index: number) {
+  constructor(index: number, readonly pend: Pend) {
     this.#index = index;
   }
 
@@ -94,9 +89,9 @@ type Ciphertexts = readonly (string | null)[];
 function pendOf(param: unknown): Pend | undefined {
   if (typeof param !== "object" || param === null) return undefined;
   if (param instanceof PendingCiphertext) return () => param;
-  if (!is(param, Param) || !isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) {
-    return undefined;
-  }
+  if (!is(param, Param)) return undefined;
+  if (param.encoder instanceof CiphertextAt) return param.encoder.pend;
+  if (!isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) return undefined;
   const { encoder, value: { name } } = param;
   return (values) => {
     if (!(name in values)) {
@@ -121,11 +116,9 @@ function readAll(names: ReadonlySet<string>, values: PlaceholderValues): Placeho
 }
 
 function encryptAll(
-  pending: readonly Pend[],
-  values: PlaceholderValues,
+  pending: readonly (PendingCiphertext | null | undefined)[],
 ): Promise<Ciphertexts> {
-  const made = pending.map((pend) => pend(values));
-  return mapBounded(made, (ciphertext) => ciphertext?.encrypt() ?? Promise.resolve(null));
+  return mapBounded(pending, (ciphertext) => ciphertext?.encrypt() ?? Promise.resolve(null));
 }
 
 /** What takes part in a batch of neon-http. */
@@ -139,25 +132,24 @@ export async function batchEncrypting(
   queries: readonly Batchable[],
 ): Promise<unknown[]> {
   const prepared = queries.map((query) => query._prepare());
-  const filled = await Promise.all(prepared.map(async (query) => {
-    const { inner, pending } = parts.get(query) ?? {};
-    if (!inner || !pending || pending.length === 0) return query;
-    const { params, ...built } = inner.getQuery();
-    const ciphertexts = await encryptAll(pending, {});
+  // A statement of db.execute is sent when it is awaited, so none may be what this returns.
+  const filled = await Promise.all(prepared.map(async (query): Promise<Batchable> => {
+    const { params, ...built } = query.getQuery();
+    const pending = params.map((param) => pendOf(param)?.({}));
+    if (pending.every((ciphertext) => ciphertext === undefined)) return { _prepare: () => query };
+    const ciphertexts = await encryptAll(pending);
     const copy: PreparedQuery = Object.create(query);
     copy.getQuery = () => ({
       ...built,
-      params: params.map((param) =>
-        is(param, Param) && param.encoder instanceof CiphertextAt
-          ? param.encoder.mapToDriverValue(ciphertexts)
-          : param
+      params: params.map((param, index) =>
+        pending[index] === undefined ? param : ciphertexts[index]
       ),
     });
-    return copy;
+    return { _prepare: () => copy };
   }));
-  const results = await batch(filled.map((query) => ({ _prepare: () => query })));
+  const results = await batch(filled);
   return await Promise.all(results.map((result, index) => {
-    const { decrypt } = parts.get(prepared[index]!) ?? {};
+    const decrypt = decryptions.get(prepared[index]!);
     return decrypt ? decrypt(result).catch((error) => refuseResult(error, index)) : result;
   }));
 }
