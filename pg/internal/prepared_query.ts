@@ -3,7 +3,7 @@
 import { is, Param, Placeholder, sql } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
 import { mapBounded } from "./map_bounded.ts";
-import { isStoringEncoder, PendingCiphertext } from "./pending_ciphertext.ts";
+import { isStoringEncoder, makeUnsendable, PendingCiphertext } from "./pending_ciphertext.ts";
 import { planArguments } from "./result_plan.ts";
 
 /** A statement as Drizzle's sessions take it. */
@@ -44,7 +44,7 @@ export function prepareEncrypting(
     const pend = pendOf(param);
     if (!pend) continue;
     // Each execution fills it with a ciphertext of its own; the query is prepared once.
-    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(pending.length, pend));
+    (params ??= [...query.params])[index] = ciphertextAt(pending.length, pend);
     pending.push(pend);
   }
   if (!planned && !params) return session.prepareQuery(query, ...rest);
@@ -82,6 +82,13 @@ class CiphertextAt {
   mapToDriverValue(ciphertexts: unknown): string | null {
     return (ciphertexts as Ciphertexts)[this.#index]!;
   }
+}
+
+/** What stands for a ciphertext until an execution, or a batch, of the decorated database fills it. */
+function ciphertextAt(index: number, pend: Pend): Param {
+  const param = new Param(all, new CiphertextAt(index, pend));
+  makeUnsendable(param);
+  return param;
 }
 
 type Ciphertexts = readonly (string | null)[];

@@ -90,6 +90,22 @@ const batches: Case[] = [
     },
   },
   {
+    name: "what is written does not get into a batch of the database that was not wrapped",
+    async run(context) {
+      const db = await fill(context);
+      const plain = context.open<Database>();
+      const built = [
+        db.insert(people).values(ada),
+        db.insert(people).values({ id: 2, name: "Bob", phone: sql.placeholder("phone") }),
+        db.execute(db.insert(people).values(ada)),
+      ];
+      for (const query of built) {
+        await assertRejects(() => plain.batch([query]), TypeError, "it is not encrypted yet");
+      }
+      assertEquals(await dump(context), [[], []]);
+    },
+  },
+  {
     name: "a damaged value is named by its place, with that of its query in front",
     async run(context) {
       const db = await fill(context);
