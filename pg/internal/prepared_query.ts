@@ -28,8 +28,35 @@ export interface Preparing {
 /** What a parameter is to be encrypted from in one execution. */
 type Pend = (values: PlaceholderValues) => PendingCiphertext | null;
 
-/** How the results of prepared queries are decrypted. */
-const decryptions = new WeakMap<object, (result: unknown) => Promise<unknown>>();
+interface Decrypted {
+  /** The query with Drizzle's own mapping, which leaves ciphertexts as they are. */
+  readonly mapping: PreparedQuery;
+  decrypt(result: unknown): Promise<unknown>;
+}
+
+/** Prepared queries whose results are decrypted. */
+const decrypted = new WeakMap<object, Decrypted>();
+
+/** What a batch asks for before it sends a query (Drizzle 0.x alone), and what it maps a result with. */
+const OF_BATCHES = ["isResponseInArrayMode", "mapResult", "mapper"];
+
+function refuse(): never {
+  throw new TypeError(
+    "Reading the result of a prepared query: it is not decrypted yet, execute the query, or batch it " +
+      "on the database that it was built with",
+  );
+}
+
+/** Keeps others from mapping results, which would not be decrypted then. */
+function withOwnMapping(prepared: PreparedQuery): PreparedQuery {
+  const mapping = Object.create(prepared);
+  for (const name of OF_BATCHES) {
+    if (!(name in prepared)) continue;
+    mapping[name] = Reflect.get(prepared, name);
+    Reflect.set(prepared, name, refuse);
+  }
+  return mapping;
+}
 
 /** Prepares a query. One that has nothing to do with encrypted columns stays Drizzle's own. */
 export function prepareEncrypting(
@@ -54,16 +81,17 @@ export function prepareEncrypting(
   );
   const prepared: PreparedQuery = Object.create(inner);
   const { decrypt } = planned ?? {};
+  const mapping = decrypt ? withOwnMapping(prepared) : prepared;
   const names = params && placeholderNames(query.params);
   prepared.execute = async (values = {}, ...others) => {
     // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
     const filled = names ? readAll(names, values) : values;
     if (names) filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
-    // As a method of what the caller has: Drizzle sets some properties from outside.
-    const result = await inner.execute.call(prepared, filled, ...others);
+    // As a method of what inherits from what the caller has: Drizzle sets some properties from outside.
+    const result = await inner.execute.call(mapping, filled, ...others);
     return decrypt ? await decrypt(result) : result;
   };
-  if (decrypt) decryptions.set(prepared, decrypt);
+  if (decrypt) decrypted.set(prepared, { mapping, decrypt });
   return prepared;
 }
 
@@ -141,11 +169,12 @@ export async function batchEncrypting(
   const prepared = queries.map((query) => query._prepare());
   // A statement of db.execute is sent when it is awaited, so none may be what this returns.
   const filled = await Promise.all(prepared.map(async (query): Promise<Batchable> => {
+    const { mapping = query } = decrypted.get(query) ?? {};
     const { params, ...built } = query.getQuery();
     const pending = params.map((param) => pendOf(param)?.({}));
-    if (pending.every((ciphertext) => ciphertext === undefined)) return { _prepare: () => query };
+    if (pending.every((ciphertext) => ciphertext === undefined)) return { _prepare: () => mapping };
     const ciphertexts = await encryptAll(pending);
-    const copy: PreparedQuery = Object.create(query);
+    const copy: PreparedQuery = Object.create(mapping);
     copy.getQuery = () => ({
       ...built,
       params: params.map((param, index) =>
@@ -156,8 +185,8 @@ export async function batchEncrypting(
   }));
   const results = await batch(filled);
   return await Promise.all(results.map((result, index) => {
-    const decrypt = decryptions.get(prepared[index]!);
-    return decrypt ? decrypt(result).catch((error) => refuseResult(error, index)) : result;
+    const decrypting = decrypted.get(prepared[index]!)?.decrypt(result);
+    return decrypting ? decrypting.catch((error) => refuseResult(error, index)) : result;
   }));
 }
 

@@ -106,6 +106,28 @@ const batches: Case[] = [
     },
   },
   {
+    name: "nor does a query whose result is to be decrypted; nothing is sent",
+    async run(context) {
+      const db = await fill(context);
+      const plain = context.open<Database>();
+      await db.insert(people).values(ada);
+      const before = await dump(context);
+      const remove = plain.delete(people);
+      const built = [
+        db.select().from(people),
+        db.select({ deep: { phone: people.phone } }).from(people),
+        db.update(people).set({ name: "changed" }).returning(),
+      ];
+      for (const query of built) {
+        await assertRejects(() => plain.batch([remove, query]), TypeError, "it is not decrypted");
+      }
+      assertEquals(await dump(context), before);
+      assertEquals(await db.batch([db.select({ phone: people.phone }).from(people)]), [
+        [{ phone: "555" }],
+      ]);
+    },
+  },
+  {
     name: "a damaged value is named by its place, with that of its query in front",
     async run(context) {
       const db = await fill(context);

@@ -119,6 +119,25 @@ test("what stands for a ciphertext in a prepared query cannot be sent", async ({
   }
 });
 
+test("the result of a prepared query is not mapped for others, who would not decrypt it", async ({ db }) => {
+  const selected = db.select().from(people).where(eq(people.id, 1));
+  for (const query of [selected, db.delete(people).returning({ phone: people.phone })]) {
+    // Of Drizzle 1.0 and of 0.x.
+    const prepared = query.prepare("mapped") as {
+      mapper?(rows: unknown[]): unknown;
+      mapResult?(result: unknown): unknown;
+    };
+    const { mapper, mapResult } = prepared;
+    assertThrows(
+      () => mapper ? mapper([]) : mapResult!.call(prepared, { rows: [] }),
+      TypeError,
+      "Reading the result of a prepared query: it is not decrypted yet",
+    );
+  }
+  const [ada] = await selected.prepare("selected").execute();
+  assertEquals(ada?.phone, "555");
+});
+
 // deno-lint-ignore require-await
 test("refused modifiers of the column", async () => {
   const modifiers = ["default", "array", "generatedAlwaysAs", "unique", "primaryKey", "references"];
