@@ -129,7 +129,7 @@ function assertDatabase(db: unknown): Database {
       typeof (session as unknown as Record<string, unknown>)[method] !== "function"
     ),
   ];
-  // These map rows, or run queries, in a way that no decoration reaches; Prisma's names rows by itself.
+  // These map rows, or run queries, in a way that no decoration reaches, or map none at all.
   const { shapeGenerator } = dialect as { shapeGenerator?: unknown };
   const kind = kindOf(session);
   if (missing.length > 0 || shapeGenerator !== undefined || /Effect|Prisma/.test(kind)) {

@@ -19,9 +19,9 @@ function refuse(): never {
 
 const show = (): string => SHOWN_AS;
 
-/** Makes what stands for a ciphertext throw when it is asked for what to send, by whatever driver. */
-export function makeUnsendable(standIn: object): void {
-  Object.assign(standIn, {
+/** Makes what stands for ciphertexts throw when any driver asks it for what to send. */
+export function makeUnsendable(prototype: object): void {
+  Object.assign(prototype, {
     toString: refuse,
     toJSON: refuse,
     // For node-postgres and Neon's driver.

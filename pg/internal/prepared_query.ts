@@ -37,13 +37,13 @@ interface Decrypted {
 /** Prepared queries whose results are decrypted. */
 const decrypted = new WeakMap<object, Decrypted>();
 
-/** What a batch asks for before it sends a query (Drizzle 0.x alone), and what it maps a result with. */
+/** What a batch asks for before it sends a query (Drizzle 0.x alone), and maps its result with. */
 const OF_BATCHES = ["isResponseInArrayMode", "mapResult", "mapper"];
 
 function refuse(): never {
   throw new TypeError(
-    "Reading the result of a prepared query: it is not decrypted yet, execute the query, or batch it " +
-      "on the database that it was built with",
+    "Reading the result of a prepared query: it is not decrypted yet, execute the query, " +
+      "or batch it on the database that it was built with",
   );
 }
 
@@ -71,7 +71,7 @@ export function prepareEncrypting(
     const pend = pendOf(param);
     if (!pend) continue;
     // Each execution fills it with a ciphertext of its own; the query is prepared once.
-    (params ??= [...query.params])[index] = ciphertextAt(pending.length, pend);
+    (params ??= [...query.params])[index] = new CiphertextParam(pending.length, pend);
     pending.push(pend);
   }
   if (!planned && !params) return session.prepareQuery(query, ...rest);
@@ -87,7 +87,7 @@ export function prepareEncrypting(
     // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
     const filled = names ? readAll(names, values) : values;
     if (names) filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
-    // As a method of what inherits from what the caller has: Drizzle sets some properties from outside.
+    // Inherits from what the caller has: Drizzle sets some properties from outside.
     const result = await inner.execute.call(mapping, filled, ...others);
     return decrypt ? await decrypt(result) : result;
   };
@@ -112,12 +112,14 @@ class CiphertextAt {
   }
 }
 
-/** What stands for a ciphertext until an execution, or a batch, of the decorated database fills it. */
-function ciphertextAt(index: number, pend: Pend): Param {
-  const param = new Param(all, new CiphertextAt(index, pend));
-  makeUnsendable(param);
-  return param;
+/** Stands for a ciphertext until an execution, or a batch, of the decorated database fills it. */
+class CiphertextParam extends Param {
+  constructor(index: number, pend: Pend) {
+    super(all, new CiphertextAt(index, pend));
+  }
 }
+
+makeUnsendable(CiphertextParam.prototype);
 
 type Ciphertexts = readonly (string | null)[];
 
