@@ -129,10 +129,10 @@ function assertDatabase(db: unknown): Database {
       typeof (session as unknown as Record<string, unknown>)[method] !== "function"
     ),
   ];
-  // Both map rows, or run queries, in a way that no decoration reaches.
+  // These map rows, or run queries, in a way that no decoration reaches, or map none at all.
   const { shapeGenerator } = dialect as { shapeGenerator?: unknown };
   const kind = kindOf(session);
-  if (missing.length > 0 || shapeGenerator !== undefined || /Effect/.test(kind)) {
+  if (missing.length > 0 || shapeGenerator !== undefined || /Effect|Prisma/.test(kind)) {
     throw new TypeError(
       `${ATTEMPT}: its session, ${kind}, is of a kind that this version does not know` +
         (missing.length > 0 ? ` (it has no ${missing.join(", ")})` : "") +

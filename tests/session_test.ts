@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { drizzle as drizzleMySql } from "drizzle-orm/mysql-proxy";
+import type { PgDialect } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePgProxy } from "drizzle-orm/pg-proxy";
+import { PrismaPgSession } from "drizzle-orm/prisma/pg/session";
 import { drizzle as drizzleSqlite } from "drizzle-orm/sqlite-proxy";
 import { jsonb, pgTable } from "drizzle-orm/pg-core";
 import postgresJs from "postgres";
@@ -65,6 +67,11 @@ Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, 
     [{}, NOT_POSTGRES],
     [postgresJs({ host: "127.0.0.1" }), NOT_POSTGRES],
     [withSession(new EffectPgSession()), unknown("EffectPgSession")],
+    // Its rows come with the names of the database, so Drizzle decodes none of them.
+    [
+      withSession(new PrismaPgSession(dialect as PgDialect, {} as never, {})),
+      unknown("PrismaPgSession"),
+    ],
     [
       withSession(altered(session, "execute", undefined)),
       unknown("PgRemoteSession", " (it has no execute)"),

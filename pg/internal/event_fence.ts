@@ -97,7 +97,7 @@ export class EventFence {
     const { table } = this;
     return new Statement(
       db,
-      sql`with "forgotten" as (delete from ${table} where ${table.kind} = ${REMOVED} and ${table.createdAt} < ${this.#at} returning 1) select count(*) as "count" from "forgotten"`,
+      sql`with "mitthooks_forgotten" as (delete from ${table} where ${table.kind} = ${REMOVED} and ${table.createdAt} < ${this.#at} returning 1) select count(*) as "count" from "mitthooks_forgotten"`,
     );
   }
 

@@ -17,6 +17,22 @@ function refuse(): never {
   throw new TypeError(REMEDY);
 }
 
+const show = (): string => SHOWN_AS;
+
+/** Makes what stands for ciphertexts throw when any driver asks it for what to send. */
+export function makeUnsendable(prototype: object): void {
+  Object.assign(prototype, {
+    toString: refuse,
+    toJSON: refuse,
+    // For node-postgres and Neon's driver.
+    toPostgres: refuse,
+    [Symbol.toPrimitive]: refuse,
+    // For `console.log` of Node and Bun, and of Deno.
+    [Symbol.for("nodejs.util.inspect.custom")]: show,
+    [Symbol.for("Deno.customInspect")]: show,
+  });
+}
+
 /** A plaintext and the key it is to be encrypted under. The plaintext can only be had encrypted. */
 export class PendingCiphertext {
   readonly #key: EncryptionKey;
@@ -31,37 +47,9 @@ export class PendingCiphertext {
   encrypt(): Promise<string> {
     return this.#key.encrypt(this.#plaintext);
   }
-
-  /** @throws {TypeError} Always: drivers would send the result. */
-  toString(): never {
-    return refuse();
-  }
-
-  /** @throws {TypeError} Always. */
-  toJSON(): never {
-    return refuse();
-  }
-
-  /** @throws {TypeError} Always: node-postgres would send the result. */
-  toPostgres(): never {
-    return refuse();
-  }
-
-  /** @throws {TypeError} Always. */
-  [Symbol.toPrimitive](): never {
-    return refuse();
-  }
-
-  /** For `console.log` of Node and Bun. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return SHOWN_AS;
-  }
-
-  /** For `console.log` of Deno. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return SHOWN_AS;
-  }
 }
+
+makeUnsendable(PendingCiphertext.prototype);
 
 /** Encodes the values that are stored in columns of one key. */
 export interface StoringEncoder {

@@ -3,7 +3,7 @@
 import { is, Param, Placeholder, sql } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
 import { mapBounded } from "./map_bounded.ts";
-import { isStoringEncoder, PendingCiphertext } from "./pending_ciphertext.ts";
+import { isStoringEncoder, makeUnsendable, PendingCiphertext } from "./pending_ciphertext.ts";
 import { planArguments } from "./result_plan.ts";
 
 /** A statement as Drizzle's sessions take it. */
@@ -25,16 +25,38 @@ export interface Preparing {
   prepareQuery(query: Query, ...rest: unknown[]): PreparedQuery;
 }
 
-/** Makes the value of a parameter for one execution. */
-type Encrypt = (values: PlaceholderValues) => Promise<string | null>;
+/** What a parameter is to be encrypted from in one execution. */
+type Pend = (values: PlaceholderValues) => PendingCiphertext | null;
 
-interface Parts {
-  readonly inner: PreparedQuery;
-  readonly encrypting: readonly Encrypt[];
-  readonly decrypt: ((result: unknown) => Promise<unknown>) | undefined;
+interface Decrypted {
+  /** The query with Drizzle's own mapping, which leaves ciphertexts as they are. */
+  readonly mapping: PreparedQuery;
+  decrypt(result: unknown): Promise<unknown>;
 }
 
-const parts = new WeakMap<object, Parts>();
+/** Prepared queries whose results are decrypted. */
+const decrypted = new WeakMap<object, Decrypted>();
+
+/** What a batch asks for before it sends a query (Drizzle 0.x alone), and maps its result with. */
+const OF_BATCHES = ["isResponseInArrayMode", "mapResult", "mapper"];
+
+function refuse(): never {
+  throw new TypeError(
+    "Reading the result of a prepared query: it is not decrypted yet, execute the query, " +
+      "or batch it on the database that it was built with",
+  );
+}
+
+/** Keeps others from mapping results, which would not be decrypted then. */
+function withOwnMapping(prepared: PreparedQuery): PreparedQuery {
+  const mapping = Object.create(prepared);
+  for (const name of OF_BATCHES) {
+    if (!(name in prepared)) continue;
+    mapping[name] = Reflect.get(prepared, name);
+    Reflect.set(prepared, name, refuse);
+  }
+  return mapping;
+}
 
 /** Prepares a query. One that has nothing to do with encrypted columns stays Drizzle's own. */
 export function prepareEncrypting(
@@ -43,14 +65,14 @@ export function prepareEncrypting(
   rest: readonly unknown[],
 ): PreparedQuery {
   const planned = planArguments(rest);
-  const encrypting: Encrypt[] = [];
+  const pending: Pend[] = [];
   let params: unknown[] | undefined;
   for (const [index, param] of query.params.entries()) {
-    const encrypt = encryptionOf(param);
-    if (!encrypt) continue;
+    const pend = pendOf(param);
+    if (!pend) continue;
     // Each execution fills it with a ciphertext of its own; the query is prepared once.
-    (params ??= [...query.params])[index] = new Param(all, new CiphertextAt(encrypting.length));
-    encrypting.push(encrypt);
+    (params ??= [...query.params])[index] = new CiphertextParam(pending.length, pend);
+    pending.push(pend);
   }
   if (!planned && !params) return session.prepareQuery(query, ...rest);
   const inner = session.prepareQuery(
@@ -59,13 +81,17 @@ export function prepareEncrypting(
   );
   const prepared: PreparedQuery = Object.create(inner);
   const { decrypt } = planned ?? {};
+  const mapping = decrypt ? withOwnMapping(prepared) : prepared;
+  const names = params && placeholderNames(query.params);
   prepared.execute = async (values = {}, ...others) => {
-    const filled = params ? { ...values, [ALL]: await encryptAll(encrypting, values) } : values;
-    // As a method of what the caller has: Drizzle sets some properties from outside.
-    const result = await inner.execute.call(prepared, filled, ...others);
+    // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
+    const filled = names ? readAll(names, values) : values;
+    if (names) filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
+    // Inherits from what the caller has: Drizzle sets some properties from outside.
+    const result = await inner.execute.call(mapping, filled, ...others);
     return decrypt ? await decrypt(result) : result;
   };
-  parts.set(prepared, { inner, encrypting, decrypt });
+  if (decrypt) decrypted.set(prepared, { mapping, decrypt });
   return prepared;
 }
 
@@ -77,7 +103,7 @@ const all = sql.placeholder(ALL);
 class CiphertextAt {
   readonly #index: number;
 
-  constructor(index: number) {
+  constructor(index: number, readonly pend: Pend) {
     this.#index = index;
   }
 
@@ -86,14 +112,23 @@ class CiphertextAt {
   }
 }
 
+/** Stands for a ciphertext until an execution, or a batch, of the decorated database fills it. */
+class CiphertextParam extends Param {
+  constructor(index: number, pend: Pend) {
+    super(all, new CiphertextAt(index, pend));
+  }
+}
+
+makeUnsendable(CiphertextParam.prototype);
+
 type Ciphertexts = readonly (string | null)[];
 
-function encryptionOf(param: unknown): Encrypt | undefined {
+function pendOf(param: unknown): Pend | undefined {
   if (typeof param !== "object" || param === null) return undefined;
-  if (param instanceof PendingCiphertext) return () => param.encrypt();
-  if (!is(param, Param) || !isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) {
-    return undefined;
-  }
+  if (param instanceof PendingCiphertext) return () => param;
+  if (!is(param, Param)) return undefined;
+  if (param.encoder instanceof CiphertextAt) return param.encoder.pend;
+  if (!isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) return undefined;
   const { encoder, value: { name } } = param;
   return (values) => {
     if (!(name in values)) {
@@ -101,15 +136,26 @@ function encryptionOf(param: unknown): Encrypt | undefined {
         `Executing a query: no value for placeholder ${JSON.stringify(name)} was given`,
       );
     }
-    return encoder.mapToDriverValue(values[name])?.encrypt() ?? Promise.resolve(null);
+    return encoder.mapToDriverValue(values[name]);
   };
 }
 
+function placeholderNames(params: readonly unknown[]): ReadonlySet<string> {
+  const found = params.map((param) => is(param, Param) ? param.value : param);
+  return new Set(found.filter((value) => is(value, Placeholder)).map(({ name }) => name));
+}
+
+/** Leaves out what is missing: Drizzle says so itself. */
+function readAll(names: ReadonlySet<string>, values: PlaceholderValues): PlaceholderValues {
+  const read: PlaceholderValues = Object.create(null);
+  for (const name of names) if (name in values) read[name] = values[name];
+  return read;
+}
+
 function encryptAll(
-  encrypting: readonly Encrypt[],
-  values: PlaceholderValues,
+  pending: readonly (PendingCiphertext | null | undefined)[],
 ): Promise<Ciphertexts> {
-  return mapBounded(encrypting, (encrypt) => encrypt(values));
+  return mapBounded(pending, (ciphertext) => ciphertext?.encrypt() ?? Promise.resolve(null));
 }
 
 /** What takes part in a batch of neon-http. */
@@ -123,26 +169,26 @@ export async function batchEncrypting(
   queries: readonly Batchable[],
 ): Promise<unknown[]> {
   const prepared = queries.map((query) => query._prepare());
-  const filled = await Promise.all(prepared.map(async (query) => {
-    const { inner, encrypting } = parts.get(query) ?? {};
-    if (!inner || !encrypting || encrypting.length === 0) return query;
-    const { params, ...built } = inner.getQuery();
-    const ciphertexts = await encryptAll(encrypting, {});
-    const copy: PreparedQuery = Object.create(query);
+  // A statement of db.execute is sent when it is awaited, so none may be what this returns.
+  const filled = await Promise.all(prepared.map(async (query): Promise<Batchable> => {
+    const { mapping = query } = decrypted.get(query) ?? {};
+    const { params, ...built } = query.getQuery();
+    const pending = params.map((param) => pendOf(param)?.({}));
+    if (pending.every((ciphertext) => ciphertext === undefined)) return { _prepare: () => mapping };
+    const ciphertexts = await encryptAll(pending);
+    const copy: PreparedQuery = Object.create(mapping);
     copy.getQuery = () => ({
       ...built,
-      params: params.map((param) =>
-        is(param, Param) && param.encoder instanceof CiphertextAt
-          ? param.encoder.mapToDriverValue(ciphertexts)
-          : param
+      params: params.map((param, index) =>
+        pending[index] === undefined ? param : ciphertexts[index]
       ),
     });
-    return copy;
+    return { _prepare: () => copy };
   }));
-  const results = await batch(filled.map((query) => ({ _prepare: () => query })));
+  const results = await batch(filled);
   return await Promise.all(results.map((result, index) => {
-    const { decrypt } = parts.get(prepared[index]!) ?? {};
-    return decrypt ? decrypt(result).catch((error) => refuseResult(error, index)) : result;
+    const decrypting = decrypted.get(prepared[index]!)?.decrypt(result);
+    return decrypting ? decrypting.catch((error) => refuseResult(error, index)) : result;
   }));
 }
 

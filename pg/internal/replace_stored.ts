@@ -45,7 +45,7 @@ const IN_FAILED_TRANSACTION = "25P02";
 const ATTEMPTS = 5;
 
 /** Name of the list of new values in the statement. */
-const LIST = sql.raw(`"__replacement"`);
+const LIST = sql.raw(`"mitthooks_replacement"`);
 
 /**
  * Replaces stored values of a batch, each only if it still is what it was. A trigger can keep the database from

@@ -131,9 +131,9 @@ export class StorageStatements {
       return sql`insert into ${table} (${columns}) values (${values}) ${onConflict}`;
     }
     // ON CONFLICT looks at the row that is there when the fence has been passed.
-    return sql`with "event" as (${
+    return sql`with "mitthooks_event" as (${
       this.#fence.note(kind)
-    }), "stored" as (insert into ${table} (${columns}) select ${values} from "event" ${onConflict}) select case when exists (select 1 from "stored") then 'stored' when exists (select 1 from "event") then 'unknown' else 'stale' end as "outcome"`;
+    }), "mitthooks_stored" as (insert into ${table} (${columns}) select ${values} from "mitthooks_event" ${onConflict}) select case when exists (select 1 from "mitthooks_stored") then 'stored' when exists (select 1 from "mitthooks_event") then 'unknown' else 'stale' end as "outcome"`;
   }
 
   #update(kind: StoringKind, cells: Cells): SQL {
@@ -147,12 +147,12 @@ export class StorageStatements {
     }
     // Where no row is there to be changed, nothing is noted: a later event that adds it must not be refused for it.
     // A row that another event changed while this one waited is looked at again (PostgreSQL manual, 13.2.1).
-    const known = sql`exists (select 1 from "known")`;
-    return sql`with "known" as (select 1 from ${table} where ${table.id} = ${idCell}), "event" as (${
+    const known = sql`exists (select 1 from "mitthooks_known")`;
+    return sql`with "mitthooks_known" as (select 1 from ${table} where ${table.id} = ${idCell}), "mitthooks_event" as (${
       this.#fence.note(kind, known)
-    }), "stored" as (update ${table} set ${
+    }), "mitthooks_stored" as (update ${table} set ${
       this.#set(set)
-    } from "event" where ${table.id} = "event".${this.#fence.instanceId} returning ${table.id}) select case when exists (select 1 from "stored") then 'stored' when exists (select 1 from "event") then 'unknown' when ${known} then 'stale' when ${this.#fence.refuses()} then 'stale' else 'unknown' end as "outcome"`;
+    } from "mitthooks_event" where ${table.id} = "mitthooks_event".${this.#fence.instanceId} returning ${table.id}) select case when exists (select 1 from "mitthooks_stored") then 'stored' when exists (select 1 from "mitthooks_event") then 'unknown' when ${known} then 'stale' when ${this.#fence.refuses()} then 'stale' else 'unknown' end as "outcome"`;
   }
 
   #set(cells: Cells): SQL {

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { eq } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import { DecryptionError, PgExtensionStorage, withEncryption } from "../../pg/mod.ts";
 import type { AnyDatabase, Case, TestContext } from "../suites/suite.ts";
 import { assertStored, createTables, dump, keyB, notes, people } from "../suites/tables.ts";
@@ -71,6 +71,60 @@ const batches: Case[] = [
       await assertRejects(() => db.batch([insert, comparison]), TypeError);
       await assertRejects(() => db.batch([insert, insert]));
       assertEquals(await dump(context), [[], []]);
+    },
+  },
+  {
+    name: "statements of db.execute are sent with the others, in their place, and not without them",
+    async run(context) {
+      const db = await fill(context);
+      const write = () =>
+        db.execute(sql`insert into person (id, name) select count(*) + 1, 'written' from person`);
+      const results = await db.batch([db.insert(people).values(ada), write()]);
+      assertEquals((results[1] as { rowCount: number }).rowCount, 1);
+      const ids = await context.sql("SELECT id FROM person ORDER BY id");
+      assertEquals(ids, [{ id: 1 }, { id: 2 }]);
+      await assertRejects(() => db.batch([write(), db.insert(people).values(ada)]));
+      assertEquals(await context.sql("SELECT id FROM person ORDER BY id"), ids);
+      await db.batch([db.execute(db.update(people).set({ phone: "777" }))]);
+      await assertStored(context, "SELECT phone FROM person WHERE id = 2", "777");
+    },
+  },
+  {
+    name: "what is written does not get into a batch of the database that was not wrapped",
+    async run(context) {
+      const db = await fill(context);
+      const plain = context.open<Database>();
+      const built = [
+        db.insert(people).values(ada),
+        db.insert(people).values({ id: 2, name: "Bob", phone: sql.placeholder("phone") }),
+        db.execute(db.insert(people).values(ada)),
+      ];
+      for (const query of built) {
+        await assertRejects(() => plain.batch([query]), TypeError, "it is not encrypted yet");
+      }
+      assertEquals(await dump(context), [[], []]);
+    },
+  },
+  {
+    name: "nor does a query whose result is to be decrypted; nothing is sent",
+    async run(context) {
+      const db = await fill(context);
+      const plain = context.open<Database>();
+      await db.insert(people).values(ada);
+      const before = await dump(context);
+      const remove = plain.delete(people);
+      const built = [
+        db.select().from(people),
+        db.select({ deep: { phone: people.phone } }).from(people),
+        db.update(people).set({ name: "changed" }).returning(),
+      ];
+      for (const query of built) {
+        await assertRejects(() => plain.batch([remove, query]), TypeError, "it is not decrypted");
+      }
+      assertEquals(await dump(context), before);
+      assertEquals(await db.batch([db.select({ phone: people.phone }).from(people)]), [
+        [{ phone: "555" }],
+      ]);
     },
   },
   {

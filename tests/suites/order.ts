@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { pgSchema } from "drizzle-orm/pg-core";
 import {
   buildEncryptedTextColumn,
+  buildExtensionInstanceTable,
   buildLastEventTable,
   type EncryptionKey,
   PgExtensionStorage,
@@ -243,6 +244,29 @@ test("with a name of the application's own, in a schema of its own", async ({ db
   await assertRejects(() => storage.upsertExtension(INSTANCE), StaleEventError);
   assertEquals(await storage.forgetRemoved(new Date(Date.now() + 1000)), 1);
   await sql("DROP SCHEMA ours CASCADE");
+});
+
+test("in tables of names that a statement could have of its own", async ({ db, sql }) => {
+  for (const [name, last] of [["event", "stored"], ["stored", "event"], ["known", "forgotten"]]) {
+    await sql(
+      `CREATE TABLE ${name} (LIKE extension_instance INCLUDING ALL);
+       CREATE TABLE ${last} (LIKE extension_instance_last_event INCLUDING ALL)`,
+    );
+    const table = buildExtensionInstanceTable(buildEncryptedTextColumn(encryptionKey), {}, {
+      name: name!,
+    });
+    const storage = new PgExtensionStorage(db, table, {
+      lastEvents: buildLastEventTable({ name: last! }),
+    });
+    await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
+    await storage.updateExtension({ ...UPDATE, contextId: "p-2", occurredAt: at(2) });
+    await storage.rotateSecret(ID, "second", { occurredAt: at(3) });
+    const found = await storage.getExtension(ID);
+    assertEquals([found?.contextId, found?.secret], ["p-2", "second"]);
+    await storage.removeInstance(ID);
+    assertEquals(await storage.forgetRemoved(new Date(Date.now() + 1000)), 1);
+    await sql(`DROP TABLE ${name}, ${last}`);
+  }
 });
 
 test("a trigger that keeps a row from being written is an error, nothing is lost silently", async ({ storage, unordered, sql }) => {

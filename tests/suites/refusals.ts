@@ -12,6 +12,9 @@ const NOT_ENCRYPTED =
 const NOT_DECRYPTED =
   'Reading a value of the encrypted column "phone" of table "person": it is not ' +
   "decrypted yet, wrap the database with withEncryption(db)";
+const ELSEWHERE =
+  "Sending a value of an encrypted column: it is not encrypted yet, run the query on the " +
+  "database that it was built with";
 
 const { cases, test } = suite(async (context) => {
   const opened = await openFilled(context);
@@ -97,6 +100,42 @@ test("what is no well-formed string is refused", async ({ db, context, before })
     await assertRejects(() => prepared.execute({ phone }), TypeError);
   }
   assertEquals(await dump(context), before);
+});
+
+// deno-lint-ignore require-await
+test("what stands for a ciphertext in a prepared query cannot be sent", async ({ db }) => {
+  for (const phone of ["999", sql.placeholder("phone")]) {
+    const insert = db.insert(people).values({ id: 3, name: "", phone }).prepare("insert");
+    const param = insert.getQuery().params[2] as Record<string, () => unknown>;
+    const uses: Record<string, () => unknown> = {
+      "template": () => `${param}`,
+      "JSON": () => JSON.stringify([param]),
+      "toString": () => param["toString"]!(),
+      "toPostgres": () => param["toPostgres"]!(),
+    };
+    for (const [use, run] of Object.entries(uses)) {
+      assertEquals(assertThrows(run, TypeError, undefined, use).message, ELSEWHERE);
+    }
+  }
+});
+
+test("the result of a prepared query is not mapped for others, who would not decrypt it", async ({ db }) => {
+  const selected = db.select().from(people).where(eq(people.id, 1));
+  for (const query of [selected, db.delete(people).returning({ phone: people.phone })]) {
+    // Of Drizzle 1.0 and of 0.x.
+    const prepared = query.prepare("mapped") as {
+      mapper?(rows: unknown[]): unknown;
+      mapResult?(result: unknown): unknown;
+    };
+    const { mapper, mapResult } = prepared;
+    assertThrows(
+      () => mapper ? mapper([]) : mapResult!.call(prepared, { rows: [] }),
+      TypeError,
+      "Reading the result of a prepared query: it is not decrypted yet",
+    );
+  }
+  const [ada] = await selected.prepare("selected").execute();
+  assertEquals(ada?.phone, "555");
 });
 
 // deno-lint-ignore require-await

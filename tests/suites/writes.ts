@@ -5,7 +5,7 @@ import { eq, sql } from "drizzle-orm";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { withEncryption } from "../../pg/mod.ts";
 import { suite } from "./suite.ts";
-import { ADA, assertStored, keyB, open, people, textUnderA } from "./tables.ts";
+import { ADA, assertStored, keyA, keyB, open, people, textUnderA } from "./tables.ts";
 
 /** A letter of every plane of Unicode that has any, the private ones included, and the edges of each. */
 const ALL_PLANES = Array.from({ length: 17 }, (_, plane) => {
@@ -95,6 +95,44 @@ test("a prepared statement with placeholders, executed twice and concurrently", 
   // The value that is part of the statement is encrypted anew for every execution, too.
   const stored = await past.sql("SELECT DISTINCT api_token FROM person");
   assertEquals(stored.length, ids.length + 2);
+});
+
+test("values of placeholders are read before execute returns, as many as they are", async ({ db, context }) => {
+  const ids = Array.from({ length: 600 }, (_, id) => id);
+  const insert = db.insert(people).values(
+    ids.map((id) => ({ id, name: sql.placeholder(`n${id}`), phone: sql.placeholder(`p${id}`) })),
+  ).prepare("insert_many");
+  const names = ids.flatMap((id) => [`n${id}`, `p${id}`]);
+  const values = Object.fromEntries(names.map((name) => [name, "first"]));
+  const inserting = insert.execute(values);
+  for (const name of names) values[name] = "second";
+  await inserting;
+  const stored = await context.sql("SELECT name, phone FROM person");
+  const phones = await Promise.all(stored.map(({ phone }) => keyA.decrypt(String(phone))));
+  assertEquals(new Set(phones), new Set(["first"]));
+  assertEquals(new Set(stored.map(({ name }) => name)), new Set(["first"]));
+});
+
+test("values of placeholders can be inherited, and be getters", async ({ db, context }) => {
+  const insert = db.insert(people).values({
+    id: sql.placeholder("id"),
+    name: sql.placeholder("name"),
+    phone: sql.placeholder("phone"),
+  }).prepare("insert_inherited");
+  class Person {
+    readonly #id = 1;
+    get id() {
+      return this.#id;
+    }
+    get phone() {
+      return `phone ${this.#id}`;
+    }
+  }
+  await insert.execute(
+    Object.assign(new Person(), { name: "Ada" }) as object as Record<string, unknown>,
+  );
+  assertEquals(await context.sql("SELECT id, name FROM person"), [{ id: 1, name: "Ada" }]);
+  await assertStored(context, "SELECT phone FROM person", "phone 1");
 });
 
 test("the database that was wrapped stays as it was", async ({ db, plain }) => {
