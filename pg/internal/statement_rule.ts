@@ -161,7 +161,7 @@ interface Rows {
 }
 
 class Visit {
-  /** The texts since anything else was sent. */
+  /** The texts, names and tables since anything else was sent. */
   readonly #texts: object[] = [];
   readonly #adopt: (builder: { getSQL(): SQL }) => SQL;
   readonly #strict: boolean;
@@ -309,7 +309,7 @@ class Visit {
       if (kind === Kind.Source || kind === Kind.Subquery) this.#source(chunk);
       if (Array.isArray(chunk)) this.part(chunk);
       else this.#object(chunk, kind, expression);
-      if (kind === Kind.Text) this.#texts.push(chunk);
+      if (kind === Kind.Text || kind === Kind.Source) this.#texts.push(chunk);
       else if (kind !== Kind.Sql) this.#texts.length = 0;
     }
   }
@@ -505,10 +505,11 @@ function sourceIn({ queryChunks }: SQL): object | undefined {
 }
 
 /**
- * What a table or subquery stands behind where its rows are selected from, or written to; `?` is a name. Drizzle 1.0
- * writes an alias as the name of its table and the table that is called by it.
+ * What a table or subquery stands behind where its rows are selected from, or written to; `?` is a name or a table.
+ * Drizzle 1.0 writes an alias as the name of its table and the table that is called by it.
  */
-const SOURCE_WORD = /\b(?:from|join|lateral|only|into|update|using|of)\s*(?:\?(?:\.\?)?\s*)?$/i;
+const SOURCE_WORD =
+  /\b(?:from|join|lateral|only|into|update|using|of|view|concurrently)\s*(?:\?(?:\.\?)?\s*,?\s*)*$/i;
 
 /** A list in Drizzle 0.x, a string in 1.0. */
 export function textOf({ value }: StringChunk): string {

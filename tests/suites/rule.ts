@@ -32,6 +32,7 @@ import {
   except,
   integer,
   intersect,
+  pgMaterializedView,
   pgTable,
   pgView,
   QueryBuilder,
@@ -62,6 +63,7 @@ const dated = pgTable("person", {
   changed: boolean("changed"),
 });
 const contacts = pgView("contact", { id: integer(), phone: textUnderA() }).existing();
+const copies = pgMaterializedView("copy", { id: integer(), phone: textUnderA() }).existing();
 
 const other = alias(people, "other");
 const excluded = alias(people, "excluded");
@@ -447,7 +449,7 @@ const reads: Shapes<Allowed> = {
     [{ phone: "555" }],
     (db) =>
       db.select({ phone: people.phone }).from(people).innerJoin(notes, both)
-        .limit(1).for("update", { of: people }),
+        .limit(1).for("update", { of: [people, notes] }),
   ),
   "another builder's subquery": expecting(
     [{ t: "555" }],
@@ -466,6 +468,10 @@ const reads: Shapes<Allowed> = {
       phones(given as unknown as AnyDatabase).orderBy(people.id)
     );
     return db.with(inner).select().from(inner);
+  }),
+  "a materialized view": expecting([{ id: 1, phone: "555" }], async (db) => {
+    await db.refreshMaterializedView(copies);
+    return await db.select().from(copies).where(eq(copies.id, 1));
   }),
   "a view": expecting(
     [{ id: 1, phone: "555" }],
@@ -562,6 +568,7 @@ const { cases, test } = suite(async (context) => {
   const opened = await openFilled(context);
   await context.sql("ALTER TABLE person ADD at timestamptz, ADD changed boolean");
   await context.sql("CREATE VIEW contact AS SELECT id, phone FROM person");
+  await context.sql("CREATE MATERIALIZED VIEW copy AS SELECT id, phone FROM person");
   return opened;
 });
 export { cases as rule };
