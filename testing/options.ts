@@ -90,6 +90,9 @@ const DEFAULT_URL = "https://extension.example/webhooks";
 export function settingsOf(options: SimulatedMstudioOptions): Settings {
   checkNames("Setting up a simulated mStudio", options, NAMES);
   const { extensionId, target, backoff, faults = {}, kindSpelling = "short" } = options;
+  if (typeof extensionId !== "string" || extensionId === "") {
+    throw new TypeError('Setting the option "extensionId": it is not a string, or empty');
+  }
   const inProcess = typeof target === "function";
   if (kindSpelling !== "short" && kindSpelling !== "long") {
     throw new TypeError('Setting the option "kindSpelling": it is neither "short" nor "long"');

@@ -301,6 +301,9 @@ Deno.test("options that are wrong or that there are none of are refused", async 
   await assertRejects(() => create({ target: url, url }), TypeError, "the target is a URL itself");
   const unknown = { attemptTimeout: 1 };
   await assertRejects(() => create(unknown), TypeError, 'there is no option "attemptTimeout"');
+  // As an environment that does not have it: every event would be of another extension.
+  const extensionId = undefined as unknown as string;
+  await assertRejects(() => create({ extensionId }), TypeError, "extensionId");
 });
 
 /** Closes in the middle of something: Deno's sanitizers watch timers, requests and promises that are left behind. */
