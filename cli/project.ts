@@ -1,6 +1,7 @@
 /** What a command needs to know of the application: its tables, its database, and how columns are named. */
 
 import process from "node:process";
+import { Deadline } from "../internal/deadline.ts";
 import type { EncryptableDatabase } from "../pg/session.ts";
 import { type DrizzleConfig, findConfig, readConfig } from "./drizzle_config.ts";
 import { Failure, UsageError } from "./errors.ts";
@@ -79,6 +80,7 @@ async function connect(url: string, casing: Casing | undefined) {
   if (postgres) {
     const { drizzle } = await import("drizzle-orm/postgres-js");
     const client = create(() => postgres.default(url, { max: 1, onnotice: () => {} }));
+    await reach(client);
     return { db: drizzle(client, options), close: () => client.end({ timeout: 5 }) };
   }
   // @ts-types="@types/pg"
@@ -91,6 +93,24 @@ async function connect(url: string, casing: Casing | undefined) {
     return { db: drizzle(pool, options), close: () => pool.end() };
   }
   throw new Failure("Connecting to the database: neither postgres nor pg is installed");
+}
+
+/** libpq's variable, which postgres.js knows, too. */
+const CONNECT_SECONDS = Number(process.env["PGCONNECT_TIMEOUT"]) || 30;
+
+/** Of several hosts postgres.js tries one after another, without end. What is wrong with one, the first query tells. */
+async function reach(client: import("postgres").Sql): Promise<void> {
+  const deadline = new Deadline(CONNECT_SECONDS * 1_000);
+  try {
+    await deadline.run("Connecting to the database", () => client`select 1`.catch(() => {}));
+  } catch {
+    await client.end({ timeout: 0 });
+    throw new Failure(
+      `Connecting to the database: it could not be reached within ${CONNECT_SECONDS} s`,
+    );
+  } finally {
+    deadline.clear();
+  }
 }
 
 function create<T>(client: () => T): T {

@@ -376,6 +376,13 @@ Deno.test("databases that cannot be used: the password stays untold", async (t) 
     [`status ${PROJECT}`, refused, on(at({ port: "1", password }))],
     [`reencrypt ${PROJECT}`, refused, on(at({ port: "1", password }))],
     [`status ${PROJECT}`, wrong, on(at({ password }))],
+    [`status ${PROJECT}`, "Connecting to the database: it could not be reached within 1 s", {
+      env: {
+        ...KEYS,
+        DATABASE_URL: `postgres://user:${password}@127.0.0.1:1,127.0.0.1:2/name`,
+        PGCONNECT_TIMEOUT: "1",
+      },
+    }],
     [`status ${PROJECT}`, broken, on("not a URL: hunter2")],
     [`reencrypt ${PROJECT}`, broken, on("postgres://user:hunter2@[broken/name")],
     [
