@@ -85,12 +85,16 @@ interface RelationalConfig {
 }
 
 interface RelationsConfig {
-  readonly tableConfig: { readonly relations: Readonly<Record<string, Relation>> };
+  readonly schema: Readonly<Record<string, { readonly relations: Record<string, Relation> }>>;
 }
 
 interface Relation {
-  readonly sourceColumns: readonly RelatedColumn[];
-  readonly targetColumns: readonly RelatedColumn[];
+  readonly sourceColumns?: readonly RelatedColumn[];
+  readonly targetColumns?: readonly RelatedColumn[];
+  readonly through?: {
+    readonly source: readonly RelatedColumn[];
+    readonly target: readonly RelatedColumn[];
+  };
 }
 
 type RelatedColumn = { readonly _: { readonly column: unknown } };
@@ -206,10 +210,12 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       // Columns become names there.
       rule.assertPart("SELECT", "ORDER BY", setOperator.orderBy);
       const { rightSelect } = setOperator;
-      return dialect.buildSetOperationQuery.call(own, {
+      const operation = dialect.buildSetOperationQuery.call(own, {
         leftSelect: new EmbeddedStatement(leftSelect),
         setOperator: { ...setOperator, rightSelect: embedded(adopted(rightSelect)) },
       });
+      // The left side of the next one. What it hands out, the statement around all of them says.
+      return noteStatement(operation, { verb: SELECT, handsOut: () => undefined, clauses: {} });
     },
 
     buildWithCTE(queries) {
@@ -617,14 +623,22 @@ function readableRelation(rule: StatementRule, config: RelationalConfig): Relati
   return { ...config, tableConfig: { ...tableConfig, columns }, queryConfig: checked };
 }
 
-/** Drizzle 1.0 compares the columns of a relation by their names. */
-function assertRelations({ tableConfig: { relations } }: RelationsConfig): void {
-  for (const [name, { sourceColumns, targetColumns }] of Object.entries(relations)) {
-    const columns = [...sourceColumns, ...targetColumns].map(({ _ }) => _.column);
-    const column = columns.find(isEncrypted);
+const assertedRelations = new WeakSet<object>();
+
+/** Drizzle 1.0 compares the columns of a relation by their names. Filters reach those of other tables. */
+function assertRelations({ schema }: RelationsConfig): void {
+  if (assertedRelations.has(schema)) return;
+  for (
+    const [name, relation] of Object.values(schema).flatMap((of) => Object.entries(of.relations))
+  ) {
+    const { sourceColumns = [], targetColumns = [], through } = relation;
+    const { source = [], target = [] } = through ?? {};
+    const columns = [...sourceColumns, ...targetColumns, ...source, ...target];
+    const column = columns.map(({ _ }) => _.column).find(isEncrypted);
     if (column === undefined) continue;
     refuse("SELECT", `the relation ${name} compares ${describeColumn(column)}, ${MEANS_NOTHING}`);
   }
+  assertedRelations.add(schema);
 }
 
 const RELATIONAL_CLAUSES = [["where", "WHERE"], ["orderBy", "ORDER BY"], [

@@ -303,10 +303,13 @@ class Visit {
   }
 
   #chunks(expression: SQL): void {
-    for (const chunk of expression.queryChunks) {
+    const { queryChunks } = expression;
+    for (const [index, chunk] of queryChunks.entries()) {
       if (typeof chunk !== "object" || chunk === null) continue;
       const kind = kindOf(chunk);
-      if (kind === Kind.Source || kind === Kind.Subquery) this.#source(chunk);
+      if (kind === Kind.Source || kind === Kind.Subquery) {
+        this.#source(chunk, expression, queryChunks[index + 1]);
+      }
       if (Array.isArray(chunk)) this.part(chunk);
       else this.#object(chunk, kind, expression);
       if (kind === Kind.Text || kind === Kind.Source) this.#texts.push(chunk);
@@ -315,21 +318,19 @@ class Visit {
   }
 
   /** A table, view, CTE or subquery: as a row, or as what it selects, it would hand out ciphertext. */
-  #source(source: object): void {
+  #source(source: object, expression: SQL, next: unknown): void {
     if (this.#raw) return;
     const column = encryptedColumnIn(source);
-    if (column === undefined || this.#follows(SOURCE_WORD)) return;
+    if (column === undefined || standsAsSource(this.#texts)) return;
+    // A column of it, by a name that the application writes; or how many rows there are.
+    if (is(next, StringChunk) && /^\.\s*[^\s*]|^\.$/.test(textOf(next))) return;
+    if (isAllowed(expression, source, "column")) return;
     // A scalar subquery that is selected has been looked at there.
     if (is(source, Subquery) && kindOf(source._.sql) === Kind.Embedded) return;
     throw new Violation(
       `uses a whole row with ${describeColumn(column)}, ${MEANS_NOTHING}`,
       source,
     );
-  }
-
-  #follows(word: RegExp): boolean {
-    const text = this.#texts.map((chunk) => is(chunk, StringChunk) ? textOf(chunk) : "?").join("");
-    return word.test(text);
   }
 
   /** A statement that another dialect has built, or the application itself. */
@@ -347,8 +348,8 @@ class Visit {
           root,
         );
       }
-      const hidden = this.#raw ? undefined : sourceIn(root);
-      if (embedded && hidden) {
+      const hidden = embedded && !this.#raw && !isOwnSelect(root) ? sourceIn(root) : undefined;
+      if (hidden) {
         throw new Violation(
           `uses a table with ${
             describeColumn(hidden)
@@ -381,14 +382,14 @@ export function assertDistinct(
   for (const { field } of selected) {
     const column = encryptedColumnOf(field);
     if (!column) continue;
-    if (
-      is(field, Column) && !subqueries.includes(getTableName(field.table)) &&
-      hasPrimaryKeyOf(field, selected)
-    ) continue;
+    const ofSubquery = is(field, Column) && subqueries.includes(getTableName(field.table));
+    if (is(field, Column) && !ofSubquery && hasPrimaryKeyOf(field, selected)) continue;
     refuse(
       "SELECT",
       `DISTINCT compares ${describeColumn(column)}, whose equal values are stored differently; ` +
-        "select the primary key of its table, too",
+        (ofSubquery
+          ? "of a subquery no primary key is known, make it distinct within"
+          : "select the primary key of its table, too"),
     );
   }
 }
@@ -497,6 +498,14 @@ function formOf({ queryChunks }: SQL, operand: unknown): string | undefined {
   return form;
 }
 
+/** Whether the application has written a SELECT in words of its own: builders hide what they select, it shows. */
+function isOwnSelect({ queryChunks }: SQL): boolean {
+  const first = queryChunks.find((chunk) =>
+    chunk !== undefined && !(is(chunk, StringChunk) && textOf(chunk).trim() === "")
+  );
+  return is(first, StringChunk) && /^\s*\(?\s*(?:select|with)\b/i.test(textOf(first));
+}
+
 /** An encrypted column of a table that a statement names. Of tables with an alias only the names are left. */
 function sourceIn({ queryChunks }: SQL): object | undefined {
   return queryChunks.map((chunk) =>
@@ -504,12 +513,38 @@ function sourceIn({ queryChunks }: SQL): object | undefined {
   ).find(Boolean);
 }
 
-/**
- * What a table or subquery stands behind where its rows are selected from, or written to; `?` is a name or a table.
- * Drizzle 1.0 writes an alias as the name of its table and the table that is called by it.
- */
-const SOURCE_WORD =
-  /\b(?:from|join|lateral|only|into|update|using|of|view|concurrently)\s*(?:\?(?:\.\?)?\s*,?\s*)*$/i;
+/** Words that a table or subquery stands behind where its rows are selected from, or written to. */
+const SOURCE_WORDS: ReadonlySet<string> = new Set(
+  "from join lateral only into update using of view concurrently table".split(" "),
+);
+
+/** Words that no list of tables goes across. */
+const OTHER_WORDS: ReadonlySet<string> = new Set(
+  ("select where on set values returning having by and or not case when then else end limit " +
+    "offset in between like is filter over").split(" "),
+);
+
+const TOKEN = /[\w$]+|"[^"]*"|[^\s\w]/g;
+
+/** Whether what was sent before ends as a list of tables does, read backwards: all else stays a value. */
+function standsAsSource(before: readonly object[]): boolean {
+  let depth = 0;
+  let opened = false;
+  for (let index = before.length - 1; index >= 0; index--) {
+    const chunk = before[index];
+    const tokens = is(chunk, StringChunk) ? textOf(chunk).toLowerCase().match(TOKEN) ?? [] : ["?"];
+    for (const token of tokens.reverse()) {
+      if (opened) return SOURCE_WORDS.has(token);
+      if (token === ")") depth++;
+      else if (token === "(" && depth > 0) depth--;
+      else if (token === "(") opened = true;
+      else if (depth > 0) continue;
+      else if (SOURCE_WORDS.has(token)) return true;
+      else if (OTHER_WORDS.has(token) || !/^[\w".,?]/.test(token)) return false;
+    }
+  }
+  return false;
+}
 
 /** A list in Drizzle 0.x, a string in 1.0. */
 export function textOf({ value }: StringChunk): string {

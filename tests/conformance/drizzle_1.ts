@@ -106,11 +106,15 @@ type Database = Omit<AnyDatabase, "query" | "transaction"> & {
   transaction<T>(run: (tx: Database) => Promise<T>): Promise<T>;
 };
 
+interface Related {
+  through(column: Related): unknown;
+}
+
 interface Helpers {
   one: { people(options: unknown): unknown };
-  many: { notes(options?: unknown): unknown };
-  people: { id: unknown; phone: unknown };
-  notes: { ownerId: unknown; body: unknown };
+  many: Record<"notes" | "people", (options?: unknown) => unknown>;
+  people: Record<"id" | "name" | "phone", Related>;
+  notes: Record<"ownerId" | "body", Related>;
 }
 
 const { defineRelations } = drizzle as unknown as {
@@ -189,11 +193,27 @@ export const relational: Case[] = [
       }
       const relations = defineRelations({ people, notes }, (r) => ({
         people: { twins: r.many.notes({ from: r.people.phone, to: r.notes.body }) },
+        notes: { owner: r.one.people({ from: r.notes.ownerId, to: r.people.id }) },
       }));
-      const twins = open(context, { relations }).query.people;
+      const { query: twins } = open(context, { relations });
       for (const config of [{ with: { twins: true } }, { where: { twins: true } }]) {
-        await assertRejects(async () => await twins.findMany(config), TypeError, "twins compares");
+        const find = async () => await twins.people.findMany(config);
+        await assertRejects(find, TypeError, "twins compares");
       }
+      // Reached by a filter of another table.
+      const find = async () => await twins.notes.findMany({ where: { owner: { twins: true } } });
+      await assertRejects(find, TypeError, "twins compares");
+      const through = defineRelations({ people, notes }, (r) => ({
+        people: {
+          twins: r.many.people({
+            from: r.people.name.through(r.notes.body),
+            to: r.people.id.through(r.notes.ownerId),
+          }),
+        },
+      }));
+      const many = open(context, { relations: through }).query.people;
+      const findTwins = async () => await many.findMany({ with: { twins: true } });
+      await assertRejects(findTwins, TypeError, "twins compares");
     },
   },
   {

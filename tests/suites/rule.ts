@@ -192,6 +192,8 @@ const refusedSelections = at<SQL<string>>({
     sql<string>`(${sql.fromList((phones(db).limit(1).getSQL() as SQL).queryChunks)})`,
   "the whole row": sql<string>`to_jsonb(${people})`,
   "all rows": sql<string>`json_agg(${people})`,
+  "all columns": sql<string>`(${people}.*)::text`,
+  "the row, behind a list": sql<string>`json_build_array((select 1 from ${notes}), ${people})`,
   "mapped, with a value": sql`coalesce(${people.phone}, ${"none"})`.mapWith(people.phone),
   "mapped, with a placeholder": sql`coalesce(${people.phone}, ${value})`.mapWith(people.phone),
   "mapped with a column of another key": sql`coalesce(${people.phone}, null)`.mapWith(people.token),
@@ -279,6 +281,14 @@ const refusedQueries: Shapes<Query> = {
       db.select({ t: people.name as unknown as typeof people.phone }).from(people),
       phones(db),
     ),
+  "unionAll of three, a plain column in the middle": (db) =>
+    unionAll(
+      phones(db),
+      db.select({ t: people.name as unknown as typeof people.phone }).from(people),
+      phones(db),
+    ),
+  "unionAll of three, compared": (db) =>
+    db.delete(people).where(inArray(people.name, unionAll(phones(db), bodies(db), bodies(db)))),
   "unionAll, sorted by it": (db) => unionAll(phones(db), bodies(db)).orderBy(people.phone),
   "an order of another builder, with a join": (db) =>
     db.select().from(phones(builder).innerJoin(notes, both).orderBy(people.phone).as("inner")),
@@ -389,6 +399,10 @@ const reads: Shapes<Allowed> = {
     [{ n: 1, all: 2 }],
     (db) => db.select({ n: count(people.phone), all: count() }).from(people),
   ),
+  "count of rows": expecting(
+    [{ n: 2 }],
+    (db) => db.select({ n: count(people as unknown as SQL) }).from(people),
+  ),
   "$count with is not null": expecting(1, (db) => db.$count(people, isNotNull(people.phone))),
   "$count in a selection": expecting(
     [{ phone: "555", n: 1 }],
@@ -445,6 +459,32 @@ const reads: Shapes<Allowed> = {
       }).from(people).limit(1);
     },
   ),
+  "tables in a template, by other names, and a column by its name": expecting(
+    [{ n: 2, all: 2, shout: "ADAAda" }],
+    (db) =>
+      db.select({
+        n: sql`(select count(*)::int from ${notes} as x, ${people} as y where x.id = 7)`,
+        all: sql`(select count(*)::int from (${people} join ${notes} n on n.id = 7))`,
+        shout: sql`upper(${people}.name) || ${people}.${sql.identifier("name")}`,
+      }).from(people).limit(1),
+  ),
+  "a CTE in the application's own words": expecting([{ id: 1 }, { id: 2 }], (db) => {
+    const ids = db.$with("ids", { id: sql<number>`id`.as("id") })
+      .as(sql`select id from ${people} order by id`);
+    return db.with(ids).select({ id: ids.id }).from(ids);
+  }),
+  "unionAll of three": expecting(
+    [{ t: "555" }, { t: "diary" }, { t: "diary" }],
+    (db) => {
+      const diary = () => bodies(db).where(eq(notes.id, 7));
+      return unionAll(phones(db).where(eq(people.id, 1)), diary(), diary());
+    },
+  ),
+  "a union of three, plain, as a subquery": expecting([{ id: 1 }, { id: 2 }], (db) => {
+    const ids = () => db.select({ id: people.id }).from(people);
+    const inner = union(ids(), ids(), ids()).as("inner");
+    return db.select().from(inner).orderBy(inner.id);
+  }),
   "a lock": expecting(
     [{ phone: "555" }],
     (db) =>
