@@ -2,6 +2,9 @@
 
 import type { Deadline } from "./deadline.ts";
 
+/** Found where a body parser was there first. */
+export const READ_BEFORE = "it was already read before it came here, by a body parser";
+
 /** What ends the reading of a body early. */
 export class BodyError extends Error {
   readonly reason: "read before" | "too large" | "unreadable";
@@ -29,7 +32,7 @@ export async function readBody(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { body } = source;
   if (source.bodyUsed || body?.locked) {
-    throw new BodyError("read before", "it was already read before it came here, by a body parser");
+    throw new BodyError("read before", READ_BEFORE);
   }
   if (body === null) return new Uint8Array(0);
   const reader = body.getReader();

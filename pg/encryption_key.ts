@@ -209,7 +209,7 @@ class AesEncryptionKey implements EncryptionKey {
  * import { assertEquals } from "@std/assert";
  * import { buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
  *
- * const env = { MASTER_PASSWORD: "m4s7er", SALT: "s4l7" }; // Deno.env.toObject(), process.env, …
+ * const env = { MASTER_PASSWORD: "m4s7er", SALT: "s4l7" }; // in real life: your runtime's environment
  * const key = buildEncryptionKey(env.MASTER_PASSWORD, env.SALT);
  *
  * const ciphertext = await key.encrypt("secret of an instance");

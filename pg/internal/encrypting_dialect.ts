@@ -426,6 +426,15 @@ function assertSameKeys(
     if (operation !== "UNION ALL") {
       refuse("SELECT", `${operation} compares ${describeColumn(column)}, ${MEANS_NOTHING}`);
     }
+    // The result is read like the first. Of a column it is taken for encrypted, and may be stored as it is.
+    if (is(left[index]?.field, Column) && !is(right[index]?.field, Column)) {
+      refuse(
+        "SELECT",
+        `${operation} puts ${
+          describeColumn(column)
+        } beside an expression, select the column itself`,
+      );
+    }
     if (!haveSameKey(one, other)) {
       refuse(
         "SELECT",

@@ -46,7 +46,7 @@ export function deriveWithScrypt(
         })
       )
       : await scryptJs.scrypt(bytes, utf8(salt), N, r, p, KEY_BYTES);
-    // The very bytes, not a copy that would leave them behind; Node's are a Buffer.
+    // The very bytes, not a copy that would leave them behind: Node's are of a class of its own.
     return new Uint8Array(derived.buffer as ArrayBuffer, derived.byteOffset, derived.byteLength);
   });
 }

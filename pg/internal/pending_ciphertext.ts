@@ -4,20 +4,16 @@
  */
 
 import type { EncryptionKey } from "../encryption_key.ts";
+import { showAs } from "./show_as.ts";
 import { assertStorableText } from "./well_formed.ts";
 
 const REMEDY =
   "Sending a value of an encrypted column: it is not encrypted yet, run the query on the database that it was " +
   "built with";
 
-/** Shown by `console.log` in the place of the value. */
-const SHOWN_AS = "[pending ciphertext]";
-
 function refuse(): never {
   throw new TypeError(REMEDY);
 }
-
-const show = (): string => SHOWN_AS;
 
 /** Makes what stands for ciphertexts throw when any driver asks it for what to send. */
 export function makeUnsendable(prototype: object): void {
@@ -27,10 +23,8 @@ export function makeUnsendable(prototype: object): void {
     // For node-postgres and Neon's driver.
     toPostgres: refuse,
     [Symbol.toPrimitive]: refuse,
-    // For `console.log` of Node and Bun, and of Deno.
-    [Symbol.for("nodejs.util.inspect.custom")]: show,
-    [Symbol.for("Deno.customInspect")]: show,
   });
+  showAs(prototype, "[pending ciphertext]");
 }
 
 /** A plaintext and the key it is to be encrypted under. The plaintext can only be had encrypted. */

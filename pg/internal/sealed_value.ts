@@ -5,9 +5,7 @@
  */
 
 import { type ColumnLike, describeColumn } from "./encrypted_column.ts";
-
-/** Shown by `console.log` in the place of the value. */
-const SHOWN_AS = "[encrypted]";
+import { showAs } from "./show_as.ts";
 
 /** What a string can be asked for, and what serialisers and drivers ask any value for. */
 const STRING_MEMBERS: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
@@ -21,15 +19,9 @@ const STRING_MEMBERS: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
 const INDEX = /^\d+$/;
 
 // Inspectors look through a Proxy at its target, which therefore holds nothing.
-class EncryptedValue {
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return SHOWN_AS;
-  }
+class EncryptedValue {}
 
-  [Symbol.for("Deno.customInspect")](): string {
-    return SHOWN_AS;
-  }
-}
+showAs(EncryptedValue.prototype, "[encrypted]");
 
 /**
  * Makes the values of a column; they hold nothing, so all of them can be the same.

@@ -281,6 +281,11 @@ const refusedQueries: Shapes<Query> = {
       db.select({ t: people.name as unknown as typeof people.phone }).from(people),
       phones(db),
     ),
+  "unionAll, beside an expression that is mapped": (db) =>
+    unionAll(
+      phones(db),
+      db.select({ t: sql`${people.name}`.mapWith(people.phone) as never }).from(people),
+    ),
   "unionAll of three, a plain column in the middle": (db) =>
     unionAll(
       phones(db),

@@ -3,7 +3,7 @@
 import { BusyError, SignatureInvalidError, WebhookRequestError } from "../../errors.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookEvent } from "../events.ts";
-import { BodyError, readBody } from "../../internal/body.ts";
+import { BodyError, READ_BEFORE, readBody } from "../../internal/body.ts";
 import { type EventKind, readEvent } from "./event_kinds.ts";
 import {
   readSignature,
@@ -124,9 +124,15 @@ async function read(
   const { request } = delivery;
   try {
     const bytes = await readBody(request, maxBytes, deadline, READING);
+    const { headers } = request;
+    if (bytes.byteLength > 0) return bytes;
     // A parser for Node's requests leaves a stream that has ended, and headers that do not fit to it.
-    if (bytes.byteLength > 0 || !promisesBody(request.headers)) return bytes;
-    throw new BodyError("read before", "it was already read before it came here, by a body parser");
+    if (Number(headers.get("content-length")) > 0) throw new BodyError("read before", READ_BEFORE);
+    // Of this kind anybody can send an empty one: it is told the sender, and reported to nobody.
+    if (headers.has("transfer-encoding")) {
+      throw new BodyError("unreadable", `it is empty, or ${READ_BEFORE}`);
+    }
+    return bytes;
   } catch (error) {
     if (!(error instanceof BodyError)) throw error;
     if (error.reason === "read before") delivery.trouble = "body read before";
@@ -135,10 +141,6 @@ async function read(
       `${READING}: ${error.message}`,
     );
   }
-}
-
-function promisesBody(headers: Headers): boolean {
-  return Number(headers.get("content-length")) > 0 || headers.has("transfer-encoding");
 }
 
 function decode(bytes: Uint8Array): string {
