@@ -284,7 +284,7 @@ const refusedQueries: Shapes<Query> = {
   "unionAll, beside an expression that is mapped": (db) =>
     unionAll(
       phones(db),
-      db.select({ t: sql`${people.name}`.mapWith(people.phone) as never }).from(people),
+      db.select({ t: sql`${people.name}`.mapWith(people.phone).as("t") as never }).from(people),
     ),
   "unionAll of three, a plain column in the middle": (db) =>
     unionAll(
