@@ -2,7 +2,13 @@
 
 import { text } from "drizzle-orm/pg-core";
 import { type EncryptionKey, isEncryptionKey } from "./encryption_key.ts";
-import { describeColumn, markEncrypted } from "./internal/encrypted_column.ts";
+import {
+  describeColumn,
+  markEncrypted,
+  MEANS_NOTHING,
+  refuse,
+  writing,
+} from "./internal/encrypted_column.ts";
 import {
   REFUSED_MODIFIERS,
   type RefusedModifiers,
@@ -88,6 +94,7 @@ function encrypted(column: object, key: EncryptionKey): object {
     mapToDriverValue: {
       value(value: unknown) {
         if (value === null) return null;
+        if (writing()) refuse(`compares a value with ${describeColumn(column)}, ${MEANS_NOTHING}`);
         throw new TypeError(
           `Sending a value of ${describeColumn(column)}: it is not encrypted yet, ` +
             "wrap the database with withEncryption(db)",

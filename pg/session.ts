@@ -1,7 +1,7 @@
 /** `withEncryption`: a Drizzle database whose session encrypts before and decrypts after each query. */
 
 import { is, type SQL } from "drizzle-orm";
-import { PgDialect } from "drizzle-orm/pg-core";
+import { PgDialect, QueryBuilder } from "drizzle-orm/pg-core";
 import { copyWith } from "./internal/copy_with.ts";
 import { kindOf, noPostgres, rememberUndecorated } from "./internal/database.ts";
 import {
@@ -9,6 +9,7 @@ import {
   type Dialect,
   DIALECT_METHODS,
   encryptingDialect,
+  ownStatement,
 } from "./internal/encrypting_dialect.ts";
 import {
   type Batchable,
@@ -56,6 +57,7 @@ interface Database {
   query?: Record<string, Builder>;
   _query?: Record<string, Builder>;
   execute(query: unknown): unknown;
+  $with(...args: unknown[]): { as(query: unknown): unknown };
   transaction(run: (tx: Database) => unknown, ...rest: unknown[]): Promise<unknown>;
 }
 
@@ -163,6 +165,10 @@ function wrapDatabase(db: Database): Database {
         const statement = (query as { getSQL?(): SQL }).getSQL?.();
         if (statement) allowRaw(statement);
         return db.execute.call(this, statement ?? query);
+      },
+      $with: (...args) => {
+        const { as } = (new QueryBuilder(dialect as never) as unknown as Database).$with(...args);
+        return { as: (query) => as(ownStatement(dialect, query)) };
       },
       // A transaction gets a session of its own, and a nested one does not ask the outer one's for it.
       transaction: (run, ...rest) => db.transaction((tx) => run(wrapDatabase(tx)), ...rest),

@@ -1,32 +1,46 @@
 /**
- * A Drizzle dialect that keeps the rule for encrypted columns: it has values encrypted where a statement
- * stores them, lets encrypted columns be read as themselves, and refuses all else.
+ * A Drizzle dialect that keeps the rule for encrypted columns: it has values encrypted where a statement stores
+ * them, and puts stand-ins where encrypted columns may be written as themselves. Everywhere else their names
+ * cannot be read, so a statement that uses them there cannot be written.
  */
 
-import { Column, is, Name, Param, SQL, StringChunk, Subquery } from "drizzle-orm";
-import type { EncryptionKey } from "../encryption_key.ts";
+import { Column, getViewSelectedFields, is, SQL, Subquery, Table, View } from "drizzle-orm";
 import {
   describeColumn,
   haveSameKey,
+  type How,
   isEncrypted,
-  isOfAnotherCopy,
-  keyOf,
   readable,
+  Refusal,
+  refuse,
+  withheld,
+  write,
+  writing,
 } from "./encrypted_column.ts";
-import { storingEncoder } from "./pending_ciphertext.ts";
-import { planRelations, planRows, remember } from "./result_plan.ts";
-import { columnsOf, encryptedColumnOf, type Field, flattenFields } from "./selection.ts";
+import { Gate } from "./gate.ts";
+import { permit } from "./permits.ts";
+import { type MapperGenerators, planningMappers } from "./result_plan.ts";
 import {
   assertDistinct,
-  EmbeddedStatement,
-  isSorting,
-  MEANS_NOTHING,
-  noteStatement,
-  refuse,
-  statementOf,
-  StatementRule,
-  textOf,
-} from "./statement_rule.ts";
+  assertSameKeys,
+  COLUMNS,
+  columnsOf,
+  encryptedColumnsIn,
+  encryptedColumnsOf,
+  type Field,
+  type Fields,
+  fieldsOf,
+  flattenFields,
+  type Selected,
+  type Selection,
+} from "./selection.ts";
+import {
+  assertConflictTarget,
+  assertSourceOfInsert,
+  storedRows,
+  storedSet,
+  storing,
+} from "./storing.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
 
 // What Drizzle's PgDialect has in all supported lines. Little of it is in its public types.
@@ -35,93 +49,67 @@ interface Builder {
   getSQL(): SQL;
 }
 
-interface Selected extends Builder {
-  readonly config?: Pick<SelectConfig, "fields" | "fieldsFlat" | "setOperators">;
-  getSelectedFields?(): Fields;
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-type Values = Readonly<Record<string, unknown>>;
-
-interface SelectConfig {
-  readonly fields?: Fields;
-  readonly fieldsFlat?: readonly Field[];
-  readonly where?: unknown;
-  readonly having?: unknown;
-  readonly groupBy?: unknown;
-  readonly orderBy?: unknown;
+interface Config extends Selection {
   readonly table?: unknown;
-  readonly joins?: readonly { readonly on?: unknown; readonly table?: unknown }[];
-  readonly distinct?: boolean | { readonly on: unknown };
-  readonly setOperators: readonly {
-    readonly type: string;
-    readonly isAll: boolean;
-    readonly rightSelect: Selected;
-  }[];
-}
-
-interface WriteConfig {
-  readonly table: object;
-  readonly where?: unknown;
-  readonly joins?: readonly { readonly on?: unknown }[];
-  readonly set?: Values;
+  readonly from?: unknown;
+  readonly joins?: readonly { readonly table?: unknown }[];
+  readonly distinct?: unknown;
+  /** Of Drizzle 1.0. */
+  readonly setFieldsFlat?: readonly Field[];
   readonly returning?: readonly Field[];
 }
 
-interface InsertConfig extends WriteConfig {
-  readonly values: readonly Values[] | Selected;
+interface InsertConfig extends Config {
+  readonly table: object;
+  readonly values: readonly Fields[] | (Selected & Builder);
   readonly select?: boolean;
   readonly onConflict?: SQL;
 }
 
 interface SetOperation {
   readonly leftSelect: SQL;
-  readonly setOperator: { readonly rightSelect: Builder; readonly orderBy?: readonly unknown[] };
+  readonly setOperator: { readonly rightSelect: Builder };
 }
 
 interface RelationalConfig {
-  readonly tableConfig: { readonly columns: Readonly<Record<string, object>> };
-  readonly queryConfig: unknown;
+  readonly tableConfig: { readonly columns?: Fields; readonly table?: object };
+  readonly queryConfig: true | Fields;
+  /** Where it stands within another. */
+  readonly nestedQueryRelation?: unknown;
 }
 
-interface RelationsConfig {
-  readonly schema: Readonly<Record<string, { readonly relations: Record<string, Relation> }>>;
+interface Relational {
+  readonly sql: SQL;
+  readonly selection: readonly RelationalField[];
 }
 
-interface Relation {
-  readonly sourceColumns?: readonly RelatedColumn[];
-  readonly targetColumns?: readonly RelatedColumn[];
-  readonly through?: {
-    readonly source: readonly RelatedColumn[];
-    readonly target: readonly RelatedColumn[];
-  };
+interface RelationalField {
+  readonly field: object;
+  readonly selection?: readonly RelationalField[];
 }
 
-type RelatedColumn = { readonly _: { readonly column: unknown } };
-
-type Mapper = (rows: unknown[]) => unknown;
+type Query = { sql: string; params: unknown[] };
 
 /** The part of a dialect that is decorated. */
 export interface Dialect {
-  readonly casing?: { getColumnCasing(column: object): string };
+  casing?: { getColumnCasing(column: object): string; cacheTable(table: object): void };
+  mapperGenerators?: MapperGenerators;
   escapeName(name: string): string;
-  sqlToQuery(statement: SQL, ...rest: unknown[]): { sql: string; params: unknown[] };
-  _sqlToQuery?(statement: SQL, ...rest: unknown[]): { sql: string; params: unknown[] };
+  sqlToQuery(statement: SQL, ...rest: unknown[]): Query;
+  _sqlToQuery?(statement: SQL, ...rest: unknown[]): Query;
   buildSelection(fields: readonly Field[], ...rest: unknown[]): SQL;
-  buildSelectQuery(config: SelectConfig): SQL;
+  buildSelectQuery(config: Config): SQL;
   buildSetOperationQuery(operation: SetOperation): SQL;
   buildWithCTE(queries: readonly { _: { sql: SQL; selectedFields: Fields } }[] | undefined): SQL;
   buildInsertQuery(config: InsertConfig): SQL;
-  buildUpdateQuery(config: WriteConfig): SQL;
-  buildUpdateSet(table: object, set: Values): SQL;
-  buildDeleteQuery(config: WriteConfig): SQL;
-  buildRelationalQueryWithoutPK?(config: RelationalConfig): unknown;
+  buildUpdateQuery(config: Config): SQL;
+  buildUpdateSet(table: object, set: Fields): SQL;
+  buildDeleteQuery(config: Config): SQL;
+  /** Of Drizzle 0.x. */
+  buildRelationalQueryWithoutPK?(config: RelationalConfig): Relational;
   /** Of Drizzle 1.0. */
-  collectRelationalQuery?(config: RelationsConfig, ...rest: unknown[]): unknown;
-  readonly mapperGenerators?: {
-    rows(fields: readonly Field[], ...rest: unknown[]): Mapper;
-    relationalRows(config: { selection: readonly unknown[] }): Mapper;
-  };
+  buildRelationalQuery?(config: RelationalConfig): Relational;
+  collectRelationalQuery?(config: RelationalConfig, ...rest: unknown[]): unknown;
 }
 
 /** The methods without which a dialect is none that can be decorated. */
@@ -137,526 +125,266 @@ export const DIALECT_METHODS = [
   "buildDeleteQuery",
 ] as const;
 
-const SELECT = "SELECT";
-
 /** Statements that the application wrote itself, ciphertext and all, and sends with `execute`. */
 const rawStatements = new WeakSet<SQL>();
 
 /** Lets a statement of the application's own name encrypted columns. */
 export function allowRaw(statement: SQL): void {
-  if (!statementOf(statement)) rawStatements.add(statement);
+  if (!Gate.of(statement)) rawStatements.add(statement);
+}
+
+/** What a CTE of a decorated database consists of: its dialect builds it, or the application's own words are it. */
+export function ownStatement(own: Dialect, query: unknown): unknown {
+  if (typeof query === "function") return query;
+  return is(query, SQL) && !Gate.of(query)
+    ? Gate.closed("SELECT", query, () => [])
+    : adopted(own, query as Builder);
+}
+
+/** What another dialect would build, ours builds: only then it is known what it consists of. */
+function adopted<T extends Builder>(own: Dialect, builder: T): T {
+  const { dialect } = builder as { dialect?: unknown };
+  return dialect === undefined || dialect === own
+    ? builder
+    : Object.create(builder, { dialect: { value: own } });
 }
 
 /** Decorates a dialect. The given one stays as it is. */
 export function encryptingDialect(dialect: Dialect): Dialect {
   const own: Dialect = Object.create(dialect);
-  // What another dialect would build, ours builds: only then it is known what it consists of.
-  const adopted = <T extends Builder>(builder: T): T => {
-    const { dialect: its } = builder as { dialect?: unknown };
-    return its === undefined || its === own
-      ? builder
-      : Object.create(builder, { dialect: { value: own } });
-  };
-  const rule = new StatementRule((builder) => adopted(builder).getSQL());
+  const adopt = <T extends Builder>(builder: T): T => adopted(own, builder);
 
-  // Drizzle does not tell which statement a selection belongs to; statements can stand within others.
-  let verb = SELECT;
-  const built = (
-    kind: string,
-    build: () => SQL,
-    selected: () => readonly Field[] | undefined,
-    clauses: Readonly<Record<string, unknown>>,
-  ): SQL => {
-    const outer = verb;
-    verb = kind;
-    let statement: SQL;
-    try {
-      statement = build();
-    } finally {
-      verb = outer;
+  const assertExpression = (field: object) => {
+    const expression = is(field, SQL.Aliased) ? field.sql : field;
+    if (is(expression, SQL)) own.sqlToQuery(expression);
+  };
+  /** Opens a statement at a place that is made for one. */
+  const opened = (statement: SQL, fields: Fields): SQL => {
+    const gate = Gate.of(statement);
+    const selected = flattenFields(fields);
+    const described = encryptedColumnsIn(selected);
+    if (gate) {
+      const { columns } = gate;
+      const differing = columns.length === described.length
+        ? columns.find((column, index) => !haveSameKey(column, described[index]))
+        : [...columns, ...described][0];
+      if (differing) refuse(`selects ${describeColumn(differing)}, but is described otherwise`);
+      return columns.length > 0 ? Gate.open(statement) : statement;
     }
-    return noteStatement(statement, {
-      verb: kind,
-      handsOut() {
-        return selected()?.map(({ field }) => encryptedColumnOf(field)).find(Boolean);
-      },
-      clauses,
-    });
+    // Only names are left of what another dialect has built.
+    const [read = encryptedSourceIn(statement)] = described;
+    if (read) {
+      refuse(
+        `reads ${describeColumn(read)} in a statement that was not built with the wrapped ` +
+          "database, build it with that",
+      );
+    }
+    for (const { field } of selected) assertExpression(field);
+    return statement;
+  };
+  /** What is selected from. */
+  const source = <T>(table: T): T => {
+    if (is(table, View)) {
+      // Expressions of it are written by their aliases.
+      for (const { field } of flattenFields(getViewSelectedFields(table))) assertExpression(field);
+    }
+    if (!is(table, Subquery) || table._.isWith) return table;
+    const { sql, selectedFields, alias } = table._;
+    const inner = opened(sql, selectedFields);
+    return inner === sql ? table : new Subquery(inner, selectedFields, alias) as T;
+  };
+  const withSources = (config: Config): Config => ({
+    ...config,
+    table: source(config.table),
+    ...config.from !== undefined && { from: source(config.from) },
+    ...config.joins && {
+      joins: config.joins.map((join) => ({ ...join, table: source(join.table) })),
+    },
+    ...config.setFieldsFlat && { setFieldsFlat: config.setFieldsFlat.map(selectable) },
+  });
+  const selectable = (selected: Field): Field => {
+    const { field } = selected;
+    if (is(field, Column)) {
+      return isEncrypted(field) ? { ...selected, field: readable(field) } : selected;
+    }
+    if (is(field, Subquery)) return { ...selected, field: source(field) };
+    const expression = is(field, SQL.Aliased) ? field.sql : field as SQL;
+    const { decoder } = expression as unknown as { decoder: unknown };
+    if (isEncrypted(decoder)) {
+      refuse(`maps an expression with ${describeColumn(decoder)}, select the column itself`);
+    }
+    if ((field as { isSelectionField?: boolean }).isSelectionField) {
+      assertExpression(expression);
+      return selected;
+    }
+    const permitted = permit(expression, adopt);
+    return permitted === expression ? selected : {
+      ...selected,
+      field: is(field, SQL.Aliased) ? new SQL.Aliased(permitted, field.fieldAlias) : permitted,
+    };
+  };
+  const built = (verb: string, build: () => SQL, selected: () => readonly Field[] | undefined) =>
+    Gate.closed(verb, write(verb, build), () => encryptedColumnsIn(selected()));
+  const send = (original: Dialect["sqlToQuery"]): Dialect["sqlToQuery"] => (statement, ...rest) => {
+    const { verb = writing()?.verb ?? "query" } = Gate.of(statement) ?? {};
+    const attempt = (root: SQL, how: How = {}) =>
+      write(verb, () => original.call(own, root, ...rest), how);
+    if (rawStatements.has(statement)) return attempt(statement, { raw: true });
+    const root = Gate.open(statement);
+    try {
+      return attempt(root, { first: true });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return attempt(write(verb, () => permit(root, adopt)));
+    }
   };
 
-  const methods: Partial<Dialect> = {
-    buildSelection(fields, ...rest) {
-      return dialect.buildSelection.call(own, selectable(rule, verb, fields), ...rest);
-    },
+  Object.assign<Dialect, Partial<Dialect>>(own, {
+    sqlToQuery: send(dialect.sqlToQuery),
+
+    buildSelection: (fields, ...rest) =>
+      dialect.buildSelection.call(own, fields.map(selectable), ...rest),
 
     buildSelectQuery(config) {
-      const { where, having, groupBy, orderBy, joins, distinct, setOperators } = config;
       const selected = () => fieldsOf(config);
-      if (distinct === true) {
-        assertDistinct(selected(), [config.table, ...joins?.map(({ table }) => table) ?? []]);
-      }
-      for (const operator of setOperators) assertSameKeys(selected(), operator);
-      return built(SELECT, () => dialect.buildSelectQuery.call(own, config), selected, {
-        WHERE: where,
-        HAVING: having,
-        "GROUP BY": groupBy,
-        "ORDER BY": orderBy,
-        "DISTINCT ON": typeof distinct === "object" ? distinct.on : undefined,
-        JOIN: joins?.map(({ on }) => on),
-      });
+      const { table, joins = [], distinct, setOperators = [] } = config;
+      return built("SELECT", () => {
+        if (distinct === true) {
+          assertDistinct(selected(), [table, ...joins.map((join) => join.table)]);
+        }
+        for (const operator of setOperators) assertSameKeys(selected(), operator);
+        try {
+          return dialect.buildSelectQuery.call(own, withSources(config));
+        } catch (error) {
+          // Drizzle names a column whose table is missing, to say just that.
+          if (error instanceof Refusal) {
+            write("SELECT", () => dialect.buildSelectQuery.call(own, config), { raw: true });
+          }
+          throw error;
+        }
+      }, selected);
     },
 
     buildSetOperationQuery({ leftSelect, setOperator }) {
-      // Columns become names there.
-      rule.assertPart("SELECT", "ORDER BY", setOperator.orderBy);
-      const { rightSelect } = setOperator;
-      const operation = dialect.buildSetOperationQuery.call(own, {
-        leftSelect: new EmbeddedStatement(leftSelect),
-        setOperator: { ...setOperator, rightSelect: embedded(adopted(rightSelect)) },
-      });
-      // The left side of the next one. What it hands out, the statement around all of them says.
-      return noteStatement(operation, { verb: SELECT, handsOut: () => undefined, clauses: {} });
+      const rightSelect = Gate.open(adopt(setOperator.rightSelect).getSQL());
+      const operation = { leftSelect, setOperator: { ...setOperator, rightSelect } };
+      return dialect.buildSetOperationQuery.call(own, operation);
     },
 
-    buildWithCTE(queries) {
-      const embeddedQueries = queries?.map(({ _ }) => ({
-        _: { ..._, sql: new EmbeddedStatement(_.sql, _.selectedFields) },
-      }));
-      return dialect.buildWithCTE.call(own, embeddedQueries);
-    },
+    buildWithCTE: (queries) =>
+      dialect.buildWithCTE.call(
+        own,
+        queries?.map(({ _ }) => ({ _: { ..._, sql: opened(_.sql, _.selectedFields) } })),
+      ),
 
-    buildInsertQuery(config) {
-      const { table, values, select, onConflict, returning } = config;
-      const encrypted = encryptedColumnsOf(table);
-      assertConflictTarget(dialect, encrypted, onConflict);
-      let prepared = values;
-      if (select) {
-        assertSourceOfInsert(table, encrypted, values as Selected);
-        prepared = embedded(adopted(values as Selected));
-      } else if (encrypted.length > 0) {
-        prepared = (values as readonly Values[]).map((row) => insertedRow(encrypted, row));
-      }
-      return built(
-        "INSERT",
-        () => dialect.buildInsertQuery.call(own, { ...config, values: prepared }),
-        () => returning,
-        {
-          VALUES: select ? undefined : (prepared as readonly Values[]).map(Object.values),
-          "ON CONFLICT": onConflict,
-        },
-      );
-    },
+    buildInsertQuery: (config) =>
+      built("INSERT", () => {
+        const { table, onConflict } = config;
+        assertConflictTarget(dialect, table, onConflict);
+        let values = config.values;
+        if (config.select) {
+          const select = adopt(values as Selected & Builder);
+          assertSourceOfInsert(table, select);
+          values = is(select, SQL)
+            ? select
+            : Object.create(select, { getSQL: { value: () => Gate.open(select.getSQL()) } });
+        } else values = storedRows(table, values as readonly Fields[]);
+        return dialect.buildInsertQuery.call(own, { ...config, table: storing(table), values });
+      }, () => config.returning),
 
     buildUpdateSet(table, set) {
-      const encrypted = encryptedColumnsOf(table);
+      const { verb = "INSERT" } = writing() ?? {};
       // In an UPDATE, `excluded` is a table like any other.
-      const excludedName = (column: Column) =>
-        verb === "UPDATE" ? undefined : dialect.casing?.getColumnCasing(column) ?? column.name;
-      return dialect.buildUpdateSet.call(
-        own,
-        table,
-        encrypted.length > 0 ? updated(encrypted, set, excludedName) : set,
-      );
-    },
-
-    buildUpdateQuery(config) {
-      const { set, where, joins, returning } = config;
-      return built("UPDATE", () => dialect.buildUpdateQuery.call(own, config), () => returning, {
-        SET: set && Object.values(set),
-        WHERE: where,
-        JOIN: joins?.map(({ on }) => on),
-      });
-    },
-
-    buildDeleteQuery(config) {
-      const { where, returning } = config;
-      return built("DELETE", () => dialect.buildDeleteQuery.call(own, config), () => returning, {
-        WHERE: where,
-      });
-    },
-  };
-
-  for (const name of ["sqlToQuery", "_sqlToQuery"] as const) {
-    const original = dialect[name];
-    if (!original) continue;
-    methods[name] = (statement, ...rest) => {
-      if (rawStatements.has(statement)) rule.assertRaw(statement);
-      else rule.assertStatement(statement);
-      return original.call(own, statement, ...rest);
-    };
-  }
-
-  const { buildRelationalQueryWithoutPK, collectRelationalQuery, mapperGenerators } = dialect;
-  if (buildRelationalQueryWithoutPK) {
-    methods.buildRelationalQueryWithoutPK = (config) =>
-      buildRelationalQueryWithoutPK.call(own, readableRelation(rule, config));
-  }
-  if (collectRelationalQuery) {
-    methods.collectRelationalQuery = (config, ...rest) => {
-      assertRelations(config);
-      return collectRelationalQuery.call(own, config, ...rest);
-    };
-  }
-  // Drizzle 1.0 makes the function that maps rows here.
-  if (mapperGenerators) {
-    const { rows, relationalRows } = mapperGenerators;
-    Object.defineProperty(own, "mapperGenerators", {
-      value: {
-        rows(fields: readonly Field[], ...rest: unknown[]) {
-          const plan = planRows(fields);
-          return plan ? remember(rows(plan.fields, ...rest), plan) : rows(fields, ...rest);
-        },
-        relationalRows(config: { selection: readonly unknown[] }) {
-          const plan = planRelations(config.selection);
-          return plan
-            ? remember(relationalRows({ ...config, selection: plan.fields }), plan)
-            : relationalRows(config);
-        },
-      },
-    });
-  }
-  return Object.assign(own, methods);
-}
-
-/** The selected fields, with stand-ins for the encrypted columns that may be read. */
-function selectable(
-  rule: StatementRule,
-  verb: string,
-  fields: readonly Field[],
-): readonly Field[] {
-  const clause = verb === SELECT ? "the selection" : "RETURNING";
-  const place = { verb, clause };
-  return fields.map((selected) => {
-    const { field } = selected;
-    const column = encryptedColumnOf(field);
-    if (column === undefined) {
-      if (!is(field, Column)) rule.assertPart(verb, clause, fieldExpression(field));
-      return selected;
-    }
-    if (isOfAnotherCopy(column)) rule.assertPart(verb, clause, column);
-    if (is(field, Column)) return { ...selected, field: readable(field, asStored) };
-    if (is(field, SQL)) return { ...selected, field: readableExpression(place, field, column) };
-    if (is(field, SQL.Aliased)) {
-      const alias = new SQL.Aliased(readableExpression(place, field.sql, column), field.fieldAlias);
-      return { ...selected, field: Object.assign(Object.create(field), { sql: alias.sql }) };
-    }
-    if (is(field, Subquery)) {
-      const { sql: statement, selectedFields, alias, isWith } = field._;
-      const scalar = new EmbeddedStatement(statement, selectedFields);
-      return { ...selected, field: new Subquery(scalar, selectedFields, alias, isWith) };
-    }
-    return selected;
-  });
-}
-
-function asStored(stored: unknown): unknown {
-  return stored;
-}
-
-/** A scalar subquery has been looked at where it was built, and is again where the statement is sent. */
-function fieldExpression(field: unknown): unknown {
-  return is(field, SQL.Aliased) ? field.sql : is(field, SQL) ? field : undefined;
-}
-
-/** An expression that is mapped with an encrypted column may hold others of the same key, and no value. */
-function readableExpression(
-  place: { readonly verb: string; readonly clause: string },
-  expression: SQL,
-  mappedWith: object,
-): SQL {
-  const { verb, clause } = place;
-  const chunks = expression.queryChunks.map((chunk) => {
-    if (is(chunk, SQL) && !statementOf(chunk)) {
-      return readableExpression(place, chunk, mappedWith);
-    }
-    if (isEncrypted(chunk) && is(chunk, Column)) {
-      if (isSorting(expression, chunk)) {
-        refuse(verb, `${clause} sorts ${describeColumn(chunk)}, ${MEANS_NOTHING}`);
-      }
-      if (haveSameKey(chunk, mappedWith)) return readable(chunk, asStored);
-      return refuse(
+      const conflicting = verb === "UPDATE" ? undefined : dialect;
+      return write(
         verb,
-        `${clause} maps ${describeColumn(chunk)} with ${describeColumn(mappedWith)}, ` +
-          "which has another key; map it with a column of its own key",
+        () => dialect.buildUpdateSet.call(own, storing(table), storedSet(table, set, conflicting)),
       );
-    }
-    if (chunk === undefined || is(chunk, StringChunk) || is(chunk, Name) || is(chunk, Column)) {
-      return chunk;
-    }
-    return refuse(
-      verb,
-      `${clause} maps an expression with ${
-        describeColumn(mappedWith)
-      } that holds more than columns; ` +
-        "a value or a subquery in it would be taken for ciphertext, select the column itself",
-    );
+    },
+
+    buildUpdateQuery: (config) =>
+      built(
+        "UPDATE",
+        () => dialect.buildUpdateQuery.call(own, withSources(config)),
+        () => config.returning,
+      ),
+
+    buildDeleteQuery: (config) =>
+      built("DELETE", () => dialect.buildDeleteQuery.call(own, config), () => config.returning),
   });
-  const copy = new SQL(chunks);
-  return Object.assign(copy, { decoder: { mapFromDriverValue: asStored } });
-}
 
-/** Reads the fields of a select in whichever form its builder has them. */
-function fieldsOf(
-  { fields, fieldsFlat }: { fields?: Fields; fieldsFlat?: readonly Field[] },
-): readonly Field[] {
-  return fieldsFlat ?? flattenFields(fields ?? {});
-}
-
-function embedded<T extends Selected>(select: T): T {
-  if (is(select, SQL)) return new EmbeddedStatement(select) as unknown as T;
-  const fields = select.config?.fields ?? {};
-  return Object.create(select, {
-    getSQL: { value: () => new EmbeddedStatement(select.getSQL(), fields) },
-  });
-}
-
-/** Both sides of a set operation are read with the columns of the first. */
-function assertSameKeys(
-  left: readonly Field[],
-  { type, isAll, rightSelect }: SelectConfig["setOperators"][number],
-): void {
-  const right = fieldsOf(rightSelect.config ?? { fields: rightSelect.getSelectedFields?.() ?? {} });
-  const operation = `${type.toUpperCase()}${isAll ? " ALL" : ""}`;
-  const width = Math.max(left.length, right.length);
-  for (let index = 0; index < width; index++) {
-    const one = encryptedColumnOf(left[index]?.field);
-    const other = encryptedColumnOf(right[index]?.field);
-    const column = one ?? other;
-    if (!column) continue;
-    if (operation !== "UNION ALL") {
-      refuse("SELECT", `${operation} compares ${describeColumn(column)}, ${MEANS_NOTHING}`);
-    }
-    // The result is read like the first. Of a column it is taken for encrypted, and may be stored as it is.
-    if (is(left[index]?.field, Column) && !is(right[index]?.field, Column)) {
-      refuse(
-        "SELECT",
-        `${operation} puts ${
-          describeColumn(column)
-        } beside an expression, select the column itself`,
-      );
-    }
-    if (!haveSameKey(one, other)) {
-      refuse(
-        "SELECT",
-        `${operation} puts ${
-          describeColumn(column)
-        } beside a column that is not encrypted under its key`,
-      );
-    }
-  }
-}
-
-interface EncryptedProperty {
-  readonly property: string;
-  readonly column: Column;
-  readonly key: EncryptionKey;
-}
-
-const encryptedColumns = new WeakMap<object, readonly EncryptedProperty[]>();
-
-function encryptedColumnsOf(table: object): readonly EncryptedProperty[] {
-  const columns = columnsOf(table);
-  let found = encryptedColumns.get(columns);
-  if (!found) {
-    found = Object.entries(columns).flatMap(([property, column]) => {
-      if (!isEncrypted(column)) return [];
-      if (isOfAnotherCopy(column)) {
-        refuse(
-          "statement",
-          `it writes ${describeColumn(column)}, which another copy of this package made; ` +
-            "the application and its schema have to load the same one",
-        );
-      }
-      return [{ property, column: column as Column, key: keyOf(column)! }];
+  const { casing, mapperGenerators, buildRelationalQuery, collectRelationalQuery } = dialect;
+  if (casing) {
+    // It reads the names of all columns of a table to write one of them.
+    own.casing = Object.assign(Object.create(casing), {
+      cacheTable: (table: object) => write("", () => casing.cacheTable(table), { raw: true }),
     });
-    encryptedColumns.set(columns, found);
   }
-  return found;
+  const { _sqlToQuery, buildRelationalQueryWithoutPK } = dialect;
+  if (_sqlToQuery) own._sqlToQuery = send(_sqlToQuery);
+  if (mapperGenerators) {
+    Object.defineProperty(own, "mapperGenerators", { value: planningMappers(mapperGenerators) });
+  }
+  const gated = (query: Relational): Relational => ({
+    ...query,
+    sql: Gate.closed("SELECT", Gate.open(query.sql), () => selectedIn(query.selection)),
+  });
+  if (buildRelationalQueryWithoutPK) {
+    own.buildRelationalQueryWithoutPK = (config) => {
+      const query = buildRelationalQueryWithoutPK.call(own, readableRelation(config));
+      return config.nestedQueryRelation ? query : gated(query);
+    };
+  }
+  if (buildRelationalQuery && collectRelationalQuery) {
+    own.buildRelationalQuery = (config) =>
+      gated(write("SELECT", () => buildRelationalQuery.call(own, config)));
+    own.collectRelationalQuery = (config, ...rest) => {
+      const { tableConfig } = config;
+      source(tableConfig.table);
+      const columns = new Proxy(columnsOf(tableConfig.table!), {
+        get: (of, property: string) => {
+          const column = of[property];
+          return isEncrypted(column) ? readable(column) : column;
+        },
+      });
+      const table = Object.create(tableConfig.table!, { [COLUMNS]: { value: columns } });
+      const readableConfig = { ...config, tableConfig: { ...tableConfig, table } };
+      return collectRelationalQuery.call(own, readableConfig, ...rest);
+    };
+  }
+  return own;
 }
 
-function insertedRow(encrypted: readonly EncryptedProperty[], row: Values): Values {
-  const prepared: Record<string, unknown> = { ...row };
-  for (const one of encrypted) {
-    const { property, column } = one;
-    const value = row[property];
-    if (value === undefined || (is(value, Param) && value.value === undefined)) {
-      const make = column.defaultFn ?? (column.default ? undefined : column.onUpdateFn);
-      if (make) prepared[property] = stored("INSERT", "VALUES", one, make());
-    } else prepared[property] = stored("INSERT", "VALUES", one, value);
-  }
-  return prepared;
+/** An encrypted column of a table that a statement names. Of tables with an alias only the names are left. */
+function encryptedSourceIn({ queryChunks }: SQL): object | undefined {
+  return queryChunks.map((chunk) => {
+    if (is(chunk, SQL)) return encryptedSourceIn(chunk);
+    if (is(chunk, Subquery)) return encryptedSourceIn(chunk._.sql);
+    return is(chunk, Table) ? encryptedColumnsOf(chunk)[0]?.[1] : undefined;
+  }).find(Boolean);
 }
 
-function updated(
-  encrypted: readonly EncryptedProperty[],
-  set: Values,
-  excludedName: (column: Column) => string | undefined,
-): Values {
-  const prepared: Record<string, unknown> = { ...set };
-  for (const one of encrypted) {
-    const { property, column } = one;
-    const value = set[property] === undefined ? column.onUpdateFn?.() : set[property];
-    if (value !== undefined) {
-      prepared[property] = is(value, SQL) && isExcluded(value, excludedName(column))
-        ? value
-        : stored("UPDATE", "SET", one, value);
-    }
-  }
-  return prepared;
+function selectedIn(selection: readonly RelationalField[]): object[] {
+  const nested = selection.flatMap((item) => selectedIn(item.selection ?? []));
+  return [...encryptedColumnsIn(selection), ...nested];
 }
 
-/** What is sent for a value that is stored in an encrypted column. */
-function stored(
-  verb: string,
-  clause: string,
-  { column, key }: EncryptedProperty,
-  value: unknown,
-): unknown {
-  const encoder = storingEncoder(key);
-  // Drizzle 0.x hands values over as parameters, 1.0 as they are, and takes parameters within SQL alone.
-  if (is(value, Param)) return new Param(value.value, encoder);
-  if (typeof value !== "object" || value === null || !(is(value, Column) || is(value, SQL))) {
-    return new SQL([new Param(value, encoder)]);
-  }
-  const source = is(value, SQL) ? onlyColumn(value) : value;
-  if (source && haveSameKey(source, column)) return readable(source, asStored);
-  return refuse(
-    verb,
-    `${clause} gives ${
-      describeColumn(column)
-    } something that is neither a string, null, a placeholder nor ` +
-      "a column encrypted under the same key",
+/** Relational queries of Drizzle 0.x have their conditions made from the columns that they select. */
+function readableRelation(config: RelationalConfig): RelationalConfig {
+  const mapped = (fields: Fields, change: (field: unknown) => unknown): Fields =>
+    Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, change(field)]));
+  const columns = mapped(
+    config.tableConfig.columns!,
+    (column) => isEncrypted(column) ? readable(column, UndecryptedValue.decoderOf(column)) : column,
   );
-}
-
-/** The column that an expression consists of. */
-function onlyColumn({ queryChunks }: SQL): Column | undefined {
-  const [only, ...others] = queryChunks.filter((chunk) =>
-    chunk !== undefined && !(is(chunk, StringChunk) && textOf(chunk) === "")
-  );
-  return others.length === 0 && is(only, Column) ? only : undefined;
-}
-
-/** Drizzle's idiom for the value that was proposed for insertion: `` sql`excluded.secret` ``. */
-function isExcluded({ queryChunks }: SQL, name: string | undefined): boolean {
-  let text = "";
-  if (name === undefined) return false;
-  for (const chunk of queryChunks) {
-    if (is(chunk, StringChunk)) text += textOf(chunk);
-    else if (is(chunk, Name)) text += `"${chunk.value}"`;
-    else if (chunk !== undefined) return false;
-  }
-  return text === `excluded.${name}` || text === `excluded."${name}"`;
-}
-
-/** Only the escaped names of the target reach the dialect, as one text. */
-function assertConflictTarget(
-  dialect: Dialect,
-  encrypted: readonly EncryptedProperty[],
-  onConflict: SQL | undefined,
-): void {
-  const target = onConflict?.queryChunks.find((chunk) => is(chunk, SQL));
-  if (!is(target, SQL)) return;
-  const names = `,${
-    target.queryChunks.map((chunk) => is(chunk, StringChunk) ? textOf(chunk) : "").join("")
-  },`;
-  for (const { column } of encrypted) {
-    const name = dialect.escapeName(dialect.casing?.getColumnCasing(column) ?? column.name);
-    if (names.includes(`,${name},`)) {
-      refuse(
-        "INSERT",
-        `ON CONFLICT has ${
-          describeColumn(column)
-        } as its target, whose equal values are stored differently`,
-      );
-    }
-  }
-}
-
-/** INSERT … SELECT stores what is selected as it is. */
-function assertSourceOfInsert(
-  table: object,
-  encrypted: readonly EncryptedProperty[],
-  source: Selected,
-): void {
-  if (is(source, SQL)) {
-    if (encrypted.length === 0) return;
-    refuse(
-      "INSERT",
-      `it stores the result of a raw statement in ${describeColumn(encrypted[0]!.column)}; ` +
-        "select with Drizzle's builder, or write all of it with db.execute",
+  const withhold = (column: unknown) => isEncrypted(column) ? withheld(column) : column;
+  const queryConfig = config.queryConfig === true ||
+    mapped(
+      config.queryConfig,
+      (part) =>
+        typeof part === "function"
+          ? (fields: Fields, ...rest: unknown[]) => part(mapped(fields, withhold), ...rest)
+          : part,
     );
-  }
-  const columns = columnsOf(table);
-  const selected = source.config?.fields ?? {};
-  for (const [property, field] of Object.entries(selected)) {
-    const from = encryptedColumnOf(field);
-    const to = columns[property];
-    // An expression may be mapped with an encrypted column, and be of others.
-    if ((from || isEncrypted(to)) && !(is(field, Column) && haveSameKey(from, to))) {
-      refuse(
-        "INSERT",
-        `SELECT gives ${
-          describeColumn(isEncrypted(to) ? to : from!)
-        } and what is not a column encrypted ` +
-          "under its key one value",
-      );
-    }
-  }
-  for (const { rightSelect } of source.config?.setOperators ?? []) {
-    assertSourceOfInsert(table, encrypted, rightSelect);
-  }
-}
-
-/** Relational queries of Drizzle 0.x build their conditions and their selection in one go. */
-function readableRelation(rule: StatementRule, config: RelationalConfig): RelationalConfig {
-  const { tableConfig, queryConfig } = config;
-  const columns = Object.fromEntries(
-    Object.entries(tableConfig.columns).map(([property, column]) => [
-      property,
-      isEncrypted(column) ? readable(column, UndecryptedValue.decoderOf(column)) : column,
-    ]),
-  );
-  if (queryConfig === true) return { ...config, tableConfig: { ...tableConfig, columns } };
-  const checked: Record<string, unknown> = { ...queryConfig as object };
-  for (const [name, clause] of RELATIONAL_CLAUSES) {
-    const part = checked[name];
-    if (typeof part === "function") {
-      checked[name] = (...args: unknown[]) => {
-        const result = part(...args);
-        rule.assertPart("SELECT", clause, partsOf(result), { strict: true });
-        return result;
-      };
-    } else rule.assertPart("SELECT", clause, partsOf(part), { strict: true });
-  }
-  return { ...config, tableConfig: { ...tableConfig, columns }, queryConfig: checked };
-}
-
-const assertedRelations = new WeakSet<object>();
-
-/** Drizzle 1.0 compares the columns of a relation by their names. Filters reach those of other tables. */
-function assertRelations({ schema }: RelationsConfig): void {
-  if (assertedRelations.has(schema)) return;
-  for (
-    const [name, relation] of Object.values(schema).flatMap((of) => Object.entries(of.relations))
-  ) {
-    const { sourceColumns = [], targetColumns = [], through } = relation;
-    const { source = [], target = [] } = through ?? {};
-    const columns = [...sourceColumns, ...targetColumns, ...source, ...target];
-    const column = columns.map(({ _ }) => _.column).find(isEncrypted);
-    if (column === undefined) continue;
-    refuse("SELECT", `the relation ${name} compares ${describeColumn(column)}, ${MEANS_NOTHING}`);
-  }
-  assertedRelations.add(schema);
-}
-
-const RELATIONAL_CLAUSES = [["where", "WHERE"], ["orderBy", "ORDER BY"], [
-  "extras",
-  "extras",
-]] as const;
-
-/** Extras come by their names. */
-function partsOf(result: unknown): unknown {
-  if (typeof result !== "object" || result === null || Array.isArray(result)) return result;
-  return is(result, Column) || "getSQL" in result ? result : Object.values(result);
+  return { ...config, tableConfig: { ...config.tableConfig, columns }, queryConfig };
 }

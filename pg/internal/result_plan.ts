@@ -79,7 +79,7 @@ function groupOf(
 const identity = (stored: unknown): unknown => stored;
 
 function asStored(selected: Field, column: object): Field {
-  if (selected.field === column) return { ...selected, field: readable(column, identity) };
+  if (selected.field === column) return { ...selected, field: readable(column) };
   const decoded = Object.assign(new SQL([]), { decoder: { mapFromDriverValue: identity } });
   // Drizzle 1.0 is told the class of a field beside it.
   return "fieldType" in selected
@@ -191,7 +191,7 @@ function located(error: DecryptionError, { column, path }: Found): DecryptionErr
 const plans = new WeakMap<object, ResultPlan>();
 
 /** Keeps the plan with the function that maps rows, which is all that a session is given of it. */
-export function remember<T extends object>(mapper: T, plan: ResultPlan): T {
+function remember<T extends object>(mapper: T, plan: ResultPlan): T {
   plans.set(mapper, plan);
   return mapper;
 }
@@ -223,4 +223,28 @@ export function planArguments(rest: readonly unknown[]): PlannedArguments | unde
     }
   }
   return undefined;
+}
+
+type Mapper = (rows: unknown[]) => unknown;
+
+/** What makes the functions that map rows, of Drizzle 1.0. */
+export interface MapperGenerators {
+  rows(fields: readonly Field[], ...rest: unknown[]): Mapper;
+  relationalRows(config: { selection: readonly unknown[] }): Mapper;
+}
+
+/** The same, which keep the plan with what they make. */
+export function planningMappers({ rows, relationalRows }: MapperGenerators): MapperGenerators {
+  return {
+    rows(fields, ...rest) {
+      const plan = planRows(fields);
+      return plan ? remember(rows(plan.fields, ...rest), plan) : rows(fields, ...rest);
+    },
+    relationalRows(config) {
+      const plan = planRelations(config.selection);
+      return plan
+        ? remember(relationalRows({ ...config, selection: plan.fields }), plan)
+        : relationalRows(config);
+    },
+  };
 }
