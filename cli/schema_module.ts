@@ -2,7 +2,10 @@
 
 import { is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
-import { hasEncryptedColumns, hasForeignEncryptedColumns } from "../pg/internal/encrypted_table.ts";
+import {
+  hasEncryptedColumns,
+  hasForeignEncryptedColumns,
+} from "../pg/internal/columns/encrypted_table.ts";
 import { Failure } from "./errors.ts";
 import { loadModule } from "./load_module.ts";
 

@@ -8,13 +8,13 @@ import {
   MEANS_NOTHING,
   refuse,
   writing,
-} from "./internal/encrypted_column.ts";
+} from "./internal/columns/encrypted_column.ts";
 import {
   REFUSED_MODIFIERS,
   type RefusedModifiers,
   type TextBuilder,
-} from "./internal/column_modifiers.ts";
-import { createSealedValue } from "./internal/sealed_value.ts";
+} from "./internal/columns/column_modifiers.ts";
+import { createSealedValue } from "./internal/columns/sealed_value.ts";
 
 /** A column builder that has Drizzle's methods, but for those that an encrypted column refuses. */
 export type EncryptedTextColumnBuilder = TextBuilder & RefusedModifiers;

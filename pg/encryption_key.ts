@@ -1,6 +1,6 @@
 /** The keys that encrypted columns use. */
 
-import { decrypt, encrypt, importAesKey } from "./internal/stored_form.ts";
+import { decrypt, encrypt, importAesKey } from "./internal/columns/stored_form.ts";
 import { checkNames } from "../internal/check_options.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
@@ -9,8 +9,8 @@ import {
   deriveWithPbkdf2,
   deriveWithScrypt,
   KEY_BYTES,
-} from "./internal/key_derivation.ts";
-import { assertStorableText } from "./internal/well_formed.ts";
+} from "./internal/columns/key_derivation.ts";
+import { assertStorableText } from "./internal/columns/well_formed.ts";
 
 /**
  * What an encrypted column needs of a key, from `@wais/mitthooks-drizzle/pg/encryption`.

@@ -2,10 +2,10 @@
 
 import type { PgTable } from "drizzle-orm/pg-core";
 import { checkFunction, checkNames } from "../internal/check_options.ts";
-import { undecoratedPrimary } from "./internal/database.ts";
-import { describeTable } from "./internal/encrypted_table.ts";
-import { type Batch, StoredTable } from "./internal/stored_batches.ts";
-import { inspectRows } from "./internal/stored_value.ts";
+import { undecoratedPrimary } from "./internal/columns/database.ts";
+import { describeTable } from "./internal/columns/encrypted_table.ts";
+import { type Batch, StoredTable } from "./internal/reencryption/stored_batches.ts";
+import { inspectRows } from "./internal/reencryption/stored_value.ts";
 import type { EncryptableDatabase } from "./session.ts";
 
 /** Rows that are read at once. */

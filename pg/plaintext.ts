@@ -2,7 +2,7 @@
 
 import { DecryptionError } from "../errors.ts";
 import type { EncryptionKey } from "./encryption_key.ts";
-import { hasStoredForm } from "./internal/stored_form.ts";
+import { hasStoredForm } from "./internal/columns/stored_form.ts";
 
 /**
  * Reads values that are not encrypted as what they are, from `@wais/mitthooks-drizzle/pg/encryption`: for the

@@ -45,13 +45,13 @@
  */
 
 import type { PgTable } from "drizzle-orm/pg-core";
-import { undecoratedPrimary } from "./internal/database.ts";
+import { undecoratedPrimary } from "./internal/columns/database.ts";
 import { checkFunction, checkNames } from "../internal/check_options.ts";
-import { describeTable, type EncryptedTable } from "./internal/encrypted_table.ts";
-import { mapBounded } from "./internal/map_bounded.ts";
-import { replaceStored } from "./internal/replace_stored.ts";
-import { type Batch, type StoredRow, StoredTable } from "./internal/stored_batches.ts";
-import { inspectRows, type StoredValue } from "./internal/stored_value.ts";
+import { describeTable, type EncryptedTable } from "./internal/columns/encrypted_table.ts";
+import { mapBounded } from "./internal/columns/map_bounded.ts";
+import { replaceStored } from "./internal/reencryption/replace_stored.ts";
+import { type Batch, type StoredRow, StoredTable } from "./internal/reencryption/stored_batches.ts";
+import { inspectRows, type StoredValue } from "./internal/reencryption/stored_value.ts";
 import type { EncryptableDatabase } from "./session.ts";
 
 export {

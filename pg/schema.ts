@@ -38,7 +38,7 @@ import type {
   LastEventTableType,
   RequiredKeys,
   TableOf,
-} from "./internal/schema_types.ts";
+} from "./internal/storage/schema_types.ts";
 
 /** Columns that an application adds, by their names in TypeScript. */
 export type AdditionalColumns = Columns;

@@ -2,21 +2,21 @@
 
 import { is, type SQL } from "drizzle-orm";
 import { PgDialect, QueryBuilder } from "drizzle-orm/pg-core";
-import { copyWith } from "./internal/copy_with.ts";
-import { kindOf, noPostgres, rememberUndecorated } from "./internal/database.ts";
+import { copyWith } from "./internal/columns/copy_with.ts";
+import { kindOf, noPostgres, rememberUndecorated } from "./internal/columns/database.ts";
 import {
   allowRaw,
   type Dialect,
   DIALECT_METHODS,
   encryptingDialect,
   ownStatement,
-} from "./internal/encrypting_dialect.ts";
+} from "./internal/columns/encrypting_dialect.ts";
 import {
   type Batchable,
   batchEncrypting,
   prepareEncrypting,
   type Preparing,
-} from "./internal/prepared_query.ts";
+} from "./internal/columns/prepared_query.ts";
 
 /**
  * The part of a Drizzle PostgreSQL database that this package relies on. Every driver's database has it,

@@ -11,20 +11,24 @@ import {
 } from "../errors.ts";
 import { checkNames } from "../internal/check_options.ts";
 import type { EncryptionKey } from "./encryption_key.ts";
-import { type Change, Changes } from "./internal/change_handlers.ts";
+import { type Change, Changes } from "./internal/storage/change_handlers.ts";
 import {
   keyOfSecrets,
   readStorageOptions,
   type StorageSettings,
-} from "./internal/check_storage.ts";
-import { ColumnNames } from "./internal/column_names.ts";
-import { undecorated } from "./internal/database.ts";
-import { EventFence, eventTime, type StoringKind } from "./internal/event_fence.ts";
-import { runStatement } from "./internal/run_statement.ts";
-import { invalidateCache, nameForCache, type Statement } from "./internal/statement.ts";
-import { type Outcome, StorageStatements } from "./internal/storage_statements.ts";
-import { lacksTransactions, noTransactions, retryConflicts } from "./internal/transaction.ts";
-import { assertStorableText } from "./internal/well_formed.ts";
+} from "./internal/storage/check_storage.ts";
+import { ColumnNames } from "./internal/storage/column_names.ts";
+import { undecorated } from "./internal/columns/database.ts";
+import { EventFence, eventTime, type StoringKind } from "./internal/storage/event_fence.ts";
+import { runStatement } from "./internal/storage/run_statement.ts";
+import { invalidateCache, nameForCache, type Statement } from "./internal/storage/statement.ts";
+import { type Outcome, StorageStatements } from "./internal/storage/storage_statements.ts";
+import {
+  lacksTransactions,
+  noTransactions,
+  retryConflicts,
+} from "./internal/storage/transaction.ts";
+import { assertStorableText } from "./internal/columns/well_formed.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
 import type {

@@ -11,7 +11,7 @@ import { equal, match, notEqual } from "node:assert/strict";
 import { parseEnv } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../pg/encryption.ts";
-import { mapBounded } from "../pg/internal/map_bounded.ts";
+import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { blocksOf } from "../tests/support/documents.ts";
 import { createDatabase, poll } from "../tests/support/postgres.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";

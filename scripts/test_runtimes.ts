@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { mapBounded } from "../pg/internal/map_bounded.ts";
+import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { beginGuardedRun } from "./lib/guarded_run.ts";
 import { renewSection } from "./lib/marked_section.ts";
 import { join, repository } from "./lib/paths.ts";

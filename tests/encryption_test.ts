@@ -13,7 +13,7 @@ import {
   MitthooksDrizzleError,
   plaintext,
 } from "../mod.ts";
-import { deriveWithPbkdf2, deriveWithScrypt } from "../pg/internal/key_derivation.ts";
+import { deriveWithPbkdf2, deriveWithScrypt } from "../pg/internal/columns/key_derivation.ts";
 import { encryption, replacing } from "./conformance/encryption.ts";
 
 for (const { name, run } of encryption(true)) Deno.test(name, async () => void await run());

@@ -1,8 +1,8 @@
 /** The names of columns as statements need them that Drizzle does not build. */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { EncryptableDatabase } from "../session.ts";
-import type { Column } from "./encrypted_table.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import type { Column } from "../columns/encrypted_table.ts";
 import { render } from "./statement.ts";
 
 /** The last part of a qualified name. */

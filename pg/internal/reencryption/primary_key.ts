@@ -4,7 +4,7 @@
  */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { Column } from "./encrypted_table.ts";
+import type { Column } from "../columns/encrypted_table.ts";
 
 /** A column of a primary key, and how its values travel. */
 export interface KeyColumn {

@@ -1,7 +1,7 @@
 /** Runs a statement of Drizzle and turns what the database refuses into this package's errors. */
 
 import { DrizzleQueryError } from "drizzle-orm";
-import { StorageError, type StorageOperation, TableMissingError } from "../../errors.ts";
+import { StorageError, type StorageOperation, TableMissingError } from "../../../errors.ts";
 
 // SQLSTATEs (PostgreSQL manual, appendix A).
 const UNDEFINED_TABLE = "42P01";

@@ -5,11 +5,11 @@
 
 import { type SQL, sql } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/pg-core";
-import { StorageError, type StorageOperation } from "../../errors.ts";
-import type { EncryptableDatabase } from "../session.ts";
-import type { Column, EncryptedTable } from "./encrypted_table.ts";
+import { StorageError, type StorageOperation } from "../../../errors.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import type { Column, EncryptedTable } from "../columns/encrypted_table.ts";
 import { castKey, type KeyColumn, keyColumns, unknownTypes } from "./primary_key.ts";
-import { runStatement, sqlState } from "./run_statement.ts";
+import { runStatement, sqlState } from "../storage/run_statement.ts";
 
 /** The columns of a primary key as text, for the database. */
 export type Key = readonly string[];

@@ -1,9 +1,9 @@
 /** Tells under which key a stored value was written. */
 
-import type { EncryptionKey } from "../encryption_key.ts";
-import { DecryptionError } from "../../errors.ts";
-import type { EncryptedTable } from "./encrypted_table.ts";
-import { mapBounded } from "./map_bounded.ts";
+import type { EncryptionKey } from "../../encryption_key.ts";
+import { DecryptionError } from "../../../errors.ts";
+import type { EncryptedTable } from "../columns/encrypted_table.ts";
+import { mapBounded } from "../columns/map_bounded.ts";
 import type { StoredRow } from "./stored_batches.ts";
 
 /** What was found. */

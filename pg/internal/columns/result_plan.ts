@@ -4,7 +4,7 @@
  */
 
 import { SQL } from "drizzle-orm";
-import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
+import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
 import { isEncrypted, keyOf, placeOf, readable } from "./encrypted_column.ts";
 import { mapBounded } from "./map_bounded.ts";
 import { encryptedColumnOf, type Field } from "./selection.ts";

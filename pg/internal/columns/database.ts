@@ -2,7 +2,7 @@
 
 import { is } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
-import type { EncryptableDatabase } from "../session.ts";
+import type { EncryptableDatabase } from "../../session.ts";
 
 /** Decorated databases, by themselves, and what they decorate. */
 const originals = new WeakMap<object, object>();

@@ -1,7 +1,7 @@
 /** Drizzle's prepared queries, which encrypt before they are sent and decrypt what comes back. */
 
 import { is, Param, Placeholder, sql } from "drizzle-orm";
-import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
+import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
 import {
   describeColumn,
   isEncrypted,

@@ -4,7 +4,7 @@
  */
 
 import type { boolean, pgEnum, pgTable, text, timestamp, varchar } from "drizzle-orm/pg-core";
-import type { EncryptedTextColumn } from "../encrypted_text_column.ts";
+import type { EncryptedTextColumn } from "../../encrypted_text_column.ts";
 
 /** What `pgTable` takes as columns. */
 export type Columns = ReturnType<Parameters<typeof pgTable>[1]>;

@@ -7,13 +7,13 @@ import {
   HandlerFailedError,
   StaleEventError,
   type StorageOperation,
-} from "../../errors.ts";
-import type { ExtensionInstanceTable } from "../schema.ts";
-import type { EncryptableDatabase } from "../session.ts";
-import type { ChangeHandlers } from "../storage_options.ts";
-import { undecorated } from "./database.ts";
-import { keyOf } from "./encrypted_column.ts";
-import type { Column } from "./encrypted_table.ts";
+} from "../../../errors.ts";
+import type { ExtensionInstanceTable } from "../../schema.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import type { ChangeHandlers } from "../../storage_options.ts";
+import { undecorated } from "../columns/database.ts";
+import { keyOf } from "../columns/encrypted_column.ts";
+import type { Column } from "../columns/encrypted_table.ts";
 import { runStatement } from "./run_statement.ts";
 import { retryConflicts, runTransaction } from "./transaction.ts";
 import type { Remember } from "./storage_statements.ts";

@@ -4,8 +4,8 @@
  */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { EncryptableDatabase } from "../session.ts";
-import type { LastEventTable } from "../schema.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import type { LastEventTable } from "../../schema.ts";
 import type { ColumnNames } from "./column_names.ts";
 import { Statement } from "./statement.ts";
 

@@ -2,11 +2,11 @@
 
 import { getTableColumns, is } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
-import { checkNames } from "../../internal/check_options.ts";
-import type { EncryptionKey } from "../encryption_key.ts";
-import type { ExtensionInstanceTable, LastEventTable } from "../schema.ts";
-import type { ChangeHandlers } from "../storage_options.ts";
-import { isOfAnotherCopy, keyOf } from "./encrypted_column.ts";
+import { checkNames } from "../../../internal/check_options.ts";
+import type { EncryptionKey } from "../../encryption_key.ts";
+import type { ExtensionInstanceTable, LastEventTable } from "../../schema.ts";
+import type { ChangeHandlers } from "../../storage_options.ts";
+import { isOfAnotherCopy, keyOf } from "../columns/encrypted_column.ts";
 
 const ATTEMPT = "Creating an extension storage";
 const HANDLERS = ["added", "updated", "secretRotated", "removed"] as const;

@@ -1,8 +1,8 @@
 /** Transactions of the storage's own, and what is tried again. */
 
 import { DrizzleQueryError, entityKind } from "drizzle-orm";
-import type { StorageOperation } from "../../errors.ts";
-import type { EncryptableDatabase } from "../session.ts";
+import type { StorageOperation } from "../../../errors.ts";
+import type { EncryptableDatabase } from "../../session.ts";
 import { sqlState, toStorageError } from "./run_statement.ts";
 
 // SQLSTATEs (PostgreSQL manual, appendix A): the transaction may be tried again as it was.

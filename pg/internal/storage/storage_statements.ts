@@ -1,14 +1,14 @@
 /** The statements of the storage. */
 
 import { getTableColumns, is, SQL, sql } from "drizzle-orm";
-import type { EncryptableDatabase } from "../session.ts";
-import type { ExtensionInstanceTable } from "../schema.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import type { ExtensionInstanceTable } from "../../schema.ts";
 import { ColumnNames } from "./column_names.ts";
-import { keyOf } from "./encrypted_column.ts";
-import type { Column } from "./encrypted_table.ts";
+import { keyOf } from "../columns/encrypted_column.ts";
+import type { Column } from "../columns/encrypted_table.ts";
 import type { EventFence, StoringKind } from "./event_fence.ts";
 import { Statement } from "./statement.ts";
-import { assertStorableText } from "./well_formed.ts";
+import { assertStorableText } from "../columns/well_formed.ts";
 
 /** What came of a statement. */
 export type Outcome =

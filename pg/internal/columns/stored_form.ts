@@ -4,8 +4,8 @@
  * random IV of 96 bits, the length that section 8.2 of it recommends, and the full tag of 128 bits.
  */
 
-import { decodeBase64, encodeBase64 } from "../../internal/base64.ts";
-import { DecryptionError, InvalidCiphertextError } from "../../errors.ts";
+import { decodeBase64, encodeBase64 } from "../../../internal/base64.ts";
+import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
 
 const ALGORITHM = "AES-GCM";
 const IV_BYTES = 12;

@@ -2,7 +2,7 @@
 
 import { getTableColumns, is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
-import type { EncryptionKey } from "../encryption_key.ts";
+import type { EncryptionKey } from "../../encryption_key.ts";
 import { isOfAnotherCopy, keyOf } from "./encrypted_column.ts";
 
 /** A column of any table. */

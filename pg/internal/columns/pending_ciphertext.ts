@@ -3,7 +3,7 @@
  * Web Crypto does not, so this only stands for a ciphertext until `withEncryption` computes it.
  */
 
-import type { EncryptionKey } from "../encryption_key.ts";
+import type { EncryptionKey } from "../../encryption_key.ts";
 import { showAs } from "./show_as.ts";
 import { assertStorableText } from "./well_formed.ts";
 

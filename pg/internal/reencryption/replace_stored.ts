@@ -1,11 +1,11 @@
 /** Writes new ciphertexts in the place of others, and nothing else. */
 
 import { type SQL, sql } from "drizzle-orm";
-import { StorageError } from "../../errors.ts";
-import type { EncryptableDatabase } from "../session.ts";
-import { copyWith } from "./copy_with.ts";
-import type { EncryptedTable } from "./encrypted_table.ts";
-import { runStatement, sqlState } from "./run_statement.ts";
+import { StorageError } from "../../../errors.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import { copyWith } from "../columns/copy_with.ts";
+import type { EncryptedTable } from "../columns/encrypted_table.ts";
+import { runStatement, sqlState } from "../storage/run_statement.ts";
 import { castKey } from "./primary_key.ts";
 import type { Batch, StoredRow, StoredTable } from "./stored_batches.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { getTableName } from "drizzle-orm";
-import type { EncryptionKey } from "../encryption_key.ts";
+import type { EncryptionKey } from "../../encryption_key.ts";
 
 /** Any column, or anything that may be one. */
 export type ColumnLike = object;
