@@ -29,8 +29,9 @@ export type EncryptedTextColumn = (name?: string) => EncryptedTextColumnBuilder;
  * Builds the type of an encrypted column, from `@wais/mitthooks-drizzle/pg/encryption`. In the database it
  * is `text`, in TypeScript `string`; `null` is stored as `null`.
  *
- * Encryption is randomised: the same value is stored differently each time. An encrypted column can
- * therefore not be compared, searched, sorted or made unique by its value, and a query that tries is refused.
+ * Encryption is randomised: the same value is stored differently each time; only an UPDATE of several rows
+ * stores one ciphertext in all of them. An encrypted column can therefore not be compared, searched, sorted
+ * or made unique by its value, and a query that tries is refused.
  * `.default()`, `.unique()`, `.primaryKey()`, `.references()`, `.array()` and `.generatedAlwaysAs()` are type
  * errors, and refused when the table is built; `.$default()` and `.$onUpdate()` work.
  *

@@ -10,6 +10,7 @@ import {
   deriveWithScrypt,
   KEY_BYTES,
 } from "./internal/columns/key_derivation.ts";
+import { askKey } from "./internal/columns/column_key.ts";
 import { assertStorableText } from "./internal/columns/well_formed.ts";
 
 /**
@@ -65,7 +66,8 @@ export interface EncryptionKey {
    * Encrypts a value. Called once for each value that is written, many at a time.
    *
    * @param plaintext Well-formed Unicode, of any length.
-   * @returns What is stored; two calls must never give the same.
+   * @returns What is stored; two calls must never give the same. Anything but a string is a `TypeError` for the
+   * caller of the query, and nothing is written.
    */
   encrypt(plaintext: string): Promise<string>;
 
@@ -73,7 +75,7 @@ export interface EncryptionKey {
    * Decrypts a value. Called once for each value that is read, many at a time.
    *
    * @param ciphertext What is stored.
-   * @returns The value that was encrypted.
+   * @returns The value that was encrypted. Anything but a string is a `TypeError` for the caller of the query.
    * @throws {DecryptionError} The value was written under another key, or it is damaged. Any other error
    * counts as an outage and reaches the caller of the query unchanged.
    */
@@ -84,7 +86,7 @@ export interface EncryptionKey {
    * Only needed for changing the key of stored values.
    *
    * @param ciphertext What is stored.
-   * @returns `false` also for damaged values.
+   * @returns `false` also for damaged values. Anything but `true` and `false` ends a re-encryption.
    */
   isCurrent?(ciphertext: string): Promise<boolean>;
 }
@@ -142,7 +144,7 @@ class AesEncryptionKey implements EncryptionKey {
     let wellFormed = !(failure instanceof InvalidCiphertextError);
     for (const key of this.#alsoReads) {
       try {
-        return await key.decrypt(ciphertext);
+        return await askKey(key, "decrypt", ciphertext);
       } catch (error) {
         if (!(error instanceof DecryptionError)) throw error;
         wellFormed ||= !(error instanceof InvalidCiphertextError);

@@ -10,7 +10,7 @@ import {
   UnknownExtensionInstanceError,
 } from "../errors.ts";
 import { checkNames } from "../internal/check_options.ts";
-import type { EncryptionKey } from "./encryption_key.ts";
+import type { ColumnKey } from "./internal/columns/column_key.ts";
 import { type Change, Changes } from "./internal/storage/change_handlers.ts";
 import {
   keyOfSecrets,
@@ -28,7 +28,6 @@ import {
   noTransactions,
   retryConflicts,
 } from "./internal/storage/transaction.ts";
-import { assertStorableText } from "./internal/columns/well_formed.ts";
 import type { ExtensionInstanceTable } from "./schema.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
 import type {
@@ -143,7 +142,7 @@ export class PgExtensionStorage<
   readonly #db: EncryptableDatabase;
   readonly #raw: EncryptableDatabase;
   readonly #table: ExtensionInstanceTable;
-  readonly #key: EncryptionKey;
+  readonly #key: ColumnKey;
   readonly #settings: StorageSettings;
   readonly #fence: FenceStatements | undefined;
   readonly #statements: StorageStatements;
@@ -206,7 +205,7 @@ export class PgExtensionStorage<
     const { context, extensionInstanceId, contextId, consentedScopes, secret } = extension;
     const attempt = ATTEMPTS.upsertExtension;
     assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes });
-    assertStorableText(secret);
+    this.#key.storable(secret);
     const at = eventTime(attempt, extension.occurredAt);
     const ciphertext = await this.#key.encrypt(secret);
     const now = new Date();
@@ -272,7 +271,7 @@ export class PgExtensionStorage<
   ): Promise<void> {
     const attempt = ATTEMPTS.rotateSecret;
     assertGiven(attempt, { extensionInstanceId });
-    assertStorableText(secret);
+    this.#key.storable(secret);
     const at = readEventTime(attempt, options);
     const ciphertext = await this.#key.encrypt(secret);
     await this.#store("rotateSecret", at, {

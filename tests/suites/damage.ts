@@ -1,10 +1,11 @@
 /** Values that cannot be decrypted. */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { eq, ne } from "drizzle-orm";
+import { eq, ne, sql as template } from "drizzle-orm";
 import { integer, pgTable } from "drizzle-orm/pg-core";
 import {
   buildEncryptedTextColumn,
+  buildEncryptionKey,
   DecryptionError,
   type EncryptionKey,
   InvalidCiphertextError,
@@ -85,4 +86,90 @@ test("a key of one's own: its outage reaches the caller as it is", async ({ db, 
   const insert = db.insert(unwritable).values({ id: 2, secret: "Bob" });
   assertEquals(await assertRejects(() => insert.execute()), outage);
   assertEquals(await sql("SELECT id FROM person"), [{ id: 1 }]);
+});
+
+/** What keys of one's own may answer by mistake, and how messages call it. */
+export const WRONG_ANSWERS: readonly (readonly [answer: unknown, found: string])[] = [
+  [undefined, "undefined"],
+  [null, "null"],
+  [7, "a number"],
+  [new Uint8Array(3), "an object"],
+];
+
+/** A key of one's own that answers whatever it is told to, at once or later. */
+function answering(answers: { encrypt?: () => unknown; decrypt?: () => unknown }): EncryptionKey {
+  return {
+    encrypt: (plaintext) => keyA.encrypt(plaintext),
+    decrypt: (ciphertext) => keyA.decrypt(ciphertext),
+    ...answers as Partial<EncryptionKey>,
+  };
+}
+
+const COLUMN = 'a value of the encrypted column "phone" of table "person"';
+
+test("a key of one's own: an answer that is no string is refused, and nothing is written", async ({ db, sql }) => {
+  await db.insert(people).values({ id: 1, name: "", phone: "555" });
+  const before = await sql("SELECT * FROM person");
+  for (const [answer, found] of WRONG_ANSWERS) {
+    for (const give of [() => answer, () => Promise.resolve(answer)]) {
+      const unwritable = peopleUnder("phone", answering({ encrypt: give }));
+      const row = { id: 2, secret: template.placeholder("secret") };
+      const writes = [
+        () => db.insert(unwritable).values({ id: 2, secret: "777" }).execute(),
+        () => db.update(unwritable).set({ secret: "777" }).execute(),
+        () =>
+          db.insert(unwritable).values({ id: 1, secret: "777" })
+            .onConflictDoUpdate({ target: unwritable.id, set: { secret: "888" } }).execute(),
+        () => db.insert(unwritable).values(row).prepare("write").execute({ secret: "777" }),
+      ];
+      for (const write of writes) {
+        const { message } = await assertRejects<TypeError>(write, TypeError);
+        assertEquals(
+          message,
+          `Encrypting ${COLUMN}: encrypt of a key gave ${found} instead of a string`,
+        );
+      }
+      const under = buildEncryptionKey("master password", "salt", {
+        alsoReads: [answering({ decrypt: give })],
+      });
+      for (const key of [answering({ decrypt: give }), under]) {
+        const unreadable = peopleUnder("phone", key);
+        const read = () => db.select().from(unreadable).execute();
+        const { message } = await assertRejects<TypeError>(read, TypeError);
+        assertEquals(
+          message,
+          `Decrypting ${COLUMN}: decrypt of a key gave ${found} instead of a string`,
+        );
+      }
+    }
+  }
+  assertEquals(await sql("SELECT * FROM person"), before);
+});
+
+test("a key of one's own: answers without a promise count, and throwing is rejecting", async ({ db, sql }) => {
+  const outage = new Error("service unavailable");
+  const fail = () => {
+    throw outage;
+  };
+  const plainly = answering({ encrypt: () => "stored", decrypt: () => "read" });
+  const table = peopleUnder("phone", plainly);
+  await sql("ALTER TABLE person ALTER name DROP NOT NULL");
+  assertEquals(await db.insert(table).values({ id: 1, secret: "555" }).returning(), [
+    { id: 1, secret: "read" },
+  ]);
+  assertEquals(await sql("SELECT phone FROM person"), [{ phone: "stored" }]);
+  const broken = peopleUnder("phone", answering({ encrypt: fail, decrypt: fail }));
+  assertEquals(await assertRejects(() => db.select().from(broken).execute()), outage);
+  const insert = db.insert(broken).values({ id: 2, secret: "777" });
+  assertEquals(await assertRejects(() => insert.execute()), outage);
+  const damaged = peopleUnder(
+    "phone",
+    answering({
+      decrypt() {
+        throw new DecryptionError();
+      },
+    }),
+  );
+  const { path } = await assertRejects(() => db.select().from(damaged).execute(), DecryptionError);
+  assertEquals([path, await db.$count(people)], ["[0].secret", 1]);
 });

@@ -31,6 +31,7 @@ import {
 } from "../../pg/mod.ts";
 import { type AnyDatabase, sqlStateOf, statementLog, suite, type TestContext } from "./suite.ts";
 import { MemoryCache } from "./confidentiality.ts";
+import { WRONG_ANSWERS } from "./damage.ts";
 import { countingKey } from "./tables.ts";
 
 const raw = (byte: number) => new Uint8Array(32).fill(byte);
@@ -165,6 +166,41 @@ test("three keys, a corrupted row, an unknown key, null and empty: everything is
   assertEquals(await keyStatus(db, items), { secret: counts(5, 0, 3, 1) });
   assertEquals<unknown>(await reencrypt(db, items), report(9, 0, { unreadable }));
   assertEquals(await sql("SELECT secret FROM item ORDER BY id"), after);
+});
+
+test("a key whose answers are wrong: the run ends, and nothing of its batch is written", async ({ db, sql, store }) => {
+  const WHOSE = 'of the encrypted column "secret" of table "item"';
+  const values = [await current.encrypt("one"), await old.encrypt("two"), await old.encrypt("3")];
+  await store("item", values.map((each, index) => [`${index + 1}`, each]));
+  const before = await sql("SELECT * FROM item ORDER BY id");
+  for (const [answer, found] of WRONG_ANSWERS) {
+    for (const give of [() => answer, () => Promise.resolve(answer)]) {
+      const methods = {
+        encrypt: [`Encrypting a value ${WHOSE}`, "a string"],
+        decrypt: [`Decrypting a value ${WHOSE}`, "a string"],
+        isCurrent: [`Telling the key of a value ${WHOSE}`, "a boolean"],
+      } as const;
+      for (const [method, [attempt, expected]] of Object.entries(methods)) {
+        const table = itemsUnder(keyWith({ [method]: give }));
+        const runs = method === "encrypt" ? [reencrypt] : [reencrypt, keyStatus];
+        for (const run of runs) {
+          const { message } = await assertRejects<TypeError>(() => run(db, table), TypeError);
+          assertEquals(
+            message,
+            `${attempt}: ${method} of a key gave ${found} instead of ${expected}`,
+          );
+        }
+      }
+    }
+  }
+  assertEquals(await sql("SELECT * FROM item ORDER BY id"), before);
+  // Answers that are no promises count.
+  const plainly = itemsUnder(keyWith({
+    isCurrent: ((stored: string) => stored === "new") as never,
+    encrypt: (() => "new") as never,
+  }));
+  assertEquals((await reencrypt(db, plainly)).notWritten, []);
+  assertEquals(await sql("SELECT DISTINCT secret FROM item"), [{ secret: "new" }]);
 });
 
 test("an empty table, and batches that end with the table", async ({ db, fill }) => {

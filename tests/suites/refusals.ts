@@ -9,6 +9,7 @@ import { dump, openFilled, people, textUnderA } from "./tables.ts";
 const NOT_ENCRYPTED =
   'Sending a value of the encrypted column "phone" of table "person": it is not ' +
   "encrypted yet, wrap the database with withEncryption(db)";
+const ENCRYPTING = 'Encrypting a value of the encrypted column "phone" of table "person"';
 const NOT_DECRYPTED =
   'Reading a value of the encrypted column "phone" of table "person": it is not ' +
   "decrypted yet, wrap the database with withEncryption(db)";
@@ -74,10 +75,7 @@ test("without withEncryption, a value read refuses every use as a string", async
 
 test("without withEncryption, a value read cannot be stored again", async ({ plain, context, ...given }) => {
   const [row] = await plain.select().from(people).where(eq(people.id, 1));
-  const refused = [[plain, NOT_ENCRYPTED], [
-    given.db,
-    "Encrypting a value: expected a string",
-  ]] as const;
+  const refused = [[plain, NOT_ENCRYPTED], [given.db, `${ENCRYPTING}: expected a string`]] as const;
   for (const [db, message] of refused) {
     // A column of another type must not take it for its text either.
     await assertRejects(async () => await db.update(people).set({ name: row!.phone! }));
@@ -88,16 +86,23 @@ test("without withEncryption, a value read cannot be stored again", async ({ pla
 });
 
 test("what is no well-formed string is refused", async ({ db, context, before }) => {
-  const broken = ["\ud800", "a\udc00b", "\udc00\ud800", 5, {}, [], true];
-  for (const phone of broken as string[]) {
+  const LONE = "the string is not well-formed Unicode, it has a lone surrogate";
+  const broken = [
+    ...["\ud800", "a\udc00b", "\udc00\ud800"].map((text) => [text, LONE]),
+    // Drizzle's $type makes such values compile.
+    ...[[5, "a number"], [{}, "an object"], [[], "an object"], [true, "a boolean"]]
+      .map(([value, found]) => [value, `expected a string, found ${found}`]),
+  ];
+  for (const [phone, found] of broken as [string, string][]) {
     const insert = async () => await db.insert(people).values({ id: 3, name: "", phone });
-    await assertRejects(insert, TypeError);
+    const { message } = await assertRejects<TypeError>(insert, TypeError);
+    assertEquals(message, `${ENCRYPTING}: ${found}`);
   }
   const prepared = db.insert(people)
     .values({ id: 3, name: "", phone: sql.placeholder("phone") }).prepare("insert_bad");
   // Drizzle leaves out what is undefined; a placeholder does not.
   for (const phone of ["\ud800", 5, undefined]) {
-    await assertRejects(() => prepared.execute({ phone }), TypeError);
+    await assertRejects(() => prepared.execute({ phone }), TypeError, ENCRYPTING);
   }
   assertEquals(await dump(context), before);
 });

@@ -387,6 +387,27 @@ test("verify: a secret of another master password: the error names the likely ca
   }
 });
 
+test("a key that answers with no string: nothing is stored, and table and column are named", async ({ storage, storageWith, dump }) => {
+  await storage.upsertExtension(INSTANCE);
+  const before = await dump();
+  const nothing = () => Promise.resolve(undefined as unknown as string);
+  const wrong = storageWith(buildEncryptedTextColumn({ encrypt: nothing, decrypt: nothing }));
+  const SECRET = 'a value of the encrypted column "secret" of table "extension_instance"';
+  for (const event of [events.upsertExtension, events.rotateSecret]) {
+    await assertRejects(
+      () => event(wrong),
+      TypeError,
+      `Encrypting ${SECRET}: encrypt of a key gave`,
+    );
+  }
+  await assertRejects(
+    () => wrong.getExtension(ID),
+    TypeError,
+    `Decrypting ${SECRET}: decrypt of a key gave undefined instead of a string`,
+  );
+  assertEquals(await dump(), before);
+});
+
 test("verify: a key that cannot be had, without a row as well", async ({ storage, storageWith }) => {
   const outage = new Error("the service is away");
   const fail = () => Promise.reject(outage);

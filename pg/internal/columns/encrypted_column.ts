@@ -7,6 +7,7 @@
 
 import { getTableName } from "drizzle-orm";
 import type { EncryptionKey } from "../../encryption_key.ts";
+import { ColumnKey } from "./column_key.ts";
 
 /** Any column, or anything that may be one. */
 export type ColumnLike = object;
@@ -18,7 +19,7 @@ const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
 const THIS_COPY = {};
 
 interface Encryption {
-  readonly key: EncryptionKey;
+  readonly key: ColumnKey;
   readonly copy: object;
 }
 
@@ -104,7 +105,10 @@ function guarded(column: ColumnLike, name: string): PropertyDescriptor {
 
 /** Makes a column an encrypted one. */
 export function markEncrypted(column: ColumnLike, key: EncryptionKey): void {
-  const encryption: Encryption = { key, copy: THIS_COPY };
+  const encryption: Encryption = {
+    key: new ColumnKey(key, () => describeColumn(column)),
+    copy: THIS_COPY,
+  };
   const { name, as } = column as { name: string; as?(alias: string): object };
   Object.defineProperties(column, {
     [ENCRYPTION]: { value: encryption },
@@ -132,15 +136,15 @@ export function isOfAnotherCopy(column: unknown): boolean {
 }
 
 /** The key of an encrypted column that this copy of the package made, `undefined` for anything else. */
-export function keyOf(column: unknown): EncryptionKey | undefined {
+export function keyOf(column: unknown): ColumnKey | undefined {
   const encryption = (column as Marked | null | undefined)?.[ENCRYPTION];
   return encryption?.copy === THIS_COPY ? encryption.key : undefined;
 }
 
 /** Whether two columns are encrypted under the very same key. */
 export function haveSameKey(one: unknown, other: unknown): boolean {
-  const key = keyOf(one);
-  return key !== undefined && key === keyOf(other);
+  const key = keyOf(one)?.given;
+  return key !== undefined && key === keyOf(other)?.given;
 }
 
 /** The name of a column in its table. */

@@ -3,9 +3,8 @@
  * Web Crypto does not, so this only stands for a ciphertext until `withEncryption` computes it.
  */
 
-import type { EncryptionKey } from "../../encryption_key.ts";
+import type { ColumnKey } from "./column_key.ts";
 import { showAs } from "./show_as.ts";
-import { assertStorableText } from "./well_formed.ts";
 
 const REMEDY =
   "Sending a value of an encrypted column: it is not encrypted yet, run the query on the database that it was " +
@@ -29,10 +28,10 @@ export function makeUnsendable(prototype: object): void {
 
 /** A plaintext and the key it is to be encrypted under. The plaintext can only be had encrypted. */
 export class PendingCiphertext {
-  readonly #key: EncryptionKey;
+  readonly #key: ColumnKey;
   readonly #plaintext: string;
 
-  constructor(key: EncryptionKey, plaintext: string) {
+  constructor(key: ColumnKey, plaintext: string) {
     this.#key = key;
     this.#plaintext = plaintext;
   }
@@ -45,23 +44,22 @@ export class PendingCiphertext {
 
 makeUnsendable(PendingCiphertext.prototype);
 
-/** Encodes the values that are stored in columns of one key. */
+/** Encodes the values that are stored in one column. */
 export interface StoringEncoder {
   mapToDriverValue(value: unknown): PendingCiphertext | null;
 }
 
-const encoders = new WeakMap<EncryptionKey, StoringEncoder>();
+const encoders = new WeakMap<ColumnKey, StoringEncoder>();
 
-/** The encoder of a key. Only what really is stored may be given it. */
-export function storingEncoder(key: EncryptionKey): StoringEncoder {
+/** The encoder of a column's key. Only what really is stored may be given it. */
+export function storingEncoder(key: ColumnKey): StoringEncoder {
   let encoder = encoders.get(key);
   if (!encoder) {
     encoder = {
       // A placeholder's value comes here without Drizzle's own check for null.
       mapToDriverValue(value) {
         if (value === null) return null;
-        assertStorableText(value);
-        return new PendingCiphertext(key, value);
+        return new PendingCiphertext(key, key.storable(value));
       },
     };
     encoders.set(key, encoder);

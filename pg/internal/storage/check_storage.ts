@@ -3,9 +3,9 @@
 import { getTableColumns, is } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
 import { checkNames } from "../../../internal/check_options.ts";
-import type { EncryptionKey } from "../../encryption_key.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "../../schema.ts";
 import type { ChangeHandlers } from "../../storage_options.ts";
+import type { ColumnKey } from "../columns/column_key.ts";
 import { isOfAnotherCopy, keyOf } from "../columns/encrypted_column.ts";
 
 const ATTEMPT = "Creating an extension storage";
@@ -39,7 +39,7 @@ export interface StorageSettings {
  *
  * @throws {TypeError} It is no table of extension instances, or its secrets are not encrypted.
  */
-export function keyOfSecrets(table: ExtensionInstanceTable): EncryptionKey {
+export function keyOfSecrets(table: ExtensionInstanceTable): ColumnKey {
   assertColumns("table", table, "buildExtensionInstanceTable");
   const key = keyOf(table.secret);
   if (isOfAnotherCopy(table.secret)) {

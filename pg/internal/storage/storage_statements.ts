@@ -8,7 +8,6 @@ import { keyOf } from "../columns/encrypted_column.ts";
 import type { Column } from "../columns/encrypted_table.ts";
 import type { EventFence, StoringKind } from "./event_fence.ts";
 import { Statement } from "./statement.ts";
-import { assertStorableText } from "../columns/well_formed.ts";
 
 /** What came of a statement. */
 export type Outcome =
@@ -220,8 +219,8 @@ async function ownCell(
       } returns SQL, which would be stored as it is, return a string instead`,
     );
   }
-  assertStorableText(value);
-  const ciphertext = await key.encrypt(value);
-  remember(ciphertext, value);
+  const plaintext = key.storable(value);
+  const ciphertext = await key.encrypt(plaintext);
+  remember(ciphertext, plaintext);
   return sql`${ciphertext}`;
 }
