@@ -505,15 +505,15 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
 }
 
 /**
- * Something was not begun, because too much is under way: a public key was not asked for, or a storage does not keep
- * up. The sender tries again later, and then its key goes ahead of serials that are new.
+ * Rejected because the service is overloaded: as many calls of the storage are under way as may be, or too many public
+ * keys are asked for. The sender tries again later.
  *
  * @example Its code
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { BusyError } from "@wais/mitthooks-drizzle/webhooks";
  *
- * assertEquals(new BusyError("its turn did not come").code, "ERR_BUSY");
+ * assertEquals(new BusyError("too many other serials are asked for").code, "ERR_BUSY");
  * ```
  */
 export class BusyError extends MitthooksDrizzleError {

@@ -18,7 +18,7 @@ import { answerApiRequest } from "./internal/api.ts";
 import type { AttemptOptions, Faults } from "./faults.ts";
 import { InstanceRegister } from "./internal/instance_register.ts";
 import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
-import { KeyRing } from "./internal/key_ring.ts";
+import { KeyRing, type KeyRings } from "./internal/key_ring.ts";
 import { type Settings, settingsOf, type SimulatedMstudioOptions } from "./options.ts";
 import { RequestBuilder } from "./internal/request_builder.ts";
 import { Sender } from "./internal/sender.ts";
@@ -65,6 +65,7 @@ import {
 export class SimulatedMstudio {
   readonly #settings: Settings;
   readonly #keys: KeyRing;
+  readonly #sessionKeys: KeyRing;
   readonly #register: InstanceRegister;
   readonly #requests: RequestBuilder;
   readonly #sender: Sender;
@@ -78,8 +79,9 @@ export class SimulatedMstudio {
   /**
    * The part of mittwald's API that an extension with webhooks needs, as a handler for `Deno.serve` and the like:
    *
-   * - `GET /v2/public-keys/{serial}`: the public keys, old ones included; 404 for other serials, 503 during a
-   *   `publicKeyOutage`.
+   * - `GET /v2/public-keys/{serial}?purpose=&format=`: the public keys, old ones included, `latest` for the one that is
+   *   signed with. `purpose`: `webhook` (default) or `session_token`; `format`: `raw` (default: base64 of 32 bytes) or
+   *   `spki` (PEM). 404 for other serials, 503 during a `publicKeyOutage`.
    * - `POST /v2/extension-instances/{id}/tokens`: exchanges the secret of an instance for an access token; 404 where
    *   there is no such instance, 403 where the secret is not valid: only that of the last event that was answered with
    *   success is, and not before `newSecretRefusedMs` have passed since.
@@ -105,18 +107,20 @@ export class SimulatedMstudio {
    */
   readonly api: (request: Request) => Promise<Response>;
 
-  private constructor(settings: Settings, key: SigningKey) {
+  private constructor(settings: Settings, key: SigningKey, sessionKey: SigningKey) {
     this.#settings = settings;
     this.#keys = new KeyRing(key);
+    this.#sessionKeys = new KeyRing(sessionKey);
     this.#register = new InstanceRegister(settings.tokenLifetimeMs, settings.newSecretRefusedMs);
     this.#requests = new RequestBuilder(settings, this.#keys);
     this.#sender = new Sender(settings, this.#requests, this.#register);
     this.publicKeys = this.#keys.provider();
-    this.api = async (request) => await answerApiRequest(this.#keys, this.#register, request);
+    const keys: KeyRings = { webhook: this.#keys, session_token: this.#sessionKeys };
+    this.api = async (request) => await answerApiRequest(keys, this.#register, request);
   }
 
   /**
-   * Sets one up, with a key pair of its own. It delivers nothing by itself.
+   * Sets one up, with key pairs of its own, one for webhooks and one for session tokens. It delivers nothing by itself.
    *
    * @param options How it is set up.
    * @returns It.
@@ -125,7 +129,12 @@ export class SimulatedMstudio {
    * @throws {DOMException} Rejects, if the platform's Web Crypto has no Ed25519.
    */
   static async create(options: SimulatedMstudioOptions): Promise<SimulatedMstudio> {
-    return new SimulatedMstudio(settingsOf(options), await generateSigningKey(options.serial));
+    const settings = settingsOf(options);
+    return new SimulatedMstudio(
+      settings,
+      await generateSigningKey(options.serial),
+      await generateSigningKey(),
+    );
   }
 
   /** Serial of the key that it signs with. */
@@ -174,6 +183,7 @@ export class SimulatedMstudio {
   }
   set publicKeyOutage(outage: boolean) {
     this.#keys.outage = outage;
+    this.#sessionKeys.outage = outage;
   }
 
   /**

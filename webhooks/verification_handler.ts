@@ -17,7 +17,7 @@ import {
 import { checkMethods, checkNames } from "../internal/check_options.ts";
 import { STATUS } from "./internal/responses.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
-import { readSignature, SignatureCheck, verifySignature } from "./internal/signature.ts";
+import { readSignature, SignatureCheck } from "./internal/signature.ts";
 
 /** Options of {@linkcode SignatureVerificationHandler}; its example uses them. */
 export interface SignatureVerificationHandlerOptions {
@@ -100,8 +100,9 @@ export class SignatureVerificationHandler implements WebhookHandler {
   async handleWebhook(webhookContent: WebhookContent, next: HandleWebhook): Promise<void> {
     try {
       const signature = readSignature(webhookContent);
-      const { key } = await this.#signatures.key(signature.serial);
-      await verifySignature(key, signature, new TextEncoder().encode(webhookContent.rawBody));
+      const key = await this.#signatures.key(signature.serial);
+      const body = new TextEncoder().encode(webhookContent.rawBody);
+      await this.#signatures.verify(key, signature, body);
     } catch (error) {
       throw toMitthooksError(error, webhookContent.signatureSerial);
     }

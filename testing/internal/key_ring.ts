@@ -8,6 +8,12 @@ import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/
 import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../../errors.ts";
 import { generateSigningKey, type SigningKey } from "../key_pair.ts";
 
+/** One for each purpose, as mittwald has them. */
+export interface KeyRings {
+  readonly webhook: KeyRing;
+  readonly session_token: KeyRing;
+}
+
 /** The key pairs that were ever signed with. The public halves are served for good, as mittwald does. */
 export class KeyRing {
   readonly #publicKeys = new Map<string, string>();

@@ -21,11 +21,46 @@ Deno.test("the provider and the API know its serial and no other", async () => {
   }
   const response = await request(mstudio, `/v2/public-keys/${encodeURIComponent(serial)}`);
   assertEquals([response.status, response.headers.get("Content-Type")], [200, "application/json"]);
-  assertEquals(await response.json(), { serial, key: mstudio.publicKey });
+  assertEquals(await response.json(), {
+    algorithm: "Ed25519",
+    key: mstudio.publicKey,
+    serial,
+  });
   await using one = await simulate();
   await using two = await simulate();
   assert(one.mstudio.publicKey !== two.mstudio.publicKey);
   assert(one.mstudio.serial !== two.mstudio.serial);
+});
+
+Deno.test("latest is the key that is signed with, each purpose has its own, and SPKI is PEM", async () => {
+  await using sim = await simulate(undefined, { serial: "first" });
+  const { mstudio } = sim;
+  const get = async (serial: string, query = "") => {
+    const response = await request(mstudio, `/v2/public-keys/${serial}${query}`);
+    return response.ok ? await response.json() : response.status;
+  };
+  assertEquals(await get("latest"), await get("first"));
+  await mstudio.rotateSigningKey("second");
+  assertEquals([(await get("latest")).serial, (await get("first")).serial], ["second", "first"]);
+  assertEquals(await get("latest", "?purpose=webhook&format=raw"), await get("second"));
+
+  const session = await get("latest", "?purpose=session_token");
+  assert(session.serial !== "second" && session.key !== mstudio.publicKey);
+  assertEquals([await get(session.serial), await get("second", "?purpose=session_token")], [
+    404,
+    404,
+  ]);
+  const { key: pem } = await get("second", "?format=spki");
+  const [, base64] = /^-----BEGIN PUBLIC KEY-----\n(\S+)\n-----END PUBLIC KEY-----\n$/.exec(pem)!;
+  const der = Uint8Array.from(atob(base64!), (byte) => byte.charCodeAt(0));
+  const key = await crypto.subtle.importKey("spki", der, "Ed25519", true, ["verify"]);
+  const raw = new Uint8Array(await crypto.subtle.exportKey("raw", key));
+  assertEquals(btoa(String.fromCharCode(...raw)), mstudio.publicKey);
+
+  const wrong = ["?purpose=x", "?purpose=toString", "?purpose=", "?format=jwk", "?format="];
+  for (const query of wrong) assertEquals([query, await get("latest", query)], [query, 400]);
+  mstudio.publicKeyOutage = true;
+  assertEquals(await get("latest", "?purpose=session_token"), 503);
 });
 
 Deno.test("the API answers 404 for everything else, and 405 for another method", async () => {
@@ -68,7 +103,7 @@ Deno.test("after a rotation the new key signs, and both are served", async () =>
   }
   for (const [serial, key] of [["first", firstKey], ["second", mstudio.publicKey]]) {
     const response = await request(mstudio, `/v2/public-keys/${serial}`);
-    assertEquals(await response.json(), { serial, key });
+    assertEquals(await response.json(), { algorithm: "Ed25519", key, serial });
   }
   await assertRejects(() => mstudio.rotateSigningKey("first"), TypeError, "has a key");
   assertEquals(mstudio.serial, "second");

@@ -1,83 +1,89 @@
 /** One request to mittwald's API for one public key. */
 
-import { BodyError, readBody } from "../../internal/body.ts";
-import { Deadline } from "../../internal/deadline.ts";
-import { decodePublicKey } from "./public_key.ts";
 import {
   DeadlineExceededError,
   PublicKeyUnavailableError,
   UnknownPublicKeyError,
 } from "../../errors.ts";
+import { ApiError, isPathSegment, type MittwaldApi } from "../../internal/api_request.ts";
+import { Deadline } from "../../internal/deadline.ts";
+import { decodePublicKey } from "./public_key.ts";
+
+/** In the place of a serial: the key that is signed with at present. */
+export const LATEST = "latest";
 
 const MAX_SERIAL_CHARACTERS = 128;
-const MAX_RESPONSE_BYTES = 16 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024;
 
-/** Whether a serial may be put into a URL at all. */
-export function isPossibleSerial(serial: string): boolean {
-  // "." and ".." survive percent-encoding and would change the path. Lone surrogates cannot be encoded.
-  return serial !== "" && serial !== "." && serial !== ".." &&
-    serial.length <= MAX_SERIAL_CHARACTERS && !/\p{Surrogate}/u.test(serial);
+/** What a key signs: webhooks, or the session tokens of the frontend. */
+export type PublicKeyPurpose = "webhook" | "session_token";
+
+/** A key, as the API tells it. */
+export interface FetchedKey {
+  /** Missing where the answer to a serial does not repeat it. */
+  readonly serial: string | undefined;
+  /** Base64 of 32 bytes. */
+  readonly key: string;
 }
 
-/** Fetches the key of a serial: base64 of 32 bytes. */
+/** Whether a text may be asked for as a serial. */
+export function isPossibleSerial(serial: string): boolean {
+  return isPathSegment(serial) && serial.length <= MAX_SERIAL_CHARACTERS &&
+    serial.toLowerCase() !== LATEST;
+}
+
+/**
+ * Fetches a key.
+ *
+ * @param serial The serial, or {@linkcode LATEST}.
+ * @throws {UnknownPublicKeyError} When the API has no such key.
+ * @throws {PublicKeyUnavailableError} When there is no usable answer.
+ */
 export async function fetchPublicKey(
-  fetch: typeof globalThis.fetch,
-  apiUrl: string,
+  api: MittwaldApi,
   serial: string,
+  purpose: PublicKeyPurpose,
   timeoutMs: number,
-): Promise<string> {
-  const url = `${apiUrl}/v2/public-keys/${encodeURIComponent(serial)}`;
-  const abort = new AbortController();
+): Promise<FetchedKey> {
+  // Webhooks are what the API takes for granted.
+  const query = purpose === "webhook" ? "" : `?purpose=${purpose}`;
   const deadline = new Deadline(timeoutMs);
-  const attempt = "Fetching a public key";
   try {
-    const response = await deadline.run(attempt, () =>
-      fetch(url, {
-        headers: { accept: "application/json" },
-        redirect: "manual",
-        signal: abort.signal,
-      }));
+    const { status, json } = await api.request(
+      `/v2/public-keys/${encodeURIComponent(serial)}${query}`,
+      { attempt: "Fetching a public key", deadline, maxBytes: MAX_ANSWER_BYTES },
+    );
     // 400: mittwald's API does not take it for a serial.
-    if (response.status === 404 || response.status === 400) throw new UnknownPublicKeyError();
-    if (response.status !== 200) {
-      throw new PublicKeyUnavailableError(`the endpoint answered with status ${response.status}`);
+    if (status === 404 || status === 400) throw new UnknownPublicKeyError();
+    if (status !== 200) {
+      throw new PublicKeyUnavailableError(`the API answered with status ${status}`);
     }
-    return readKey(await readBody(response, MAX_RESPONSE_BYTES, deadline, attempt), serial);
+    return readKey(json, serial);
   } catch (error) {
-    throw toOwnError(error, timeoutMs);
+    if (error instanceof ApiError) {
+      throw new PublicKeyUnavailableError(error.message, { cause: error.cause ?? error });
+    }
+    if (error instanceof DeadlineExceededError) {
+      throw new PublicKeyUnavailableError(`no answer within ${timeoutMs} ms`, { cause: error });
+    }
+    throw error;
   } finally {
     deadline.clear();
-    // Also after success, where it does nothing: a response that was not read to its end holds its connection.
-    abort.abort();
   }
 }
 
-function readKey(bytes: Uint8Array, serial: string): string {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new PublicKeyUnavailableError("the endpoint's answer is not JSON", { cause });
+function readKey(answer: unknown, asked: string): FetchedKey {
+  if (answer === undefined) {
+    throw new PublicKeyUnavailableError("the API's answer is not JSON");
   }
-  const { key, serial: answeredSerial } = (answer ?? {}) as Record<string, unknown>;
-  if (answeredSerial !== undefined && answeredSerial !== serial) {
-    throw new PublicKeyUnavailableError("the endpoint's answer is for another serial");
-  }
+  const { key, serial } = (answer ?? {}) as Record<string, unknown>;
   decodePublicKey(key);
-  return key as string;
-}
-
-function toOwnError(error: unknown, timeoutMs: number): Error {
-  if (error instanceof UnknownPublicKeyError || error instanceof PublicKeyUnavailableError) {
-    return error;
+  if (asked === LATEST) {
+    if (typeof serial !== "string" || !isPossibleSerial(serial)) {
+      throw new PublicKeyUnavailableError("the API's answer does not tell the latest serial");
+    }
+  } else if (serial !== undefined && serial !== asked) {
+    throw new PublicKeyUnavailableError("the API's answer is for another serial");
   }
-  if (error instanceof DeadlineExceededError) {
-    return new PublicKeyUnavailableError(`no answer within ${timeoutMs} ms`, { cause: error });
-  }
-  if (error instanceof BodyError) {
-    return new PublicKeyUnavailableError(`reading the endpoint's answer, ${error.message}`, {
-      cause: error,
-    });
-  }
-  return new PublicKeyUnavailableError("the endpoint could not be reached", { cause: error });
+  return { serial: serial as string | undefined, key: key as string };
 }

@@ -72,12 +72,20 @@ export function readSignature(fields: SignatureFields): Signature {
 
 /** A public key, ready for use. */
 export interface ImportedKey {
+  readonly serial: string;
+  /** As its provider has it: base64. */
+  readonly text: string;
   readonly key: CryptoKey;
   /** Whether it was never seen before: whoever provides keys has just had it. */
   readonly isNew: boolean;
 }
 
-/** Gets the keys of serials ready for use. */
+/** What a provider may have beyond mitthooks' method; `MittwaldPublicKeys` has it. */
+interface AskAgain {
+  askAgain?(serial: string, failed: string, options?: PublicKeyOptions): unknown;
+}
+
+/** Checks signatures by the keys of a provider. */
 export class SignatureCheck {
   readonly #publicKeys: PublicKeyProvider;
   readonly #imported: LruMap<string, CryptoKey> = new LruMap(MAX_IMPORTED_KEYS);
@@ -95,11 +103,47 @@ export class SignatureCheck {
    * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be had.
    */
   async key(serial: string, options?: PublicKeyOptions): Promise<ImportedKey> {
-    const publicKey = await this.#getPublicKey(serial, options);
-    const key = this.#imported.get(publicKey);
+    return await this.#ready(serial, await this.#getPublicKey(serial, options));
+  }
+
+  /**
+   * Returns the key by which a signature was made over exactly these bytes: the one that is given, or another one that
+   * its provider has in its place once it is told that the first did not fit.
+   *
+   * @throws {SignatureInvalidError} When it was made by neither.
+   */
+  async verify(
+    used: ImportedKey,
+    signature: Signature,
+    body: Uint8Array<ArrayBuffer>,
+    options?: PublicKeyOptions,
+  ): Promise<ImportedKey> {
+    if (await isSigned(used, signature, body)) return used;
+    const another = await this.#another(used, options);
+    if (another !== undefined && await isSigned(another, signature, body)) return another;
+    throw new SignatureInvalidError();
+  }
+
+  /** No failure of the provider's counts here: the signature has failed already. */
+  async #another(
+    { serial, text }: ImportedKey,
+    options: PublicKeyOptions | undefined,
+  ): Promise<ImportedKey | undefined> {
+    const publicKeys: PublicKeyProvider & AskAgain = this.#publicKeys;
+    try {
+      const again = await publicKeys.askAgain?.(serial, text, options);
+      if (typeof again !== "string" || again === text) return undefined;
+      return await this.#ready(serial, again);
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #ready(serial: string, text: string): Promise<ImportedKey> {
+    const key = this.#imported.get(text);
     return key === undefined
-      ? { key: await this.#import(publicKey), isNew: true }
-      : { key, isNew: false };
+      ? { serial, text, key: await this.#import(text), isNew: true }
+      : { serial, text, key, isNew: false };
   }
 
   async #getPublicKey(serial: string, options: PublicKeyOptions | undefined): Promise<string> {
@@ -137,17 +181,10 @@ export class SignatureCheck {
   }
 }
 
-/**
- * Returns if a signature was made over exactly these bytes.
- *
- * @throws {SignatureInvalidError} When it was not.
- */
-export async function verifySignature(
-  key: CryptoKey,
-  signature: Signature,
+async function isSigned(
+  { key }: ImportedKey,
+  { bytes }: Signature,
   body: Uint8Array<ArrayBuffer>,
-): Promise<void> {
-  if (!await crypto.subtle.verify(ALGORITHM, key, signature.bytes, body)) {
-    throw new SignatureInvalidError();
-  }
+): Promise<boolean> {
+  return await crypto.subtle.verify(ALGORITHM, key, bytes, body);
 }

@@ -6,11 +6,11 @@ import type { WebhookEvent } from "../events.ts";
 import { BodyError, READ_BEFORE, readBody } from "../../internal/body.ts";
 import { type EventKind, readEvent } from "./event_kinds.ts";
 import {
+  type ImportedKey,
   readSignature,
   type Signature,
   type SignatureCheck,
   signatureFields,
-  verifySignature,
 } from "./signature.ts";
 
 /** How far the sender's clock may be ahead. A time beyond would keep what really comes later from being applied. */
@@ -79,9 +79,14 @@ export async function verifyRequest(
   }
   const signature = readSignature(signatureFields(request.headers));
   delivery.serial = signature.serial;
-  const key = await getKey(delivery, signature.serial, settings.signatures, deadline);
+  const { signatures } = settings;
+  const key = await getKey(delivery, signature.serial, signatures, deadline);
   const bytes = await read(delivery, settings.maxBodyBytes, deadline);
-  await verifySignature(key, signature, bytes);
+  const { isNew } = await deadline.run(
+    "Checking the signature of a webhook",
+    () => signatures.verify(key, signature, bytes, { waitMs: waitMs(deadline) }),
+  );
+  delivery.keyIsNew = isNew;
   delivery.signed = true;
 
   const rawBody = decode(bytes);
@@ -97,14 +102,13 @@ async function getKey(
   serial: string,
   signatures: SignatureCheck,
   deadline: Deadline,
-): Promise<CryptoKey> {
-  const waitMs = Math.max(1, Math.floor(SHARE_FOR_KEY * deadline.remainingMs()));
+): Promise<ImportedKey> {
   try {
-    const { key, isNew } = await deadline.run(
+    const key = await deadline.run(
       "Getting the public key of a webhook",
-      () => signatures.key(serial, { waitMs }),
+      () => signatures.key(serial, { waitMs: waitMs(deadline) }),
     );
-    delivery.keyIsNew = isNew;
+    delivery.keyIsNew = key.isNew;
     return key;
   } catch (error) {
     if (!(error instanceof SignatureInvalidError)) {
@@ -112,6 +116,10 @@ async function getKey(
     }
     throw error;
   }
+}
+
+function waitMs(deadline: Deadline): number {
+  return Math.max(1, Math.floor(SHARE_FOR_KEY * deadline.remainingMs()));
 }
 
 const READING = "Reading the body of a webhook";
