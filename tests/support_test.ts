@@ -21,7 +21,10 @@ import {
 } from "@std/assert";
 import { decodeBase64, decodeHex, encodeBase64, encodeBase64Url, encodeHex } from "@std/encoding";
 import postgres from "postgres";
-import { createDatabase } from "./support/postgres.ts";
+import { TcpProxy } from "./model/tcp_proxy.ts";
+import { connect } from "./runtimes/drivers/node_postgres.ts";
+import { createDatabase, poll } from "./support/postgres.ts";
+import { startProgram } from "./support/program.ts";
 
 /** The message of the failed assertion. Nothing here can rely on the assertions themselves. */
 function refused(assertion: () => void): string {
@@ -230,4 +233,28 @@ Deno.test("every test database is empty, on its own, and gone when dropped", asy
   }
   await assertRejects(() => query(url, "select 1"), Error, "does not exist");
   assertEquals(await query(first.url, "select count(*)::int as n from t"), [{ n: 0 }]);
+});
+
+Deno.test("node-postgres: no connection is left when the driver is closed, however slow the network", async () => {
+  await using database = await createDatabase();
+  const { hostname, port, href } = new URL(database.url);
+  await using proxy = new TcpProxy(() => ({ hostname, port: Number(port) }));
+  const { drizzle, close } = await connect(href.replace(`:${port}/`, `:${proxy.port}/`));
+  await (drizzle({}) as { execute(query: string): Promise<unknown> }).execute("select 1");
+  const passable = proxy.stall(500);
+  await close?.();
+  const others =
+    "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+  assertEquals(await query(database.url, others), []);
+  await passable;
+});
+
+Deno.test("a program that has ended is not running, though what it started holds its pipes", async () => {
+  const { isRunning, kill, printed, ended } = startProgram("sh", {
+    args: ["-c", "sleep 100 & echo $!"],
+  });
+  await poll(() => !isRunning());
+  assertFalse(kill("SIGTERM"));
+  Deno.kill(Number(await poll(() => printed.stdout)));
+  assertEquals((await ended).code, 0);
 });

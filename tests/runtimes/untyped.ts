@@ -4,13 +4,15 @@
  * @module
  */
 
+import type { closingOf } from "./close_pool.ts";
+
 type Client = { close(): Promise<unknown>; end(): Promise<unknown> };
 
 /** What is used of them. */
 export interface Untyped {
   drizzle(options: unknown): unknown;
   SQL: new (options: unknown) => Client;
-  Pool: new (options: unknown) => Client;
+  Pool: new (options: unknown) => Client & Parameters<typeof closingOf>[0];
   neon(url: string): unknown;
   neonConfig: Record<string, unknown>;
 }

@@ -12,12 +12,11 @@ export function startProgram(program: string, options: Deno.CommandOptions) {
       printed[name] += text;
     }
   };
-  const all = Promise.all([child.status, collect("stdout"), collect("stderr")]);
   let running = true;
-  const ended = all.then(([{ code }]) => {
-    running = false;
-    return { code, ...printed };
-  });
+  // What it has started may keep its pipes open for longer.
+  const status = child.status.finally(() => running = false);
+  const ended = Promise.all([status, collect("stdout"), collect("stderr")])
+    .then(([{ code }]) => ({ code, ...printed }));
   return {
     printed,
     stdin: () => child.stdin,

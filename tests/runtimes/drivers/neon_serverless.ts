@@ -1,4 +1,5 @@
 import type { Driver } from "../../conformance/database_cases.ts";
+import { closingOf } from "../close_pool.ts";
 import { importUntyped } from "../untyped.ts";
 
 /** Over a WebSocket, through a proxy that passes the bytes on to PostgreSQL. */
@@ -13,5 +14,5 @@ export const connect: Driver["connect"] = async (url, through) => {
     pipelineConnect: false,
   });
   const client = new Pool({ connectionString: url, max: 4 });
-  return { drizzle: (options) => drizzle({ client, ...options }), close: () => client.end() };
+  return { drizzle: (options) => drizzle({ client, ...options }), close: closingOf(client) };
 };
