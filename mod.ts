@@ -76,6 +76,7 @@ export {
   type ReencryptOptions,
   StaleEventError,
   StorageError,
+  type StorageHealth,
   type StorageOperation,
   TableMissingError,
   type TableOptions,

@@ -89,5 +89,6 @@ export type {
   InstanceChange,
   InstanceUpdate,
   PgExtensionStorageOptions,
+  StorageHealth,
   TransactionOf,
 } from "./storage_options.ts";

@@ -200,7 +200,9 @@ export function buildExtensionInstanceTable<
  * | --- | --- | --- |
  * | `instanceId` | `"instance_id" varchar(36)`, primary key | id of the instance |
  * | `kind` | `"kind" text` | kind of the event, as mittwald calls it |
- * | `createdAt` | `"created_at" timestamptz` | when mittwald signed the event |
+ * | `createdAt` | `"created_at" timestamptz` | when mittwald signed the newest event that was applied; 1970 before the first |
+ * | `requestIds` | `"request_ids" text[]`, default `'{}'` | ids of the signed requests that were applied at that time |
+ * | `calledAt` | `"called_at" timestamptz` | when the storage was last called without the time of an event, or null |
  *
  * @param options Another way to build the table, and another name than `extension_instance_last_event`.
  * @returns The table.
@@ -225,6 +227,8 @@ export function buildLastEventTable(options: TableOptions = {}): LastEventTable 
     instanceId: varchar("instance_id", { length: 36 }).primaryKey(),
     kind: text("kind").notNull(),
     createdAt: timestamp("created_at", { withTimezone: true }).notNull(),
+    requestIds: text("request_ids").array().notNull().default([]),
+    calledAt: timestamp("called_at", { withTimezone: true }),
   }) as unknown as LastEventTable;
 }
 

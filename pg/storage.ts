@@ -20,7 +20,8 @@ import {
 import { ColumnNames } from "./internal/storage/column_names.ts";
 import { undecorated } from "./internal/columns/database.ts";
 import { isEncrypted } from "./internal/columns/encrypted_column.ts";
-import { EventFence, eventTime, type StoringKind } from "./internal/storage/event_fence.ts";
+import { EventFence, fenceValues, type StoringKind } from "./internal/storage/event_fence.ts";
+import { type EventMoment, eventMoment, readEventTime } from "./internal/storage/event_moment.ts";
 import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import { runStatement } from "./internal/storage/run_statement.ts";
 import { invalidateCache, nameForCache, type Statement } from "./internal/storage/statement.ts";
@@ -38,6 +39,7 @@ import type {
   ExtensionInstanceToBeAdded,
   ExtensionInstanceToBeUpdated,
   PgExtensionStorageOptions,
+  StorageHealth,
 } from "./storage_options.ts";
 
 /** How messages begin. */
@@ -68,7 +70,7 @@ interface PreparedSelect {
 
 /** What notes the instance's last events. */
 interface FenceStatements {
-  readonly pass: Readonly<Record<StoringKind, Statement>>;
+  pass(kind: StoringKind, signed: boolean): Statement;
   readonly noteRemoval: Statement;
   readonly forgetRemoved: Statement;
 }
@@ -122,7 +124,8 @@ interface FenceStatements {
  *     "createdAt" timestamp DEFAULT now() NOT NULL, "updatedAt" timestamp DEFAULT now() NOT NULL
  *   );
  *   CREATE TABLE extension_instance_last_event (
- *     instance_id varchar(36) PRIMARY KEY, kind text NOT NULL, created_at timestamptz NOT NULL
+ *     instance_id varchar(36) PRIMARY KEY, kind text NOT NULL, created_at timestamptz NOT NULL,
+ *     request_ids text[] DEFAULT '{}' NOT NULL, called_at timestamptz
  *   )`);
  *
  * const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
@@ -179,11 +182,13 @@ export class PgExtensionStorage<
     this.#settings = readStorageOptions(options);
     const { lastEvents, on } = this.#settings;
     const fence = lastEvents && new EventFence(lastEvents, new ColumnNames(this.#raw));
+    const passes = new Map<string, Statement>();
     this.#fence = fence && {
-      pass: {
-        ExtensionAddedToContext: fence.pass(this.#raw, "ExtensionAddedToContext"),
-        InstanceUpdated: fence.pass(this.#raw, "InstanceUpdated"),
-        SecretRotated: fence.pass(this.#raw, "SecretRotated"),
+      pass: (kind, signed) => {
+        const key = `${kind} ${signed}`;
+        const pass = passes.get(key) ?? fence.pass(this.#raw, kind, signed);
+        passes.set(key, pass);
+        return pass;
       },
       noteRemoval: fence.noteRemoval(this.#raw),
       forgetRemoved: fence.forgetRemoved(this.#raw),
@@ -210,10 +215,10 @@ export class PgExtensionStorage<
     const attempt = ATTEMPTS.upsertExtension;
     assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes });
     this.#key.storable(secret);
-    const at = eventTime(attempt, extension.occurredAt);
+    const moment = eventMoment(attempt, extension);
     const ciphertext = await this.#key.encrypt(secret);
     const now = new Date();
-    await this.#store("upsertExtension", at, {
+    await this.#store("upsertExtension", moment, {
       id: extensionInstanceId,
       contextId,
       ...(context && { context }),
@@ -238,9 +243,9 @@ export class PgExtensionStorage<
     const { context, extensionInstanceId, contextId, consentedScopes, enabled } = extension;
     const attempt = ATTEMPTS.updateExtension;
     assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes, enabled });
-    const at = eventTime(attempt, extension.occurredAt);
+    const moment = eventMoment(attempt, extension);
     try {
-      await this.#store("updateExtension", at, {
+      await this.#store("updateExtension", moment, {
         id: extensionInstanceId,
         contextId,
         ...(context && { context }),
@@ -276,9 +281,9 @@ export class PgExtensionStorage<
     const attempt = ATTEMPTS.rotateSecret;
     assertGiven(attempt, { extensionInstanceId });
     this.#key.storable(secret);
-    const at = readEventTime(attempt, options);
+    const moment = readEventTime(attempt, options);
     const ciphertext = await this.#key.encrypt(secret);
-    await this.#store("rotateSecret", at, {
+    await this.#store("rotateSecret", moment, {
       id: extensionInstanceId,
       secret: ciphertext,
       updatedAt: new Date(),
@@ -294,7 +299,7 @@ export class PgExtensionStorage<
   async removeInstance(extensionInstanceId: string, options: EventTime = {}): Promise<void> {
     const attempt = ATTEMPTS.removeInstance;
     assertGiven(attempt, { extensionInstanceId });
-    const values = { id: extensionInstanceId, at: readEventTime(attempt, options) };
+    const values = fenceValues(extensionInstanceId, readEventTime(attempt, options));
     const mark = async (db: EncryptableDatabase) => {
       await this.#fence?.noteRemoval.run(db, values);
     };
@@ -321,6 +326,7 @@ export class PgExtensionStorage<
    * @param before Instances that were removed before this time are forgotten.
    * @returns How many were forgotten.
    * @throws {TypeError} `before` is not a valid `Date`, or the storage has no table of last events.
+   * @throws {RangeError} `before` is in the future.
    *
    * @example Once a day
    * ```ts
@@ -341,6 +347,7 @@ export class PgExtensionStorage<
     if (!(before instanceof Date) || Number.isNaN(before.getTime())) {
       throw new TypeError(`${attempt}: before is not a valid Date`);
     }
+    if (before.getTime() > Date.now()) throw new RangeError(`${attempt}: before is in the future`);
     const [row] = await this.#run(
       "forgetRemoved",
       () => fence.forgetRemoved.run(this.#raw, { at: before }),
@@ -447,6 +454,7 @@ export class PgExtensionStorage<
    * the key can be had, and a stored secret, if there is one, can be read. Meant for a health check or the
    * start of an application; nothing is written.
    *
+   * @returns What the storage guards.
    * @throws {TableMissingError} The table does not exist.
    * @throws {StorageError} A column does not exist, or the database cannot be reached.
    * @throws {DecryptionError} The stored secret cannot be read, most likely because master password or
@@ -458,8 +466,8 @@ export class PgExtensionStorage<
    *
    * export async function health(storage: PgExtensionStorage): Promise<Response> {
    *   try {
-   *     await storage.verify();
-   *     return new Response("healthy");
+   *     const { ordersEvents } = await storage.verify();
+   *     return new Response(ordersEvents ? "healthy" : "healthy, but recorded deliveries can be played back");
    *   } catch (error) {
    *     console.error(error);
    *     return new Response("unhealthy", { status: 503 });
@@ -467,7 +475,7 @@ export class PgExtensionStorage<
    * }
    * ```
    */
-  async verify(): Promise<void> {
+  async verify(): Promise<StorageHealth> {
     const table = this.#table;
     const { lastEvents } = this.#settings;
     // What a cache answers says nothing about the database.
@@ -484,6 +492,15 @@ export class PgExtensionStorage<
     for (const other of others) await runStatement("verify", () => other.execute());
     // Where no secret is stored, nothing has asked for the key so far.
     if (rows.length === 0) await this.#key.decrypt(await this.#key.encrypt(""));
+    return { ordersEvents: this.ordersEvents };
+  }
+
+  /**
+   * Whether the storage refuses events that come late, or again: whether it was made with `lastEvents`. A handler of
+   * webhooks asks for it, and warns where it is `false`.
+   */
+  get ordersEvents(): boolean {
+    return this.#fence !== undefined;
   }
 
   /** The decorated database, with Drizzle's own types: they are the same for every driver. */
@@ -498,21 +515,22 @@ export class PgExtensionStorage<
   /** Stores an event, with its handlers where it has some. */
   async #store(
     operation: keyof typeof EVENTS,
-    at: Date,
+    moment: EventMoment,
     values: Readonly<Record<string, unknown>> & { readonly id: string },
     secret?: Change["secret"],
   ): Promise<void> {
     const attempt = ATTEMPTS[operation];
     const { kind, changes } = EVENTS[operation];
-    const event = { kind, values, at };
+    const event = { kind, values, moment };
     if (this.#fence && this.#changes.concern(...changes)) {
-      const pass = this.#fence.pass[kind];
+      const pass = this.#fence.pass(kind, moment.signed);
+      const fenced = fenceValues(values.id, moment);
       await this.#changes.store({
         operation,
         attempt,
         id: values.id,
         secret,
-        pass: async (db) => (await pass.run(db, { id: values.id, at })).length > 0,
+        pass: async (db) => (await pass.run(db, fenced)).length > 0,
         prepare: async (remember) => {
           const write = await this.#unfenced.prepare(event, remember);
           return async (db) => assertStored(operation, values.id, await write(db));
@@ -555,11 +573,6 @@ function readDecrypt(options: { readonly decrypt: readonly string[] }): readonly
   checkNames(attempt, options, ["decrypt"]);
   if (!Array.isArray(options.decrypt)) throw new TypeError(`${attempt}: decrypt is not an array`);
   return options.decrypt;
-}
-
-function readEventTime(attempt: string, options: EventTime): Date {
-  checkNames(attempt, options, ["occurredAt"]);
-  return eventTime(attempt, options.occurredAt);
 }
 
 /** Drizzle leaves out what is undefined, and the old value would silently stay. */

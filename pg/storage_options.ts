@@ -19,10 +19,16 @@ export type ContextKind = "customer" | "project";
 /** When an event occurred. */
 export interface EventTime {
   /**
-   * The time of the event as mittwald signed it: `request.createdAt`. Without it, it is the time of the call: writes
-   * that arrive late are still refused, deliveries that somebody recorded and sends again are not.
+   * The time of the event as mittwald signed it: `request.createdAt`. Without it the time of the call counts: the call
+   * is refused if a later one, or an event signed later, was applied before. It moves no signed time, so an event that
+   * was signed before the call and arrives after it is applied.
    */
   occurredAt?: Date | undefined;
+  /**
+   * The id of the request as mittwald signed it: `request.id`. Of two events of the same time it tells a new one, which
+   * is applied, from one that was applied before and is played back. Needs `occurredAt`.
+   */
+  requestId?: string | undefined;
 }
 
 /** An instance as mitthooks hands it over when it was added, and what mittwald sends besides. */
@@ -87,6 +93,15 @@ export interface ChangeHandlers<
   readonly secretRotated?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
   /** The instance is removed. Its row, and rows of the application that reference it, are still there. */
   readonly removed?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
+}
+
+/** What `verify` of {@linkcode PgExtensionStorage} found. */
+export interface StorageHealth {
+  /**
+   * Whether the storage keeps the order of events. Without the option `lastEvents` it does not: a recorded delivery
+   * that is played back can bring back a removed instance or an old secret.
+   */
+  readonly ordersEvents: boolean;
 }
 
 /** Options of {@linkcode PgExtensionStorage}. */

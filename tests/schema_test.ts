@@ -66,7 +66,7 @@ Deno.test("tables in a schema, under another name, built by another function of 
     names(instance({ table: ours })),
     "id contextId context active variant_key consented_scopes secret createdAt updatedAt my_note",
   );
-  assertEquals(names(lastEvents), "instance_id kind created_at");
+  assertEquals(names(lastEvents), "instance_id kind created_at request_ids called_at");
   const { token } = pgTable("t", { token: textUnderA("api_token") });
   assertEquals([token.name, token.getSQLType()], ["api_token", "text"]);
   assertEquals(context.enumValues, ["customer", "project"]);

@@ -18,7 +18,9 @@ const OTHER_TABLES = `
   CREATE TABLE extension_instance_last_event (
     instance_id varchar(36) PRIMARY KEY NOT NULL,
     kind text NOT NULL,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    request_ids text[] NOT NULL DEFAULT '{}',
+    called_at timestamptz
   );
   CREATE TABLE item (id int PRIMARY KEY, secret text);
   CREATE TABLE inserted (id int PRIMARY KEY, secret text);

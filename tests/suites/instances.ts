@@ -81,3 +81,9 @@ export const events = {
   removeInstance: (storage: PgExtensionStorage, time: { occurredAt?: Date } = {}) =>
     storage.removeInstance(ID, time),
 };
+
+/** Waits until the clock shows another time. */
+export async function nextMillisecond(): Promise<void> {
+  const start = Date.now();
+  while (Date.now() === start) await new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -18,7 +18,7 @@ import {
   lastEventDdl,
   lastEvents,
 } from "../support/extension_instance.ts";
-import { at, events, ID, INSTANCE, openStorages, UPDATE } from "./instances.ts";
+import { at, events, ID, INSTANCE, nextMillisecond, openStorages, UPDATE } from "./instances.ts";
 import { type AnyDatabase, sqlStateOf, suite, type TestContext } from "./suite.ts";
 
 const { removeInstance: _, ...eventsButRemoval } = events;
@@ -127,6 +127,30 @@ test("an older event is refused, one of the same time is applied", async ({ stor
   assertEquals(await stored(), [["p-abc123", "again"]]);
 });
 
+test("of one time, a request that was applied is refused, another one is applied", async ({ storage, stored, sql }) => {
+  const signed = (second: number, requestId: string) => ({ occurredAt: at(second), requestId });
+  const add = { ...INSTANCE, ...signed(1, "r-1") };
+  await storage.upsertExtension(add);
+  await storage.rotateSecret(ID, "second", signed(1, "r-2"));
+  await storage.updateExtension({ ...UPDATE, contextId: "p-2", ...signed(1, "r-3") });
+  const played = [
+    () => storage.upsertExtension(add),
+    () => storage.rotateSecret(ID, "old", signed(1, "r-2")),
+    () => storage.updateExtension({ ...UPDATE, ...signed(1, "r-3") }),
+  ];
+  for (const play of played) await assertRejects(play, StaleEventError);
+  assertEquals(await stored(), [["p-2", "second"]]);
+  const ids = async () =>
+    (await sql("SELECT request_ids FROM extension_instance_last_event"))[0]!["request_ids"];
+  assertEquals(await ids(), ["r-1", "r-2", "r-3"]);
+  // The time moves on: what was applied before is older, so nothing more has to be known of it.
+  await storage.rotateSecret(ID, "third", signed(2, "r-4"));
+  assertEquals(await ids(), ["r-4"]);
+  for (const play of played) await assertRejects(play, StaleEventError);
+  await storage.removeInstance(ID, signed(2, "r-4"));
+  assertEquals(await ids(), []);
+});
+
 test("after a removal nothing is applied, however new, but a removal", async ({ storage, stored, noted }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(5) });
   // Older than what was applied, and applied all the same. The time noted does not go back.
@@ -166,18 +190,52 @@ test("an update or a new secret of an unknown instance: not applied, not noted",
   await assertRejects(rotate(storage, 0), StaleEventError);
 });
 
-test("without a time it is the time of the call; a time in the future is refused", async ({ storage, unordered, noted, dump }) => {
+test("calls without a time are in the order of the calls, and move no signed time", async ({ storage, storageWith, stored, noted, sql }) => {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => release = resolve);
+  const stalled = storageWith(buildEncryptedTextColumn({
+    encrypt: async (plaintext) => await released.then(() => encryptionKey.encrypt(plaintext)),
+    decrypt: (ciphertext) => encryptionKey.decrypt(ciphertext),
+  }));
   const before = Date.now();
+  const signedBefore = new Date(before - 1_000);
   await storage.upsertExtension(INSTANCE);
-  const [[, time]] = await noted() as [[string, Date]];
-  assert(time.getTime() >= before && time.getTime() <= Date.now());
-  const late = { occurredAt: new Date(before - 1) };
-  await assertRejects(() => storage.rotateSecret(ID, "late", late), StaleEventError);
-  await storage.rotateSecret(ID, "new");
+  const late = stalled.rotateSecret(ID, "late");
+  late.catch(() => {});
+  await nextMillisecond();
+  await storage.rotateSecret(ID, "second");
+  release();
+  await assertRejects(() => late, StaleEventError);
+  assertEquals(await stored(), [["p-abc123", "second"]]);
+  const [row] = await sql("SELECT * FROM extension_instance_last_event");
+  const called = new Date(String(row!["called_at"])).getTime();
+  assert(called >= before - 1_000 && called <= Date.now() + 1_000);
+  // mittwald signed it before those calls, it came after them, and it comes only once.
+  await storage.rotateSecret(ID, "signed", { occurredAt: signedBefore });
+  assertEquals(await stored(), [["p-abc123", "signed"]]);
+  assertEquals(await noted(), [[ROTATED, signedBefore]]);
+  const earlier = { occurredAt: new Date(before - 1_001) };
+  await assertRejects(() => storage.rotateSecret(ID, "old", earlier), StaleEventError);
+  // What was signed after a call is newer than it.
+  const ahead = { occurredAt: new Date(Date.now() + 100_000) };
+  await storage.rotateSecret(ID, "ahead", ahead);
+  for (const event of Object.values(eventsButRemoval)) {
+    await assertRejects(() => event(storage), StaleEventError);
+  }
+  await storage.removeInstance(ID);
+  assertEquals(await noted(), [[REMOVED, ahead.occurredAt]]);
+});
+
+test("a time in the future, before 1970, or of the wrong type is refused", async ({ storage, unordered, dump }) => {
+  await storage.upsertExtension(INSTANCE);
   const stored = await dump();
   const refused: [object, typeof Error][] = [
     [{ occurredAt: new Date(Date.now() + 301_000) }, RangeError],
     [{ occurredAt: new Date(Date.UTC(9999, 0)) }, RangeError],
+    [{ occurredAt: new Date(-1) }, RangeError],
+    [{ occurredAt: new Date(-8.64e15) }, RangeError],
+    [{ occurredAt: new Date(), requestId: 7 }, TypeError],
+    [{ requestId: "of no time" }, TypeError],
     [{ occurredAt: new Date(NaN) }, TypeError],
     [{ occurredAt: "2026-01-01" }, TypeError],
     [{ occurredAt: null }, TypeError],
@@ -209,7 +267,36 @@ test("forgetRemoved: only removed instances, only those from before", async ({ s
   assertEquals(await storage.forgetRemoved(new Date()), 1);
   assertEquals((await stored()).length, 1);
   await assertRejects(() => storage.forgetRemoved(new Date(NaN)), TypeError);
+  await assertRejects(() => storage.forgetRemoved(new Date(Date.now() + 60_000)), RangeError);
   await assertRejects(() => unordered.forgetRemoved(at(1)), TypeError);
+});
+
+test("the table of last events of version 0.3: an error that says which columns to add", async ({ storage, sql, dump }) => {
+  await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
+  await sql("ALTER TABLE extension_instance_last_event DROP request_ids, DROP called_at");
+  const before = await dump();
+  const signed = (event: typeof eventsButRemoval[keyof typeof eventsButRemoval]) => () =>
+    event(storage, { occurredAt: at(2) });
+  const attempts: (() => Promise<unknown>)[] = [
+    ...Object.values(events).map(signed),
+    ...Object.values(events).map((event) => () => event(storage)),
+    () => storage.verify(),
+  ];
+  for (const attempt of attempts) {
+    const error = await assertRejects(attempt, StorageError);
+    assertEquals(sqlStateOf(error.cause), "42703");
+    assert(
+      error.message.includes(`adds "request_ids" text[] DEFAULT '{}' NOT NULL`),
+      error.message,
+    );
+  }
+  assertEquals(await dump(), before);
+  await sql(
+    `ALTER TABLE extension_instance_last_event
+     ADD "request_ids" text[] DEFAULT '{}' NOT NULL, ADD "called_at" timestamp with time zone`,
+  );
+  await storage.rotateSecret(ID, "second", { occurredAt: at(2) });
+  assertEquals(await storage.verify(), { ordersEvents: true });
 });
 
 test("in a transaction of the application: with it, and rolled back with it", async ({ db, storage, stored, noted }) => {
@@ -242,7 +329,8 @@ test("with a name of the application's own, in a schema of its own", async ({ db
   assertEquals((await storage.getExtension(ID))?.contextId, "p-3");
   await storage.removeInstance(ID);
   await assertRejects(() => storage.upsertExtension(INSTANCE), StaleEventError);
-  assertEquals(await storage.forgetRemoved(new Date(Date.now() + 1000)), 1);
+  await nextMillisecond();
+  assertEquals(await storage.forgetRemoved(new Date()), 1);
   await sql("DROP SCHEMA ours CASCADE");
 });
 
@@ -264,7 +352,8 @@ test("in tables of names that a statement could have of its own", async ({ db, s
     const found = await storage.getExtension(ID);
     assertEquals([found?.contextId, found?.secret], ["p-2", "second"]);
     await storage.removeInstance(ID);
-    assertEquals(await storage.forgetRemoved(new Date(Date.now() + 1000)), 1);
+    await nextMillisecond();
+    assertEquals(await storage.forgetRemoved(new Date()), 1);
     await sql(`DROP TABLE ${name}, ${last}`);
   }
 });

@@ -20,7 +20,7 @@ import {
   lastEvents,
 } from "../support/extension_instance.ts";
 import { MemoryCache } from "./confidentiality.ts";
-import { events, ID, INSTANCE, openStorages, UPDATE } from "./instances.ts";
+import { events, ID, INSTANCE, nextMillisecond, openStorages, UPDATE } from "./instances.ts";
 import { sqlStateOf, statementLog, suite } from "./suite.ts";
 
 const { cases, test } = suite(async (context) => {
@@ -42,12 +42,6 @@ const { cases, test } = suite(async (context) => {
   return { ...opened, storage: opened.unordered, ordered: opened.storage, storedRow };
 });
 export { cases as storage };
-
-/** Passes once the client's clock shows a later millisecond, so that two writes cannot look alike. */
-async function nextMillisecond(): Promise<void> {
-  const start = Date.now();
-  while (Date.now() === start) await new Promise((resolve) => setTimeout(resolve, 1));
-}
 
 test("a new instance: the whole row", async ({ storage, storedRow }) => {
   const mitthooks: ExtensionStorage = storage;
@@ -406,7 +400,7 @@ test("verify: a missing column, of the application's own, too", async ({ storage
   const table = buildExtensionInstanceTable(buildEncryptedTextColumn(encryptionKey), {
     customField: text("custom_field"),
   });
-  const assertFound = async (each: { verify(): Promise<void> }) => {
+  const assertFound = async (each: { verify(): Promise<unknown> }) => {
     const error = await assertRejects(() => each.verify(), StorageError);
     // undefined_column
     assertEquals([error.operation, sqlStateOf(error.cause)], ["verify", "42703"]);

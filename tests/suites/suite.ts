@@ -61,6 +61,6 @@ export function statementLog() {
     params.push(...values);
   };
   /** The first words of what was sent since the last call. */
-  const verbs = () => statements.splice(0).map((query) => query.split(" ")[0]);
+  const verbs = () => statements.splice(0).map((query) => query.split(/\s/, 1)[0]);
   return { logger: { logQuery }, statements, params, verbs };
 }

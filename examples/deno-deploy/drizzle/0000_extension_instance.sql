@@ -15,5 +15,7 @@ CREATE TABLE "extension_instance" (
 CREATE TABLE "extension_instance_last_event" (
 	"instance_id" varchar(36) PRIMARY KEY NOT NULL,
 	"kind" text NOT NULL,
-	"created_at" timestamp with time zone NOT NULL
+	"created_at" timestamp with time zone NOT NULL,
+	"request_ids" text[] DEFAULT '{}' NOT NULL,
+	"called_at" timestamp with time zone
 );

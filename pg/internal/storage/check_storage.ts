@@ -24,7 +24,7 @@ const COLUMNS = {
     "createdAt",
     "updatedAt",
   ],
-  lastEvents: ["instanceId", "kind", "createdAt"],
+  lastEvents: ["instanceId", "kind", "createdAt", "requestIds", "calledAt"],
 } as const;
 
 /** The options as the storage uses them. */

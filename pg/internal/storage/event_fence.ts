@@ -7,31 +7,20 @@ import { type SQL, sql } from "drizzle-orm";
 import type { EncryptableDatabase } from "../../session.ts";
 import type { LastEventTable } from "../../schema.ts";
 import type { ColumnNames } from "./column_names.ts";
-import { Statement } from "./statement.ts";
+import type { EventMoment } from "./event_moment.ts";
+import { Statement, type Values } from "./statement.ts";
 
 /** The kinds of events that store something, as the table has them: as mittwald calls them. */
 export type StoringKind = "ExtensionAddedToContext" | "InstanceUpdated" | "SecretRotated";
 
 const REMOVED = sql.raw("'InstanceRemovedFromContext'");
 
-/** How far the clocks of the sender and of this computer may differ, in milliseconds. */
-const MAX_AHEAD_MS = 5 * 60 * 1000;
+/** The time of the last signed event where there was none. */
+const NEVER = sql.raw("'epoch'");
 
-/**
- * The time of an event: the given one, or now.
- *
- * @throws {TypeError} It is not a valid `Date`.
- * @throws {RangeError} It is too far in the future: every genuine event until then would be refused.
- */
-export function eventTime(attempt: string, occurredAt: Date | undefined): Date {
-  if (occurredAt === undefined) return new Date();
-  if (!(occurredAt instanceof Date) || Number.isNaN(occurredAt.getTime())) {
-    throw new TypeError(`${attempt}: occurredAt is not a valid Date`);
-  }
-  if (occurredAt.getTime() > Date.now() + MAX_AHEAD_MS) {
-    throw new RangeError(`${attempt}: occurredAt is more than 5 minutes in the future`);
-  }
-  return occurredAt;
+/** The statements' values of an event. */
+export function fenceValues(id: string, { at, requestIds }: EventMoment): Values {
+  return { id, at, requestIds };
 }
 
 /** Parts of statements, and the statements, of one table. */
@@ -40,16 +29,23 @@ export class EventFence {
   readonly #id: SQL;
   /** The event's time, as the statements' value `at`. */
   readonly #at: SQL;
+  /** The ids of the event's request, as the statements' value `requestIds`. */
+  readonly #ids: SQL;
   readonly #instanceId: SQL;
   readonly #kind: SQL;
   readonly #createdAt: SQL;
+  readonly #requestIds: SQL;
+  readonly #calledAt: SQL;
 
   constructor(readonly table: LastEventTable, names: ColumnNames) {
     this.#id = sql`${sql.param(sql.placeholder("id"), table.instanceId)}`;
     this.#at = sql`${sql.param(sql.placeholder("at"), table.createdAt)}`;
+    this.#ids = sql`${sql.param(sql.placeholder("requestIds"), table.requestIds)}`;
     this.#instanceId = names.of(table.instanceId);
     this.#kind = names.of(table.kind);
     this.#createdAt = names.of(table.createdAt);
+    this.#requestIds = names.of(table.requestIds);
+    this.#calledAt = names.of(table.calledAt);
   }
 
   /** The name of the column with the instance's id. */
@@ -63,32 +59,73 @@ export class EventFence {
    * the statement began (PostgreSQL manual, 13.2.1, about ON CONFLICT DO UPDATE).
    *
    * @param kind The kind of the event.
+   * @param signed Whether the sender signed its time. Where it did not, the time of the call is kept beside the signed
+   * times and moves none of them: a genuine event that was signed just before the call is still to come.
    * @param condition Where it does not hold, nothing is noted.
    */
-  note(kind: StoringKind, condition: SQL = sql`true`): SQL {
+  note(kind: StoringKind, signed: boolean, condition: SQL = sql`true`): SQL {
     const { table } = this;
-    return sql`insert into ${table} (${this.#columns()}) select ${this.#id}, ${
-      sql.raw(`'${kind}'`)
-    }, ${this.#at} where ${condition} on conflict (${this.#instanceId}) do update set ${this.#kind} = excluded.${this.#kind}, ${this.#createdAt} = excluded.${this.#createdAt} where ${table.kind} <> ${REMOVED} and ${table.createdAt} <= excluded.${this.#createdAt} returning ${this.#instanceId}`;
+    const kindText = sql.raw(`'${kind}'`);
+    if (!signed) {
+      return sql`
+        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#calledAt})
+        select ${this.#id}, ${kindText}, ${NEVER}, ${this.#at}
+        where ${condition}
+        on conflict (${this.#instanceId}) do update set
+          ${this.#kind} = excluded.${this.#kind},
+          ${this.#calledAt} = excluded.${this.#calledAt}
+        where ${table.kind} <> ${REMOVED}
+          and ${table.createdAt} <= excluded.${this.#calledAt}
+          and (${table.calledAt} is null or ${table.calledAt} <= excluded.${this.#calledAt})
+        returning ${this.#instanceId}`;
+    }
+    return sql`
+        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
+        select ${this.#id}, ${kindText}, ${this.#at}, ${this.#ids}
+        where ${condition}
+        on conflict (${this.#instanceId}) do update set
+          ${this.#kind} = excluded.${this.#kind},
+          ${this.#createdAt} = excluded.${this.#createdAt},
+          ${this.#requestIds} = case when ${table.createdAt} = excluded.${this.#createdAt}
+            then ${table.requestIds} || excluded.${this.#requestIds}
+            else excluded.${this.#requestIds} end
+        where ${table.kind} <> ${REMOVED}
+          and (${table.createdAt} < excluded.${this.#createdAt}
+            or ${table.createdAt} = excluded.${this.#createdAt}
+              and not ${table.requestIds} && excluded.${this.#requestIds})
+        returning ${this.#instanceId}`;
   }
 
   /** The same as a statement of its own, which returns a row unless the event is refused. */
-  pass(db: EncryptableDatabase, kind: StoringKind): Statement {
-    return new Statement(db, this.note(kind));
+  pass(db: EncryptableDatabase, kind: StoringKind, signed: boolean): Statement {
+    return new Statement(db, this.note(kind, signed));
   }
 
   /** Whether an event would be refused, by what was there when the statement began. */
-  refuses(): SQL {
+  refuses(signed: boolean): SQL {
     const { table } = this;
-    return sql`exists (select 1 from ${table} where ${table.instanceId} = ${this.#id} and (${table.kind} = ${REMOVED} or ${table.createdAt} > ${this.#at}))`;
+    const newer = signed
+      ? sql`${table.createdAt} > ${this.#at}
+            or ${table.createdAt} = ${this.#at} and ${table.requestIds} && ${this.#ids}`
+      : sql`${table.createdAt} > ${this.#at} or ${table.calledAt} > ${this.#at}`;
+    return sql`exists (
+          select 1 from ${table}
+          where ${table.instanceId} = ${this.#id} and (${table.kind} = ${REMOVED} or ${newer}))`;
   }
 
-  /** Notes a removal, always. Its time never goes back, or it could be forgotten too soon. */
+  /** Notes a removal, always, and returns its row. Its time never goes back, or it could be forgotten too soon. */
   noteRemoval(db: EncryptableDatabase): Statement {
     const { table } = this;
     return new Statement(
       db,
-      sql`insert into ${table} (${this.#columns()}) values (${this.#id}, ${REMOVED}, ${this.#at}) on conflict (${this.#instanceId}) do update set ${this.#kind} = excluded.${this.#kind}, ${this.#createdAt} = greatest(${table.createdAt}, excluded.${this.#createdAt})`,
+      sql`insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt})
+        values (${this.#id}, ${REMOVED}, ${this.#at})
+        on conflict (${this.#instanceId}) do update set
+          ${this.#kind} = excluded.${this.#kind},
+          ${this.#createdAt} = greatest(${table.createdAt}, excluded.${this.#createdAt}),
+          ${this.#requestIds} = '{}',
+          ${this.#calledAt} = null
+        returning ${this.#instanceId}`,
     );
   }
 
@@ -97,11 +134,11 @@ export class EventFence {
     const { table } = this;
     return new Statement(
       db,
-      sql`with "mitthooks_forgotten" as (delete from ${table} where ${table.kind} = ${REMOVED} and ${table.createdAt} < ${this.#at} returning 1) select count(*) as "count" from "mitthooks_forgotten"`,
+      sql`with "mitthooks_forgotten" as (
+          delete from ${table}
+          where ${table.kind} = ${REMOVED} and ${table.createdAt} < ${this.#at}
+          returning 1)
+        select count(*) as "count" from "mitthooks_forgotten"`,
     );
-  }
-
-  #columns(): SQL {
-    return sql`${this.#instanceId}, ${this.#kind}, ${this.#createdAt}`;
   }
 }

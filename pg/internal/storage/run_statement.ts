@@ -7,6 +7,9 @@ import { StorageError, type StorageOperation, TableMissingError } from "../../..
 const UNDEFINED_TABLE = "42P01";
 const UNDEFINED_COLUMN = "42703";
 
+/** Columns that the table of last events of version 0.3 does not have; PostgreSQL's message names the first. */
+const NEW_COLUMNS = /\b(?:request_ids|called_at)\b/;
+
 /**
  * Runs a statement.
  *
@@ -35,8 +38,11 @@ export function toStorageError(operation: StorageOperation, cause: unknown): Sto
       return new StorageError(
         operation,
         cause,
-        "a column of the table does not exist, run the migrations first; where drizzle() is given a casing, " +
-          "drizzle.config.ts needs the same",
+        NEW_COLUMNS.test((cause as Error).message)
+          ? "the table of last events is that of version 0.3, generate and run a migration with drizzle-kit, which " +
+            `adds "request_ids" text[] DEFAULT '{}' NOT NULL and "called_at" timestamp with time zone`
+          : "a column of the table does not exist, run the migrations first; where drizzle() is given a casing, " +
+            "drizzle.config.ts needs the same",
       );
     default:
       return new StorageError(operation, cause);

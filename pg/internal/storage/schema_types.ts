@@ -70,6 +70,8 @@ export type LastEventColumns = {
   instanceId: PrimaryKey<Varchar>;
   kind: NotNull<Text>;
   createdAt: NotNull<TimestampWithTimeZone>;
+  requestIds: WithDefault<NotNull<TextArray>>;
+  calledAt: TimestampWithTimeZone;
 };
 
 /** The table of last events. */

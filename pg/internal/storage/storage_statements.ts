@@ -6,7 +6,8 @@ import type { ExtensionInstanceTable } from "../../schema.ts";
 import { ColumnNames } from "./column_names.ts";
 import { keyOf } from "../columns/encrypted_column.ts";
 import type { Column } from "../columns/encrypted_table.ts";
-import type { EventFence, StoringKind } from "./event_fence.ts";
+import { type EventFence, fenceValues, type StoringKind } from "./event_fence.ts";
+import type { EventMoment } from "./event_moment.ts";
 import { Statement } from "./statement.ts";
 
 /** What came of a statement. */
@@ -21,9 +22,8 @@ export type Outcome =
 export interface StoredEvent {
   readonly kind: StoringKind;
   /** Among them `id`. */
-  readonly values: Readonly<Record<string, unknown>>;
-  /** The time of the event. */
-  readonly at: Date;
+  readonly values: Readonly<Record<string, unknown>> & { readonly id: string };
+  readonly moment: EventMoment;
 }
 
 /** Is told which ciphertexts have been made of which plaintexts. */
@@ -85,18 +85,21 @@ export class StorageStatements {
       return new Statement(
         this.#db,
         isNew
-          ? this.#upsert(event.kind, { ...cells, ...inserted }, {
+          ? this.#upsert(event, { ...cells, ...inserted }, {
             ...this.#proposed(given),
             ...updated,
           })
-          : this.#update(event.kind, { ...cells, ...updated }),
+          : this.#update(event, { ...cells, ...updated }),
       );
     };
     const hasOwn = Object.keys(inserted).length + Object.keys(updated).length > 0;
     // What functions return can be SQL, so these statements differ each time.
-    const statement = hasOwn ? build() : this.#once(`${event.kind} ${given}`, build);
+    const statement = hasOwn
+      ? build()
+      : this.#once(`${event.kind} ${event.moment.signed} ${given}`, build);
+    const values = { ...event.values, ...fenceValues(event.values.id, event.moment) };
     return async (db) => {
-      const [row] = await statement.run(db, { ...event.values, at: event.at });
+      const [row] = await statement.run(db, values);
       if (this.#fence) return row?.["outcome"] as Outcome;
       return row ? "stored" : "unknown";
     };
@@ -120,38 +123,56 @@ export class StorageStatements {
     return statement;
   }
 
-  #upsert(kind: StoringKind, inserted: Cells, updated: Cells): SQL {
+  #upsert({ kind, moment }: StoredEvent, inserted: Cells, updated: Cells): SQL {
     const table = this.#table;
     const id = this.#names.of(table.id);
     const columns = sql.join(Object.keys(inserted).map((name) => this.#name(name)), sql`, `);
     const values = sql.join(Object.values(inserted), sql`, `);
-    const onConflict = sql`on conflict (${id}) do update set ${this.#set(updated)} returning ${id}`;
+    const onConflict = sql`on conflict (${id}) do update set ${this.#set(updated)}
+        returning ${id}`;
     if (!this.#fence) {
-      return sql`insert into ${table} (${columns}) values (${values}) ${onConflict}`;
+      return sql`insert into ${table} (${columns})
+        values (${values})
+        ${onConflict}`;
     }
     // ON CONFLICT looks at the row that is there when the fence has been passed.
-    return sql`with "mitthooks_event" as (${
-      this.#fence.note(kind)
-    }), "mitthooks_stored" as (insert into ${table} (${columns}) select ${values} from "mitthooks_event" ${onConflict}) select case when exists (select 1 from "mitthooks_stored") then 'stored' when exists (select 1 from "mitthooks_event") then 'unknown' else 'stale' end as "outcome"`;
+    return sql`with
+      "mitthooks_event" as (${this.#fence.note(kind, moment.signed)}),
+      "mitthooks_stored" as (
+        insert into ${table} (${columns})
+        select ${values} from "mitthooks_event"
+        ${onConflict})
+      select case
+        when exists (select 1 from "mitthooks_stored") then 'stored'
+        when exists (select 1 from "mitthooks_event") then 'unknown'
+        else 'stale' end as "outcome"`;
   }
 
-  #update(kind: StoringKind, cells: Cells): SQL {
+  #update({ kind, moment: { signed } }: StoredEvent, cells: Cells): SQL {
     const table = this.#table;
     const { id: idCell, ...set } = cells as Cells & { id: SQL };
     const id = this.#names.of(table.id);
     if (!this.#fence) {
-      return sql`update ${table} set ${
-        this.#set(set)
-      } where ${table.id} = ${idCell} returning ${id}`;
+      return sql`update ${table} set ${this.#set(set)}
+        where ${table.id} = ${idCell}
+        returning ${id}`;
     }
     // Where no row is there to be changed, nothing is noted: a later event that adds it must not be refused for it.
     // A row that another event changed while this one waited is looked at again (PostgreSQL manual, 13.2.1).
     const known = sql`exists (select 1 from "mitthooks_known")`;
-    return sql`with "mitthooks_known" as (select 1 from ${table} where ${table.id} = ${idCell}), "mitthooks_event" as (${
-      this.#fence.note(kind, known)
-    }), "mitthooks_stored" as (update ${table} set ${
-      this.#set(set)
-    } from "mitthooks_event" where ${table.id} = "mitthooks_event".${this.#fence.instanceId} returning ${table.id}) select case when exists (select 1 from "mitthooks_stored") then 'stored' when exists (select 1 from "mitthooks_event") then 'unknown' when ${known} then 'stale' when ${this.#fence.refuses()} then 'stale' else 'unknown' end as "outcome"`;
+    return sql`with
+      "mitthooks_known" as (select 1 from ${table} where ${table.id} = ${idCell}),
+      "mitthooks_event" as (${this.#fence.note(kind, signed, known)}),
+      "mitthooks_stored" as (
+        update ${table} set ${this.#set(set)}
+        from "mitthooks_event" where ${table.id} = "mitthooks_event".${this.#fence.instanceId}
+        returning ${table.id})
+      select case
+        when exists (select 1 from "mitthooks_stored") then 'stored'
+        when exists (select 1 from "mitthooks_event") then 'unknown'
+        when ${known} then 'stale'
+        when ${this.#fence.refuses(signed)} then 'stale'
+        else 'unknown' end as "outcome"`;
   }
 
   #set(cells: Cells): SQL {
