@@ -261,6 +261,7 @@ export type StorageOperation =
   | "rotateSecret"
   | "removeInstance"
   | "getExtension"
+  | "getInstance"
   | "forgetRemoved"
   | "verify"
   | "reencrypt"

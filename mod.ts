@@ -57,6 +57,7 @@ export {
   type ImportEncryptionKeyOptions,
   type InstanceChange,
   type InstanceUpdate,
+  type InstanceWithoutSecret,
   InvalidCiphertextError,
   type KeyCounts,
   type KeyDerivation,

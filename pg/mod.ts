@@ -73,6 +73,7 @@ export {
   type CheckedColumns,
   context,
   type ExtensionInstanceTable,
+  type InstanceWithoutSecret,
   type LastEventTable,
   type TableOptions,
 } from "./schema.ts";

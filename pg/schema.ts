@@ -35,9 +35,11 @@ import type {
   BuiltInColumns,
   Columns,
   ContextEnum,
+  EncryptedNames,
   LastEventTableType,
   RequiredKeys,
   TableOf,
+  WithEncrypted,
 } from "./internal/storage/schema_types.ts";
 
 /** Columns that an application adds, by their names in TypeScript. */
@@ -58,7 +60,19 @@ export type CheckedColumns<TAdditional extends AdditionalColumns> =
  * has some. A table with more columns can be used wherever one with fewer is asked for.
  */
 export type ExtensionInstanceTable<TAdditional extends AdditionalColumns = Record<never, never>> =
-  TableOf<BuiltInColumns & TAdditional>;
+  & TableOf<BuiltInColumns & TAdditional>
+  & WithEncrypted<TAdditional>;
+
+/**
+ * A row of a table without its secret, and without the application's own encrypted columns but for those that are named.
+ */
+export type InstanceWithoutSecret<
+  TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
+  TDecrypted extends string = never,
+> = Omit<
+  TTable["$inferSelect"],
+  "secret" | Exclude<EncryptedNames<TTable>, TDecrypted>
+>;
 
 /**
  * The table that {@linkcode buildLastEventTable} builds: of each instance the last event that was applied.

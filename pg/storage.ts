@@ -1,7 +1,7 @@
 /** The storage of extension instances. */
 
 import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
-import { eq, isNotNull, sql } from "drizzle-orm";
+import { eq, getTableColumns, isNotNull, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import {
   StaleEventError,
@@ -19,7 +19,9 @@ import {
 } from "./internal/storage/check_storage.ts";
 import { ColumnNames } from "./internal/storage/column_names.ts";
 import { undecorated } from "./internal/columns/database.ts";
+import { isEncrypted } from "./internal/columns/encrypted_column.ts";
 import { EventFence, eventTime, type StoringKind } from "./internal/storage/event_fence.ts";
+import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import { runStatement } from "./internal/storage/run_statement.ts";
 import { invalidateCache, nameForCache, type Statement } from "./internal/storage/statement.ts";
 import { type Outcome, StorageStatements } from "./internal/storage/storage_statements.ts";
@@ -29,7 +31,7 @@ import {
   retryConflicts,
 } from "./internal/storage/transaction.ts";
 import { assertStorableText } from "./internal/columns/well_formed.ts";
-import type { ExtensionInstanceTable } from "./schema.ts";
+import type { ExtensionInstanceTable, InstanceWithoutSecret } from "./schema.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
 import type {
   DbClientWithExtensionInstances,
@@ -46,6 +48,7 @@ const ATTEMPTS = {
   rotateSecret: "Rotating the secret of an extension instance",
   removeInstance: "Removing an extension instance",
   getExtension: "Reading an extension instance",
+  getInstance: "Reading an extension instance without its secret",
   forgetRemoved: "Forgetting removed extension instances",
 } as const;
 
@@ -152,6 +155,7 @@ export class PgExtensionStorage<
   readonly #changes: Changes;
   readonly #cachedTables: readonly string[];
   #get: PreparedSelect | undefined;
+  #getInstance: PreparedSelect | undefined;
   #verify: readonly PreparedSelect[] | undefined;
 
   /**
@@ -370,6 +374,76 @@ export class PgExtensionStorage<
   }
 
   /**
+   * Reads an instance and names encrypted columns of the application's own that it is to have.
+   *
+   * @param extensionInstanceId Id of the instance.
+   * @param options The columns to decrypt.
+   * @returns The row without its secret, or `undefined` where it is not stored.
+   * @throws {TypeError} `decrypt` names the secret, or what is no encrypted column.
+   * @throws {DecryptionError} A named column was written under another key, or it is damaged.
+   */
+  getInstance<TName extends EncryptedNames<TTable>>(
+    extensionInstanceId: string,
+    options: { readonly decrypt: readonly TName[] },
+  ): Promise<InstanceWithoutSecret<TTable, TName> | undefined>;
+  /**
+   * Reads what a page may know of an instance: its row without the secret and without encrypted columns of the
+   * application's own. Nothing is decrypted, so no key is needed. Never from Drizzle's cache.
+   *
+   * @param extensionInstanceId Id of the instance.
+   * @returns The row, or `undefined` where it is not stored.
+   *
+   * @example The backend of a page
+   * ```ts
+   * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+   *
+   * export async function instancePage(storage: PgExtensionStorage, id: string): Promise<Response> {
+   *   const instance = await storage.getInstance(id);
+   *   return instance ? Response.json(instance) : new Response("No such instance", { status: 404 });
+   * }
+   * ```
+   */
+  getInstance(extensionInstanceId: string): Promise<InstanceWithoutSecret<TTable> | undefined>;
+  async getInstance(
+    extensionInstanceId: string,
+    options?: { readonly decrypt: readonly string[] },
+  ): Promise<unknown> {
+    assertGiven(ATTEMPTS.getInstance, { extensionInstanceId });
+    const select = options === undefined
+      ? this.#getInstance ??= this.#selectInstance([])
+      : this.#selectInstance(readDecrypt(options));
+    const rows = await runStatement(
+      "getInstance",
+      () => select.execute({ id: extensionInstanceId }),
+    );
+    return rows[0];
+  }
+
+  #selectInstance(decrypt: readonly string[]): PreparedSelect {
+    const table = this.#table;
+    const encrypted = Object.entries(getTableColumns(table)).filter(([, column]) =>
+      isEncrypted(column)
+    ).map(([name]) => name);
+    for (const name of decrypt) {
+      if (name === "secret") {
+        throw new TypeError(`${ATTEMPTS.getInstance}: decrypt names it, use getExtension`);
+      }
+      if (!encrypted.includes(name)) {
+        throw new TypeError(
+          `${ATTEMPTS.getInstance}: the table has no encrypted column ${JSON.stringify(name)}`,
+        );
+      }
+    }
+    const columns = Object.entries(getTableColumns(table)).filter(([name]) =>
+      !encrypted.includes(name) || decrypt.includes(name)
+    );
+    return prepare(
+      this.#reader().select(Object.fromEntries(columns)).from(table)
+        .where(eq(table.id, sql.placeholder("id"))).$withCache(false),
+    );
+  }
+
+  /**
    * Checks that the storage can do its work: the database answers, the tables are there with every column,
    * the key can be had, and a stored secret, if there is one, can be read. Meant for a health check or the
    * start of an application; nothing is written.
@@ -475,6 +549,13 @@ function assertStored(operation: keyof typeof EVENTS, id: string, outcome: Outco
 /** Without a name, unlike the `prepare` of Drizzle 1.0, which makes one up where none is given. */
 function prepare(select: unknown): PreparedSelect {
   return (select as { _prepare(): PreparedSelect })._prepare();
+}
+
+function readDecrypt(options: { readonly decrypt: readonly string[] }): readonly string[] {
+  const attempt = ATTEMPTS.getInstance;
+  checkNames(attempt, options, ["decrypt"]);
+  if (!Array.isArray(options.decrypt)) throw new TypeError(`${attempt}: decrypt is not an array`);
+  return options.decrypt;
 }
 
 function readEventTime(attempt: string, options: EventTime): Date {

@@ -198,6 +198,47 @@ test("columns of the application's own stay, and are read", async ({ db, sql }) 
   assertEquals([customField, counter, touched, secret], ["mine", 7, touches, "third"]);
 });
 
+test("getInstance: the row without secrets, one statement, no key; what is named is decrypted", async ({ open, storage, sql }) => {
+  await sql(`ALTER TABLE extension_instance
+    ADD note text, ADD api_token text, ADD pin text DEFAULT 'not a ciphertext'`);
+  let decryptions = 0;
+  const column = buildEncryptedTextColumn({
+    encrypt: (plaintext) => encryptionKey.encrypt(plaintext),
+    decrypt(ciphertext) {
+      decryptions++;
+      return encryptionKey.decrypt(ciphertext);
+    },
+  });
+  const table = buildExtensionInstanceTable(column, {
+    note: text(),
+    apiToken: column("api_token"),
+    pin: column(),
+  });
+  await storage.upsertExtension({ ...INSTANCE, context: "customer", variantKey: "pro" });
+  const token = await encryptionKey.encrypt("t0k3n");
+  await sql(`UPDATE extension_instance SET note = 'mine', api_token = '${token}'`);
+  const { secret: _, ...row } = (await storage.getExtension(ID))!;
+
+  const { logger, verbs, statements } = statementLog();
+  const own = new PgExtensionStorage(open({ logger }), table);
+  assertEquals<unknown>(await own.getInstance(ID), { ...row, note: "mine" });
+  const [statement] = statements;
+  assertEquals([verbs(), decryptions], [["select"], 0]);
+  for (const left of ["secret", "api_token", "pin"]) assert(!statement!.includes(left), statement);
+  const named = await own.getInstance(ID, { decrypt: ["apiToken"] });
+  assertEquals<unknown>(named, { ...row, note: "mine", apiToken: "t0k3n" });
+  assertEquals([verbs(), decryptions], [["select"], 1]);
+  assertEquals(await own.getInstance("unknown"), undefined);
+  assertEquals(await own.getInstance("x".repeat(100)), undefined);
+  const damaged = await assertRejects(() => own.getInstance(ID, { decrypt: ["pin"] }));
+  assertEquals((damaged as DecryptionError).code, "ERR_INVALID_CIPHERTEXT");
+  verbs();
+  for (const decrypt of [["secret"], ["note"], ["apiToken", "unknown"], "apiToken", undefined]) {
+    await assertRejects(() => own.getInstance(ID, { decrypt: decrypt as ["pin"] }), TypeError);
+  }
+  assertEquals(verbs(), []);
+});
+
 test("Drizzle's cache: reads do not come from it, writes tell it", async ({ open }) => {
   const asked: string[] = [];
   const mutated: unknown[] = [];
@@ -224,6 +265,7 @@ test("Drizzle's cache: reads do not come from it, writes tell it", async ({ open
       await event(each);
       const found = await each.getExtension(ID);
       assertEquals(found === undefined, event === events.removeInstance);
+      assertEquals((await each.getInstance(ID))?.id, found?.id);
       await each.verify();
     }
     assertEquals(mutated.splice(0), [tables, tables, tables, tables]);
@@ -320,7 +362,11 @@ test("a missing table: TableMissingError", async ({ storage, ordered, sql }) => 
   await sql(lastEventDdl);
   await ordered.verify();
   await sql("DROP TABLE extension_instance");
-  await assertMissing({ ...applied(storage), getExtension: () => storage.getExtension(ID) });
+  await assertMissing({
+    ...applied(storage),
+    getExtension: () => storage.getExtension(ID),
+    getInstance: () => storage.getInstance(ID),
+  });
 });
 
 test("a missing field, or a secret that is no well-formed string: TypeError, nothing changes", async ({ storage, dump }) => {
@@ -340,6 +386,7 @@ test("a missing field, or a secret that is no well-formed string: TypeError, not
   const nobody = undefined as unknown as string;
   await assertRejects(() => storage.removeInstance(nobody), TypeError);
   await assertRejects(() => storage.getExtension(nobody), TypeError);
+  await assertRejects(() => storage.getInstance(nobody), TypeError);
   await assertRejects(() => storage.rotateSecret(nobody, "x"), TypeError);
   assertEquals(await dump(), before);
 });

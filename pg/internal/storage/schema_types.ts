@@ -5,6 +5,7 @@
 
 import type { boolean, pgEnum, pgTable, text, timestamp, varchar } from "drizzle-orm/pg-core";
 import type { EncryptedTextColumn } from "../../encrypted_text_column.ts";
+import type { RefusedModifiers } from "../columns/column_modifiers.ts";
 
 /** What `pgTable` takes as columns. */
 export type Columns = ReturnType<Parameters<typeof pgTable>[1]>;
@@ -42,6 +43,20 @@ export type BuiltInColumns = {
 export type TableOf<TColumns extends Columns> = ReturnType<
   typeof pgTable<"extension_instance", TColumns>
 >;
+
+/** Exists as a type alone: Drizzle's types of columns do not tell an encrypted text from another. */
+declare const encrypted: unique symbol;
+/** A table of which it is noted which columns are encrypted. One with more of them is one with fewer, too. */
+export type WithEncrypted<TColumns> = {
+  readonly [encrypted]?: {
+    readonly [TKey in keyof TColumns as TColumns[TKey] extends RefusedModifiers ? TKey : never]:
+      true;
+  };
+};
+/** The names of the columns that are noted as encrypted. */
+export type EncryptedNames<TTable> = TTable extends { readonly [encrypted]?: infer TNames }
+  ? keyof NonNullable<TNames> & string
+  : never;
 
 /** The properties that an object must have. */
 export type RequiredKeys<T> = {

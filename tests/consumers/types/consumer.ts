@@ -217,6 +217,26 @@ export async function queries(): Promise<void> {
   const storage = new PgExtensionStorage(postgresJs, custom);
   const instance = await storage.getExtension("x");
   expectType<Equal<typeof instance, typeof custom.$inferSelect | undefined>>();
+  // For a page: without the secret, and without encrypted columns unless they are named.
+  const forPage = await storage.getInstance("x");
+  type ForPage = Omit<typeof custom.$inferSelect, "secret">;
+  expectType<Equal<typeof forPage, ForPage | undefined>>();
+  const keeping = buildExtensionInstanceTable(encryptedText, {
+    apiToken: encryptedText("api_token"),
+    pin: encryptedText().notNull().$default(() => "0000"),
+    note: text(),
+  });
+  const keeper = new PgExtensionStorage(postgresJs, keeping);
+  const bare = await keeper.getInstance("x");
+  expectType<Equal<Flat<NonNullable<typeof bare>>, Flat<Omit<Row, "secret"> & { note: string | null }>>>();
+  const named = await keeper.getInstance("x", { decrypt: ["pin"] });
+  expectType<Equal<NonNullable<typeof named>["pin"], string>>();
+  // @ts-expect-error it is not named
+  void named?.apiToken;
+  // @ts-expect-error the secret is not for pages
+  await keeper.getInstance("x", { decrypt: ["secret"] });
+  // @ts-expect-error nothing to decrypt
+  await keeper.getInstance("x", { decrypt: ["note"] });
   const added: ExtensionInstanceToBeAdded = {
     extensionInstanceId: "x",
     contextId: "p",
