@@ -17,13 +17,8 @@ import { Deadline } from "../internal/deadline.ts";
 import { LruMap } from "../internal/lru.ts";
 import { SingleFlight } from "../internal/single_flight.ts";
 import { Allowance } from "./internal/allowance.ts";
-import { decodePublicKey } from "./internal/public_key.ts";
-import {
-  fetchPublicKey,
-  isPossibleSerial,
-  LATEST,
-  type PublicKeyPurpose,
-} from "./internal/public_key_request.ts";
+import { decodePublicKey } from "../internal/public_key.ts";
+import { fetchPublicKey, isPossibleSerial, LATEST } from "./internal/public_key_request.ts";
 
 const DEFAULT_TIMEOUT_MS = 3_000;
 const MAX_KEYS = 64;
@@ -120,7 +115,6 @@ interface KeptKey {
  */
 export class MittwaldPublicKeys {
   readonly #api: MittwaldApi;
-  readonly #purpose: PublicKeyPurpose;
   readonly #timeoutMs: number;
   readonly #known: ReadonlyMap<string, string>;
   readonly #keys: LruMap<string, KeptKey> = new LruMap(MAX_KEYS);
@@ -131,6 +125,9 @@ export class MittwaldPublicKeys {
   #latestAskedAt = -Infinity;
   /** Why the latest key could not be had, where it could not. */
   #latestTrouble: PublicKeyUnavailableError | UnknownPublicKeyError | undefined;
+
+  /** What the keys sign. */
+  readonly purpose: "webhook" | "session_token";
 
   /**
    * Makes no request.
@@ -150,7 +147,7 @@ export class MittwaldPublicKeys {
         'Reading the option purpose: it is neither "webhook" nor "session_token"',
       );
     }
-    this.#purpose = purpose;
+    this.purpose = purpose;
     this.#known = checkKnown(known);
     this.#timeoutMs = checkDuration("timeoutMs", timeoutMs);
     this.#requests = new SingleFlight(timeoutMs + DEAD_AFTER_MS);
@@ -260,7 +257,7 @@ export class MittwaldPublicKeys {
 
   #ask(serial: string): Promise<void> {
     return this.#requests.run(serial, async () => {
-      const fetched = await fetchPublicKey(this.#api, serial, this.#purpose, this.#timeoutMs);
+      const fetched = await fetchPublicKey(this.#api, serial, this.purpose, this.#timeoutMs);
       const askedAt = performance.now();
       this.#keys.set(fetched.serial ?? serial, { key: fetched.key, askedAt });
     });

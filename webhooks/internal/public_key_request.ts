@@ -7,7 +7,7 @@ import {
 } from "../../errors.ts";
 import { ApiError, isPathSegment, type MittwaldApi } from "../../internal/api_request.ts";
 import { Deadline } from "../../internal/deadline.ts";
-import { decodePublicKey } from "./public_key.ts";
+import { decodePublicKey } from "../../internal/public_key.ts";
 
 /** In the place of a serial: the key that is signed with at present. */
 export const LATEST = "latest";

@@ -5,8 +5,8 @@ import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookEvent } from "../events.ts";
 import { BodyError, READ_BEFORE, readBody } from "../../internal/body.ts";
 import { type EventKind, readEvent } from "./event_kinds.ts";
+import type { VerificationKey } from "../../internal/verification_keys.ts";
 import {
-  type ImportedKey,
   readSignature,
   type Signature,
   type SignatureCheck,
@@ -102,7 +102,7 @@ async function getKey(
   serial: string,
   signatures: SignatureCheck,
   deadline: Deadline,
-): Promise<ImportedKey> {
+): Promise<VerificationKey> {
   try {
     const key = await deadline.run(
       "Getting the public key of a webhook",

@@ -1,7 +1,7 @@
 /** The text of an Ed25519 public key. */
 
-import { PublicKeyUnavailableError } from "../../errors.ts";
-import { decodeBase64 } from "../../internal/base64.ts";
+import { PublicKeyUnavailableError } from "../errors.ts";
+import { decodeBase64 } from "./base64.ts";
 
 /** RFC 8032, section 5.1.5. */
 export const PUBLIC_KEY_BYTES = 32;
