@@ -28,9 +28,10 @@ import { fileURLToPath } from "node:url";
 import { describeError, UsageError } from "./cli/errors.ts";
 import * as keygen from "./cli/keygen.ts";
 import * as mstudio from "./cli/mstudio.ts";
-import { stderr, stdout } from "./cli/output.ts";
+import { stderr, stdout, styled } from "./cli/output.ts";
 import * as reencrypt from "./cli/reencrypt.ts";
 import * as status from "./cli/status.ts";
+import { closestTo } from "./cli/suggestion.ts";
 
 /** A test compares it with the manifest. */
 const VERSION = "0.3.0";
@@ -46,7 +47,7 @@ Commands:
   status      counts the values under each key
   reencrypt   writes every value under the current key
 
-mitthooks-drizzle COMMAND --help tells more about each.
+mitthooks-drizzle COMMAND --help, or help COMMAND, tells more about each.
 
 Options of all commands:
   --env-file FILE   sets the variables of FILE that are not set
@@ -72,31 +73,40 @@ const commands = new Map(Object.entries({ keygen, mstudio, status, reencrypt }))
  * ```
  */
 export async function main(args: readonly string[]): Promise<number> {
-  const [name, ...rest] = args;
+  const [first, ...rest] = args;
+  const name = first === "help" ? rest[0] : first;
   const command = commands.get(name!);
   const asks = (...options: string[]) =>
-    options.includes(name!) || (command && options.some((option) => rest.includes(option)));
+    options.includes(first!) || (command && options.some((option) => rest.includes(option)));
   if (asks("--version")) {
     stdout.line(VERSION);
     return 0;
   }
-  if (asks("--help", "-h") || name === "help") {
-    stdout.write(command?.help ?? help);
-    return 0;
-  }
+  if (name === undefined && first === "help") return showHelp(help);
+  if (asks("--help", "-h") || (first === "help" && command)) return showHelp(command?.help ?? help);
   if (!command) {
-    if (name !== undefined) stderr.line("There is no such command", "red");
-    stderr.write(help);
+    if (name !== undefined) {
+      // The argument itself is not repeated: it might be a password in the wrong place.
+      const close = closestTo(name, commands.keys());
+      const meant = close === undefined ? "" : `; ${close} is meant?`;
+      stderr.line(styled("red", `There is no such command${meant}`));
+    }
+    stderr.text(help);
     return 2;
   }
   try {
     return await command.run(rest);
   } catch (error) {
-    stderr.line(`${name}: ${describeError(error)}`, "red");
+    stderr.line(styled("red", `${name}: ${describeError(error)}`));
     if (!(error instanceof UsageError)) return 1;
     stderr.line(`mitthooks-drizzle ${name} --help tells more`);
     return 2;
   }
+}
+
+function showHelp(text: string): 0 {
+  stdout.text(text);
+  return 0;
 }
 
 /** Node tells it by `import.meta.main` only since its version 24. */

@@ -7,14 +7,29 @@ import { Failure } from "./errors.ts";
 import { loadModule } from "./load_module.ts";
 import { type Casing, casing as casingOption, checkValue } from "./options.ts";
 
+/** Where a database is: a URL, or its parts. */
+export type DatabaseAddress = string | {
+  readonly host: string;
+  readonly port?: number | undefined;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  readonly database: string;
+};
+
+/** Whether and how a connection is encrypted, in the words of drizzle-kit, postgres.js and node-postgres. */
+export type Tls = boolean | (typeof TLS_MODES)[number] | Readonly<Record<string, unknown>>;
+
 /** What is read of it. */
 export interface DrizzleConfig {
   /** Paths of the schema modules. */
   readonly schema: readonly string[];
-  /** URL of the database. */
-  readonly url: string | undefined;
+  readonly address: DatabaseAddress | undefined;
+  /** Its setting `ssl`. */
+  readonly tls: Tls | undefined;
   readonly casing: Casing | undefined;
 }
+
+const TLS_MODES = ["require", "allow", "prefer", "verify-full"] as const;
 
 /** The names that drizzle-kit looks for, and what else runs. */
 const NAMES = ["ts", "js", "mjs", "mts"].map((extension) => `drizzle.config.${extension}`);
@@ -41,9 +56,13 @@ export async function readConfig(path: string): Promise<DrizzleConfig> {
       `Reading ${path}: its dialect is ${JSON.stringify(dialect)}, this package needs "postgresql"`,
     );
   }
+  const { url, host, port, user, password, database, ssl } = asRecord(dbCredentials);
+  const parts = { host, port: port === undefined ? port : Number(port), user, password, database };
+  const hasParts = typeof host === "string" && typeof database === "string";
   return {
     schema: await expand(path, [schema].flat()),
-    url: urlIn(asRecord(dbCredentials)),
+    address: typeof url === "string" ? url : hasParts ? parts as DatabaseAddress : undefined,
+    tls: checkTls(path, ssl),
     casing: typeof casing === "string" ? checkValue("casing", casingOption, casing) : undefined,
   };
 }
@@ -73,17 +92,16 @@ function glob(config: string, pattern: string): AsyncIterable<string> {
   );
 }
 
-function urlIn(credentials: Record<string, unknown>): string | undefined {
-  const { url, host, port, user, password, database, ssl } = credentials;
-  if (typeof url === "string") return url;
-  if (typeof host !== "string" || typeof database !== "string") return undefined;
-  const built = new URL(`postgres://${host}/${encodeURIComponent(database)}`);
-  if (port !== undefined) built.port = String(port);
-  if (typeof user === "string") built.username = encodeURIComponent(user);
-  if (typeof password === "string") built.password = encodeURIComponent(password);
-  if (ssl === true) built.searchParams.set("sslmode", "require");
-  else if (typeof ssl === "string") built.searchParams.set("sslmode", ssl);
-  return built.href;
+/** A setting that nobody understands must not become a connection without TLS. */
+function checkTls(config: string, ssl: unknown): Tls | undefined {
+  if (ssl === undefined || typeof ssl === "boolean") return ssl;
+  if (typeof ssl === "object" && ssl !== null) return ssl as Tls;
+  const mode = TLS_MODES.find((mode) => mode === ssl);
+  if (mode !== undefined) return mode;
+  throw new Failure(
+    `Reading ${config}: ssl of its dbCredentials is neither a boolean nor an object nor one of ` +
+      TLS_MODES.join(", "),
+  );
 }
 
 function asRecord(value: unknown): Record<string, unknown> {

@@ -1,35 +1,95 @@
 /** Reads `.env` files, and puts variables into them without touching anything that is there. */
 
 import { Buffer } from "node:buffer";
-import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import {
+  access,
+  chmod,
+  chown,
+  constants,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import process from "node:process";
 import { Failure, fileFailure } from "./errors.ts";
 
 /** Only its owner may read a file with secrets. */
 const MODE = 0o600;
 
+/** The largest file that is taken for a `.env` file, in bytes. */
+const MAX_BYTES = 1024 ** 2;
+
+/** How long the runtime may read, in milliseconds, and how much it may print, in bytes: JSON makes six of one. */
+const READ_LIMIT_MS = 30_000;
+const READ_LIMIT_BYTES = 16 * MAX_BYTES;
+
 /**
  * An assignment, from the beginning of its line. A value in quotes may go over several lines, so that
- * what looks like an assignment within it is none.
+ * what looks like an assignment within it is none. Bun takes a colon, too.
  */
 const ASSIGNMENT =
-  /^(?:\xEF\xBB\xBF)?[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=([ \t]*(?:'[^']*'|"(?:\\[^]|[^"\\])*"|`[^`]*`|[^\r\n#]*))/gm;
+  /^(?:\xEF\xBB\xBF)?[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*(?:=|:(?=[ \t]*[^\s#]))([ \t]*(?:'[^']*'|"(?:\\[^]|[^"\\])*"|`[^`]*`|[^\r\n#]*))/gm;
 
-/** Reads the variables of a file: the last of several values; quotes around a value are none of it. */
+/** Prints the environment, on one line. */
+const PRINT_ENVIRONMENT =
+  `import process from "node:process";process.stdout.write("\\n"+JSON.stringify(process.env))`;
+
+/**
+ * Reads the variables that a file adds to the environment, exactly as an application gets them that this runtime
+ * starts with `--env-file`: runtimes differ about quotes, `$` and comments, and an application's key must not depend on
+ * who has read its password. So the runtime itself reads the file, in a process of its own. What the environment has
+ * already comes first, as there.
+ *
+ * @throws {Failure} The file cannot be read, or this runtime has no `--env-file`.
+ */
 export async function readEnvFile(path: string): Promise<Record<string, string>> {
-  const text = await readFile(path, "utf8").catch((error) => {
-    throw fileFailure("Reading", path, error);
+  await checkReadable(path);
+  const flag = `--env-file=${path}`;
+  const args = "Deno" in globalThis
+    ? ["eval", "--quiet", "--no-config", "--no-lock", flag, PRINT_ENVIRONMENT]
+    : "Bun" in globalThis
+    ? [flag, "--eval", PRINT_ENVIRONMENT]
+    : [flag, "--input-type=module", "--eval", PRINT_ENVIRONMENT];
+  const printed = await new Promise<string>((resolve, reject) => {
+    const limits = { timeout: READ_LIMIT_MS, maxBuffer: READ_LIMIT_BYTES };
+    execFile(process.execPath, args, limits, (error, stdout) => {
+      // The error's message holds what the file made the program print.
+      if (error) reject(new Failure(`Reading ${path}: this runtime cannot read it by --env-file`));
+      else resolve(stdout);
+    });
   });
-  // The pattern is made for bytes.
-  const assignments = text.replace(/^\uFEFF/, "").matchAll(ASSIGNMENT);
+  const environment = JSON.parse(printed.slice(printed.lastIndexOf("\n"))) as NodeJS.ProcessEnv;
   return Object.fromEntries(
-    [...assignments].map(([, name, value]) => [name!, withoutQuotes(value!.trim())]),
+    Object.entries(environment).flatMap(([name, value]) =>
+      value === undefined || process.env[name] !== undefined ? [] : [[name, value]]
+    ),
   );
 }
 
-function withoutQuotes(text: string): string {
-  const [, quote, value = text] = /^(['"`])([^]*)\1$/.exec(text) ?? [];
-  // As Node reads it.
-  return quote === '"' ? value.replaceAll("\\n", "\n") : value;
+/** Refuses what would not end, and what is not there: Deno warns of that and goes on. */
+async function checkReadable(path: string): Promise<void> {
+  const attempt = "Reading";
+  const found = await stat(path).catch((error) => {
+    throw fileFailure(attempt, path, error);
+  });
+  // A pipe is what `--env-file <(decrypt .env.age)` of a shell is.
+  if (!found.isFile() && !found.isFIFO()) {
+    throw new Failure(`${attempt} ${path}: it is neither a file nor a pipe`);
+  }
+  if (found.size > MAX_BYTES) throw tooLarge(attempt, path);
+  if (found.isFile()) {
+    await access(path, constants.R_OK).catch((error) => {
+      throw fileFailure(attempt, path, error);
+    });
+  }
+}
+
+function tooLarge(attempt: string, path: string): Failure {
+  return new Failure(`${attempt} ${path}: it is larger than ${MAX_BYTES / 1024 ** 2} MiB`);
 }
 
 /**
@@ -43,10 +103,13 @@ export async function setInEnvFile(
   path: string,
   variables: Readonly<Record<string, string>>,
 ): Promise<{ written: string[]; created: boolean }> {
+  const replaceable = await checkReplaceable(path);
   // One character for each byte: whatever the encoding, the rest stays as it is.
-  const before = await readFile(path, "latin1").catch((error) => {
-    if (error.code !== "ENOENT") throw fileFailure("Reading", path, error);
-  });
+  const before = replaceable
+    ? await readFile(path, "latin1").catch((error) => {
+      throw fileFailure("Reading", path, error);
+    })
+    : undefined;
   const { text, written } = withVariables(before ?? "", variables);
   try {
     if (before === undefined) await writeFile(path, text, { mode: MODE, flag: "wx" });
@@ -59,6 +122,32 @@ export async function setInEnvFile(
     throw fileFailure("Writing", path, error);
   }
   return { written, created: before === undefined };
+}
+
+/**
+ * Refuses what a new file in its place would break. Nothing is opened for it: opening a FIFO waits.
+ *
+ * @returns Whether there is a file.
+ */
+async function checkReplaceable(path: string): Promise<boolean> {
+  const attempt = "Writing";
+  const found = await stat(path).catch((error) => {
+    if (error.code === "ENOENT") return undefined;
+    throw fileFailure(attempt, path, error);
+  });
+  if (found === undefined) return false;
+  if (!found.isFile()) throw new Failure(`${attempt} ${path}: it is not a regular file`);
+  if (found.size > MAX_BYTES) throw tooLarge(attempt, path);
+  if (found.nlink > 1) {
+    throw new Failure(
+      `${attempt} ${path}: it has other names (hard links), which would keep what it holds now`,
+    );
+  }
+  // To root every file is writable.
+  const readOnly = (found.mode & 0o222) === 0 ||
+    await access(path, constants.W_OK).then(() => false, () => true);
+  if (readOnly) throw new Failure(`${attempt} ${path}: it is read-only`);
+  return true;
 }
 
 function withVariables(text: string, variables: Readonly<Record<string, string>>) {

@@ -1,5 +1,7 @@
 /** What ends a command, and how the operator is told. */
 
+import { stripVTControlCharacters } from "node:util";
+
 /** Arguments that make no sense: status 2. */
 export class UsageError extends Error {}
 
@@ -12,7 +14,10 @@ export function fileFailure(attempt: "Reading" | "Writing", path: string, error:
   return new Failure(`${attempt} ${path}: ${code}`);
 }
 
-/** What went wrong, without stack and without anything but messages: a driver's errors may carry values. */
+/** Longest description, in characters: loaders put whole stacks into their messages. */
+const SHOWN = 1_000;
+
+/** What went wrong, in one line, without stack and without anything but messages: a driver's errors may carry values. */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
   for (let next = error; next !== undefined && next !== null && messages.length < 5;) {
@@ -23,5 +28,6 @@ export function describeError(error: unknown): string {
     if (text && !messages.at(-1)?.includes(text)) messages.push(text);
     next = cause;
   }
-  return messages.join(": ") || "an error without a message";
+  const line = stripVTControlCharacters(messages.join(": ")).replaceAll(/\s*\n\s*/g, " ").trim();
+  return (line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line) || "an error without a message";
 }

@@ -2,10 +2,12 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { arrayBuffer } from "node:stream/consumers";
 import { Failure } from "./errors.ts";
 
 type Handler = (request: Request) => Promise<Response>;
+
+/** The largest body that is read, in bytes; none of the API's is near it. */
+const MAX_BODY_BYTES = 1024 ** 2;
 
 /**
  * Starts a server that only this machine reaches.
@@ -31,11 +33,25 @@ export async function serveLocally(handler: Handler, port: number) {
   };
 }
 
+/** A body, or `undefined` where it is too large. */
+async function readBody(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const chunk of incoming as AsyncIterable<Uint8Array<ArrayBuffer>>) {
+    length += chunk.byteLength;
+    if (length > MAX_BODY_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
 async function respond(handler: Handler, incoming: IncomingMessage, outgoing: ServerResponse) {
   try {
     const { method = "GET", url = "/" } = incoming;
-    const body = method === "GET" || method === "HEAD" ? null : await arrayBuffer(incoming);
-    const response = await handler(new Request(new URL(url, "http://localhost"), { method, body }));
+    const body = method === "GET" || method === "HEAD" ? null : await readBody(incoming);
+    const response = body === undefined
+      ? new Response(null, { status: 413 })
+      : await handler(new Request(new URL(url, "http://localhost"), { method, body }));
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     outgoing.end(new Uint8Array(await response.arrayBuffer()));
   } catch {

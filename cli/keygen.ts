@@ -3,8 +3,8 @@
 import { stat } from "node:fs/promises";
 import process from "node:process";
 import { setInEnvFile } from "./env_file.ts";
-import { flag, readOptions, text } from "./options.ts";
-import { stderr, stdout } from "./output.ts";
+import { flag, readOptions, text, variableName } from "./options.ts";
+import { stderr, stdout, styled } from "./output.ts";
 
 /** As many bytes as the key that is derived from it has: there is nothing to gain from more. */
 const PASSWORD_BYTES = 32;
@@ -13,22 +13,31 @@ const KEY_BYTES = 32;
 
 export const help = `Makes a master password and a salt, or a raw key, from random bytes.
 
-Usage: mitthooks-drizzle keygen [--raw] [--write FILE]
+Usage: mitthooks-drizzle keygen [--raw] [--name NAME] [--write FILE]
 
 Prints lines for a .env file:
   ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT   for buildEncryptionKey
   ENCRYPTION_KEY                                   for importEncryptionKey, in base64, with --raw
 
 Options:
-  --raw          a key of 32 bytes instead of master password and salt
+  --raw          a key of 32 bytes instead of master password and salt; the schema decodes it:
+                 importEncryptionKey(Uint8Array.from(atob(process.env.ENCRYPTION_KEY), (character) =>
+                   character.charCodeAt(0)))
+  --name NAME    what the variables begin with, in the place of ENCRYPTION. A second pair, to change
+                 keys: --name NEW_ENCRYPTION makes NEW_ENCRYPTION_MASTER_PASSWORD and
+                 NEW_ENCRYPTION_SALT
   --write FILE   puts the lines into FILE and prints no secret; values that are set there stay
 `;
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { raw, write } = await readOptions(args, { raw: flag, write: text });
-  const variables: Record<string, string> = raw ? { ENCRYPTION_KEY: randomBase64(KEY_BYTES) } : {
-    ENCRYPTION_MASTER_PASSWORD: randomBase64(PASSWORD_BYTES),
-    ENCRYPTION_SALT: randomBase64(SALT_BYTES),
+  const { raw, name = "ENCRYPTION", write } = await readOptions(args, {
+    raw: flag,
+    name: variableName,
+    write: text,
+  });
+  const variables: Record<string, string> = raw ? { [`${name}_KEY`]: randomBase64(KEY_BYTES) } : {
+    [`${name}_MASTER_PASSWORD`]: randomBase64(PASSWORD_BYTES),
+    [`${name}_SALT`]: randomBase64(SALT_BYTES),
   };
   if (write === undefined) {
     for (const [name, value] of Object.entries(variables)) stdout.line(`${name}=${value}`);
@@ -45,10 +54,10 @@ export async function run(args: readonly string[]): Promise<number> {
   stdout.line(`${write}: ${written.join(" and ")} written${created ? ", the file is new" : ""}`);
   // The owner may have let a group read it, for the application; Windows has no such modes.
   if (process.platform !== "win32" && (await stat(write)).mode & 0o004) {
-    stderr.line(
-      `${write}: every user of this machine may read it; to change that: chmod 600 ${write}`,
+    stderr.line(styled(
       "yellow",
-    );
+      `${write}: every user of this machine may read it; to change that: chmod 600 ${write}`,
+    ));
   }
   return 0;
 }

@@ -8,7 +8,7 @@ import { SimulatedMstudio } from "../testing/simulator.ts";
 import { UsageError } from "./errors.ts";
 import { serveLocally } from "./http_server.ts";
 import { flag, httpUrl, port, readOptions, text } from "./options.ts";
-import { count, stdout } from "./output.ts";
+import { count, stdout, styled } from "./output.ts";
 import { onSignals } from "./signals.ts";
 
 /** Where the API is unless told otherwise: applications are configured for it. */
@@ -56,14 +56,16 @@ export async function run(args: readonly string[]): Promise<number> {
   const simulator = await SimulatedMstudio.create({ extensionId, target, maxAttempts: 1 });
   const server = await serveLocally(simulator.api, serve ?? DEFAULT_PORT);
   const report = new Report(`http://localhost:${server.port}`, extensionId);
+  const interruption = new AbortController();
+  const { signal } = interruption;
+  // Until the end: npx and bunx send a signal on that the terminal has sent to this program, too.
+  const ignoreSignals = onSignals((status) => interruption.abort(status));
   const deliver = async (event: string, send: () => Promise<unknown>) => {
     await send().catch((error) => {
       if (!(error instanceof DeliveryError)) throw error;
     });
     report.add(event, simulator.deliveries.at(-1)!);
   };
-  // Until the end: npx and bunx send a signal on that the terminal has sent to this program, too.
-  let ignoreSignals = () => {};
   try {
     const instance = simulator.instance({ context: { kind: "project" } });
     stdout.line(`target     ${target}`);
@@ -71,25 +73,32 @@ export async function run(args: readonly string[]): Promise<number> {
       `API        ${report.apiUrl}, the extension needs MITTWALD_API_URL=${report.apiUrl}`,
     );
     stdout.line(`extension  ${extensionId}`);
-    stdout.line(`instance   ${instance.id}\n`);
+    stdout.line(`instance   ${instance.id}`);
+    stdout.line();
     await deliver("added", () => instance.add());
     // All else would fail for the same reason.
     if (report.failed) return report.end();
     const change = { consentedScopes: ["project:read"], variantKey: "basic" };
-    await deliver("updated", () => instance.update(change));
-    await deliver("rotated", () => instance.rotateSecret());
-    if (forge) {
-      const event = instance.event("SecretRotated", { secret: "forged" });
-      await deliver("forged", () => simulator.deliverOnce(event, { forge: true }));
-    }
-    if (serve !== undefined && !report.failed) {
-      const interrupted = new Promise((resolve) => ignoreSignals = onSignals(resolve));
-      // Not before: whoever has read it may press them.
-      stdout.line(`\nServing the API on ${report.apiUrl}; Ctrl-C ends it`);
-      await interrupted;
+    const forged = () =>
+      simulator.deliverOnce(instance.event("SecretRotated", { secret: "forged" }), { forge: true });
+    const steps = [
+      () => deliver("updated", () => instance.update(change)),
+      () => deliver("rotated", () => instance.rotateSecret()),
+      ...forge ? [() => deliver("forged", forged)] : [],
+    ];
+    for (const step of steps) if (!signal.aborted) await step();
+    // What ends it in the middle must not leave the instance behind.
+    const early = signal.aborted;
+    if (serve !== undefined && !report.failed && !early) {
+      stdout.line();
+      stdout.line(`Serving the API on ${report.apiUrl}; Ctrl-C ends it`);
+      if (!signal.aborted) {
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      }
     }
     if (!keep) await deliver("removed", () => instance.remove());
-    return report.end();
+    const status = report.end();
+    return early ? signal.reason as number : status;
   } finally {
     ignoreSignals();
     await server.close();
@@ -118,7 +127,7 @@ class Report {
     const shown = status === undefined
       ? `no answer  ${failure === "timed-out" ? "none came in time" : reasonOf(error ?? failure)}`
       : [status, code, message].filter(Boolean).join("  ");
-    stdout.line(`${event.padEnd(9)}  ${stdout.style(good ? "green" : "red", shown)}`);
+    stdout.line(`${event.padEnd(9)}  `, styled(good ? "green" : "red", shown));
     const hint = good ? undefined : this.#hint(event, status, code ?? failure);
     if (hint !== undefined) this.#hints.add(hint);
   }
@@ -126,7 +135,8 @@ class Report {
   /** Shows the result and returns the exit status. */
   end(): number {
     const result = `${this.#asExpected} of ${count(this.#total, "answer")} as expected`;
-    stdout.line(`\n${stdout.style(this.failed ? "red" : "green", result)}`);
+    stdout.line();
+    stdout.line(styled(this.failed ? "red" : "green", result));
     for (const hint of this.#hints) stdout.line(hint);
     return this.failed ? 1 : 0;
   }
@@ -165,16 +175,16 @@ function parseBody(body: string): { code?: string; message: string } {
   try {
     const { code, message } = JSON.parse(body) as { code?: unknown; message?: unknown };
     if (typeof code === "string" && typeof message === "string") {
-      return { code: printable(code), message: printable(message) };
+      return { code: oneLine(code), message: oneLine(message) };
     }
   } catch {
     // Some other response.
   }
-  return { message: printable(body) };
+  return { message: oneLine(body) };
 }
 
-/** One line that does nothing to a terminal. */
-function printable(text: string): string {
+/** One line, of limited length. */
+function oneLine(text: string): string {
   const line = stripVTControlCharacters(text).replaceAll(/[\p{Cc}\s]+/gu, " ").trim();
   return line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line;
 }
@@ -184,5 +194,5 @@ function reasonOf(error: unknown): string {
   // What fetch throws says little; its cause, where there is one, tells more.
   const { message, cause } = (error ?? {}) as { message?: string; cause?: unknown };
   const { message: inner, code } = (cause ?? {}) as { message?: string; code?: string };
-  return printable(inner || code || message || "the connection failed");
+  return oneLine(inner || code || message || "the connection failed");
 }

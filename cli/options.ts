@@ -38,6 +38,11 @@ export const httpUrl: Option<string> = option("is not an HTTP URL", (value) => {
   return url?.protocol === "http:" || url?.protocol === "https:" ? url.href : undefined;
 });
 
+export const variableName: Option<string> = option(
+  "is not a name of a variable: letters, digits and underscores, no digit first",
+  (value) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(value) ? value : undefined,
+);
+
 /** Drizzle's ways to name columns whose name in the database is not given. */
 export type Casing = "snake_case" | "camelCase";
 export const casing: Option<Casing> = option(
@@ -67,8 +72,7 @@ export async function readOptions<TOptions extends Readonly<Record<string, Optio
   );
   if (typeof envFile === "string") {
     for (const [name, value] of Object.entries(await readEnvFile(envFile))) {
-      // What the environment has comes first, as with `node --env-file`.
-      process.env[name] ??= value;
+      process.env[name] = value;
     }
   }
   return Object.fromEntries(values) as OptionValues<TOptions>;

@@ -3,10 +3,16 @@
 import process from "node:process";
 import { Deadline } from "../internal/deadline.ts";
 import type { EncryptableDatabase } from "../pg/session.ts";
-import { type DrizzleConfig, findConfig, readConfig } from "./drizzle_config.ts";
+import {
+  type DatabaseAddress,
+  type DrizzleConfig,
+  findConfig,
+  readConfig,
+  type Tls,
+} from "./drizzle_config.ts";
 import { Failure, UsageError } from "./errors.ts";
 import { type Casing, casing, type OptionValues, text } from "./options.ts";
-import { stderr } from "./output.ts";
+import { stderr, styled } from "./output.ts";
 import { findTables, type NamedTable } from "./schema_module.ts";
 
 /** Options that say where it is found. */
@@ -18,7 +24,12 @@ export const projectHelp =
   --database-url URL    the database; default: the variable DATABASE_URL, which other users cannot see
   --casing CASING       snake_case or camelCase, if the application gives "casing" to Drizzle
   --config FILE         drizzle-kit's configuration, for what is not given; default: drizzle.config.ts,
-                        .js or .mjs, if it is there. Node loads TypeScript from its version 22.18 on
+                        .js or .mjs, if it is there; its ssl counts whichever URL is used,
+                        unless the URL has sslmode
+
+On Node, TypeScript is loaded through jiti where it is installed (npm install --save-dev jiti): with
+paths of tsconfig.json, enums, and imports without extensions. Node 22.18 and later load TypeScript
+without those by themselves, Bun and Deno all of it.
 `;
 
 type ProjectOptions = OptionValues<typeof projectOptions>;
@@ -34,10 +45,10 @@ export async function withProject<T>(
   const { schema, "database-url": databaseUrl, casing } = options;
   // Not by URL, which does not know those of several hosts.
   if (databaseUrl && /:\/\/[^@]*:[^@]+@/.test(databaseUrl)) {
-    stderr.line(
-      "--database-url holds a password, which other users of this machine can see; set DATABASE_URL instead",
+    stderr.line(styled(
       "yellow",
-    );
+      "--database-url holds a password, which other users of this machine can see; set DATABASE_URL instead",
+    ));
   }
   const config = await configFor(options);
   const modules = schema === undefined ? config?.schema ?? [] : [schema];
@@ -48,38 +59,89 @@ export async function withProject<T>(
   }
   // Before the environment is read: the module may load a .env file.
   const tables = await findTables(modules);
-  const url = databaseUrl || process.env["DATABASE_URL"] || config?.url;
-  if (!url) throw new UsageError("set DATABASE_URL, or give --database-url");
-  const { db, close } = await connect(url, casing ?? config?.casing);
+  const address = givenUrl(options) ?? config?.address;
+  if (!address) throw new UsageError("set DATABASE_URL, or give --database-url");
+  const { db, close } = await connect(address, tlsFor(address, config), casing ?? config?.casing);
   return await work(tables, db).finally(close);
+}
+
+/** The URL that comes before the configuration's. */
+function givenUrl({ "database-url": databaseUrl }: ProjectOptions): string | undefined {
+  return databaseUrl || process.env["DATABASE_URL"] || undefined;
 }
 
 /** Reads the configuration, unless nothing is left that could be in it. */
 async function configFor(options: ProjectOptions): Promise<DrizzleConfig | undefined> {
-  const { schema, "database-url": databaseUrl, casing, config } = options;
+  const { schema, casing, config } = options;
   if (config !== undefined) return await readConfig(config);
-  const complete = schema !== undefined && Boolean(databaseUrl || process.env["DATABASE_URL"]);
-  const path = complete && casing !== undefined ? undefined : findConfig();
+  const path = findConfig();
+  const url = givenUrl(options);
   if (path === undefined) return undefined;
+  const complete = schema !== undefined && url !== undefined;
+  if (complete && casing !== undefined && tellsTls(url)) return undefined;
   try {
     return await readConfig(path);
   } catch (error) {
     if (!complete || !(error instanceof Failure)) throw error;
     // Where the application runs, there need not be a drizzle-kit.
-    stderr.line(
-      `${error.message}. Going on without it: give --casing if the application gives "casing" to Drizzle`,
-    );
+    if (!tellsTls(url) && !isLocal(url)) {
+      throw new Failure(
+        `${error.message}. It may ask for TLS: to go on without it, add sslmode to the database's ` +
+          "URL, for example sslmode=require, or sslmode=disable for a connection without TLS",
+      );
+    }
+    if (casing === undefined) {
+      stderr.line(
+        `${error.message}. Going on without it: give --casing if the application gives "casing" to Drizzle`,
+      );
+    }
     return undefined;
   }
 }
 
+/** Whether a URL says itself if the connection is encrypted. */
+function tellsTls(address: DatabaseAddress): boolean {
+  return typeof address === "string" && /[?&]ssl(mode)?=/i.test(address);
+}
+
+/** Whether a URL leads to this machine alone. Those of several hosts are no URLs. */
+function isLocal(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { hostname, searchParams } = new URL(url);
+  const host = hostname || searchParams.get("host") || "localhost";
+  return /^(localhost|127(\.\d+){3}|\[::1\]|\/.*)$/.test(host);
+}
+
+/**
+ * The configuration's setting, whichever URL is used, unless the URL has one.
+ *
+ * @throws {Failure} The configuration has two.
+ */
+function tlsFor(address: DatabaseAddress, config: DrizzleConfig | undefined): Tls | undefined {
+  if (!tellsTls(address) || config?.tls === undefined) return config?.tls;
+  if (address !== config.address) return undefined;
+  throw new Failure(
+    "Connecting to the database: drizzle-kit's configuration has ssl, and its url has sslmode, " +
+      "leave one of them out",
+  );
+}
+
 /** Prepares a connection with the casing that the application gives to Drizzle; the first query opens it. */
-async function connect(url: string, casing: Casing | undefined) {
+async function connect(
+  address: DatabaseAddress,
+  tls: Tls | undefined,
+  casing: Casing | undefined,
+) {
   const options = casing === undefined ? {} : { casing };
   const postgres = await ifInstalled(() => import("postgres"));
   if (postgres) {
     const { drizzle } = await import("drizzle-orm/postgres-js");
-    const client = create(() => postgres.default(url, { max: 1, onnotice: () => {} }));
+    const settings = { max: 1, onnotice: () => {}, ...tls !== undefined && { ssl: tls } };
+    const client = create(() =>
+      typeof address === "string"
+        ? postgres.default(address, settings)
+        : postgres.default({ ...present(address), ...settings })
+    );
     await reach(client);
     return { db: drizzle(client, options), close: () => client.end({ timeout: 5 }) };
   }
@@ -87,12 +149,27 @@ async function connect(url: string, casing: Casing | undefined) {
   const pg = await ifInstalled(() => import("pg"));
   if (pg) {
     const { drizzle } = await import("drizzle-orm/node-postgres");
-    const pool = create(() => new pg.default.Pool({ connectionString: url, max: 1 }));
+    const where = typeof address === "string" ? { connectionString: address } : present(address);
+    const ssl = tls === undefined ? {} : { ssl: forNodePostgres(tls) };
+    const pool = create(() => new pg.default.Pool({ ...where, ...ssl, max: 1 }));
     // Without a listener, a connection that breaks while idle would end the program.
     pool.on("error", () => {});
     return { db: drizzle(pool, options), close: () => pool.end() };
   }
   throw new Failure("Connecting to the database: neither postgres nor pg is installed");
+}
+
+/** node-postgres has no modes and never falls back to a connection without TLS. */
+function forNodePostgres(tls: Tls): boolean | Readonly<Record<string, unknown>> {
+  if (typeof tls !== "string") return tls;
+  return { rejectUnauthorized: tls === "verify-full" };
+}
+
+/** Without what is undefined, which drivers take for a value. */
+function present(address: Exclude<DatabaseAddress, string>): Record<string, string | number> {
+  return Object.fromEntries(
+    Object.entries(address).filter(([, value]) => value !== undefined),
+  ) as Record<string, string | number>;
 }
 
 /** libpq's variable, which postgres.js knows, too. */

@@ -2,8 +2,9 @@
 
 import process from "node:process";
 import { reencrypt as reencryptTable, type ReencryptionReport } from "../pg/reencryption.ts";
+import { isUnderOtherKeys, NOTHING_READABLE } from "./keys_at_hand.ts";
 import { flag, positiveInteger, readOptions } from "./options.ts";
-import { count, formatNumber, stderr, stdout } from "./output.ts";
+import { count, formatNumber, stderr, stdout, styled, toJson } from "./output.ts";
 import { withProgress } from "./progress.ts";
 import { projectHelp, projectOptions, withProject } from "./project.ts";
 import { onSignals } from "./signals.ts";
@@ -45,7 +46,8 @@ export async function run(args: readonly string[]): Promise<number> {
       }
       abortedAt = performance.now();
       interruption.abort(status);
-      stderr.line("\nStopping after this batch; once more to stop at once");
+      stderr.line();
+      stderr.line("Stopping after this batch; once more to stop at once");
     });
     let left = 0;
     // A signal during the last batch of all comes too late to stop anything.
@@ -54,6 +56,11 @@ export async function run(args: readonly string[]): Promise<number> {
       for (const { name, table } of tables) {
         stopped ||= signal.aborted;
         if (stopped) break;
+        if (await isUnderOtherKeys(db, { name, table })) {
+          stdout.line(styled("bold", name), ": ", styled("red", NOTHING_READABLE));
+          left++;
+          continue;
+        }
         const report = await withProgress(name, (update) =>
           reencryptTable(db, table, {
             ...batchSize === undefined ? {} : { batchSize },
@@ -62,7 +69,7 @@ export async function run(args: readonly string[]): Promise<number> {
             onProgress: (progress) =>
               update(
                 progress,
-                `${formatNumber(progress.reencrypted)} re-encrypted, ` +
+                `${formatNumber(progress.reencrypted)} ${dryRun ? "would be " : ""}re-encrypted, ` +
                   `${formatNumber(progress.unreadable)} unreadable`,
               ),
           }));
@@ -74,7 +81,7 @@ export async function run(args: readonly string[]): Promise<number> {
       ignoreSignals();
     }
     if (stopped) {
-      stdout.line("Stopped before the end; run it again to go on", "yellow");
+      stdout.line(styled("yellow", "Stopped before the end; run it again to go on"));
       return signal.reason as number;
     }
     return left === 0 ? 0 : 1;
@@ -84,21 +91,18 @@ export async function run(args: readonly string[]): Promise<number> {
 function print(table: string, report: ReencryptionReport, dryRun: boolean): void {
   const { scanned, total, reencrypted, unreadable, notWritten, aborted } = report;
   const rows = aborted
-    ? `${formatNumber(scanned)} of ${count(total, "row")}`
+    ? `${formatNumber(scanned)} of ${count(Math.max(total, scanned), "row")}`
     : count(scanned, "row");
-  const done = dryRun ? "to be re-encrypted (dry run, nothing was written)" : "re-encrypted";
-  stdout.line(`${stdout.style("bold", table)}: ${rows}, ${count(reencrypted, "value")} ${done}`);
+  const done = dryRun ? "would be re-encrypted (dry run, nothing was written)" : "re-encrypted";
+  stdout.line(styled("bold", table), `: ${rows}, ${count(reencrypted, "value")} ${done}`);
   printRows("with a value that no key can read", unreadable);
   printRows("not written as they should be, because of a trigger", notWritten);
 }
 
 function printRows(what: string, primaryKeys: readonly unknown[]): void {
   if (primaryKeys.length === 0) return;
-  stdout.line(`${count(primaryKeys.length, "row")} ${what}:`, "red");
-  const printable = (_: string, value: unknown) => typeof value === "bigint" ? `${value}` : value;
-  for (const primaryKey of primaryKeys.slice(0, LISTED)) {
-    stdout.line(`  ${JSON.stringify(primaryKey, printable)}`);
-  }
+  stdout.line(styled("red", `${count(primaryKeys.length, "row")} ${what}:`));
+  for (const primaryKey of primaryKeys.slice(0, LISTED)) stdout.line(`  ${toJson(primaryKey)}`);
   if (primaryKeys.length > LISTED) {
     stdout.line(`  and ${count(primaryKeys.length - LISTED, "row")} more`);
   }

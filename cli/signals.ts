@@ -3,7 +3,7 @@
 import process from "node:process";
 
 /** What a shell reports of a program that a signal has ended: 128 and the signal's number. */
-const STATUSES = { SIGINT: 130, SIGTERM: 143 } as const;
+const STATUSES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Calls a listener with the exit status of each signal that comes, until what it returns is called. */
 export function onSignals(listener: (status: number) => void): () => void {

@@ -1,8 +1,9 @@
 /** `status`: tells under which keys the stored values are. */
 
 import { type KeyCounts, keyStatus } from "../pg/reencryption.ts";
-import { readOptions } from "./options.ts";
-import { count, formatNumber, stdout } from "./output.ts";
+import { NOTHING_READABLE } from "./keys_at_hand.ts";
+import { flag, readOptions } from "./options.ts";
+import { count, formatNumber, printable, stdout, styled } from "./output.ts";
 import { withProgress } from "./progress.ts";
 import { projectHelp, projectOptions, withProject } from "./project.ts";
 
@@ -10,10 +11,12 @@ export const help =
   `Counts, for each encrypted column, the values under the current key, under another one that is
 still readable, and under none that is known.
 
-Usage: mitthooks-drizzle status [--schema FILE] [--database-url URL] [--casing CASING]
+Usage: mitthooks-drizzle status [--json] [--schema FILE] [--database-url URL] [--casing CASING]
                                 [--config FILE]
 
 Options:
+  --json                prints { "tables": { TABLE: { COLUMN: { "current", "otherKey", "unreadable",
+                        "null" } } } }, with numbers, and nothing else
 ${projectHelp}
 The exit status is 0 only if no value is unreadable.
 `;
@@ -21,52 +24,61 @@ The exit status is 0 only if no value is unreadable.
 const HEADINGS = ["column", "current", "other key", "unreadable", "null"];
 
 export async function run(args: readonly string[]): Promise<number> {
-  const options = await readOptions(args, projectOptions);
-  let otherKey = 0;
-  let unreadable = 0;
+  const { json, ...options } = await readOptions(args, { ...projectOptions, json: flag });
+  const counts: Record<string, Readonly<Record<string, KeyCounts>>> = {};
   await withProject(options, async (tables, db) => {
     for (const { name, table } of tables) {
-      const counts = await withProgress(
+      counts[name] = await withProgress(
         name,
         (update) => keyStatus(db, table, { onProgress: (progress) => update(progress) }),
       );
-      print(name, counts);
-      for (const column of Object.values(counts)) {
-        otherKey += column.otherKey;
-        unreadable += column.unreadable;
-      }
+      if (!json) print(name, counts[name]);
     }
   });
+  const columns = Object.values(counts).flatMap((table) => Object.values(table));
+  const sum = (state: keyof KeyCounts) =>
+    columns.reduce((total, column) => total + column[state], 0);
+  if (json) stdout.json({ tables: counts });
+  else summarise(sum("current"), sum("otherKey"), sum("unreadable"));
+  return sum("unreadable") > 0 ? 1 : 0;
+}
+
+function summarise(current: number, otherKey: number, unreadable: number): void {
   if (otherKey > 0) {
-    stdout.line(
+    stdout.line(styled(
+      "yellow",
       `${count(otherKey, "value is", "values are")} not under the current key: ` +
         "keep the other key and run reencrypt",
-      "yellow",
-    );
+    ));
   }
   if (unreadable > 0) {
-    stdout.line(`${count(unreadable, "value")} cannot be read with any of the keys`, "red");
-    return 1;
+    stdout.line(styled(
+      "red",
+      current + otherKey === 0
+        ? NOTHING_READABLE
+        : `${count(unreadable, "value")} cannot be read with any of the keys`,
+    ));
+  } else if (otherKey === 0) {
+    stdout.line(styled("green", "No value needs another key than the current one"));
   }
-  if (otherKey === 0) stdout.line("No value needs another key than the current one", "green");
-  return 0;
 }
 
 function print(table: string, counts: Readonly<Record<string, KeyCounts>>): void {
   const rows = [
     HEADINGS,
     ...Object.entries(counts).map(([column, { current, otherKey, unreadable, null: nulls }]) => [
-      column,
+      printable(column),
       ...[current, otherKey, unreadable, nulls].map(formatNumber),
     ]),
   ];
   const widths = HEADINGS.map((_, index) => Math.max(...rows.map((row) => row[index]!.length)));
-  stdout.line(table, "bold");
+  stdout.line(styled("bold", table));
   for (const row of rows) {
     const cells = row.map((cell, index) =>
       index === 0 ? cell.padEnd(widths[index]!) : cell.padStart(widths[index]!)
     );
-    stdout.line(`  ${cells.join("  ")}`, row === HEADINGS ? "dim" : undefined);
+    const line = `  ${cells.join("  ")}`;
+    stdout.line(row === HEADINGS ? styled("dim", line) : line);
   }
   stdout.line();
 }

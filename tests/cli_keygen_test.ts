@@ -61,6 +61,58 @@ Deno.test("keygen --write: a link that leads nowhere is told, and stays", async 
   assertEquals([...Deno.readDirSync(folder.path)].map(({ isSymlink }) => isSymlink), [true]);
 });
 
+Deno.test("keygen --write: what a new file in its place would break stays, and is told", async (t) => {
+  const cases: Record<string, [prepare: string, found: string]> = {
+    "a FIFO": ["mkfifo .env", "it is not a regular file"],
+    "a file with two names": [
+      "echo A=1 > other; ln other .env",
+      "it has other names (hard links), which would keep what it holds now",
+    ],
+    "a read-only file": ["echo A=1 > .env; chmod 444 .env", "it is read-only"],
+  };
+  for (const [what, [prepare, found]] of Object.entries(cases)) {
+    await t.step(what, async () => {
+      await using folder = await createFolder();
+      const cwd = folder.path;
+      const list = async () => {
+        const args = ["-c", "ls -li; find . -type f -exec cat {} +"];
+        return new TextDecoder().decode(
+          (await new Deno.Command("sh", { args, cwd }).output()).stdout,
+        );
+      };
+      await new Deno.Command("sh", { args: ["-c", prepare], cwd }).output();
+      const before = await list();
+      const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd });
+      assertEquals([code, stderr], [1, `keygen: Writing .env: ${found}\n`]);
+      assertEquals(await list(), before);
+    });
+  }
+});
+
+Deno.test("keygen --name makes a second pair beside the first", async () => {
+  await using folder = await createFolder();
+  const write = (...args: string[]) =>
+    runCommand(["keygen", "--write", ".env", ...args], { cwd: folder.path });
+  await write();
+  const { code, stdout } = await write("--name", "NEW_ENCRYPTION");
+  assertEquals([code, stdout], [
+    0,
+    ".env: NEW_ENCRYPTION_MASTER_PASSWORD and NEW_ENCRYPTION_SALT written\n",
+  ]);
+  assertEquals((await write("--raw", "--name=OWN")).stdout, ".env: OWN_KEY written\n");
+  const names = [...(await Deno.readTextFile(`${folder.path}/.env`)).matchAll(/^(\w+)=\S/gm)];
+  assertEquals(names.map(([, name]) => name), [
+    "ENCRYPTION_MASTER_PASSWORD",
+    "ENCRYPTION_SALT",
+    "NEW_ENCRYPTION_MASTER_PASSWORD",
+    "NEW_ENCRYPTION_SALT",
+    "OWN_KEY",
+  ]);
+  for (const name of ["", "1A", "A=B", "A B", "Ä"]) {
+    assertEquals((await write(`--name=${name}`)).code, 2);
+  }
+});
+
 /** What stands in a file before and after `keygen --write`, a byte for each character. `+` stands for new values. */
 async function assertWritten(before: string, after: string, args: readonly string[] = ["--raw"]) {
   await using folder = await createFolder();
@@ -92,6 +144,7 @@ Deno.test("keygen --write fills in and adds what is missing, and keeps the rest 
     ],
     "commented out": ["# ENCRYPTION_KEY=\n", "# ENCRYPTION_KEY=\nENCRYPTION_KEY=+\n"],
     "in a value": ['A="\nENCRYPTION_KEY=\n"\n', 'A="\nENCRYPTION_KEY=\n"\nENCRYPTION_KEY=+\n'],
+    "Bun's colon": ["ENCRYPTION_KEY: set\n", "ENCRYPTION_KEY: set\n"],
     "a longer name": ["A_ENCRYPTION_KEY=\n", "A_ENCRYPTION_KEY=\nENCRYPTION_KEY=+\n"],
   };
   for (const [what, [before, after]] of Object.entries(cases)) {

@@ -70,6 +70,24 @@ for (const keep of [false, true]) {
   });
 }
 
+Deno.test("mstudio: a terminal that goes away leaves no instance behind", async () => {
+  const handler = extension(8001, "another-extension");
+  await using server = serve(async (request) => {
+    const response = await handler(request);
+    if (storage.rows.size > 0 && !hungUp) {
+      hungUp = true;
+      command.kill("SIGHUP");
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    return response;
+  });
+  let hungUp = false;
+  const command = startCommand(server.args, { env: { EXTENSION_ID: "another-extension" } });
+  const { code, stdout } = await command.ended;
+  assertEquals([code, storage.rows.size], [129, 0]);
+  assertMatch(stdout, /^added .*\nremoved .*\n\n2 of 2 answers/m);
+});
+
 const port = freePort();
 const page = `\x1b[2J<h1>\r\nNot found</h1>${"x".repeat(1_000)}`;
 const mistakes: Record<string, [(request: Request) => Response | Promise<Response>, RegExp]> = {
@@ -84,6 +102,10 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
   "a web page, which does nothing to the terminal": [
     () => new Response(page, { status: 404 }),
     /added +404 {2}<h1> Not found<\/h1>x{100,200}…\n[^]*\nIs the path of --target that/,
+  ],
+  "an answer without end": [
+    () => new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(65_536)) })),
+    /forged +200\n[^]*A forged webhook was accepted/,
   ],
   "an extension that hangs": [
     () => new Promise((resolve) => setTimeout(resolve, 7_000, new Response())),

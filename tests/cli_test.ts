@@ -6,6 +6,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { encodeHex } from "@std/encoding";
 import { stripVTControlCharacters } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../mod.ts";
@@ -94,6 +95,13 @@ Deno.test("status and reencrypt: from the old key to the new one", async () => {
   await sql`INSERT INTO tenant.token VALUES
     (1, 'a', ${await newKey.encrypt("token a")}), (2, 'b', ${await oldKey.encrypt("token b")}),
     (3, 'c', NULL)`;
+  const json = await run(`status --json ${PROJECT}`, { env });
+  assertEquals([json.code, JSON.parse(json.stdout)], [0, {
+    tables: {
+      extension_instance: { secret: { current: 0, otherKey: 1234, unreadable: 0, null: 0 } },
+      "tenant.token": { tokenValue: { current: 1, otherKey: 1, unreadable: 0, null: 1 } },
+    },
+  }]);
   const before = await run(`status ${PROJECT}`, { env });
   assertEquals(before, {
     code: 0,
@@ -112,10 +120,11 @@ tenant.token
   const dry = await run(`reencrypt ${PROJECT} --dry-run`, { env });
   assertEquals([dry.code, dry.stdout], [
     0,
-    `extension_instance: 1,234 rows, 1,234 values to be re-encrypted (dry run, nothing was written)
-tenant.token: 3 rows, 1 value to be re-encrypted (dry run, nothing was written)
+    `extension_instance: 1,234 rows, 1,234 values would be re-encrypted (dry run, nothing was written)
+tenant.token: 3 rows, 1 value would be re-encrypted (dry run, nothing was written)
 `,
   ]);
+  for (const line of dry.stderr.trim().split("\n")) assertMatch(line, /\d would be re-encrypted, /);
   assertEquals(await run(`status ${PROJECT}`, { env }), before);
 
   const { DATABASE_URL, ...withoutUrl } = env;
@@ -186,6 +195,40 @@ tenant.token: 102 rows, 0 values re-encrypted
   assert(after.stdout.endsWith("\n\n102 values cannot be read with any of the keys\n"));
 });
 
+Deno.test("reencrypt and status: a wrong password is told in one sentence, at once", async () => {
+  await using database = await openDatabase(2_000);
+  const env = { ...database.env, OLD_MASTER_PASSWORD: "another" };
+  const sentence = "No value can be read with the keys at hand: most likely master password or " +
+    "salt are not those that the values were written under\n";
+  const { code, stdout, stderr } = await run(`reencrypt ${PROJECT} --batch-size 10`, { env });
+  assertEquals([code, stdout, stderr], [
+    1,
+    `extension_instance: ${sentence}tenant.token: 0 rows, 0 values re-encrypted\n`,
+    "",
+  ]);
+  const status = await run(`status ${PROJECT}`, { env });
+  assertEquals([status.code, status.stdout.endsWith(`\n\n${sentence}`)], [1, true]);
+  // One value that can be read is enough to go on.
+  await database.sql`UPDATE extension_instance SET secret = ${await newKey.encrypt(
+    "x",
+  )} WHERE id = '999'`;
+  assertStringIncludes((await run(`reencrypt ${PROJECT}`, { env })).stdout, "1,999 rows with");
+});
+
+Deno.test("whatever an id holds, a terminal is told by numbers alone", async () => {
+  await using database = await openDatabase(0);
+  const id = "\x9b2J\x7f\u202eevil\u2028\n";
+  await database
+    .sql`INSERT INTO extension_instance (id, "contextId", active, consented_scopes, secret)
+    VALUES (${id}, 'p', true, '{}', 'damaged')`;
+  const { code, stdout } = await run(`reencrypt ${PROJECT}`, database);
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, '{"id":"\\u009b2J\\u007f\\u202eevil\\u2028\\n"}\n');
+  assertEquals(JSON.parse(/\{.*\}/.exec(stdout)![0]), { id });
+  const { stderr } = await run("status --schema \x1b[2J\u202e.ts");
+  assertEquals(stderr, "status: Loading \\u{202e}.ts: there is no such file\n");
+});
+
 /** Back to the beginning of the line, and erase it. */
 const CLEAR = "\r\x1b[K";
 
@@ -216,7 +259,7 @@ for (const command of ["reencrypt --dry-run --batch-size 10", "status"]) {
   });
 }
 
-for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
   Deno.test(`reencrypt: ${signal} stops it between two batches, another run goes on`, async () => {
     await using database = await openDatabase(20_000);
     const command = startCommand(`reencrypt ${PROJECT} --batch-size 10`.split(" "), database);
@@ -290,10 +333,17 @@ Deno.test("every command has help and a version", async () => {
     assertEquals([code, stderr], [0, ""]);
     assertStringIncludes(stdout, `Usage: mitthooks-drizzle ${command} `);
   }
-  for (const args of [[], ["rotate"]]) {
-    const { code, stdout, stderr } = await runCommand(args);
-    assertEquals([code, stdout], [2, ""]);
-    assertStringIncludes(stderr, "Usage: mitthooks-drizzle COMMAND");
+  assertEquals((await run("help")).stdout, help);
+  assertEquals((await run("help status")).stdout, (await run("status --help")).stdout);
+  const unknown: [args: string[], told: string][] = [
+    [[], help],
+    [["hunter2"], `There is no such command\n${help}`],
+    [["statsu"], `There is no such command; status is meant?\n${help}`],
+    [["re-encrypt", "--dry-run"], `There is no such command; reencrypt is meant?\n${help}`],
+    [["help", "keyge"], `There is no such command; keygen is meant?\n${help}`],
+  ];
+  for (const [args, told] of unknown) {
+    assertEquals(await runCommand(args), { code: 2, stdout: "", stderr: told });
   }
 });
 
@@ -337,7 +387,12 @@ export const strange = pgTable("strange", { id: integer().primaryKey(), secret: 
     "Loading ./schema.ts: the encrypted columns of strange are made by another copy of this package";
   const STATUS = "status --schema ./schema.ts";
   await assertFailures(t, 1, [
-    [STATUS, "Loading ./schema.ts: ", { env }],
+    [STATUS, "Loading ./schema.ts: there is no such file", { env }],
+    [
+      STATUS,
+      /Loading \.\/schema\.ts: Import "@\/env" not a dependency.*"imports" of deno\.json/,
+      schema('import "@/env";'),
+    ],
     [STATUS, "Loading ./schema.ts: it is broken", schema('throw new Error("it is broken")')],
     [
       STATUS,
@@ -349,7 +404,12 @@ export const strange = pgTable("strange", { id: integer().primaryKey(), secret: 
     ["status --config nowhere.ts", "Loading nowhere.ts: ", { env }],
     ["status --env-file nowhere", "Reading nowhere: ENOENT", { env }],
     ["keygen --write missing/.env", "Writing missing/.env: ENOENT"],
-    ["keygen --write .", "Reading .: EISDIR"],
+    ["keygen --write .", "Writing .: it is not a regular file"],
+    ["status --env-file .", "Reading .: it is neither a file nor a pipe", { env }],
+    ["status --env-file big", "Reading big: it is larger than 1 MiB", {
+      env,
+      files: { "big": "#".repeat(1024 ** 2 + 1) },
+    }],
     [
       "status",
       'Reading drizzle.config.ts: its dialect is "mysql", this package needs "postgresql"\n',
@@ -450,4 +510,110 @@ Deno.test("what is given comes before drizzle.config.ts, and the environment bef
     cwd: folder.path,
   });
   assertEquals([code, stderr], [0, ""]);
+});
+
+/** The length of the message and the code that ask for TLS (PostgreSQL manual, 53.7, SSLRequest). */
+const SSL_REQUEST = "00000008" + "04d2162f";
+
+Deno.test("TLS of drizzle.config.ts: asked for first, and never gone without", async (t) => {
+  const first: string[] = [];
+  const server = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const serving = (async () => {
+    for await (const connection of server) {
+      const bytes = new Uint8Array(8);
+      await connection.read(bytes);
+      first.push(encodeHex(bytes));
+      // TLS is refused; whatever comes then may not be sent.
+      await connection.write(new TextEncoder().encode("N"));
+      if (await connection.read(bytes) !== null) first.push(encodeHex(bytes));
+      connection.close();
+    }
+  })();
+  const { port } = server.addr;
+  const url = `postgres://user:hunter2@127.0.0.1:${port}/name`;
+  const parts = { host: "127.0.0.1", port, user: "user", password: "hunter2", database: "name" };
+  const schema = SCHEMA;
+  const config = (dbCredentials: object, url?: string) => ({
+    env: { ...KEYS, PGCONNECT_TIMEOUT: "1", ...url && { DATABASE_URL: url } },
+    files: {
+      "drizzle.config.ts": `export default ${JSON.stringify({ schema, dbCredentials })}`,
+    },
+  });
+  const cases: Record<string, { env: Record<string, string>; files: Record<string, string> }> = {
+    "parts": config({ ...parts, ssl: true }),
+    "a mode": config({ ...parts, ssl: "require" }),
+    "an object": config({ ...parts, ssl: { rejectUnauthorized: false } }),
+    "a URL": config({ url, ssl: true }),
+    "a URL of the environment": config({ ...parts, host: "elsewhere", ssl: "verify-full" }, url),
+  };
+  for (const [what, { env, files }] of Object.entries(cases)) {
+    await t.step(what, async () => {
+      first.length = 0;
+      await using folder = await createFolder(files);
+      const { code, stdout, stderr } = await run("status", { env, cwd: folder.path });
+      assertEquals([code, stdout], [1, ""]);
+      assertNoSecrets(stderr);
+      assert(first.length > 0, stderr);
+      // At most a TLS record (RFC 8446, 5.1: a handshake's begins with 22 and 3).
+      for (const bytes of first) assertMatch(bytes, new RegExp(`^(${SSL_REQUEST}|1603)`));
+      assertEquals(first[0], SSL_REQUEST);
+    });
+  }
+  server.close();
+  await serving;
+  await assertFailures(t, 1, [
+    ["status", "Connecting to the database: drizzle-kit's configuration has ssl, and its url has", {
+      ...config({ url: `${url}?sslmode=disable`, ssl: true }),
+    }],
+    [
+      "status",
+      "Reading drizzle.config.ts: ssl of its dbCredentials is neither a boolean nor an object nor",
+      config({ ...parts, ssl: "yes" }),
+    ],
+    // Not knowing what it asks for, nobody is connected to over a network.
+    [`status --schema ${SCHEMA}`, /It may ask for TLS: .* add sslmode/, {
+      env: { ...KEYS, DATABASE_URL: "postgres://user:hunter2@db.example/name" },
+      files: { "drizzle.config.ts": 'import "npm-package-that-is-not-there";' },
+    }],
+  ]);
+});
+
+Deno.test("--env-file is read as the runtime reads it for the application", async () => {
+  const lines = [
+    "A='it''s'",
+    'B="a $$ in \\n quotes"',
+    "C=pa$$word",
+    "D: colon",
+    'E="in"ner"',
+    "F=x#y",
+    "G=$C",
+    "C=second",
+    'H="several\nlines"',
+    "TAKEN=from the file",
+  ];
+  await using folder = await createFolder({
+    ".env": lines.join("\n"),
+    "schema.ts": "throw new Error(JSON.stringify(" +
+      "Object.entries(Deno.env.toObject()).filter(([name]) => /^([A-Z]|TAKEN)$/.test(name)).sort()))",
+    "print.ts": "console.log(JSON.stringify(" +
+      "Object.entries(Deno.env.toObject()).filter(([name]) => /^([A-Z]|TAKEN)$/.test(name)).sort()))",
+  });
+  const { path } = folder;
+  const env = { TAKEN: "before" };
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--env-file=.env", "print.ts"],
+    cwd: path,
+    env,
+  }).output();
+  const expected = new TextDecoder().decode(stdout).trim();
+  assertStringIncludes(expected, '["TAKEN","before"]');
+  const told = `status: Loading ./schema.ts: ${expected}\n`;
+  const command = "status --schema ./schema.ts --env-file";
+  assertEquals((await run(`${command} .env`, { cwd: path, env })).stderr, told);
+  if (Deno.build.os === "windows") return;
+  // Password managers hand variables over through a pipe.
+  await new Deno.Command("mkfifo", { args: ["pipe"], cwd: path }).output();
+  const piped = run(`${command} pipe`, { cwd: path, env });
+  await Deno.writeTextFile(`${path}/pipe`, lines.join("\n"));
+  assertEquals((await piped).stderr, told);
 });

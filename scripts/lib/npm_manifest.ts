@@ -48,6 +48,9 @@ export const DRIVERS = {
   "postgres": { lowest: "3.4.0", below: "4.0.0" },
 } as const;
 
+/** What the command loads TypeScript with on Node, where an application has it. */
+const LOADER = { jiti: ">=2.7.0 <3.0.0" } as const;
+
 /** Subpaths that applications of the original package import, and what has their names today. */
 export const SUBPATHS_OF_THE_ORIGINAL = {
   "./index": "./pg",
@@ -85,9 +88,10 @@ export function npmManifest(source: Manifest) {
         Object.entries(DRIVERS).map(([name, { lowest, below }]) => [name, `>=${lowest} <${below}`]),
       ),
       "drizzle-orm": [...new Set(DRIZZLE_LINES.map(({ range }) => range))].join(" || "),
+      ...LOADER,
     },
     peerDependenciesMeta: Object.fromEntries(
-      Object.keys(DRIVERS).map((name) => [name, { optional: true }]),
+      Object.keys({ ...DRIVERS, ...LOADER }).map((name) => [name, { optional: true }]),
     ),
     publishConfig: { access: "public" },
   };

@@ -7,6 +7,9 @@
 import type { AttemptFailure, DeliveryTarget } from "../delivery.ts";
 import { pause } from "./timers.ts";
 
+/** So much of a response's body is read, in bytes: an answer without end must not fill the memory. */
+const MAX_BODY_BYTES = 64 * 1024;
+
 /** A request as it goes over the wire, and what the log tells of it. */
 export interface WireRequest {
   readonly requestId: string;
@@ -16,7 +19,7 @@ export interface WireRequest {
   readonly body: Uint8Array;
 }
 
-/** What came of an attempt: a response that was read to its end, or none. */
+/** What came of an attempt: a response that was read, to its end unless it is too long, or none. */
 export type AttemptResult =
   | {
     readonly status: number;
@@ -105,19 +108,26 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** Reads a body to its end. An abort cancels it, which ends streams that never would. */
+/** Reads a body to its end or the limit. An abort cancels it, which ends streams that never would. */
 async function readAll(response: Response, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   const reader = response.body?.getReader();
   if (reader === undefined) return new Uint8Array();
   const cancel = () => void reader.cancel(signal.reason).catch(() => {});
   signal.addEventListener("abort", cancel);
   try {
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    const body = new Uint8Array(MAX_BODY_BYTES);
+    let length = 0;
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      chunks.push(part.value);
+      const chunk = part.value.subarray(0, MAX_BODY_BYTES - length);
+      body.set(chunk, length);
+      length += chunk.byteLength;
+      if (length === MAX_BODY_BYTES) {
+        cancel();
+        break;
+      }
     }
     signal.throwIfAborted();
-    return new Uint8Array(await new Blob(chunks).arrayBuffer());
+    return body.slice(0, length);
   } finally {
     signal.removeEventListener("abort", cancel);
   }
