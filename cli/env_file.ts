@@ -34,9 +34,9 @@ const READ_LIMIT_BYTES = 16 * MAX_BYTES;
 const ASSIGNMENT =
   /^(?:\xEF\xBB\xBF)?[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*(?:=|:(?=[ \t]*[^\s#]))([ \t]*(?:'[^']*'|"(?:\\[^]|[^"\\])*"|`[^`]*`|[^\r\n#]*))/gm;
 
-/** Prints the environment, on one line. */
+/** Prints the environment, on the last line. */
 const PRINT_ENVIRONMENT =
-  `import process from "node:process";process.stdout.write("\\n"+JSON.stringify(process.env))`;
+  'import process from "node:process"; console.log("\\n" + JSON.stringify(process.env))';
 
 /**
  * Reads the variables that a file adds to the environment, exactly as an application gets them that this runtime
@@ -59,7 +59,7 @@ export async function readEnvFile(path: string): Promise<Record<string, string>>
     execFile(process.execPath, args, limits, (error, stdout) => {
       // The error's message holds what the file made the program print.
       if (error) reject(new Failure(`Reading ${path}: this runtime cannot read it by --env-file`));
-      else resolve(stdout);
+      else resolve(stdout.trimEnd());
     });
   });
   const environment = JSON.parse(printed.slice(printed.lastIndexOf("\n"))) as NodeJS.ProcessEnv;
