@@ -10,7 +10,7 @@ import {
   PgExtensionStorage,
   withEncryption,
 } from "../../mod.ts";
-import { stdout } from "../../cli/output.ts";
+import { stdout, styled } from "../../cli/output.ts";
 import { type SimulatedInstance, SimulatedMstudio } from "../../testing/mod.ts";
 import * as original from "../../tests/support/original.ts";
 import { beginGuardedRun } from "../lib/guarded_run.ts";
@@ -41,12 +41,13 @@ export async function runDemo(): Promise<void> {
     stdout.line("Tables    by a migration that drizzle-kit wrote");
     await showInstances(database);
     await showOriginal(database);
-    stdout.line(`
+    stdout.text(`
 Seen: secrets are encrypted in the database, and plain for the application.
 What is forged or old was refused, and each change was handled once.
 
 Next: README.md is the way into your extension, examples/ has complete ones.
-      npx --yes deno task test   runs the tests, which takes some minutes`);
+      npx --yes deno task test   runs the tests, which takes some minutes
+`);
     return 0;
   });
 }
@@ -72,7 +73,8 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
     }),
   );
   const url = `http://localhost:${server.addr.port}/webhooks`;
-  stdout.line(`Webhooks  POST ${url}, by a simulated mStudio\n`);
+  stdout.line(`Webhooks  POST ${url}, by a simulated mStudio`);
+  stdout.line();
 
   const show = async (event: string, name: string, { id }: SimulatedInstance) => {
     const isShown = eq(extensionInstances.id, id);
@@ -86,7 +88,7 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
     printRow(event, name, ...state, stored.secret, String(secret));
   };
 
-  stdout.line(COLUMNS.map(([title, width]) => title.padEnd(width)).join(" "), "bold");
+  stdout.line(styled("bold", COLUMNS.map(([title, width]) => title.padEnd(width)).join(" ")));
   stdout.line(COLUMNS.map(([, width]) => "─".repeat(width)).join(" "));
   const a = await mstudio.addInstance({
     context: { id: "c-4711", kind: "customer" },
@@ -176,8 +178,8 @@ async function showOriginal({ db }: DemoDatabase): Promise<void> {
 function printRow(...cells: string[]): void {
   const fitted = COLUMNS.map(([, width], index) => fit(cells[index] ?? "", width));
   const [stored, read] = fitted.splice(-2);
-  const styled = [stdout.style("dim", stored!), stdout.style("green", read!.trimEnd())];
-  stdout.line([...fitted, ...styled].join(" "));
+  const shown = [...fitted, styled("dim", stored!), styled("green", read!.trimEnd())];
+  stdout.line(...shown.flatMap((cell) => [cell, " "]).slice(0, -1));
 }
 
 function fit(text: string, width: number): string {
@@ -187,5 +189,5 @@ function fit(text: string, width: number): string {
 
 /** Prints something that was tried. */
 function printTried(what: string, result: string): void {
-  stdout.line(`${stdout.style("bold", what.padEnd(16))} ${result}`);
+  stdout.line(styled("bold", what.padEnd(16)), ` ${result}`);
 }
