@@ -533,8 +533,8 @@ export class BusyError extends MitthooksDrizzleError {
 }
 
 /**
- * A handler of the application failed. `cause` is what it threw. One of the storage's option `on` has rolled the change
- * back that it belongs to; one of the webhook handler's option `handlers` runs after the data was stored.
+ * A handler of the storage's option `on` failed, and the change that it belongs to was rolled back. `cause` is what it
+ * threw.
  *
  * @example Read what the handler threw
  * ```ts

@@ -1,6 +1,5 @@
 /** The storage of extension instances. */
 
-import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import { eq, getTableColumns, isNotNull, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import {
@@ -10,6 +9,7 @@ import {
   UnknownExtensionInstanceError,
 } from "../errors.ts";
 import { checkNames } from "../internal/check_options.ts";
+import type { ExtensionStorage } from "../webhooks/storage.ts";
 import type { ColumnKey } from "./internal/columns/column_key.ts";
 import { type Change, Changes } from "./internal/storage/change_handlers.ts";
 import {

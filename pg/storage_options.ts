@@ -1,9 +1,6 @@
 /** What `PgExtensionStorage` takes: instances, times of events, options. */
 
-import type {
-  ExtensionToBeAdded,
-  ExtensionToBeUpdated,
-} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+import type { ExtensionToBeAdded, ExtensionToBeUpdated } from "../webhooks/storage.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "./schema.ts";
 import type { EncryptableDatabase } from "./session.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import type { PublicKeyProvider } from "../webhooks/interfaces.ts";
 import { toRequest } from "./internal/attempt.ts";
 import type { Delivery } from "./delivery.ts";
 import {

@@ -2,7 +2,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Check } from "../scripts/checks/check.ts";
 import { isOurs } from "../scripts/checks/doc_lint.ts";
-import { installationFindings } from "../scripts/checks/installation.ts";
 import { jsrManifest, manifests } from "../scripts/checks/manifests.ts";
 import { portable } from "../scripts/checks/portable.ts";
 import { releaseFindings } from "../scripts/checks/release.ts";
@@ -146,14 +145,6 @@ Deno.test("release: the version as tag, a section of its own, and an address", (
       ["v1.2.3", changelog, ""],
     ] as const
   ) assertEquals(releaseFindings(tag, "1.2.3", section, found).length, 1, tag);
-});
-
-Deno.test("installation: what is new, what is gone, what runs a script", () => {
-  const installed = (name: string) => ({ name, version: "1.0.0" });
-  assertEquals(installationFindings([installed("a")], new Set(["a"])), []);
-  assertEquals(installationFindings([installed("b")], new Set(["a"])).length, 2);
-  const script = { ...installed("a"), hasInstallScript: true };
-  assertEquals(installationFindings([script], new Set(["a"])).length, 1);
 });
 
 Deno.test("doc-lint: only what is declared elsewhere is left out", () => {

@@ -4,10 +4,8 @@
  * @module
  */
 
-import { HandlerFailedError } from "../errors.ts";
 import { Deadline } from "../internal/deadline.ts";
 import { readOptions, type Settings, type WebhookHandlerOptions } from "./handler_options.ts";
-import { runHandlers } from "./internal/handler_chain.ts";
 import { Reporter } from "./internal/reporter.ts";
 import { type Outcome, outcomeOf, toResponse } from "./internal/responses.ts";
 import { StorageCalls } from "./internal/storage_calls.ts";
@@ -25,8 +23,7 @@ import type { WebhookResponseBody } from "./responses.ts";
  * `Deno.serve`, Deno Deploy, `Bun.serve`, Hono, Next.js and TanStack route handlers, Cloudflare Workers.
  *
  * It checks what `verifyWebhook` checks. Only then it stores, with the time that mStudio signed, so that a storage can
- * refuse what is older than what it has; and runs the further handlers. A dry run stores nothing; one of an instance that
- * is stored is refused. Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
+ * refuse what is older than what it has. A dry run stores nothing; one of an instance that is stored is refused. Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
  *
  * What is still running when the time limit is reached is left running, a call of the storage for example. Its result
  * is ignored, and the sender delivers again. While a storage does not keep up, it is given only what it can do in time;
@@ -145,23 +142,5 @@ async function act(
     };
   }
   await storeEvent(settings.storage, verified, deadline, calls);
-  if (settings.handlers.length > 0) {
-    await deadline.run("Running the handlers of a webhook", () => runAll(settings, verified));
-  }
   return { code: "STORED", message: `Handling ${name}: done` };
-}
-
-async function runAll({ handlers }: Settings, verified: VerifiedDelivery): Promise<void> {
-  const { rawBody, signature } = verified;
-  try {
-    await runHandlers(handlers, {
-      rawBody,
-      signatureSerial: signature.serial,
-      signatureAlgorithm: signature.algorithm,
-      signature: signature.text,
-    });
-  } catch (error) {
-    // Whatever a handler throws is its failure, the codes of this package included.
-    throw new HandlerFailedError(error);
-  }
 }

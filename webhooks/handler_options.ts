@@ -4,18 +4,17 @@
  * @module
  */
 
-import type { WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
-import type { Logger } from "@weissaufschwarz/mitthooks/logging/interface";
 import type { MitthooksDrizzleError } from "../errors.ts";
 import { checkFunction, checkMethods, checkNames } from "../internal/check_options.ts";
 import type { WebhookEvent } from "./events.ts";
+import type { Logger } from "./interfaces.ts";
 import { MittwaldPublicKeys } from "./public_keys.ts";
 import type { WebhookStorage } from "./storage.ts";
 import type { VerificationSettings } from "./internal/verify_request.ts";
 import { readVerificationOptions, VERIFICATION_OPTIONS } from "./internal/verification_options.ts";
 import type { VerifyWebhookOptions } from "./verify_webhook.ts";
 
-const NAMES = [...VERIFICATION_OPTIONS, "storage", "logger", "onError", "handlers"];
+const NAMES = [...VERIFICATION_OPTIONS, "storage", "logger", "onError"];
 const STORAGE_METHODS = ["upsertExtension", "updateExtension", "rotateSecret", "removeInstance"];
 
 /** What `onError` is told besides the error. */
@@ -48,7 +47,7 @@ export interface WebhookErrorDetails {
  */
 export interface WebhookHandlerOptions extends VerifyWebhookOptions {
   /**
-   * Where the instances are kept: any mitthooks `ExtensionStorage`, for example `PgExtensionStorage`. It is given more
+   * Where the instances are kept: any {@linkcode ExtensionStorage} of mitthooks, for example `PgExtensionStorage`. It is given more
    * than mitthooks gives; see {@linkcode WebhookStorage}.
    */
   readonly storage: WebhookStorage;
@@ -57,7 +56,7 @@ export interface WebhookHandlerOptions extends VerifyWebhookOptions {
    * `warn`, for dry runs and for what mittwald signed and was refused; `info` for what was stored; `debug`, with a count,
    * for what mittwald did not sign. No line contains anything of the body but kind and instance id. Default: none.
    */
-  readonly logger?: (Logger & { readonly warn?: Logger["info"] }) | undefined;
+  readonly logger?: Logger | undefined;
   /**
    * Is told about every delivery that mittwald signed and that did not succeed: what is lost until somebody acts.
    * `error.code` is the code of the response, or one that is more precise (`ERR_TABLE_MISSING`); `error.cause` is what
@@ -68,12 +67,6 @@ export interface WebhookHandlerOptions extends VerifyWebhookOptions {
   readonly onError?:
     | ((error: MitthooksDrizzleError, details: WebhookErrorDetails) => unknown)
     | undefined;
-  /**
-   * Handlers that run one after another when the data is stored, as a mitthooks chain: each calls `next` to go on.
-   * They do not run for dry runs. They must be idempotent: a delivery can arrive more than once, and one that throws
-   * has the delivery sent again.
-   */
-  readonly handlers?: readonly WebhookHandler[] | undefined;
 }
 
 /** The options as the handler uses them. */
@@ -81,7 +74,6 @@ export interface Settings extends VerificationSettings {
   readonly storage: WebhookStorage;
   readonly logger: WebhookHandlerOptions["logger"];
   readonly onError: WebhookHandlerOptions["onError"];
-  readonly handlers: readonly WebhookHandler[];
 }
 
 /**
@@ -92,21 +84,14 @@ export interface Settings extends VerificationSettings {
  */
 export function readOptions(options: WebhookHandlerOptions): Settings {
   checkNames("Creating a webhook handler", options, NAMES);
-  const { storage, logger, onError, handlers = [] } = options;
+  const { storage, logger, onError } = options;
   checkMethods("storage", storage, STORAGE_METHODS);
   if (logger !== undefined) checkMethods("logger", logger, ["info", "debug", "error"]);
   if (onError !== undefined) checkFunction("onError", onError);
-  if (!Array.isArray(handlers)) {
-    throw new TypeError("Reading the option handlers: it is not an array");
-  }
-  handlers.forEach((handler, index) =>
-    checkMethods(`handlers[${index}]`, handler, ["handleWebhook"])
-  );
   return {
     ...readVerificationOptions(options, () => new MittwaldPublicKeys()),
     storage,
     logger,
     onError,
-    handlers: [...handlers],
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Lifecycle webhooks of mittwald extensions, wherever `fetch` runs: a handler that cannot be made to store what mittwald
- * did not sign, and the signature check on its own for mitthooks' factories.
+ * did not sign, and the signature check on its own.
  *
  * @example Serve an extension's webhooks
  * ```ts
@@ -28,7 +28,7 @@
 
 export { createWebhookHandler } from "./handler.ts";
 export { MittwaldPublicKeys } from "./public_keys.ts";
-export { SignatureVerificationHandler } from "./verification_handler.ts";
+export { SignatureVerificationHandler } from "./moved.ts";
 export { verifyWebhook } from "./verify_webhook.ts";
 export {
   BusyError,
@@ -55,9 +55,16 @@ export type {
   WebhookEventBase,
 } from "./events.ts";
 export type { WebhookErrorDetails, WebhookHandlerOptions } from "./handler_options.ts";
+export type { Logger, PublicKeyProvider } from "./interfaces.ts";
 export type { MittwaldPublicKeysOptions, PublicKeyOptions } from "./public_keys.ts";
 export type { WebhookResponseBody, WebhookResponseCode } from "./responses.ts";
-export type { InstanceDetails, Occurrence, WebhookStorage } from "./storage.ts";
-export type { SignatureVerificationHandlerOptions } from "./verification_handler.ts";
+export type {
+  ExtensionStorage,
+  ExtensionToBeAdded,
+  ExtensionToBeUpdated,
+  InstanceDetails,
+  Occurrence,
+  WebhookStorage,
+} from "./storage.ts";
 export type { VerifiedWebhook, VerifyWebhookOptions } from "./verify_webhook.ts";
 export type { ErrorCode, StorageOperation, WebhookRequestErrorCode } from "../errors.ts";

@@ -4,10 +4,37 @@
  * @module
  */
 
-import type {
-  ExtensionToBeAdded,
-  ExtensionToBeUpdated,
-} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+/** An instance as mitthooks hands it over when it was added. */
+export interface ExtensionToBeAdded {
+  /** The instance's id. */
+  extensionInstanceId: string;
+  /** Id of the customer or project that the instance belongs to. */
+  contextId: string;
+  /** What the extension may do there. */
+  consentedScopes: string[];
+  /** The instance's secret, in plaintext. */
+  secret: string;
+  /** The variant of the extension that was chosen, if it has some. */
+  variantKey?: string;
+}
+
+/** An instance as mitthooks hands it over when it was updated. */
+export interface ExtensionToBeUpdated extends Omit<ExtensionToBeAdded, "secret"> {
+  /** Whether the instance is enabled. */
+  enabled: boolean;
+}
+
+/** A storage as mitthooks calls it. */
+export interface ExtensionStorage {
+  /** Stores a new instance, or the whole new state of one that is stored already. */
+  upsertExtension: (extension: ExtensionToBeAdded) => Promise<void> | void;
+  /** Stores a new state. */
+  updateExtension: (extension: ExtensionToBeUpdated) => Promise<void> | void;
+  /** Stores a new secret. */
+  rotateSecret: (extensionInstanceId: string, secret: string) => Promise<void> | void;
+  /** Removes an instance. */
+  removeInstance: (extensionInstanceId: string) => Promise<void> | void;
+}
 
 /** When an event occurred, for storages that refuse what is older than what they have. */
 export interface Occurrence {
@@ -24,8 +51,8 @@ export interface InstanceDetails extends Occurrence {
 }
 
 /**
- * A storage as the webhook handler calls it. Every mitthooks `ExtensionStorage` is one, and ignores what it does not
- * know.
+ * A storage as the webhook handler calls it. Every {@linkcode ExtensionStorage} of mitthooks is one, and ignores what it
+ * does not know.
  *
  * @example One that keeps secrets in memory
  * ```ts

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import type { PublicKeyProvider } from "./interfaces.ts";
 import { checkNames } from "../internal/check_options.ts";
 import { Deadline } from "../internal/deadline.ts";
 import type { WebhookEvent } from "./events.ts";

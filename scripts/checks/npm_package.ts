@@ -1,10 +1,9 @@
 import { globSync } from "node:fs";
 import { buildNpmPackage, packNpmPackage } from "../lib/npm_package.ts";
-import { DRIZZLE_LINES, NPM_NAME } from "../lib/npm_manifest.ts";
+import { DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../lib/npm_manifest.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import { createProject, toolProject } from "../runtimes/npm_project.ts";
-import { installationFindings, readInstallation } from "./installation.ts";
 import type { Check } from "./check.ts";
 
 const TOOLS = {
@@ -15,9 +14,17 @@ const TOOLS = {
 /** Paths of whoever built the package have no place in it. */
 const LEAKS = /file:\/\/\/|\/(?:home|root|tmp|Users)\/\w|sourceMappingURL/;
 
+/** What npm notes of a package that it has installed. */
+interface Installed {
+  readonly version: string;
+  /** Whether it asks for a script of its own to be run. */
+  readonly hasInstallScript?: boolean;
+}
+
 /**
- * The npm package as its users get it: packed, installed into a project without drivers, its subpaths imported and its
- * command run; publint, attw and `npm publish` have nothing to say. `test:runtimes` compiles with its types.
+ * The npm package as its users get it: packed, installed into a project without drivers, where it brings nothing but its
+ * own dependencies; its subpaths imported and its command run; publint, attw and `npm publish` have nothing to say.
+ * `test:runtimes` compiles with its types.
  */
 export const npmPackage: Check = {
   name: "package",
@@ -30,8 +37,12 @@ export const npmPackage: Check = {
     const tools = join(await toolProject("package", TOOLS), "node_modules/.bin");
     const bin = join(project, "node_modules/.bin");
     const subpaths = Object.keys(manifest.exports).map((path) => NPM_NAME + path.slice(1));
+    // The one that needs mitthooks says so where mitthooks is not installed.
     const importAll = `for (const path of ${JSON.stringify(subpaths)}) {
-      if (Object.keys(await import(path)).length === 0) throw new Error(path + " exports nothing");
+      const says = await import(path).then((module) => Object.keys(module).join(), String);
+      if (path.endsWith("/mitthooks") ? !says.includes("'${MITTHOOKS}'") : !/^[\\w,]+$/.test(says)) {
+        throw new Error(path + ": " + says);
+      }
     }`;
     const steps: readonly (readonly [cwd: string, command: string, ...args: string[]])[] = [
       // With an argument, which is not the path of a program here.
@@ -43,8 +54,13 @@ export const npmPackage: Check = {
       [root, join(tools, "attw"), tarball, "--profile", "esm-only"],
       [directory, "npm", "publish", "--dry-run", "--ignore-scripts"],
     ];
-    const { brought, megabytes } = await readInstallation(project, [NPM_NAME, "drizzle-orm"]);
-    const findings = installationFindings(brought);
+    const lockfile = await Deno.readTextFile(join(project, "node_modules/.package-lock.json"));
+    const installed = Object.entries<Installed>(JSON.parse(lockfile).packages)
+      .map(([path, noted]) => ({ ...noted, name: path.replace(/^.*node_modules\//, "") }))
+      .filter(({ name }) => ![NPM_NAME, "drizzle-orm"].includes(name));
+    const findings = installed
+      .filter(({ name, hasInstallScript }) => hasInstallScript || !(name in manifest.dependencies))
+      .map(({ name }) => `${name} is installed, too, or runs a script when it is installed`);
     for (const [cwd, command, ...args] of steps) {
       await runInDirectory(cwd, command, args)
         .catch((error) => findings.push(...error.message.split("\n")));
@@ -62,8 +78,8 @@ export const npmPackage: Check = {
       `${manifest.name}@${manifest.version}: ${paths.length} files, ${bytes / 1000} kB unpacked`,
     );
     console.log(
-      `an installation brings ${brought.length} packages besides, ${megabytes} MB: ` +
-        brought.map(({ name, version }) => `${name}@${version}`).join(", "),
+      `an installation brings ${installed.length} packages besides: ` +
+        installed.map(({ name, version }) => `${name}@${version}`).join(", "),
     );
     return findings;
   },

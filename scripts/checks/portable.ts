@@ -1,22 +1,21 @@
 import * as esbuild from "esbuild";
 import { readManifest } from "../lib/manifest.ts";
-import { DEPENDENCIES } from "../lib/npm_manifest.ts";
+import { DEPENDENCIES, MITTHOOKS } from "../lib/npm_manifest.ts";
 import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 import type { Check } from "./check.ts";
 
-const MITTHOOKS = "@weissaufschwarz/mitthooks";
-
 /** The subpaths that have to be portable, and the packages that they may load; the command is a program for servers. */
 const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
-  ".": ["drizzle-orm", "scrypt-js", MITTHOOKS],
+  ".": ["drizzle-orm", "scrypt-js"],
+  "./mitthooks": [MITTHOOKS],
   "./pg": ["drizzle-orm", "scrypt-js"],
   "./pg/encryption": ["drizzle-orm", "scrypt-js"],
   "./pg/reencryption": ["drizzle-orm", "scrypt-js"],
   "./pg/schema": ["drizzle-orm"],
   "./testing": [],
   "./tokens": [],
-  "./webhooks": [MITTHOOKS],
+  "./webhooks": [],
 };
 
 /**

@@ -15,11 +15,19 @@ export const NPM_NAME = "@weissaufschwarz/mitthooks-drizzle";
 /** The name of the operator's command. */
 const COMMAND = "mitthooks-drizzle";
 
-/** Packages that the library brings with it. */
-const OWN_DEPENDENCIES = ["@weissaufschwarz/mitthooks", "scrypt-js"];
+/**
+ * All that an installation brings besides this package; the check of the package fails at a name more. Each is code that
+ * every application trusts, so decide about it.
+ */
+const OWN_DEPENDENCIES = ["scrypt-js"];
+
+/** What `./mitthooks` needs. Applications that import it have it already. */
+export const MITTHOOKS = "@weissaufschwarz/mitthooks";
 
 /** Packages that the library may load; drivers are the application's. */
-export const DEPENDENCIES: ReadonlySet<string> = new Set([...OWN_DEPENDENCIES, "drizzle-orm"]);
+export const DEPENDENCIES: ReadonlySet<string> = new Set(
+  [...OWN_DEPENDENCIES, "drizzle-orm", MITTHOOKS],
+);
 
 /** Where the sources are, without `.git`; empty until it is known. npm's provenance asks for it. */
 export const REPOSITORY: string = "";
@@ -61,6 +69,7 @@ export const SUBPATHS_OF_THE_ORIGINAL = {
 /** Describes the npm package; its paths are those of the source modules, compiled. */
 export function npmManifest(source: Manifest) {
   const command = source.exports["./cli"];
+  const rangeOf = (name: string) => source.imports[name]!.replace(`npm:${name}@`, "");
   return {
     name: NPM_NAME,
     version: source.version,
@@ -80,18 +89,18 @@ export function npmManifest(source: Manifest) {
     // npm adds README and LICENSE itself.
     files: ["**/*.js", "**/*.d.ts", "CHANGELOG.md"],
     ...command && { bin: { [COMMAND]: compiled(command, ".js") } },
-    dependencies: Object.fromEntries(
-      OWN_DEPENDENCIES.map((name) => [name, source.imports[name]?.replace(`npm:${name}@`, "")]),
-    ),
+    dependencies: Object.fromEntries(OWN_DEPENDENCIES.map((name) => [name, rangeOf(name)])),
     peerDependencies: {
       ...Object.fromEntries(
         Object.entries(DRIVERS).map(([name, { lowest, below }]) => [name, `>=${lowest} <${below}`]),
       ),
+      [MITTHOOKS]: rangeOf(MITTHOOKS),
       "drizzle-orm": [...new Set(DRIZZLE_LINES.map(({ range }) => range))].join(" || "),
       ...LOADER,
     },
     peerDependenciesMeta: Object.fromEntries(
-      Object.keys({ ...DRIVERS, ...LOADER }).map((name) => [name, { optional: true }]),
+      Object.keys({ ...DRIVERS, ...LOADER, [MITTHOOKS]: "" })
+        .map((name) => [name, { optional: true }]),
     ),
     publishConfig: { access: "public" },
   };

@@ -57,7 +57,8 @@ export function edgeTarget(
         script: join(outDir, "script.js"),
         compatibilityFlags: nodeModules ? ["nodejs_compat"] : [],
         nativeScrypt: nodeModules,
-        subpaths: Object.keys((await readManifest()).exports).filter((path) => path !== "./cli"),
+        subpaths: Object.keys((await readManifest()).exports)
+          .filter((path) => path !== "./cli" && path !== "./mitthooks"),
         everyday: shared.everyday,
         url: await shared.database(),
       });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DRIVERS, DRIZZLE_LINES, NPM_NAME } from "../lib/npm_manifest.ts";
+import { DRIVERS, DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../lib/npm_manifest.ts";
 import { createProject, type Dependencies } from "./npm_project.ts";
 import { NEWEST_DRIVERS, type Shared } from "./shared.ts";
 import { messageOf, runSteps, type Target } from "./target.ts";
@@ -15,7 +15,7 @@ const LOWEST_DRIVERS: Dependencies = Object.fromEntries(
 /** Versions of Drizzle, the drivers beside it, and whether npm takes them. */
 const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[] = [
   ...DRIZZLE_LINES.map(({ install }) => [install, NEWEST_DRIVERS, "taken"] as const),
-  ["~0.45.0", LOWEST_DRIVERS, "taken"],
+  ["~0.45.0", { ...LOWEST_DRIVERS, [MITTHOOKS]: "0.3.0" }, "taken"],
   // Where a driver's range has more than one line.
   [
     "~0.45.0",
@@ -32,6 +32,7 @@ const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[
   ["1.0.0-rc.4", {}, "refused"],
   ["1.0.0-rc.4-273829f", {}, "refused"],
   ["0.43.1", {}, "refused"],
+  ["~0.45.0", { [MITTHOOKS]: "0.2.5" }, "refused"],
 ];
 
 async function assertVerdict(shared: Shared, install: Dependencies, expected: string) {

@@ -71,7 +71,10 @@ export function serverTarget({
       for (const name of ["drizzle-orm", ...Object.keys(install)]) {
         versions.push(`${name} ${await installedVersion(cwd, name)}`);
       }
-      const args = [await runnerIn(shared, cwd, drizzle)];
+      const runner = await runnerIn(shared, cwd, drizzle);
+      const args = runtime === "Deno"
+        ? ["run", "-A", "--node-modules-dir=manual", runner]
+        : [runner];
       return await runTap(shared, { path, args, cwd, versions: versions.join(", ") }, job);
     },
   };

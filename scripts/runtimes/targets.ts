@@ -10,7 +10,7 @@ import { startHttpEndpoint, startWebSocketProxy } from "./neon_proxy.ts";
 import { npmInstall } from "./npm_install.ts";
 import { originalApplication } from "./original_application.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
-import { bunProgram, nodeProgram } from "./programs.ts";
+import { bunProgram, denoProgram, nodeProgram } from "./programs.ts";
 import { type ServerTarget, serverTarget } from "./server.ts";
 import type { Target } from "./target.ts";
 import { typeTargets } from "./types.ts";
@@ -37,6 +37,13 @@ const servers: readonly ServerTarget[] = [
     portable: true,
     program: bunProgram,
     drivers: [...THREE_DRIVERS, "Bun SQL"],
+  },
+  {
+    name: "Deno, npm package",
+    everyday: true,
+    portable: true,
+    program: () => denoProgram(),
+    drivers: ["postgres.js"],
   },
   { name: "Drizzle 0.44", drizzle: "0.44", drivers: THREE_DRIVERS },
   { name: "Drizzle 1.0", drizzle: "1.0", drivers: THREE_DRIVERS, everyday: true },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NPM_NAME } from "../lib/npm_manifest.ts";
+import { MITTHOOKS, NPM_NAME } from "../lib/npm_manifest.ts";
 import { join, repository } from "../lib/paths.ts";
 import { installedVersion, toolProject } from "./npm_project.ts";
 import type { DrizzleLine } from "./shared.ts";
@@ -17,8 +17,13 @@ const RESOLUTIONS = {
   bundler: ["--module", "esnext", "--moduleResolution", "bundler"],
 };
 
-/** What is built on Drizzle 0.x, and is told of its columns by their types. */
-const ECOSYSTEM = { "@auth/drizzle-adapter": "1.11.3", "drizzle-zod": "0.8.3", "zod": "4.1.12" };
+/** What is built on Drizzle 0.x, and is told of its columns by their types; and mitthooks. */
+const ECOSYSTEM = {
+  "@auth/drizzle-adapter": "1.11.3",
+  "drizzle-zod": "0.8.3",
+  "zod": "4.1.12",
+  [MITTHOOKS]: "0.3.0",
+};
 
 /** A line that must not compile: it shows that errors of the application are found. */
 const FAULT = "\nexport const fault: number = extensionInstanceId;\n";

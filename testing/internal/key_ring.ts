@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import type { PublicKeyProvider } from "../../webhooks/interfaces.ts";
 import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../../errors.ts";
 import { generateSigningKey, type SigningKey } from "../key_pair.ts";
 

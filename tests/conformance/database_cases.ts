@@ -18,6 +18,7 @@ import { storage } from "../suites/storage.ts";
 import type { Case, DrizzleOptions, OtherSession } from "../suites/suite.ts";
 import { transactions } from "../suites/transactions.ts";
 import { writes } from "../suites/writes.ts";
+import { extension } from "./extension.ts";
 import type { BoundCase } from "./tap.ts";
 
 type Suites = Readonly<Record<string, readonly Case[]>>;
@@ -36,6 +37,7 @@ const suitesOfAll: Suites = {
   order,
   changes,
   "re-encryption": reencryption,
+  extension,
 };
 
 /** Empties it. */

@@ -50,7 +50,8 @@ export async function deliverWebhooks(
   const busy = { getPublicKey: rejects(new BusyError("its turn did not come")) };
   const outage = { getPublicKey: rejects(new Error("the network is down")) };
   const stuck = Object.create(storage, { upsertExtension: { value: never } });
-  const handlers = [{ handleWebhook: rejects(new Error("the handler is broken")) }];
+  const failed = new HandlerFailedError(new Error("the handler is broken"));
+  const broken = Object.create(storage, { upsertExtension: { value: rejects(failed) } });
   const cases: Case[] = [
     ["STORED", added()],
     ["STORED", rotated(CONTROL)],
@@ -78,7 +79,7 @@ export async function deliverWebhooks(
     ["ERR_BUSY", bytes, { publicKeys: busy }],
     ["ERR_PUBLIC_KEY_UNAVAILABLE", bytes, { publicKeys: outage }],
     ["ERR_DEADLINE_EXCEEDED", added(), { storage: stuck, timeoutMs: 50 }],
-    ["ERR_HANDLER_FAILED", added(), { handlers }],
+    ["ERR_HANDLER_FAILED", added(), { storage: broken }],
   ];
   for (const [code, send, options = {}] of cases) {
     const receiver = await Receiver.create({ storage, ...options });

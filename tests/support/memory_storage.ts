@@ -1,12 +1,10 @@
 /** An extension storage that keeps its rows in memory: what mitthooks' interface asks for, and nothing of a database. */
 
-import type {
-  ExtensionStorage,
-  ExtensionToBeAdded,
-  ExtensionToBeUpdated,
-} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
 import type { ExtensionInstanceTable } from "../../pg/mod.ts";
 import {
+  type ExtensionStorage,
+  type ExtensionToBeAdded,
+  type ExtensionToBeUpdated,
   type InstanceDetails,
   type Occurrence,
   UnknownExtensionInstanceError,

@@ -4,11 +4,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { decodeHex, encodeBase64, encodeBase64Url, encodeHex } from "@std/encoding";
 import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
 import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
-import {
-  MitthooksDrizzleError,
-  SignatureVerificationHandler,
-  verifyWebhook,
-} from "../../webhooks/mod.ts";
+import { SignatureVerificationHandler } from "../../mitthooks/mod.ts";
+import { MitthooksDrizzleError, verifyWebhook } from "../../webhooks/mod.ts";
 import { eachRow } from "../support/each_row.ts";
 import {
   ADDED,

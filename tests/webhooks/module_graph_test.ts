@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import * as esbuild from "esbuild";
 
-Deno.test("importing ./webhooks loads mitthooks' error classes, and nothing else of any package", async () => {
+Deno.test("importing ./webhooks loads no package", async () => {
   const { metafile } = await esbuild.build({
     absWorkingDir: new URL("../..", import.meta.url).pathname,
     entryPoints: ["webhooks/mod.ts"],
@@ -12,8 +12,5 @@ Deno.test("importing ./webhooks loads mitthooks' error classes, and nothing else
   });
   await esbuild.stop();
   const ofPackages = Object.keys(metafile.inputs).filter((path) => path.includes("node_modules/"));
-  assertEquals(
-    ofPackages.map((path) => path.split("/node_modules/").at(-1)),
-    ["@weissaufschwarz/mitthooks/dist/errors.js"],
-  );
+  assertEquals(ofPackages, []);
 });

@@ -1,11 +1,12 @@
 import { assertRejects, assertThrows } from "@std/assert";
+import { SignatureVerificationHandler } from "../../mitthooks/mod.ts";
 import {
   createWebhookHandler,
   MittwaldPublicKeys,
-  SignatureVerificationHandler,
   verifyWebhook,
   type VerifyWebhookOptions,
 } from "../../webhooks/mod.ts";
+import * as moved from "../../webhooks/moved.ts";
 import { storageThat, URL_OF_WEBHOOK } from "./support.ts";
 
 const VALID = { storage: storageThat(() => {}), extensionId: "extension-1" };
@@ -20,7 +21,6 @@ Deno.test("wrong options are refused when the handler is created, by name", () =
     publicKeys: [{}, null],
     logger: [{ info() {} }],
     onError: ["console"],
-    handlers: [() => {}, [{ handleWebhook() {} }, () => {}]],
     maxBodyBytes: ["1"],
     timeoutMs: [null],
     maxAgeMs: ["1h"],
@@ -69,6 +69,8 @@ Deno.test("wrong options of the other entries are refused, by name", async () =>
     const options = { [name as string]: value };
     assertThrows(() => new SignatureVerificationHandler(options), TypeError, name as string);
   }
+  const former = moved.SignatureVerificationHandler as unknown as new () => unknown;
+  assertThrows(() => new former(), TypeError, 'import it from "@wais/mitthooks-drizzle/mitthooks"');
   for (const [name, wrong] of [["extensionId", {}], ["storage", VALID]] as const) {
     const verify = () => verifyWebhook(new Request(URL_OF_WEBHOOK), wrong as VerifyWebhookOptions);
     await assertRejects(verify, TypeError, name);

@@ -1,7 +1,6 @@
-/** What genuine deliveries do: in PostgreSQL, to the storage's methods, and to handlers. */
+/** What genuine deliveries do: in PostgreSQL and to the storage's methods. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { PgExtensionStorage } from "../../pg/mod.ts";
@@ -148,24 +147,6 @@ Deno.test("unknown fields, ids of any form, an empty secret and a body with whit
     await receiver.expect("200 STORED", JSON.stringify(body, null, "\t") + "\n");
     assertEquals(receiver.storage.rows.get(id)?.secret, "");
   }
-});
-
-Deno.test("handlers run one after another, after the data is stored, on exactly the body that was signed", async () => {
-  const seen: string[] = [];
-  const handler = (name: string): WebhookHandler => ({
-    handleWebhook: async (content, next) => {
-      seen.push(`${name} ${receiver.storage.rows.size} ${content.rawBody === body}`);
-      const { signatureSerial, signatureAlgorithm, signature } = content;
-      assertEquals([signatureSerial, signatureAlgorithm], ["serial-1", "Ed25519"]);
-      assertEquals(signature.length, 88);
-      await next(content);
-      seen.push(`${name} ends`);
-    },
-  });
-  const receiver = await Receiver.create({ handlers: [handler("a"), handler("b")] });
-  const body = JSON.stringify(payload(ADDED), null, 3);
-  await receiver.expect("200 STORED", body);
-  assertEquals(seen, ["a 1 true", "b 1 true", "b ends", "a ends"]);
 });
 
 Deno.test("verifyWebhook resolves to the typed event and exactly the body that was signed", async () => {

@@ -1,6 +1,6 @@
 /** Tells the operator what became of deliveries. Nothing that happens here changes the response. */
 
-import type { Logger } from "@weissaufschwarz/mitthooks/logging/interface";
+import type { Logger } from "../interfaces.ts";
 import type { Settings, WebhookErrorDetails, WebhookHandlerOptions } from "../handler_options.ts";
 import { type Outcome, STATUS } from "./responses.ts";
 import type { SignatureCheck } from "./signature.ts";

@@ -1,6 +1,5 @@
 /** The check of a delivery's signature: Ed25519 (RFC 8032) by Web Crypto over the raw bytes of the body. */
 
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import { SignatureInvalidError, SignatureMalformedError } from "../../errors.ts";
 import { decodeBase64 } from "../../internal/base64.ts";
 import {
@@ -8,6 +7,7 @@ import {
   type VerificationKey,
   VerificationKeys,
 } from "../../internal/verification_keys.ts";
+import type { PublicKeyProvider } from "../interfaces.ts";
 import type { PublicKeyOptions } from "../public_keys.ts";
 
 const SERIAL_HEADER = "x-marketplace-signature-serial";

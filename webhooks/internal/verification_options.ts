@@ -1,6 +1,6 @@
 /** The options of the check, which the handler has as well. */
 
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
+import type { PublicKeyProvider } from "../interfaces.ts";
 import { checkDuration, checkMethods, checkWholeNumber } from "../../internal/check_options.ts";
 import type { VerifyWebhookOptions } from "../verify_webhook.ts";
 import { SignatureCheck } from "./signature.ts";

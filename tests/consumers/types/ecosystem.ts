@@ -1,11 +1,26 @@
-/** What is built on the column types of Drizzle 0.x, by others and here. It is compiled, not run. */
+/**
+ * What others build on the column types of Drizzle 0.x, and mitthooks, whose types ours have to fit both ways. It is
+ * compiled, not run.
+ */
 import { DrizzleAdapter } from "@auth/drizzle-adapter";
 import {
   buildEncryptedTextColumn,
   importEncryptionKey,
+  type PgExtensionStorage,
   type PrimaryKeyOf,
   withEncryption,
 } from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { SignatureVerificationHandler } from "@weissaufschwarz/mitthooks-drizzle/mitthooks";
+import * as webhooks from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
+import { ConsoleLogger } from "@weissaufschwarz/mitthooks/logging/consoleLogger";
+import type { Logger } from "@weissaufschwarz/mitthooks/logging/interface";
+import type {
+  ExtensionStorage,
+  ExtensionToBeAdded,
+  ExtensionToBeUpdated,
+} from "@weissaufschwarz/mitthooks/storage/extensionStorage";
+import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { integer, pgTable, primaryKey, text, timestamp } from "drizzle-orm/pg-core";
 import { createInsertSchema, createSelectSchema } from "drizzle-zod";
@@ -51,3 +66,28 @@ expectType<Equal<typeof inserted.secret, string>>();
 // What could not be re-encrypted is told by its primary key, where the types have it.
 expectType<Equal<PrimaryKeyOf<typeof secrets>, { id: number }>>();
 expectType<Equal<PrimaryKeyOf<typeof accounts>, Partial<typeof accounts.$inferSelect>>>();
+
+// mitthooks' interfaces and ours, which are declared here so that nobody has to install mitthooks for them.
+type Fits<A, B> = [A, B] extends [B, A] ? true : false;
+expectType<Fits<webhooks.PublicKeyProvider, PublicKeyProvider>>();
+expectType<Fits<webhooks.Logger, Logger>>();
+expectType<Fits<webhooks.ExtensionStorage, ExtensionStorage>>();
+expectType<Fits<webhooks.ExtensionToBeAdded, ExtensionToBeAdded>>();
+expectType<Fits<webhooks.ExtensionToBeUpdated, ExtensionToBeUpdated>>();
+// What is missing on one side is noticed.
+type Less = Omit<ExtensionStorage, "removeInstance">;
+expectType<Equal<Fits<Less, ExtensionStorage> | Fits<ExtensionStorage, Less>, false>>();
+export function withMitthooks(storage: PgExtensionStorage, theirs: ExtensionStorage) {
+  const keys: PublicKeyProvider = new webhooks.MittwaldPublicKeys();
+  webhooks.createWebhookHandler({
+    storage: theirs,
+    extensionId: "e",
+    publicKeys: keys,
+    logger: new ConsoleLogger(),
+  });
+  // @ts-expect-error it has moved
+  new webhooks.SignatureVerificationHandler();
+  return new CombinedWebhookHandlerFactory(storage, "e")
+    .withWebhookHandlerPrefix(new SignatureVerificationHandler({ publicKeys: keys }))
+    .withLogger(console);
+}

@@ -1,12 +1,28 @@
 /**
- * The signature check as a link in mitthooks' chains.
+ * The signature check as a link in the chains of mitthooks, for applications that keep its factories. This is the only
+ * module that needs the package `@weissaufschwarz/mitthooks`, which is the application's to install.
+ *
+ * @example In front of mitthooks' factory
+ * ```ts
+ * import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
+ * import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
+ * import { SignatureVerificationHandler } from "@wais/mitthooks-drizzle/mitthooks";
+ * import type { ExtensionStorage } from "@wais/mitthooks-drizzle/webhooks";
+ *
+ * export const wrap = (storage: ExtensionStorage, extensionId: string) =>
+ *   new HttpWebhookHandler(
+ *     new CombinedWebhookHandlerFactory(storage, extensionId)
+ *       .withoutWebhookSignatureVerification()
+ *       .withWebhookHandlerPrefix(new SignatureVerificationHandler())
+ *       .build(),
+ *   );
+ * ```
  *
  * @module
  */
 
 import { FailedToFetchPublicKey, InvalidBodyError } from "@weissaufschwarz/mitthooks/errors";
 import type { HandleWebhook, WebhookHandler } from "@weissaufschwarz/mitthooks/handler/interface";
-import type { PublicKeyProvider } from "@weissaufschwarz/mitthooks/verification/publicKeys";
 import type { WebhookContent } from "@weissaufschwarz/mitthooks/webhook";
 import {
   BusyError,
@@ -15,9 +31,10 @@ import {
   SignatureMalformedError,
 } from "../errors.ts";
 import { checkMethods, checkNames } from "../internal/check_options.ts";
-import { STATUS } from "./internal/responses.ts";
-import { MittwaldPublicKeys } from "./public_keys.ts";
-import { readSignature, SignatureCheck } from "./internal/signature.ts";
+import { STATUS } from "../webhooks/internal/responses.ts";
+import { readSignature, SignatureCheck } from "../webhooks/internal/signature.ts";
+import type { PublicKeyProvider } from "../webhooks/interfaces.ts";
+import { MittwaldPublicKeys } from "../webhooks/public_keys.ts";
 
 /** Options of {@linkcode SignatureVerificationHandler}; its example uses them. */
 export interface SignatureVerificationHandlerOptions {
@@ -34,13 +51,13 @@ export interface SignatureVerificationHandlerOptions {
  * neither the size of a body nor the time. mitthooks hands the body on as a string, so a body that is not valid UTF-8,
  * or begins with a byte order mark, cannot be verified and is refused.
  *
- * @example In front of mitthooks' factory
+ * @example A forged delivery is refused
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
  * import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
+ * import { SignatureVerificationHandler } from "@wais/mitthooks-drizzle/mitthooks";
  * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
- * import { SignatureVerificationHandler } from "@wais/mitthooks-drizzle/webhooks";
  *
  * await using mstudio = await SimulatedMstudio.create({
  *   extensionId: "my-extension",
