@@ -2,7 +2,7 @@ import { runInDirectory } from "../lib/npm_process.ts";
 import { join } from "../lib/paths.ts";
 
 /**
- * All that may come with the package: scrypt-js, mitthooks, and what the API client needs that mitthooks depends on.
+ * All that may come with the package: scrypt-js, jose, mitthooks, and what the API client needs that mitthooks depends on.
  * A name more is code more that every application trusts: decide about it.
  */
 const EXPECTED: ReadonlySet<string> = new Set(
@@ -12,7 +12,7 @@ const EXPECTED: ReadonlySet<string> = new Set(
     browser-or-node call-bind-apply-helpers combined-stream debug delayed-stream dunder-proto
     es-define-property es-errors es-object-atoms es-set-tostringtag follow-redirects form-data
     function-bind generator-function get-intrinsic get-proto gopd has-symbols has-tostringtag
-    hasown https-proxy-agent math-intrinsics mime-db mime-types ms parse-path path-to-regexp
+    hasown https-proxy-agent jose math-intrinsics mime-db mime-types ms parse-path path-to-regexp
     protocols proxy-from-env scrypt-js type-fest zod
   `.trim().split(/\s+/),
 );

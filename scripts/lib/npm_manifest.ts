@@ -16,7 +16,7 @@ export const NPM_NAME = "@weissaufschwarz/mitthooks-drizzle";
 const COMMAND = "mitthooks-drizzle";
 
 /** Packages that the library brings with it. */
-const OWN_DEPENDENCIES = ["@weissaufschwarz/mitthooks", "scrypt-js"];
+const OWN_DEPENDENCIES = ["@weissaufschwarz/mitthooks", "jose", "scrypt-js"];
 
 /** Packages that the library may load; drivers are the application's. */
 export const DEPENDENCIES: ReadonlySet<string> = new Set([...OWN_DEPENDENCIES, "drizzle-orm"]);
