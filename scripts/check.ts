@@ -16,7 +16,7 @@ import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { repository } from "./lib/paths.ts";
 
 /** The other examples import the npm package; their tests install it. */
-const TYPED = "cli examples/deno-deploy internal pg scripts testing tests tokens webhooks " +
+const TYPED = "cli examples/deno-deploy internal pg scripts sessions testing tests tokens webhooks " +
   "cli.ts errors.ts mod.ts";
 
 const checks: readonly Check[] = [

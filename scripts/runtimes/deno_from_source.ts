@@ -10,7 +10,14 @@ import { denoProgram } from "./programs.ts";
 import { runSteps, type Target } from "./target.ts";
 
 const DEPLOY = "2.5.0";
-const ENTRIES = ["mod.ts", "cli.ts", "webhooks/mod.ts", "tokens/mod.ts", "testing/mod.ts"];
+const ENTRIES = [
+  "mod.ts",
+  "cli.ts",
+  "webhooks/mod.ts",
+  "sessions/mod.ts",
+  "tokens/mod.ts",
+  "testing/mod.ts",
+];
 const PORTABLE = ["test", "tests/conformance_test.ts", "tests/encryption_test.ts"];
 
 /** What in the repository is not its source. */
