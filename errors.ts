@@ -10,6 +10,7 @@
 
 /** The codes of all errors of this package. */
 export type ErrorCode =
+  | "ERR_ACCESS_TOKEN_REFUSED"
   | "ERR_BODY_INVALID"
   | "ERR_BODY_TOO_LARGE"
   | "ERR_BUSY"
@@ -18,11 +19,15 @@ export type ErrorCode =
   | "ERR_DELIVERY_IN_FUTURE"
   | "ERR_DELIVERY_TOO_OLD"
   | "ERR_HANDLER_FAILED"
+  | "ERR_INSTANCE_INACTIVE"
   | "ERR_INVALID_CIPHERTEXT"
   | "ERR_METHOD"
   | "ERR_NO_DRY_RUN"
   | "ERR_PUBLIC_KEY_UNAVAILABLE"
   | "ERR_SECRET_REFUSED"
+  | "ERR_SESSION_EXPIRED"
+  | "ERR_SESSION_INVALID"
+  | "ERR_SESSION_MISSING"
   | "ERR_SIGNATURE_INVALID"
   | "ERR_SIGNATURE_MALFORMED"
   | "ERR_STALE_EVENT"
@@ -557,5 +562,76 @@ export class HandlerFailedError extends MitthooksDrizzleError {
    */
   constructor(cause: unknown) {
     super("Handling a webhook: a handler failed", { cause });
+  }
+}
+
+/** The codes of {@linkcode SessionError}. */
+export type SessionErrorCode =
+  | "ERR_ACCESS_TOKEN_REFUSED"
+  | "ERR_INSTANCE_INACTIVE"
+  | "ERR_PUBLIC_KEY_UNAVAILABLE"
+  | "ERR_SESSION_EXPIRED"
+  | "ERR_SESSION_INVALID"
+  | "ERR_SESSION_MISSING"
+  | "ERR_TOKEN_UNAVAILABLE"
+  | "ERR_UNKNOWN_INSTANCE"
+  | "ERR_WRONG_EXTENSION";
+
+const SESSION_STATUS: Readonly<Record<SessionErrorCode, number>> = {
+  ERR_SESSION_MISSING: 401,
+  ERR_SESSION_INVALID: 401,
+  ERR_SESSION_EXPIRED: 401,
+  ERR_WRONG_EXTENSION: 403,
+  ERR_UNKNOWN_INSTANCE: 403,
+  ERR_INSTANCE_INACTIVE: 403,
+  ERR_ACCESS_TOKEN_REFUSED: 403,
+  ERR_PUBLIC_KEY_UNAVAILABLE: 502,
+  ERR_TOKEN_UNAVAILABLE: 502,
+};
+
+/**
+ * A request of an extension's page is not to be answered, or there is no access token for its user.
+ *
+ * @example Answer the page
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { SessionError } from "@wais/mitthooks-drizzle/sessions";
+ *
+ * const error = new SessionError("ERR_SESSION_EXPIRED", "Checking a session token: it has expired");
+ * assertEquals(error.status, 401);
+ * assertEquals(await error.toResponse().json(), {
+ *   code: "ERR_SESSION_EXPIRED",
+ *   message: "Checking a session token: it has expired",
+ * });
+ * ```
+ */
+export class SessionError extends MitthooksDrizzleError {
+  /** Why. */
+  override readonly code: SessionErrorCode;
+
+  /** The HTTP status that goes with the code: 401, 403 or 502. */
+  readonly status: number;
+
+  /**
+   * Makes the error.
+   *
+   * @param code Why.
+   * @param message The same in words; nothing of a token, a claim or a key.
+   * @param options `cause`: the error that led to this one.
+   */
+  constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.status = SESSION_STATUS[code];
+  }
+
+  /**
+   * The response for the page.
+   *
+   * @returns A new response: JSON with `code` and `message`, not to be kept by any cache.
+   */
+  toResponse(): Response {
+    const { code, message, status } = this;
+    return Response.json({ code, message }, { status, headers: { "cache-control": "no-store" } });
   }
 }

@@ -6,6 +6,7 @@ import {
   SignatureInvalidError,
   UnknownPublicKeyError,
 } from "../errors.ts";
+import { checkMethods } from "./check_options.ts";
 import { codeOf } from "./code_of.ts";
 import { LruMap } from "./lru.ts";
 import { decodePublicKey } from "./public_key.ts";
@@ -23,6 +24,18 @@ interface Wait {
 export interface KeyProvider {
   getPublicKey(serial: string, options?: Wait): unknown;
   askAgain?(serial: string, failed: string, options?: Wait): unknown;
+}
+
+/** Refuses what provides no keys, and a `MittwaldPublicKeys` whose keys sign something else. */
+export function checkKeyProvider(provider: unknown, purpose: "webhook" | "session_token"): void {
+  checkMethods("publicKeys", provider, ["getPublicKey"]);
+  const { purpose: found = purpose } = provider as { purpose?: unknown };
+  if (found !== purpose) {
+    throw new TypeError(
+      `Reading the option publicKeys: their purpose is ${JSON.stringify(found)}, ` +
+        `and has to be ${JSON.stringify(purpose)}`,
+    );
+  }
 }
 
 /** A public key, ready for use. */

@@ -17,7 +17,7 @@ import { repository } from "./lib/paths.ts";
 
 /** The other examples import the npm package; their tests install it. */
 const TYPED =
-  "cli examples/deno-deploy internal mitthooks pg scripts testing tests tokens webhooks " +
+  "cli examples/deno-deploy internal mitthooks pg scripts sessions testing tests tokens webhooks " +
   "cli.ts errors.ts mod.ts";
 
 const checks: readonly Check[] = [

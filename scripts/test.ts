@@ -12,9 +12,10 @@ import { importMapWithoutJsr } from "./lib/import_map.ts";
 import { join, repository } from "./lib/paths.ts";
 
 /** The suites, and the examples in the documentation of every module that belongs to the library. */
-const EVERYTHING = "--doc tests mod.ts cli.ts errors.ts mitthooks pg webhooks tokens testing".split(
-  " ",
-);
+const EVERYTHING =
+  "--doc tests mod.ts cli.ts errors.ts mitthooks pg webhooks sessions tokens testing".split(
+    " ",
+  );
 
 const { directory, providePostgres, finish } = beginGuardedRun();
 await finish(async () => {

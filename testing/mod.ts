@@ -39,14 +39,16 @@ export { DeliveryError } from "./errors.ts";
 export type { SimulatedMstudioOptions } from "./options.ts";
 export type {
   DeliverOptions,
-  Enqueue,
+  InstanceActions,
   InstanceChange,
   InstanceFields,
+  RotateNowOptions,
   SimulatedInstance,
 } from "./simulated_instance.ts";
 export type { AttemptFailure, Backoff, Delivery, DeliveryTarget } from "./delivery.ts";
 export type { DeliveryErrorCode } from "./errors.ts";
 export type { AttemptOptions, Faults } from "./faults.ts";
+export type { SessionTokenOptions, SimulatedSession } from "./session_token.ts";
 export type { SigningKey } from "./key_pair.ts";
 export type {
   EventBase,

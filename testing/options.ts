@@ -5,10 +5,10 @@
  */
 
 import type { Backoff, DeliveryTarget } from "./delivery.ts";
-import type { KindSpelling } from "./events.ts";
+import { type KindSpelling, randomSecret } from "./events.ts";
 import type { Faults } from "./faults.ts";
 import { checkFaults } from "./internal/faults.ts";
-import { checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
+import { checkFunction, checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
 
 /** How a simulated mStudio is set up. */
 export interface SimulatedMstudioOptions {
@@ -16,6 +16,10 @@ export interface SimulatedMstudioOptions {
   readonly extensionId: string;
   /** Id of the extension's contributor. Default: a random one. */
   readonly contributorId?: string | undefined;
+  /** The extension's secret, with which session tokens are exchanged. Default: a random one. */
+  readonly extensionSecret?: string | undefined;
+  /** The contributor's API token. Default: a random one. */
+  readonly apiToken?: string | undefined;
   /** Where it delivers to: the extension's webhook URL, or its handler. */
   readonly target: DeliveryTarget;
   /** With a handler as target: the URL of its requests. Default: `https://extension.example/webhooks`. */
@@ -50,12 +54,19 @@ export interface SimulatedMstudioOptions {
    * Default: 2 000.
    */
   readonly newSecretRefusedMs?: number | undefined;
+  /**
+   * Answers the requests to the API that the simulator does not know. Default: 404. Who asks is told by `instanceOfToken`
+   * and `sessionOfToken`.
+   */
+  readonly api?: ((request: Request) => Response | Promise<Response>) | undefined;
 }
 
 /** The options, checked and complete. */
 export interface Settings {
   readonly extensionId: string;
   readonly contributorId: string;
+  readonly extensionSecret: string;
+  readonly apiToken: string;
   readonly target: DeliveryTarget;
   readonly url: string;
   readonly backoff: Backoff;
@@ -66,11 +77,14 @@ export interface Settings {
   readonly restamp: boolean;
   readonly tokenLifetimeMs: number;
   readonly newSecretRefusedMs: number;
+  readonly api: SimulatedMstudioOptions["api"];
 }
 
 const NAMES = [
   "extensionId",
   "contributorId",
+  "extensionSecret",
+  "apiToken",
   "target",
   "url",
   "backoff",
@@ -82,6 +96,7 @@ const NAMES = [
   "restamp",
   "tokenLifetimeMs",
   "newSecretRefusedMs",
+  "api",
 ] as const satisfies readonly (keyof SimulatedMstudioOptions)[];
 
 const DEFAULT_URL = "https://extension.example/webhooks";
@@ -101,9 +116,12 @@ export function settingsOf(options: SimulatedMstudioOptions): Settings {
     inRange(name, options[name] as number | undefined ?? standard, MAX_TIMER_MS);
   const attemptTimeoutMs = ms("attemptTimeoutMs", 6_000);
   checkFaults(faults, attemptTimeoutMs);
+  if (options.api !== undefined) checkFunction("api", options.api);
   return {
     extensionId,
     contributorId: options.contributorId ?? crypto.randomUUID(),
+    extensionSecret: options.extensionSecret ?? randomSecret(),
+    apiToken: options.apiToken ?? randomSecret(),
     target,
     url: urlOf(options),
     backoff: {
@@ -126,6 +144,7 @@ export function settingsOf(options: SimulatedMstudioOptions): Settings {
     restamp: options.restamp ?? true,
     tokenLifetimeMs: ms("tokenLifetimeMs", 3_600_000),
     newSecretRefusedMs: ms("newSecretRefusedMs", 2_000),
+    api: options.api,
   };
 }
 

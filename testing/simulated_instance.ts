@@ -15,6 +15,7 @@ import {
   randomSecret,
 } from "./events.ts";
 import type { Faults } from "./faults.ts";
+import type { SessionTokenOptions } from "./session_token.ts";
 
 /** What can be chosen of a new instance. What isn't has a valid value, ids and the secret a random one. */
 export type InstanceFields = Omit<EventFields, "extensionId" | "contributorId">;
@@ -28,11 +29,28 @@ export interface DeliverOptions {
   readonly faults?: Faults | undefined;
 }
 
-/** Puts an event into the queue of its instance, to be delivered until it succeeds, or `once`. */
-export type Enqueue = (
-  event: LifecycleEvent,
-  options: DeliverOptions & { readonly once?: boolean | undefined },
-) => Promise<Delivery>;
+/** How `rotateSecretNow` delivers. */
+export interface RotateNowOptions extends DeliverOptions {
+  /** Whether the new secret becomes valid if the delivery fails, too. Default: `false`. */
+  readonly allowWebhookFailure?: boolean | undefined;
+}
+
+/** What an instance leaves to its simulator. */
+export interface InstanceActions {
+  /** Puts an event into the queue of its instance, to be delivered until it succeeds, or `once`. */
+  enqueue(
+    event: LifecycleEvent,
+    options: DeliverOptions & {
+      readonly once?: boolean | undefined;
+      readonly allowFailure?: boolean | undefined;
+    },
+  ): Promise<Delivery>;
+  /** Makes a session token for the page of an instance, whose state an event tells. */
+  sessionToken(
+    instance: EventOfKind<"InstanceUpdated">,
+    options: SessionTokenOptions,
+  ): Promise<string>;
+}
 
 /**
  * An extension instance of a simulated mStudio. Made by `addInstance` and `instance`.
@@ -62,7 +80,7 @@ export type Enqueue = (
  * ```
  */
 export class SimulatedInstance {
-  readonly #enqueue: Enqueue;
+  readonly #actions: InstanceActions;
   #fields: EventFields;
   #secret: string;
   /** Counts the rotations begun; the second is that of the secret, so that an older one never replaces a newer one. */
@@ -79,15 +97,15 @@ export class SimulatedInstance {
    * Made by `SimulatedMstudio`.
    *
    * @param fields The instance's data.
-   * @param enqueue Puts its events into its queue.
+   * @param actions What it leaves to its simulator.
    */
-  constructor(fields: EventFields, enqueue: Enqueue) {
+  constructor(fields: EventFields, actions: InstanceActions) {
     const { id, context } = buildEvent("InstanceUpdated", fields);
     this.id = id;
     this.context = context;
     this.#fields = { ...fields, id, context };
     this.#secret = fields.secret ?? randomSecret();
-    this.#enqueue = enqueue;
+    this.#actions = actions;
   }
 
   /** The scopes that were agreed to. */
@@ -128,6 +146,37 @@ export class SimulatedInstance {
   }
 
   /**
+   * Makes a session token, as mStudio hands it to the page of the instance: a JWT that lives for 60 seconds.
+   *
+   * @param options What the token says, and what is wrong with it.
+   * @returns The token. It goes into the header `x-session-token`.
+   *
+   * @example A page's request, and one of another extension's page
+   * ```ts
+   * import { assertEquals, assertRejects } from "@std/assert";
+   * import { MstudioSessions } from "@wais/mitthooks-drizzle/sessions";
+   * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+   *
+   * await using mstudio = await SimulatedMstudio.create({
+   *   extensionId: "my-extension",
+   *   target: () => new Response(),
+   * });
+   * const instance = await mstudio.addInstance();
+   * const sessions = new MstudioSessions({
+   *   extensionId: "my-extension",
+   *   fetch: (input, init) => mstudio.api(new Request(input, init)),
+   * });
+   * const { userId } = await sessions.verify(await instance.sessionToken({ userId: "ada" }));
+   * assertEquals(userId, "ada");
+   * const foreign = await instance.sessionToken({ forge: { extensionId: "another" } });
+   * await assertRejects(() => sessions.verify(foreign));
+   * ```
+   */
+  sessionToken(options: SessionTokenOptions = {}): Promise<string> {
+    return this.#actions.sessionToken(this.event("InstanceUpdated"), options);
+  }
+
+  /**
    * Delivers `ExtensionAddedToContext`. Only needed after `instance`: `addInstance` does it.
    *
    * @param options The faults of this delivery.
@@ -137,7 +186,7 @@ export class SimulatedInstance {
    */
   add(options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Adding");
-    return this.#enqueue(this.event("ExtensionAddedToContext"), options);
+    return this.#actions.enqueue(this.event("ExtensionAddedToContext"), options);
   }
 
   /**
@@ -152,7 +201,7 @@ export class SimulatedInstance {
   update(change: InstanceChange = {}, options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Updating");
     this.#fields = { ...this.#fields, ...change };
-    return this.#enqueue(this.event("InstanceUpdated"), options);
+    return this.#actions.enqueue(this.event("InstanceUpdated"), options);
   }
 
   /**
@@ -168,7 +217,7 @@ export class SimulatedInstance {
     if (this.#removed) return this.#refuse("Rotating the secret of");
     this.#rotationOfSecret = ++this.#rotations;
     this.#secret = secret;
-    return this.#enqueue(this.event("SecretRotated"), options);
+    return this.#actions.enqueue(this.event("SecretRotated"), options);
   }
 
   /**
@@ -177,7 +226,7 @@ export class SimulatedInstance {
    * the receiver has stored the new one and only its response was lost.
    *
    * @param secret The new secret. Default: a random one.
-   * @param options The faults of this delivery. `duplicate` does not apply.
+   * @param options The faults of this delivery (`duplicate` does not apply), and whether it may fail.
    * @returns The attempt, if it succeeded.
    * @throws {TypeError} Rejects, if the instance was removed.
    * @throws {DeliveryError} Rejects, if the attempt failed (`ERR_GAVE_UP`), was dropped, or the simulator was closed.
@@ -200,17 +249,24 @@ export class SimulatedInstance {
    */
   rotateSecretNow(
     secret: string = randomSecret(),
-    options: DeliverOptions = {},
+    { allowWebhookFailure, ...options }: RotateNowOptions = {},
   ): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Rotating the secret of");
     const rotation = ++this.#rotations;
     const event = this.event("SecretRotated", { secret });
-    const delivered = this.#enqueue(event, { ...options, once: true });
-    delivered.then(() => {
+    const delivered = this.#actions.enqueue(event, {
+      ...options,
+      once: true,
+      allowFailure: allowWebhookFailure,
+    });
+    const take = () => {
       if (rotation < this.#rotationOfSecret) return;
       this.#rotationOfSecret = rotation;
       this.#secret = secret;
-    }, () => {});
+    };
+    delivered.then(take, (error) => {
+      if (allowWebhookFailure && error.code === "ERR_GAVE_UP") take();
+    });
     return delivered;
   }
 
@@ -225,7 +281,7 @@ export class SimulatedInstance {
    */
   remove(options: DeliverOptions = {}): Promise<Delivery> {
     this.#removed = true;
-    return this.#enqueue(this.event("InstanceRemovedFromContext"), options);
+    return this.#actions.enqueue(this.event("InstanceRemovedFromContext"), options);
   }
 
   #refuse(attempt: string): Promise<never> {

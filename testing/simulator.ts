@@ -13,18 +13,23 @@ import {
   type EventOfKind,
   type LifecycleEvent,
   type LifecycleKind,
+  randomSecret,
 } from "./events.ts";
+import { DeliveryError } from "./errors.ts";
 import { answerApiRequest } from "./internal/api.ts";
 import type { AttemptOptions, Faults } from "./faults.ts";
 import { InstanceRegister } from "./internal/instance_register.ts";
 import { generateSigningKey, signatureHeaders, type SigningKey } from "./key_pair.ts";
 import { KeyRing, type KeyRings } from "./internal/key_ring.ts";
+import type { SimulatedSession } from "./session_token.ts";
+import { SessionTokens } from "./internal/session_tokens.ts";
 import { type Settings, settingsOf, type SimulatedMstudioOptions } from "./options.ts";
 import { RequestBuilder } from "./internal/request_builder.ts";
 import { Sender } from "./internal/sender.ts";
 import {
   type DeliverOptions,
   type InstanceFields,
+  type RotateNowOptions,
   SimulatedInstance,
 } from "./simulated_instance.ts";
 
@@ -69,6 +74,9 @@ export class SimulatedMstudio {
   readonly #register: InstanceRegister;
   readonly #requests: RequestBuilder;
   readonly #sender: Sender;
+  readonly #sessionTokens: SessionTokens;
+  /** Those that tell their own secret, which the API may rotate. */
+  readonly #instances = new Map<string, SimulatedInstance>();
 
   /**
    * Its public keys as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
@@ -77,7 +85,7 @@ export class SimulatedMstudio {
   readonly publicKeys: PublicKeyProvider;
 
   /**
-   * The part of mittwald's API that an extension with webhooks needs, as a handler for `Deno.serve` and the like:
+   * The part of mittwald's API that an extension needs, as a handler for `Deno.serve` and the like:
    *
    * - `GET /v2/public-keys/{serial}?purpose=&format=`: the public keys, old ones included, `latest` for the one that is
    *   signed with. `purpose`: `webhook` (default) or `session_token`; `format`: `raw` (default: base64 of 32 bytes) or
@@ -85,6 +93,17 @@ export class SimulatedMstudio {
    * - `POST /v2/extension-instances/{id}/tokens`: exchanges the secret of an instance for an access token; 404 where
    *   there is no such instance, 403 where the secret is not valid: only that of the last event that was answered with
    *   success is, and not before `newSecretRefusedMs` have passed since.
+   * - `POST /v2/authenticate-session-token`: exchanges a session token and the `extensionSecret` for an access token of
+   *   the user, for 60 seconds.
+   * - `POST /v2/extension-instances/{id}/sessions/{sessionId}`: makes a session token, for the `apiToken`.
+   * - `GET /v2/extension-instances/{id}`: the instance, for its own token, its users' and the `apiToken`.
+   * - `GET /v2/extension-instances?extensionId=&limit=&skip=` and
+   *   `GET /v2/contributors/{contributorId}/webhook-executions?extensionId=&state=&limit=&skip=`: instances and
+   *   deliveries, for the `apiToken`; how many there are stands in the header `X-Pagination-TotalCount`.
+   * - `PUT /v2/contributors/{contributorId}/extensions/{extensionId}/extension-instances/{id}/secret`: rotates a secret
+   *   as `rotateSecretNow` does, for the `apiToken`; `{ "allowWebhookFailure": true }` has it valid in any case.
+   *
+   * Everything else is answered by the option `api`, or with 404.
    *
    * @example An extension that runs without a network
    * ```ts
@@ -114,9 +133,17 @@ export class SimulatedMstudio {
     this.#register = new InstanceRegister(settings.tokenLifetimeMs, settings.newSecretRefusedMs);
     this.#requests = new RequestBuilder(settings, this.#keys);
     this.#sender = new Sender(settings, this.#requests, this.#register);
+    this.#sessionTokens = new SessionTokens(this.#sessionKeys);
     this.publicKeys = this.#keys.provider();
-    const keys: KeyRings = { webhook: this.#keys, session_token: this.#sessionKeys };
-    this.api = async (request) => await answerApiRequest(keys, this.#register, request);
+    const context = {
+      settings,
+      keys: { webhook: this.#keys, session_token: this.#sessionKeys } satisfies KeyRings,
+      register: this.#register,
+      executions: this.#sender.executions,
+      sessionTokens: this.#sessionTokens,
+      rotate: (id: string, options: RotateNowOptions) => this.#rotate(id, options),
+    };
+    this.api = (request) => answerApiRequest(context, request);
   }
 
   /**
@@ -151,6 +178,7 @@ export class SimulatedMstudio {
    * Signs with a new key pair from now on. The public keys of the old ones can still be looked up.
    *
    * @param serial Serial of the new pair. Default: a random one.
+   * @param purpose What it signs: webhooks or session tokens. Default: `webhook`.
    * @throws {TypeError} Rejects, if the serial has a key already.
    *
    * @example A receiver that asks for keys by their serial
@@ -173,8 +201,11 @@ export class SimulatedMstudio {
    * assertEquals(serials, ["first", "second"]);
    * ```
    */
-  async rotateSigningKey(serial?: string): Promise<void> {
-    await this.#keys.rotate(serial);
+  async rotateSigningKey(
+    serial?: string,
+    purpose: "webhook" | "session_token" = "webhook",
+  ): Promise<void> {
+    await (purpose === "webhook" ? this.#keys : this.#sessionKeys).rotate(serial);
   }
 
   /** Whether nobody can get a public key at the moment. Set it to begin and to end an outage. */
@@ -195,6 +226,31 @@ export class SimulatedMstudio {
    */
   instanceOfToken(publicToken: string): string | undefined {
     return this.#register.instanceOfToken(publicToken);
+  }
+
+  /**
+   * Tells who an access token of a user acts as.
+   *
+   * @param publicToken The token.
+   * @returns The session that it came from; `undefined` where it was made up, has expired, or the instance was removed.
+   */
+  sessionOfToken(publicToken: string): SimulatedSession | undefined {
+    return this.#register.sessionOfToken(publicToken);
+  }
+
+  /** The extension's secret. */
+  get extensionSecret(): string {
+    return this.#settings.extensionSecret;
+  }
+
+  /** The contributor's API token. */
+  get apiToken(): string {
+    return this.#settings.apiToken;
+  }
+
+  /** Id of the extension's contributor. */
+  get contributorId(): string {
+    return this.#settings.contributorId;
   }
 
   /** All attempts that ended, late arrivals and replays among them, in the order in which they did. */
@@ -250,10 +306,12 @@ export class SimulatedMstudio {
    * ```
    */
   instance(fields: InstanceFields = {}): SimulatedInstance {
-    return new SimulatedInstance(
-      { ...this.#ids(), ...fields },
-      (event, options) => this.#sender.enqueue(event, options, (delivery) => delivery),
-    );
+    const instance = new SimulatedInstance({ ...this.#ids(), ...fields }, {
+      enqueue: (event, options) => this.#sender.enqueue(event, options, (delivery) => delivery),
+      sessionToken: (event, options) => this.#sessionTokens.make(event, options),
+    });
+    this.#instances.set(instance.id, instance);
+    return instance;
   }
 
   /**
@@ -461,6 +519,22 @@ export class SimulatedMstudio {
   /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #rotate(id: string, options: RotateNowOptions) {
+    const told = this.#register.find(id)?.state;
+    const instance = this.#instances.get(id) ??
+      this.instance({ id, ...told, enabled: told?.state.enabled });
+    const secret = randomSecret();
+    try {
+      return { secret, delivery: await instance.rotateSecretNow(secret, options) };
+    } catch (error) {
+      if (!(error instanceof DeliveryError)) throw error;
+      const delivery = error.code === "ERR_GAVE_UP"
+        ? this.deliveries.findLast((each) => each.instanceId === id)
+        : undefined;
+      return { secret, delivery };
+    }
   }
 
   #ids(): EventFields {

@@ -11,6 +11,7 @@ import { disclosed } from "./leak/disclosed.ts";
 import { CANARIES, CONTROL, createCanary, Evidence, findCanary } from "./leak/evidence.ts";
 import { runDemo, runExample } from "./leak/programs.ts";
 import { ConsoleRecorder, SpanRecorder } from "./leak/recorders.ts";
+import { checkSessions } from "./leak/sessions.ts";
 import { exchangeTokens } from "./leak/webhooks.ts";
 import { createDatabase } from "./support/postgres.ts";
 import { startWatchedPostgres } from "./support/watched_postgres.ts";
@@ -20,14 +21,18 @@ Deno.test("leaks: secrets, master passwords and salts show up nowhere, whatever 
   await using database = await createDatabase({ server: server.url });
   const evidence = new Evidence();
 
-  await t.step("storage, queries, handlers, keys, webhooks and tokens run and fail", async () => {
-    using printed = new ConsoleRecorder();
-    using recorder = new SpanRecorder();
-    await useDatabase(evidence, database.url);
-    await exchangeTokens(evidence);
-    evidence.add("output of this process", ...printed.texts);
-    evidence.add("Drizzle's spans", ...recorder.spans);
-  });
+  await t.step(
+    "storage, queries, handlers, keys, webhooks, tokens and sessions run and fail",
+    async () => {
+      using printed = new ConsoleRecorder();
+      using recorder = new SpanRecorder();
+      await useDatabase(evidence, database.url);
+      await exchangeTokens(evidence);
+      await checkSessions(evidence);
+      evidence.add("output of this process", ...printed.texts);
+      evidence.add("Drizzle's spans", ...recorder.spans);
+    },
+  );
   await t.step("the example runs and fails", () => runExample(evidence, server));
   await t.step("the demo shows no password", () => runDemo(server));
   await t.step("PostgreSQL stops", async () => {
@@ -47,7 +52,7 @@ Deno.test("leaks: secrets, master passwords and salts show up nowhere, whatever 
     const seen = evidence.leaks({ control: CONTROL }).map((leak) => leak.split(":")[0]);
     assertEquals(
       evidence.places.filter((place) => !seen.includes(place)),
-      ["webhook handler's answers"], // in which nothing but this library writes
+      ["webhook handler's answers", "answers to pages"], // in which nothing but this library writes
     );
     assertGreater(evidence.places.length, 10);
   });

@@ -19,7 +19,7 @@ const COMMAND = "mitthooks-drizzle";
  * All that an installation brings besides this package; the check of the package fails at a name more. Each is code that
  * every application trusts, so decide about it.
  */
-const OWN_DEPENDENCIES = ["scrypt-js"];
+const OWN_DEPENDENCIES = ["jose", "scrypt-js"];
 
 /** What `./mitthooks` needs. Applications that import it have it already. */
 export const MITTHOOKS = "@weissaufschwarz/mitthooks";

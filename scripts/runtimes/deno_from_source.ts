@@ -11,7 +11,7 @@ import { runSteps, type Target } from "./target.ts";
 
 const DEPLOY = "2.5.0";
 const ENTRIES = ["mod.ts", "cli.ts"].concat(
-  ["mitthooks", "webhooks", "tokens", "testing"].map((folder) => `${folder}/mod.ts`),
+  ["mitthooks", "webhooks", "sessions", "tokens", "testing"].map((folder) => `${folder}/mod.ts`),
 );
 const PORTABLE = ["test", "tests/conformance_test.ts", "tests/encryption_test.ts"];
 

@@ -1,84 +1,91 @@
 /**
- * The part of mittwald's API that an extension with webhooks needs.
+ * The part of mittwald's API that an extension needs.
  *
  * @module
  */
 
-import { decodeBase64, encodeBase64 } from "../../internal/base64.ts";
+import type { Delivery } from "../delivery.ts";
+import type { Settings } from "../options.ts";
+import type { RotateNowOptions } from "../simulated_instance.ts";
+import { problem } from "./api_answers.ts";
+import { answerPublicKey } from "./api_public_keys.ts";
+import {
+  answerExecutions,
+  answerInstance,
+  answerInstances,
+  answerRotation,
+} from "./api_instances.ts";
+import { answerInstanceToken, answerSessionToken, answerUserToken } from "./api_tokens.ts";
+import type { Executions } from "./executions.ts";
 import type { InstanceRegister } from "./instance_register.ts";
-import type { KeyRing, KeyRings } from "./key_ring.ts";
+import type { KeyRings } from "./key_ring.ts";
+import type { SessionTokens } from "./session_tokens.ts";
 
-const PUBLIC_KEY = /^\/v2\/public-keys\/([^/]+)$/;
-const TOKENS = /^\/v2\/extension-instances\/([^/]+)\/tokens$/;
-
-/** Answers `GET /v2/public-keys/{serial}` and `POST /v2/extension-instances/{id}/tokens`. */
-export function answerApiRequest(
-  keys: KeyRings,
-  register: InstanceRegister,
-  request: Request,
-): Promise<Response> | Response {
-  const { pathname } = new URL(request.url);
-  const serial = parameter(PUBLIC_KEY, pathname);
-  if (serial !== undefined) return answerPublicKeyRequest(keys, serial, request);
-  const instanceId = parameter(TOKENS, pathname);
-  if (instanceId !== undefined) return answerTokenRequest(register, instanceId, request);
-  return problem(404, "There is nothing here");
+/** What the API answers from. */
+export interface ApiContext {
+  readonly settings: Settings;
+  readonly keys: KeyRings;
+  readonly register: InstanceRegister;
+  readonly executions: Executions;
+  readonly sessionTokens: SessionTokens;
+  /**
+   * Rotates the secret of an instance that is there. Resolves to the new secret and the attempt to deliver it, where there
+   * was one.
+   */
+  rotate(
+    id: string,
+    options: RotateNowOptions,
+  ): Promise<{ secret: string; delivery: Delivery | undefined }>;
 }
 
-function answerPublicKeyRequest(keys: KeyRings, serial: string, request: Request): Response {
-  if (request.method !== "GET") return wrongMethod("GET");
-  const { searchParams } = new URL(request.url);
-  const ring = ringOf(keys, searchParams.get("purpose") ?? "webhook");
-  const write = FORMATS.get(searchParams.get("format") ?? "raw");
-  if (ring === undefined) return problem(400, "purpose is neither webhook nor session_token");
-  if (write === undefined) return problem(400, "format is neither raw nor spki");
-  if (ring.outage) return problem(503, "The public keys cannot be had at the moment");
-  const known = serial === "latest" ? ring.current.serial : serial;
-  const key = ring.publicKey(known);
-  return key === undefined
-    ? problem(404, "No key has this serial")
-    : Response.json({ algorithm: "Ed25519", key: write(key), serial: known });
+/** What a request asks for. */
+export interface ApiCall {
+  readonly request: Request;
+  readonly query: URLSearchParams;
+  /** What the path has in the places of the route's parameters, decoded. */
+  readonly parameters: readonly string[];
 }
 
-function ringOf(keys: KeyRings, purpose: string): KeyRing | undefined {
-  return Object.hasOwn(keys, purpose) ? keys[purpose as keyof KeyRings] : undefined;
+type Answer = (context: ApiContext, call: ApiCall) => Response | Promise<Response>;
+
+const INSTANCE = "/v2/extension-instances/{id}";
+
+/** By path and method. */
+const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Answer>>])[] = [
+  route("/v2/public-keys/{serial}", { GET: answerPublicKey }),
+  route("/v2/authenticate-session-token", { POST: answerUserToken }),
+  route("/v2/extension-instances", { GET: answerInstances }),
+  route(INSTANCE, { GET: answerInstance }),
+  route(`${INSTANCE}/tokens`, { POST: answerInstanceToken }),
+  route(`${INSTANCE}/sessions/{session}`, { POST: answerSessionToken }),
+  route("/v2/contributors/{id}/webhook-executions", { GET: answerExecutions }),
+  route("/v2/contributors/{id}/extensions/{id}/extension-instances/{id}/secret", {
+    PUT: answerRotation,
+  }),
+];
+
+function route(path: string, answers: Readonly<Record<string, Answer>>) {
+  return [new RegExp(`^${path.replaceAll(/\{\w+\}/g, "([^/]+)")}$`), answers] as const;
 }
 
-/** From base64 of the 32 bytes. */
-const FORMATS: ReadonlyMap<string, (key: string) => string> = new Map([
-  ["raw", (key) => key],
-  ["spki", toPem],
-]);
-
-/** What an Ed25519 key's SubjectPublicKeyInfo begins with, in front of its 32 bytes: RFC 8410, section 4. */
-const SPKI_PREFIX = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
-/** RFC 7468, section 13. */
-function toPem(key: string): string {
-  const bytes = Uint8Array.of(...SPKI_PREFIX, ...decodeBase64(key) ?? []);
-  return `-----BEGIN PUBLIC KEY-----\n${encodeBase64(bytes)}\n-----END PUBLIC KEY-----\n`;
+/** Answers a request. */
+export async function answerApiRequest(context: ApiContext, request: Request): Promise<Response> {
+  const { pathname, searchParams } = new URL(request.url);
+  for (const [path, answers] of ROUTES) {
+    const parameters = decoded(path.exec(pathname));
+    if (parameters === undefined) continue;
+    const answer = Object.hasOwn(answers, request.method) ? answers[request.method] : undefined;
+    if (answer) return await answer(context, { request, query: searchParams, parameters });
+    // The application may know what else can be done there.
+    if (context.settings.api === undefined) return wrongMethod(Object.keys(answers).join(", "));
+  }
+  return await context.settings.api?.(request) ?? problem(404, "There is nothing here");
 }
 
-async function answerTokenRequest(
-  register: InstanceRegister,
-  instanceId: string,
-  request: Request,
-): Promise<Response> {
-  if (request.method !== "POST") return wrongMethod("POST");
-  const body: unknown = await request.json().catch(() => undefined);
-  const secret = (body as Record<string, unknown> | null | undefined)?.["extensionInstanceSecret"];
-  if (typeof secret !== "string") return problem(400, "extensionInstanceSecret is missing");
-  const issued = register.issueToken(instanceId, secret);
-  if (issued === "unknown") return problem(404, "No instance has this id");
-  if (issued === "refused") return problem(403, "The secret is not valid");
-  return Response.json(issued, { status: 201 });
-}
-
-/** The decoded segment of a path, where the path is of the given form. */
-function parameter(form: RegExp, pathname: string): string | undefined {
+/** The segments that a path has in the places of parameters. */
+function decoded(match: RegExpExecArray | null): string[] | undefined {
   try {
-    const segment = form.exec(pathname)?.[1];
-    return segment === undefined ? undefined : decodeURIComponent(segment);
+    return match?.slice(1).map(decodeURIComponent);
   } catch {
     return undefined;
   }
@@ -86,8 +93,4 @@ function parameter(form: RegExp, pathname: string): string | undefined {
 
 function wrongMethod(allowed: string): Response {
   return problem(405, `Only ${allowed} is answered here`, { Allow: allowed });
-}
-
-function problem(status: number, message: string, headers: Record<string, string> = {}): Response {
-  return Response.json({ message }, { status, headers });
 }

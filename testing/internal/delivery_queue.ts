@@ -16,6 +16,8 @@ export interface Job<Attempt extends { readonly ok: boolean }> {
   readonly maxAttempts?: number | undefined;
   /** Makes attempt number `attempt`, which counts from 1. */
   attempt(attempt: number): Promise<Attempt>;
+  /** Called before the wait for another attempt. */
+  waiting(ms: number): void;
   /** How many deliveries are to follow the first successful one. */
   duplicates(): number;
   /** Called with the last successful attempt. */
@@ -118,7 +120,9 @@ export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
         if (++successes > job.duplicates()) return job.done(attempt);
       } else if (this.#reasonToEnd(entry, ++failures) === undefined) {
         this.#wake = new AbortController();
-        await pause(backoffMs(failures, this.#backoff), this.#wake.signal);
+        const waitMs = backoffMs(failures, this.#backoff);
+        job.waiting(waitMs);
+        await pause(waitMs, this.#wake.signal);
       }
     }
   }

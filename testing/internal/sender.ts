@@ -17,6 +17,7 @@ import {
   faultsOfAttempt,
   stampOf,
 } from "./faults.ts";
+import { Executions } from "./executions.ts";
 import type { InstanceRegister } from "./instance_register.ts";
 import type { Settings } from "../options.ts";
 import type { RequestBuilder } from "./request_builder.ts";
@@ -32,6 +33,8 @@ interface Attempted {
 export interface EnqueueOptions extends DeliverOptions {
   /** Whether it is delivered once, whatever comes of it. */
   readonly once?: boolean | undefined;
+  /** Whether its secret becomes valid if it is given up, too. */
+  readonly allowFailure?: boolean | undefined;
 }
 
 /** The sender behind a simulated mStudio. */
@@ -53,6 +56,8 @@ export class Sender {
 
   /** All attempts that ended. */
   readonly deliveries: Delivery[] = [];
+  /** The same by events, those that have not ended among them. */
+  readonly executions: Executions = new Executions();
 
   constructor(settings: Settings, requests: RequestBuilder, register: InstanceRegister) {
     this.#settings = settings;
@@ -70,7 +75,7 @@ export class Sender {
   /** Puts an event into the queue of its instance; resolves with `result` of the attempt that succeeded. */
   enqueue<T>(
     event: LifecycleEvent,
-    { faults, once = false }: EnqueueOptions,
+    { faults, once = false, allowFailure = false }: EnqueueOptions,
     result: (delivery: Delivery) => T,
   ): Promise<T> {
     let resolve!: (value: T) => void;
@@ -85,10 +90,14 @@ export class Sender {
       const faultsNow = () => faults ?? this.#faults;
       const keptStamp = this.#settings.restamp ? undefined : stampOf(faultsNow(), 1);
       this.#register.announce(event);
+      const { executions } = this;
+      const execution = executions.add(event);
       const add = event.kind === "InstanceRemovedFromContext" ? "replaceAll" : "add";
       this.#queueOf(event.id)[add]({
         maxAttempts: once ? 1 : undefined,
         attempt: async (attempt) => {
+          executions.change(execution, "running");
+          execution.attempts = attempt;
           const createdAt = keptStamp ?? stampOf(faultsNow(), attempt);
           const options = { ...faultsOfAttempt(faultsNow(), attempt), createdAt };
           const wire = await this.#requests.build(event, options);
@@ -96,9 +105,20 @@ export class Sender {
           if (delivery.ok) this.#register.confirm(event);
           return delivery;
         },
+        waiting: (ms) => executions.change(execution, "queued", ms),
         duplicates: () => once ? 0 : duplicatesOf(faultsNow()),
-        done: (delivery) => resolve(result(delivery)),
+        done: (delivery) => {
+          executions.change(execution, "successful");
+          resolve(result(delivery));
+        },
         undone: (reason, count, latest) => {
+          if (reason === "ERR_GAVE_UP") {
+            executions.change(execution, once ? "failed" : "halted");
+            if (!once) this.#register.halt(event);
+            if (allowFailure) this.#register.acceptSecret(event);
+          } else {
+            executions.drop(execution);
+          }
           // Both are the caller's own doing, who need not wait for what he has called off.
           if (reason !== "ERR_GAVE_UP") promise.catch(() => {});
           reject(undelivered(event, reason, count, latest));

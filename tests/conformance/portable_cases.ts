@@ -4,6 +4,7 @@
  * @module
  */
 import { encryption } from "./encryption.ts";
+import { sessions } from "./sessions.ts";
 import type { BoundCase } from "./tap.ts";
 import { webhooks } from "./webhooks.ts";
 
@@ -16,6 +17,7 @@ export interface PortableJob {
 export function portableCases({ nativeScrypt }: PortableJob): BoundCase[] {
   return [
     ...encryption(nativeScrypt).map(({ name, run }) => ({ name: `encryption: ${name}`, run })),
+    ...sessions.map(({ name, run }) => ({ name: `sessions: ${name}`, run })),
     ...webhooks.map(({ name, run }) => ({ name: `webhooks: ${name}`, run })),
   ];
 }

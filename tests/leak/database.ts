@@ -105,6 +105,7 @@ async function failInStorage(evidence: Evidence, db: Database, storage: Storage)
     () => storage.updateExtension({ ...refused, enabled: true }),
     () => storage.rotateSecret(`leak-${"x".repeat(36)}`, secret),
   );
+  await storage.upsertExtension({ ...INSTANCE, occurredAt: new Date() });
   const stale = { ...INSTANCE, occurredAt: new Date(Date.now() - 86_400_000) };
   await evidence.fails("ERR_STALE_EVENT", () => storage.upsertExtension(stale));
   await evidence.fails("ERR_UNKNOWN_INSTANCE", () => storage.rotateSecret("nobody", secret));

@@ -9,6 +9,7 @@ import * as encryption from "../../pg/encryption.ts";
 import * as pg from "../../pg/mod.ts";
 import * as reencryption from "../../pg/reencryption.ts";
 import * as schema from "../../pg/schema.ts";
+import * as sessions from "../../sessions/mod.ts";
 import * as testing from "../../testing/mod.ts";
 import * as tokens from "../../tokens/mod.ts";
 import * as webhooks from "../../webhooks/mod.ts";
@@ -20,6 +21,7 @@ export const imported: Readonly<Record<string, object>> = {
   "./pg/encryption": encryption,
   "./pg/schema": schema,
   "./pg/reencryption": reencryption,
+  "./sessions": sessions,
   "./testing": testing,
   "./tokens": tokens,
   "./webhooks": webhooks,

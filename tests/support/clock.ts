@@ -10,3 +10,19 @@ export async function ahead<T>(ms: number, run: () => T | Promise<T>): Promise<T
     performance.now = now;
   }
 }
+
+/** Runs at another time of day, in milliseconds since 1970. Nothing else of the same process may wait meanwhile. */
+export async function atTime<T>(now: number, run: () => T | Promise<T>): Promise<T> {
+  const { Date } = globalThis;
+  globalThis.Date = class extends Date {
+    constructor(given: number = now) {
+      super(given);
+    }
+    static override now = () => now;
+  } as DateConstructor;
+  try {
+    return await run();
+  } finally {
+    globalThis.Date = Date;
+  }
+}

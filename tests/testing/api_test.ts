@@ -75,7 +75,6 @@ Deno.test("the API answers 404 for everything else, and 405 for another method",
     "/v2/public-keys/%",
     "/v2/public-keys/%ff",
     "/x/v2/public-keys/serial-1",
-    "/v2/extension-instances/i-1",
     "/v2/extension-instances//tokens",
     "/v2/extension-instances/i-1/tokens/",
   ];

@@ -18,7 +18,7 @@ Deno.test("wrong options are refused when the handler is created, by name", () =
   const wrong: Record<string, Anything[]> = {
     storage: [undefined, null, { upsertExtension() {} }],
     extensionId: [undefined, "", 7],
-    publicKeys: [{}, null],
+    publicKeys: [{}, null, new MittwaldPublicKeys({ purpose: "session_token" })],
     logger: [{ info() {} }],
     onError: ["console"],
     maxBodyBytes: ["1"],

@@ -1,7 +1,8 @@
 /** The options of the check, which the handler has as well. */
 
 import type { PublicKeyProvider } from "../interfaces.ts";
-import { checkDuration, checkMethods, checkWholeNumber } from "../../internal/check_options.ts";
+import { checkDuration, checkWholeNumber } from "../../internal/check_options.ts";
+import { checkKeyProvider } from "../../internal/verification_keys.ts";
 import type { VerifyWebhookOptions } from "../verify_webhook.ts";
 import { SignatureCheck } from "./signature.ts";
 import type { VerificationSettings } from "./verify_request.ts";
@@ -31,7 +32,7 @@ export function readVerificationOptions(
   if (typeof extensionId !== "string" || extensionId === "") {
     throw new TypeError("Reading the option extensionId: it is not a string, or empty");
   }
-  if (publicKeys !== undefined) checkMethods("publicKeys", publicKeys, ["getPublicKey"]);
+  if (publicKeys !== undefined) checkKeyProvider(publicKeys, "webhook");
   return {
     extensionId,
     signatures: signatureCheckOf(publicKeys ?? makePublicKeys()),

@@ -1,0 +1,78 @@
+/** The exchange of a session token for an access token of its user. */
+
+import { DeadlineExceededError, SessionError } from "../../errors.ts";
+import { ApiError, type MittwaldApi } from "../../internal/api_request.ts";
+import type { Deadline } from "../../internal/deadline.ts";
+
+/** How messages begin. */
+export const GETTING = "Getting an access token of a user";
+
+/** Statuses that speak of the token or the secret. 429 and 408 are about the request, 5xx about the API. */
+const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 410, 412, 422]);
+
+/** Visible ASCII: the token is going to be the value of a header (RFC 9110, section 5.5). */
+const TOKEN = /^[\x21-\x7e]+$/;
+
+/** What the API hands out. */
+export interface UserToken {
+  readonly token: string;
+  readonly expiresAt: Date;
+}
+
+/**
+ * `POST /v2/authenticate-session-token`.
+ *
+ * @throws {SessionError} `ERR_ACCESS_TOKEN_REFUSED` or `ERR_TOKEN_UNAVAILABLE`.
+ */
+export async function requestUserToken(
+  api: MittwaldApi,
+  sessionToken: string,
+  extensionSecret: string | undefined,
+  deadline: Deadline,
+): Promise<UserToken> {
+  const body = { sessionToken, ...(extensionSecret !== undefined && { extensionSecret }) };
+  try {
+    const { status, json } = await api.request("/v2/authenticate-session-token", {
+      attempt: GETTING,
+      deadline,
+      method: "POST",
+      body,
+    });
+    if (REFUSALS.has(status)) {
+      throw new SessionError(
+        "ERR_ACCESS_TOKEN_REFUSED",
+        `${GETTING}: the API answered with status ${status}`,
+      );
+    }
+    if (status !== 201 && status !== 200) {
+      throw unavailable(`the API answered with status ${status}`);
+    }
+    const token = readUserToken(json);
+    if (token === undefined) throw unavailable("the API's answer has no token that can be used");
+    return token;
+  } catch (error) {
+    if (error instanceof ApiError) {
+      throw unavailable(error.message, { cause: error.cause ?? error });
+    }
+    if (error instanceof DeadlineExceededError) throw unavailable("there was none in time");
+    throw error;
+  }
+}
+
+function unavailable(found: string, options?: ErrorOptions): SessionError {
+  return new SessionError("ERR_TOKEN_UNAVAILABLE", `${GETTING}: ${found}`, options);
+}
+
+function readUserToken(answer: unknown): UserToken | undefined {
+  const { publicToken, expiry } = (answer ?? {}) as Record<string, unknown>;
+  if (typeof publicToken !== "string" || !TOKEN.test(publicToken)) return undefined;
+  const expiresAt = typeof expiry === "string" ? parseTime(expiry) : NaN;
+  if (Number.isNaN(expiresAt)) return undefined;
+  return { token: publicToken, expiresAt: new Date(expiresAt) };
+}
+
+/** ISO 8601; without a zone it is UTC, not the machine's time zone. */
+function parseTime(text: string): number {
+  const lacksZone = /T[\d:.,]+$/i.test(text);
+  return Date.parse(lacksZone ? `${text}Z` : text);
+}

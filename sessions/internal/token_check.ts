@@ -1,0 +1,141 @@
+/** The check of session tokens: JWTs (RFC 7519), signed with EdDSA (RFC 8037). */
+
+import { decodeJwt } from "jose/jwt/decode";
+import { jwtVerify } from "jose/jwt/verify";
+import { SessionError, SignatureInvalidError } from "../../errors.ts";
+import { codeOf } from "../../internal/code_of.ts";
+import type { Deadline } from "../../internal/deadline.ts";
+import { LruMap } from "../../internal/lru.ts";
+import { sha256 } from "../../internal/sha256.ts";
+import type { VerificationKey, VerificationKeys } from "../../internal/verification_keys.ts";
+import { CHECKING, type Claims, invalid, invalidClaim, readClaims, readSerial } from "./claims.ts";
+
+/** How far the clocks of mStudio and this machine may differ, in seconds. */
+const TOLERANCE_S = 5;
+const MAX_REMEMBERED = 1_000;
+
+/** Checks tokens of one extension, and remembers those that passed: mStudio hands out the same one for 40 seconds. */
+export class TokenCheck {
+  readonly #extensionId: string;
+  readonly #keys: VerificationKeys;
+  /** By the digest of the token. */
+  readonly #checked: LruMap<string, Claims> = new LruMap(MAX_REMEMBERED);
+
+  constructor(extensionId: string, keys: VerificationKeys) {
+    this.#extensionId = extensionId;
+    this.#keys = keys;
+  }
+
+  /**
+   * Checks a token.
+   *
+   * @throws {SessionError}
+   */
+  async check(token: string, deadline: Deadline): Promise<Claims> {
+    const digest = await sha256(token);
+    const known = this.#checked.get(digest);
+    if (known !== undefined) {
+      if (known.expiresAt + TOLERANCE_S * 1_000 > Date.now()) return known;
+      this.#checked.delete(digest);
+      throw expired();
+    }
+    const claims = readClaims(await this.#verify(token, deadline));
+    // mittwald signs the tokens of all extensions with the same key.
+    if (claims.extensionId !== this.#extensionId) {
+      throw new SessionError(
+        "ERR_WRONG_EXTENSION",
+        `${CHECKING}: it is for another extension than the one configured here`,
+      );
+    }
+    this.#checked.set(digest, claims);
+    return claims;
+  }
+
+  /** The payload of a token that mStudio has signed and that is valid now. */
+  async #verify(token: string, deadline: Deadline): Promise<Record<string, unknown>> {
+    let used: VerificationKey | undefined;
+    try {
+      return await verifyWith(token, async (serial) => {
+        used = await this.#key(serial, deadline);
+        return used.key;
+      });
+    } catch (error) {
+      const another = used && codeOf(error) === "ERR_JWS_SIGNATURE_VERIFICATION_FAILED"
+        ? await this.#instead(used, deadline)
+        : undefined;
+      if (another === undefined) throw toSessionError(error);
+      return await verifyWith(token, () => another.key).catch((error) => {
+        throw toSessionError(error);
+      });
+    }
+  }
+
+  async #key(serial: string, deadline: Deadline): Promise<VerificationKey> {
+    try {
+      return await deadline.run(
+        "Getting the public key of a session token",
+        () => this.#keys.get(serial, wait(deadline)),
+      );
+    } catch (cause) {
+      if (cause instanceof SignatureInvalidError) throw invalid("no public key has its serial");
+      throw new SessionError(
+        "ERR_PUBLIC_KEY_UNAVAILABLE",
+        `${CHECKING}: its public key cannot be fetched`,
+        { cause },
+      );
+    }
+  }
+
+  #instead(used: VerificationKey, deadline: Deadline): Promise<VerificationKey | undefined> {
+    return deadline.run(
+      "Getting another public key of a session token",
+      () => this.#keys.instead(used, wait(deadline)),
+    ).catch(() => undefined);
+  }
+}
+
+/** Whole milliseconds, as providers take them. */
+function wait(deadline: Deadline): { waitMs: number } {
+  return { waitMs: Math.max(1, Math.floor(deadline.remainingMs())) };
+}
+
+type Key = VerificationKey["key"];
+
+async function verifyWith(
+  token: string,
+  keyOf: (serial: string) => Promise<Key> | Key,
+): Promise<Record<string, unknown>> {
+  const { payload } = await jwtVerify(
+    token,
+    // Called once the algorithm in the header is known to be the right one.
+    async () => await keyOf(readSerial(decodeJwt(token))),
+    { algorithms: ["EdDSA"], requiredClaims: ["exp"], clockTolerance: TOLERANCE_S },
+  );
+  return payload;
+}
+
+function expired(): SessionError {
+  return new SessionError("ERR_SESSION_EXPIRED", `${CHECKING}: it has expired`);
+}
+
+/** From jose's errors, without their causes: those hold the claims. */
+function toSessionError(error: unknown): unknown {
+  switch (codeOf(error)) {
+    case "ERR_JWT_EXPIRED":
+      return expired();
+    case "ERR_JOSE_ALG_NOT_ALLOWED":
+      return invalid("its algorithm is not EdDSA");
+    case "ERR_JWT_CLAIM_VALIDATION_FAILED": {
+      const { claim, reason } = error as { claim: string; reason: string };
+      return reason === "check_failed" ? invalid("it is not valid yet") : invalidClaim(claim);
+    }
+    case "ERR_JWS_SIGNATURE_VERIFICATION_FAILED":
+      return invalid("its signature does not fit");
+    case "ERR_JOSE_NOT_SUPPORTED":
+    case "ERR_JWS_INVALID":
+    case "ERR_JWT_INVALID":
+      return invalid("it is not a signed JWT that can be read");
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,297 @@
+/** What `verify` remembers, waits for and passes on; what it refuses is in `tests/conformance/sessions.ts`. */
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { PublicKeyUnavailableError } from "../../errors.ts";
+import {
+  DeadlineExceededError,
+  MittwaldPublicKeys,
+  MstudioSessions,
+  type MstudioSessionsOptions,
+  SessionError,
+  type SessionInstance,
+} from "../../sessions/mod.ts";
+import { generateSigningKey, SimulatedMstudio } from "../../testing/mod.ts";
+import {
+  assertRefused,
+  claims,
+  EXTENSION_ID,
+  openSessions,
+  requestWith,
+  tokenOf,
+} from "./support.ts";
+import { atTime } from "../support/clock.ts";
+
+Deno.test("a token that has passed is not checked again until it expires", async () => {
+  const { sessions, token, asked } = await openSessions();
+  const good = await token();
+  for (let count = 0; count < 3; count++) await sessions.verify(good);
+  assertEquals(asked, ["serial-1"]);
+  const { expiresAt } = await sessions.verify(good);
+  const at = (ms: number) => atTime(expiresAt.getTime() + ms, () => sessions.verify(good));
+  assertEquals((await at(4_000)).userId, "user-1");
+  await assertRefused("ERR_SESSION_EXPIRED", () => at(6_000));
+  // A clock that was set back makes it valid again, and it is checked anew.
+  assertEquals((await sessions.verify(good)).userId, "user-1");
+  assertEquals(asked, ["serial-1", "serial-1"]);
+});
+
+Deno.test("what is refused is not remembered as good, and the other way round", async () => {
+  const { sessions, token } = await openSessions();
+  const foreign = await token({ extensionId: "another" });
+  for (let count = 0; count < 2; count++) {
+    await assertRefused("ERR_WRONG_EXTENSION", () => sessions.verify(foreign));
+  }
+  const { sessions: another, token: anothers } = await openSessions({ extensionId: "another" });
+  const theirs = await anothers({ extensionId: "another" });
+  assertEquals((await another.verify(theirs)).userId, "user-1");
+  await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(theirs));
+});
+
+Deno.test("no caller can change what another one gets", async () => {
+  const { sessions, token } = await openSessions();
+  const good = await token();
+  const first = await sessions.verify(good);
+  first.expiresAt.setTime(0);
+  assertThrows(() => (first.scopes as string[]).push("admin"), TypeError);
+  assertThrows(() => Object.assign(first.context, { id: "p-2" }), TypeError);
+  Object.assign(first, { userId: "admin" });
+  const second = await sessions.verify(good);
+  assertEquals([second.userId, second.scopes, second.context.id], [
+    "user-1",
+    ["project:read"],
+    "p-1",
+  ]);
+  assert(second.expiresAt.getTime() > Date.now());
+});
+
+Deno.test("at most 1,000 tokens are remembered, those used last", async () => {
+  const { sessions, token, asked } = await openSessions();
+  const first = await token({ sessionId: "first" });
+  const second = await token({ sessionId: "second" });
+  await sessions.verify(first);
+  await sessions.verify(second);
+  for (let count = 0; count < 999; count++) {
+    await sessions.verify(await token({ sessionId: `s-${count}` }));
+    if (count === 500) await sessions.verify(first);
+  }
+  asked.length = 0;
+  await sessions.verify(first);
+  assertEquals(asked.length, 0);
+  await sessions.verify(second);
+  assertEquals(asked.length, 1);
+});
+
+Deno.test("the storage is asked at every call, once, by the token's instance alone", async () => {
+  const asked: string[] = [];
+  let row: SessionInstance | null | undefined = { contextId: "p-1", active: true };
+  const { sessions, token } = await openSessions<SessionInstance>({
+    storage: {
+      getInstance(id) {
+        asked.push(id);
+        return Promise.resolve(row);
+      },
+    },
+  });
+  const good = await token();
+  assertStrictEquals((await sessions.verify(requestWith(good))).instance, row);
+  assertEquals(asked, ["instance-1"]);
+  const refused = [
+    ["ERR_UNKNOWN_INSTANCE", undefined],
+    ["ERR_UNKNOWN_INSTANCE", null],
+    ["ERR_UNKNOWN_INSTANCE", { contextId: "p-2", active: true }],
+    ["ERR_UNKNOWN_INSTANCE", { active: true }],
+    ["ERR_INSTANCE_INACTIVE", { contextId: "p-1", active: false }],
+    ["ERR_INSTANCE_INACTIVE", { contextId: "p-1" }],
+    ["ERR_INSTANCE_INACTIVE", { contextId: "p-1", active: "true" }],
+  ] as const;
+  for (const [code, stored] of refused) {
+    row = stored as SessionInstance;
+    const error = await assertRefused(code, () => sessions.verify(good));
+    assertEquals(error.status, 403);
+  }
+  assertEquals(asked.length, 1 + refused.length);
+  await assertRefused("ERR_SESSION_MISSING", () => sessions.verify(null));
+  assertEquals(asked.length, 1 + refused.length);
+});
+
+Deno.test("what the storage throws is passed on, and one that hangs ends in time", async () => {
+  const outage = new Error("the database is away");
+  const { sessions, token } = await openSessions<SessionInstance>({
+    storage: { getInstance: () => Promise.reject(outage) },
+  });
+  const good = await token();
+  assertStrictEquals(await assertRejects(() => sessions.verify(good)), outage);
+  const { sessions: slow, token: anothers } = await openSessions<SessionInstance>({
+    storage: { getInstance: () => new Promise(() => {}) },
+    timeoutMs: 20,
+  });
+  const waiting = await anothers();
+  await assertRejects(() => slow.verify(waiting), DeadlineExceededError);
+});
+
+Deno.test("keys that cannot be fetched: 502 with the cause, in time", async () => {
+  const outage = new PublicKeyUnavailableError("the API answered with status 500");
+  const wrong = [
+    [() => Promise.reject(outage), outage],
+    [() => Promise.reject(new TypeError("no network")), undefined],
+    [() => new Promise<string>(() => {}), undefined],
+    [() => "no key", undefined],
+    // A point of small order, for which anybody can sign.
+    [() => "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", undefined],
+  ] as const;
+  for (const [getPublicKey, cause] of wrong) {
+    const { sessions, token } = await openSessions({ publicKeys: { getPublicKey }, timeoutMs: 50 });
+    const good = await token();
+    const error = await assertRefused("ERR_PUBLIC_KEY_UNAVAILABLE", () => sessions.verify(good));
+    assertEquals(error.status, 502);
+    if (cause) assertStrictEquals(error.cause, cause);
+    else assert(error.cause instanceof Error);
+  }
+});
+
+Deno.test("a kept key whose signatures fail is asked for again, and the token gets through", async () => {
+  const right = await generateSigningKey("serial-1");
+  const wrong = await generateSigningKey("serial-1");
+  const asked: [string, string][] = [];
+  const sessions = new MstudioSessions({
+    extensionId: EXTENSION_ID,
+    publicKeys: Object.assign({ getPublicKey: () => wrong.publicKey }, {
+      askAgain(serial: string, failed: string) {
+        asked.push([serial, failed]);
+        return Promise.resolve(right.publicKey);
+      },
+    }),
+  });
+  assertEquals((await sessions.verify(await tokenOf(right, claims()))).userId, "user-1");
+  assertEquals(asked, [["serial-1", wrong.publicKey]]);
+  const forger = await generateSigningKey("serial-1");
+  const forged = await tokenOf(forger, claims());
+  await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not fit");
+});
+
+Deno.test("mStudio signs with a new key: no session is refused", async () => {
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: EXTENSION_ID,
+    target: () => new Response(),
+  });
+  const instance = await mstudio.addInstance();
+  const fetch = (input: RequestInfo | URL, init?: RequestInit) =>
+    mstudio.api(new Request(input, init));
+  const publicKeys = new MittwaldPublicKeys({ fetch, purpose: "session_token" });
+  const sessions = new MstudioSessions({ extensionId: EXTENSION_ID, publicKeys });
+  const old = await instance.sessionToken();
+  await sessions.verify(old);
+  await mstudio.rotateSigningKey("next", "session_token");
+  await sessions.verify(await instance.sessionToken());
+  await sessions.verify(old);
+});
+
+Deno.test("strangers' serials: no request beyond the bounded rate, and pages are answered", async () => {
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: EXTENSION_ID,
+    target: () => new Response(),
+  });
+  const instance = await mstudio.addInstance();
+  let requests = 0;
+  const sessions = new MstudioSessions({
+    extensionId: EXTENSION_ID,
+    fetch(input, init) {
+      requests++;
+      return mstudio.api(new Request(input, init));
+    },
+  });
+  const forger = await generateSigningKey();
+  const startedAt = performance.now();
+  for (let count = 0; count < 1_000; count++) {
+    const token = await tokenOf(forger, claims({ publicKeySerial: `s-${count}` }));
+    await assertRejects(() => sessions.verify(token), SessionError);
+    if (count % 200 === 0) await sessions.verify(await instance.sessionToken());
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  // The latest key and one other serial a second, and eight others at once.
+  assert(requests <= 10 + 2 * seconds, `${requests} requests in ${seconds} s`);
+});
+
+Deno.test("whatever a stranger sends is refused with a SessionError", async () => {
+  const { sessions, token } = await openSessions();
+  const good = await token();
+  // A generator of its own, so that what fails can be found again: Park and Miller's minimal standard.
+  let seed = 42;
+  const random = (below: number) => (seed = seed * 48_271 % 2_147_483_647) % below;
+  const alphabet = "ABab019-_.,= %\0é{}";
+  for (let count = 0; count < 3_000; count++) {
+    const at = random(good.length);
+    const piece = Array.from({ length: random(4) }, () => alphabet[random(alphabet.length)]);
+    const changed = good.slice(0, at) + piece.join("") + good.slice(at + random(3));
+    if (changed === good) continue;
+    const error = await assertRejects(() => sessions.verify(changed));
+    assert(error instanceof SessionError, `${changed}: ${error}`);
+  }
+});
+
+Deno.test("a source that is none is the caller's mistake", async () => {
+  const { sessions } = await openSessions();
+  const incoming = { headers: { "x-session-token": "a.b.c" } };
+  for (const source of [incoming, 7, {}, ["a.b.c"], true, Symbol("a.b.c")]) {
+    await assertRejects(
+      () => sessions.verify(source as string),
+      TypeError,
+      "neither a Request nor the value of a header",
+    );
+  }
+});
+
+Deno.test("another header", async () => {
+  const { sessions, token } = await openSessions({ header: "X-Page" });
+  const good = await token();
+  assertEquals((await sessions.verify(requestWith(good, "x-page"))).userId, "user-1");
+  await assertRefused("ERR_SESSION_MISSING", () => sessions.verify(requestWith(good)));
+});
+
+Deno.test("options that make no sense are refused", () => {
+  const webhooks = new MittwaldPublicKeys();
+  const refused: [unknown, string][] = [
+    [undefined, "Creating MstudioSessions: the options are not an object"],
+    [{}, "Reading the option extensionId: it is not a string, or empty"],
+    [{ extensionId: "" }, "Reading the option extensionId: it is not a string, or empty"],
+    [{ secret: "x" }, 'Creating MstudioSessions: there is no option "secret"'],
+    [{ storage: undefined }, "Reading the option storage: it has no method getInstance"],
+    [{ storage: { getExtension() {} } }, "Reading the option storage: it has no method"],
+    [{ extensionSecret: 7 }, "Reading the option extensionSecret: it is not a string"],
+    [{ publicKeys: {} }, "Reading the option publicKeys: it has no method getPublicKey"],
+    [
+      { publicKeys: webhooks },
+      'Reading the option publicKeys: their purpose is "webhook", and has to be "session_token"',
+    ],
+    [{ apiUrl: "https://api.example/v2" }, "Reading the option apiUrl: it ends in /v2"],
+    [{ fetch: "fetch" }, "Reading the option fetch: it is not a function"],
+    [{ timeoutMs: "1" }, "Reading the option timeoutMs: it is not a number"],
+    [{ header: "" }, "Reading the option header: it is not the name of a header"],
+    [{ header: "a b" }, "Reading the option header: it is not the name of a header"],
+  ];
+  for (const [options, message] of refused) {
+    const given = options instanceof Object && Object.keys(options).length > 0
+      ? { extensionId: EXTENSION_ID, ...options }
+      : options;
+    assertThrows(() => new MstudioSessions(given as MstudioSessionsOptions), TypeError, message);
+  }
+  assertThrows(
+    () => new MstudioSessions({ extensionId: EXTENSION_ID, timeoutMs: 0 }),
+    RangeError,
+  );
+  new MstudioSessions({ extensionId: EXTENSION_ID, extensionSecret: undefined, apiUrl: undefined });
+});
+
+Deno.test("the responses to a page: JSON with the code, not to be kept", async () => {
+  const { sessions, token } = await openSessions();
+  const answered = new Map<number, Response>();
+  for (const source of ["", "x", await token({ extensionId: "another" })]) {
+    const error = await assertRejects(() => sessions.verify(source), SessionError);
+    const response = error.toResponse();
+    assertEquals(response.headers.get("cache-control"), "no-store");
+    assertEquals(response.headers.get("content-type"), "application/json");
+    assertEquals(await response.json(), { code: error.code, message: error.message });
+    answered.set(response.status, response);
+  }
+  assertEquals([...answered.keys()], [401, 403]);
+});
