@@ -559,9 +559,10 @@ export class HandlerFailedError extends MitthooksDrizzleError {
    * Makes the error.
    *
    * @param cause What the handler threw.
+   * @param message What was attempted, colon, what was found. Default: that a handler failed.
    */
-  constructor(cause: unknown) {
-    super("Handling a webhook: a handler failed", { cause });
+  constructor(cause: unknown, message: string = "Handling a webhook: a handler failed") {
+    super(message, { cause });
   }
 }
 

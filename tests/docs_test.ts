@@ -71,7 +71,9 @@ Deno.test("docs: pages are short", () => {
   for (const { path, text } of pages) {
     const ofPrograms = path === "README.md" ? "" : /<!-- (\w+):begin -->[^]*<!-- \1:end -->/g;
     const { length } = text.replace(ofPrograms, "").trimEnd().split("\n");
-    assert(length <= (path === "README.md" ? 200 : 160), `${path} has ${length} lines`);
+    // Troubleshooting is looked up by message, not read.
+    const most = ["README.md", "docs/troubleshooting.md"].includes(path) ? 200 : 160;
+    assert(length <= most, `${path} has ${length} lines`);
   }
 });
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { HandlerFailedError, MitthooksDrizzleError } from "../errors.ts";
+import { ConfigurationError } from "../internal/configuration_error.ts";
 import { Deadline } from "../internal/deadline.ts";
 import { readOptions, type Settings, type WebhookHandlerOptions } from "./handler_options.ts";
 import { Reporter } from "./internal/reporter.ts";
@@ -23,11 +25,12 @@ import type { WebhookResponseBody } from "./responses.ts";
  * `Deno.serve`, Deno Deploy, `Bun.serve`, Hono, Next.js and TanStack route handlers, Cloudflare Workers.
  *
  * It checks what `verifyWebhook` checks. Only then it stores, with the time that mStudio signed, so that a storage can
- * refuse what is older than what it has. A dry run stores nothing; one of an instance that is stored is refused. Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
+ * refuse what is older than what it has. A dry run stores nothing; one of an instance that is stored is refused.
+ * Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
  *
- * What is still running when the time limit is reached is left running, a call of the storage for example. Its result
- * is ignored, and the sender delivers again. While a storage does not keep up, it is given only what it can do in time;
- * everything else is refused at once with 503 `ERR_BUSY`.
+ * Work still in progress when the time limit is reached is not cancelled, a call of the storage for example. Its result
+ * is ignored, and the sender delivers again. No more than `maxConcurrent` calls of the storage are under way at once;
+ * a delivery beyond that is refused at once with 503 `ERR_BUSY`.
  *
  * @param options `storage` and `extensionId` are needed, all others have defaults.
  * @returns The handler. It never rejects, and it can be called any number of times at once.
@@ -69,7 +72,7 @@ export function createWebhookHandler(
 ): (request: Request) => Promise<Response> {
   const settings = readOptions(options);
   const reporter = new Reporter(settings);
-  const calls = new StorageCalls(settings.timeoutMs);
+  const calls = new StorageCalls(settings.maxConcurrent, settings.timeoutMs);
   return async (request: Request, ...rest: unknown[]) => {
     if (!isRequest(request)) return refuseCall(settings, rest[0]);
     const delivery = new Delivery(request);
@@ -121,10 +124,23 @@ async function handle(
     const verified = await verifyRequest(delivery, settings, deadline);
     return { body: await act(verified, settings, deadline, calls) };
   } catch (error) {
-    return outcomeOf(error);
+    return outcomeOf(
+      delivery.signature === undefined && !(error instanceof MitthooksDrizzleError)
+        ? unreadable(delivery, error)
+        : error,
+    );
   } finally {
     deadline.clear();
   }
+}
+
+/** Nothing that is sent makes reading throw: the request is of a make that the handler cannot read. */
+function unreadable(delivery: Delivery, error: unknown): HandlerFailedError {
+  delivery.trouble = "request that cannot be read";
+  const found = error instanceof ConfigurationError
+    ? error.message
+    : `Verifying a webhook: ${error instanceof Error ? error.name : typeof error} was thrown`;
+  return new HandlerFailedError(error, found);
 }
 
 async function act(

@@ -40,6 +40,11 @@ export interface ExtensionStorage {
 export interface Occurrence {
   /** The time of the event, as mStudio signed it. */
   readonly occurredAt: Date;
+  /**
+   * The id of the delivery, as mStudio signed it: never used twice, so that deliveries of the same time can be told
+   * apart. Missing where the delivery has none.
+   */
+  readonly requestId?: string | undefined;
 }
 
 /** What a delivery says of an instance beyond mitthooks' fields. */
@@ -73,6 +78,11 @@ export interface InstanceDetails extends Occurrence {
  * ```
  */
 export interface WebhookStorage {
+  /**
+   * Whether what comes late, or is played back, is refused. Where it is `false` the handler says so once, at `warn`, when
+   * it is made.
+   */
+  readonly ordersEvents?: boolean | undefined;
   /** Stores a new instance, or the whole new state of one that is stored already. */
   upsertExtension(extension: ExtensionToBeAdded & InstanceDetails): Promise<void> | void;
   /** Stores a new state. Rejects with an error of the code `ERR_UNKNOWN_INSTANCE` where the instance is not stored. */

@@ -12,7 +12,7 @@ import {
 
 /** What the webhook handler passes on beyond mitthooks' fields. */
 type Details = Partial<InstanceDetails>;
-type Times = Partial<Occurrence>;
+type Times = { readonly [Name in keyof Occurrence]?: Occurrence[Name] | undefined };
 
 export type MemoryRow = Omit<ExtensionInstanceTable["$inferSelect"], "createdAt" | "updatedAt">;
 
@@ -20,8 +20,8 @@ export type MemoryRow = Omit<ExtensionInstanceTable["$inferSelect"], "createdAt"
 export class MemoryStorage implements ExtensionStorage {
   readonly rows: Map<string, MemoryRow> = new Map();
   readonly calls: Record<string, number> = {};
-  /** The time that came with each call, if one did. */
-  readonly occurrences: (Date | undefined)[] = [];
+  /** What came with each call about the event's time. */
+  readonly occurrences: Times[] = [];
 
   get callCount(): number {
     return Object.values(this.calls).reduce((sum, count) => sum + count, 0);
@@ -55,9 +55,9 @@ export class MemoryStorage implements ExtensionStorage {
   }
 
   /** As with a database, the effect does not come within the call. */
-  async #count(method: string, occurrence: Times | undefined): Promise<void> {
+  async #count(method: string, { occurredAt, requestId }: Times = {}): Promise<void> {
     this.calls[method] = (this.calls[method] ?? 0) + 1;
-    this.occurrences.push(occurrence?.occurredAt);
+    this.occurrences.push({ occurredAt, requestId });
     await Promise.resolve();
   }
 

@@ -1,25 +1,32 @@
 /** What fails on the receiver's side, what the operator hears of it, and that nobody hears a secret. */
 
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { encodeBase64 } from "@std/encoding";
 import { StorageError, TableMissingError } from "../../errors.ts";
 import {
   BusyError,
   createWebhookHandler,
   HandlerFailedError,
   PublicKeyUnavailableError,
+  UnknownPublicKeyError,
   type WebhookHandlerOptions,
 } from "../../webhooks/mod.ts";
+import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
+import { MemoryStorage } from "../support/memory_storage.ts";
 import {
   ADDED,
+  ago,
   createSigner,
   DRY_RUN_URL,
   encode,
   fail,
   KINDS,
   never,
+  type Payload,
   payload,
   Receiver,
+  requestOf,
   ROTATED,
   SECRET,
   SERIAL,
@@ -143,16 +150,13 @@ Deno.test("a logger or onError that fails does not change the answer", async () 
 });
 
 Deno.test("onError hears of what is lost until somebody acts, and what it was", async () => {
-  const other = await Receiver.create({ extensionId: "another" });
-  await other.expect("403 ERR_WRONG_EXTENSION", payload(ROTATED));
   const known = await Receiver.create();
   await known.expect("404 ERR_UNKNOWN_INSTANCE", payload(ROTATED));
-  for (const { codes, details, levels } of [other, known]) {
-    assertEquals([codes.length, levels], [1, ["warn"]]);
-    const event = { kind: ROTATED, id: "instance-1", requestId: "request-1" };
-    assertEquals(details[0]!.event, event);
-    assert(details[0]!.request instanceof Request);
-  }
+  const { codes, details, levels } = known;
+  assertEquals([codes.length, levels], [1, ["warn"]]);
+  const event = { kind: ROTATED, id: "instance-1", requestId: "request-1" };
+  assertEquals(details[0]!.event, event);
+  assert(details[0]!.request instanceof Request);
   await known.expect("400 ERR_UNKNOWN_KIND", payload("Unheard"));
   assertEquals(known.codes, ["ERR_UNKNOWN_INSTANCE", "ERR_UNKNOWN_KIND"]);
   assertEquals(known.details[1]!.event, undefined);
@@ -174,6 +178,163 @@ Deno.test("3,000 requests of strangers: no call of onError, each counted at debu
   assertEquals([receiver.errors, receiver.storage.callCount], [[], 0]);
   assertEquals(new Set(receiver.levels), new Set(["debug"]));
   assertStringIncludes(receiver.log.at(-1)!, "unverified so far: 3000");
+});
+
+Deno.test("3,000 deliveries that mittwald signed for another extension: one report in ten minutes", async () => {
+  const receiver = await Receiver.create();
+  const meta = { extensionId: "extension-2", contributorId: "contributor-1" };
+  const WRONG = "403 ERR_WRONG_EXTENSION";
+  // One delivery again and again, and many of which each is another one.
+  const one = encode(payload(ADDED, { meta, id: "of-another" }));
+  for (let round = 0; round < 1_500; round++) {
+    await receiver.expect(WRONG, one);
+    await receiver.expect(WRONG, payload(ROTATED, { meta, id: `of-another-${round}` }));
+  }
+  assertEquals([receiver.codes, receiver.storage.callCount], [["ERR_WRONG_EXTENSION"], 0]);
+  assertEquals(receiver.levels.filter((level) => level !== "debug"), ["warn"]);
+  // Nothing of another extension's instance is told.
+  assertEquals(receiver.details.map(({ event }) => event), [undefined]);
+  assert(!receiver.said.includes("of-another"));
+  await ahead(11 * 60_000, () => receiver.expect(WRONG, one));
+  assertEquals(receiver.errors.length, 2);
+});
+
+Deno.test("3,000 replays: of each kind of refusal one report in ten minutes, and each genuine failure another", async (t) => {
+  const stale = Object.assign(new Error(), { code: "ERR_STALE_EVENT" });
+  const none = Object.assign(new Error(), { code: "ERR_UNKNOWN_INSTANCE" });
+  const storage = new MemoryStorage();
+  await storage.upsertExtension({
+    extensionInstanceId: "instance-1",
+    contextId: "p-1",
+    consentedScopes: [],
+    secret: SECRET,
+  });
+  type Case = [string, Partial<WebhookHandlerOptions>, (turn: number) => Payload, string?];
+  const sameTime = requestOf(ago(61_000));
+  const cases: Record<string, Case> = {
+    "stale ones of many instances": [
+      "409 ERR_STALE_EVENT",
+      { storage: storageThat(fail(stale)) },
+      (turn) => payload(ROTATED, { id: `instance-${turn % 50}`, ...sameTime }),
+    ],
+    "old ones": [
+      "401 ERR_DELIVERY_TOO_OLD",
+      { maxAgeMs: 60_000 },
+      (turn) => payload(ROTATED, { id: `instance-${turn % 50}`, ...sameTime }),
+    ],
+    "with the query of a dry run, of a stored instance": [
+      "409 ERR_NO_DRY_RUN",
+      { storage },
+      (turn) => payload(ROTATED, { ...sameTime, secret: `${turn % 50}` }),
+      DRY_RUN_URL,
+    ],
+    "one, with the query of a dry run": [
+      "200 DRY_RUN",
+      {},
+      () => payload(ROTATED, sameTime),
+      DRY_RUN_URL,
+    ],
+    "one of an instance that is not there": [
+      "404 ERR_UNKNOWN_INSTANCE",
+      { storage: storageThat(fail(none)) },
+      () => payload(ROTATED, sameTime),
+    ],
+    "one while the storage is down": [
+      STORAGE_FAILED,
+      { storage: storageThat(fail(new Error("connection refused"))) },
+      () => payload(ROTATED, sameTime),
+    ],
+    "one of a kind that is not known": [
+      "400 ERR_UNKNOWN_KIND",
+      {},
+      () => payload("Unheard", sameTime),
+    ],
+  };
+  await eachRow(t, cases, async ([expected, options, body, url]) => {
+    const receiver = await Receiver.create(options);
+    for (let turn = 0; turn < 400; turn++) await receiver.expect(expected, body(turn), { url });
+    assertEquals(receiver.levels.filter((level) => level !== "debug").length, 1);
+    assertEquals(receiver.errors.length, expected === "200 DRY_RUN" ? 0 : 1);
+    await ahead(11 * 60_000, () => receiver.expect(expected, body(0), { url }));
+    assertEquals(receiver.levels.filter((level) => level !== "debug").length, 2);
+  });
+  const receiver = await Receiver.create({ storage: storageThat(fail(new Error("down"))) });
+  for (let id = 0; id < 20; id++) {
+    await receiver.expect(STORAGE_FAILED, payload(ROTATED, { id: `${id}` }));
+  }
+  assertEquals(receiver.errors.length, 20);
+});
+
+Deno.test("if for 5 minutes deliveries came and none could be verified, that is reported once", async (t) => {
+  const genuine = encode(payload(ADDED));
+  const busy = { getPublicKey: fail(new BusyError("of the test")) };
+  const unknown = { getPublicKey: fail(new UnknownPublicKeyError()) };
+  const wrong = { getPublicKey: () => encodeBase64(new Uint8Array(32).fill(7)) };
+  const [algorithm, serial] = ["X-Marketplace-Signature-Algorithm", SERIAL];
+  const rows: Record<string, [Partial<WebhookHandlerOptions>, Record<string, string>]> = {
+    "an API that knows none of the serials": [{ publicKeys: unknown }, {}],
+    "a wrong key": [{ publicKeys: wrong }, {}],
+    "a provider that is always busy": [{ publicKeys: busy }, {}],
+    "a new algorithm": [{}, { [algorithm]: "Ed448" }],
+    "headers that are not as they were": [{}, { [serial]: "" }],
+  };
+  await eachRow(t, rows, async ([options, changed]) => {
+    const receiver = await Receiver.create(options);
+    const send = async (minutes: number) => {
+      const headers = { ...await receiver.signer.headers(genuine), ...changed };
+      const { status } = await ahead(minutes * 60_000, () => receiver.send(genuine, headers));
+      assert(status >= 400);
+      return receiver.errors.length;
+    };
+    // As often as mStudio tries, and then for an hour.
+    const counts = [];
+    for (const minutes of [0, 0.1, 0.5, 1, 2, 4.9, 5.1, 9, 16, 30, 60]) {
+      counts.push(await send(minutes));
+    }
+    assertEquals(counts, [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    assertEquals([receiver.codes, receiver.details], [["ERR_SIGNATURE_INVALID"], [{}]]);
+    assertStringIncludes(receiver.errors[0]!.message, "none of 7 could be verified");
+    assertStringIncludes(receiver.log.join("\n"), receiver.errors[0]!.message);
+  });
+});
+
+Deno.test("strangers beside genuine deliveries cause no report, and strangers alone one until the next genuine one", async () => {
+  const receiver = await Receiver.create();
+  let minutes = 0;
+  const at = (after: number, step: () => Promise<unknown>) =>
+    ahead((minutes += after) * 60_000, step);
+  const forge = () => receiver.expectSent("401 ERR_SIGNATURE_INVALID", "{}", WELL_FORMED);
+  for (let round = 0; round < 50; round++) {
+    await at(1, forge);
+    await at(1, () => receiver.send("{}", {}));
+    if (round % 2 === 1) await at(0, () => receiver.expect("200 STORED", payload(ADDED)));
+  }
+  assertEquals(receiver.errors, []);
+  for (let round = 0; round < 500; round++) await at(1, forge);
+  assertEquals(receiver.codes, ["ERR_SIGNATURE_INVALID"]);
+  await at(0, () => receiver.expect("200 STORED", payload(ADDED)));
+  for (let round = 0; round < 50; round++) await at(1, forge);
+  assertEquals(receiver.errors.length, 2);
+  // Requests without any signature are no deliveries, however many.
+  const scanned = await Receiver.create();
+  for (let round = 0; round < 50; round++) {
+    await ahead(round * 60_000, () => scanned.send("{}", {}));
+  }
+  assertEquals(scanned.errors, []);
+});
+
+Deno.test("a handler whose storage keeps no order says so once, when it is made", async () => {
+  const unordered = { ...storageThat(() => {}), ordersEvents: false };
+  const receiver = await Receiver.create({ storage: unordered });
+  assertEquals([receiver.levels, receiver.errors], [["warn"], []]);
+  assertStringIncludes(receiver.log[0]!, "lastEvents");
+  // As on Cloudflare Workers, where each request makes a handler.
+  for (let request = 0; request < 5; request++) createWebhookHandler(receiver.options);
+  assertEquals(receiver.levels, ["warn"]);
+  for (const ordersEvents of [true, undefined]) {
+    const storage = { ...storageThat(() => {}), ordersEvents };
+    assertEquals((await Receiver.create({ storage })).levels, []);
+  }
 });
 
 /** A receiver whose public keys can be had, or not. */
@@ -209,20 +370,16 @@ Deno.test("an outage that a stranger met first: the next one is reported, and ag
   outage.down = false;
   await receiver.expect("200 STORED", payload(ADDED));
   outage.down = true;
-  const { now } = performance;
   const errorsAfter = async (minutes: number) => {
-    performance.now = () => now.call(performance) + minutes * 60_000;
-    await receiver.expectSent(NO_KEY, "{}", { ...WELL_FORMED, [SERIAL]: "made-up" });
+    const headers = { ...WELL_FORMED, [SERIAL]: "made-up" };
+    await ahead(minutes * 60_000, () => receiver.expectSent(NO_KEY, "{}", headers));
     return receiver.errors.length;
   };
-  try {
-    // Strangers keep it going, and do not keep it quiet.
-    const counts = [];
-    for (const minutes of [0, 9, 11, 20, 22]) counts.push(await errorsAfter(minutes));
-    assertEquals(counts, [2, 2, 3, 3, 4]);
-  } finally {
-    performance.now = now;
-  }
+  // Strangers keep it going, and do not keep it quiet. Nothing of what they send is handed on.
+  const counts = [];
+  for (const minutes of [0, 9, 11, 20, 22]) counts.push(await errorsAfter(minutes));
+  assertEquals(counts, [2, 2, 3, 3, 4]);
+  assertEquals(receiver.details, [{}, {}, {}, {}]);
 });
 
 Deno.test("an outage is reported once, also where each request makes a handler", async () => {

@@ -23,11 +23,13 @@ Deno.test("wrong options are refused when the handler is created, by name", () =
     onError: ["console"],
     maxBodyBytes: ["1"],
     timeoutMs: [null],
+    maxConcurrent: ["1"],
     maxAgeMs: ["1h"],
     extensionID: ["extension-1"],
   };
   const outOfRange = {
     maxBodyBytes: [0, Infinity],
+    maxConcurrent: [0, 1.5, Infinity],
     timeoutMs: [NaN, 0, 1.5, 2 ** 31],
     maxAgeMs: [-1],
   };
@@ -61,6 +63,7 @@ Deno.test("wrong options of the other entries are refused, by name", async () =>
     ["timeoutMs", 0, RangeError],
     ["timeout", 1, TypeError],
     ["known", null, TypeError],
+    ["purpose", "webhooks", TypeError],
   ];
   for (const [name, value, errorClass] of keys) {
     assertThrows(() => new MittwaldPublicKeys({ [name]: value }), errorClass, name);

@@ -108,7 +108,7 @@ Deno.test("a removal and a new secret need no more than they use", async () => {
   assertEquals(receiver.storage.rows.size, 0);
 });
 
-Deno.test("the storage is given the time that was signed, in UTC where it has no zone", async (t) => {
+Deno.test("the storage is given the time that was signed, in UTC where it has no zone, and the id of the delivery", async (t) => {
   const times = {
     "2026-08-01T12:00:00Z": "2026-08-01T12:00:00.000Z",
     "2026-08-01T12:00:00": "2026-08-01T12:00:00.000Z",
@@ -116,6 +116,7 @@ Deno.test("the storage is given the time that was signed, in UTC where it has no
     "2026-08-01T12:00:00.123456789+02:00": "2026-08-01T10:00:00.123Z",
     "2026-08-01T12:00-0230": "2026-08-01T14:30:00.000Z",
     "2026-08-01t12:00:00z": "2026-08-01T12:00:00.000Z",
+    "2024-02-29T23:59:59.999999Z": "2024-02-29T23:59:59.999Z",
   };
   await eachRow(t, times, async (read, written) => {
     const receiver = await Receiver.create();
@@ -123,8 +124,16 @@ Deno.test("the storage is given the time that was signed, in UTC where it has no
       await receiver.expect("200 STORED", payload(kind, requestOf(written)));
     }
     const { occurrences } = receiver.storage;
-    assertEquals(occurrences.map((time) => time?.toISOString()), [read, read, read, read]);
+    const expected = { occurredAt: new Date(read), requestId: "r" };
+    assertEquals(occurrences, [expected, expected, expected, expected]);
   });
+  // One without an id, or with one that no column can hold, has a time alone.
+  const receiver = await Receiver.create();
+  for (const id of [undefined, 7, "r\0", "\ud800"]) {
+    const request = { ...requestOf(ago(0))["request"] as Payload, id };
+    await receiver.expect("200 STORED", payload(ADDED, { request }));
+    assertEquals(receiver.storage.occurrences.at(-1)?.requestId, undefined);
+  }
 });
 
 Deno.test("errors of the storage are told by their codes, whichever copy of the classes they are of", async (t) => {
@@ -134,7 +143,7 @@ Deno.test("errors of the storage are told by their codes, whichever copy of the 
     const ofCopy = Object.assign(new Error("of another copy", { cause }), { code });
     const receiver = await Receiver.create({ storage: storageThat(fail(ofCopy)) });
     for (const kind of KINDS) await receiver.expect(`${status} ${code}`, payload(kind));
-    assertEquals(receiver.codes, [code, code, code, code]);
+    assertEquals(new Set(receiver.codes), new Set([code]));
     if (status === 500) assertEquals(receiver.errors[0]!.cause, cause);
   });
 });
@@ -142,11 +151,27 @@ Deno.test("errors of the storage are told by their codes, whichever copy of the 
 Deno.test("unknown fields, ids of any form, an empty secret and a body with white space are accepted", async () => {
   const receiver = await Receiver.create();
   const more = { deep: [{ toString: 1, constructor: null }] };
-  for (const id of ["", "ä/..\n\0", "x".repeat(1_000), "__proto__"]) {
+  for (const id of ["", "ä/..\n", "x".repeat(1_000), "__proto__"]) {
     const body = payload(ADDED, { id, secret: "", more, state: { enabled: true, since: 1 } });
     await receiver.expect("200 STORED", JSON.stringify(body, null, "\t") + "\n");
     assertEquals(receiver.storage.rows.get(id)?.secret, "");
   }
+  // A secret is stored encrypted, so that it may hold what no column can.
+  await receiver.expect("200 STORED", payload(ROTATED, { id: "", secret: "s3cr3t\0" }));
+  assertEquals(receiver.storage.rows.get("")?.secret, "s3cr3t\0");
+});
+
+Deno.test("the removal of an instance whose id no column can hold succeeds, and touches nothing", async () => {
+  await using db = await openDatabase();
+  await db.receiver.expect("200 STORED", payload(ADDED));
+  // U+FFFD is what half a character becomes on its way into a database.
+  await db.receiver.expect("200 STORED", payload(ADDED, { id: "\ufffd" }));
+  for (const id of ["instance-1\0", "\0", "\ud800"]) {
+    await db.receiver.expect("200 STORED", payload(REMOVED, { id }));
+    await db.receiver.expect("400 ERR_BODY_INVALID", payload(ROTATED, { id }));
+  }
+  const [stored] = await db.client`SELECT count(*)::int AS count FROM extension_instance`;
+  assertEquals(stored, { count: 2 });
 });
 
 Deno.test("verifyWebhook resolves to the typed event and exactly the body that was signed", async () => {

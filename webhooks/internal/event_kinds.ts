@@ -10,12 +10,15 @@ import type {
   WebhookEvent,
   WebhookEventBase,
 } from "../events.ts";
-import type { InstanceDetails, WebhookStorage } from "../storage.ts";
+import type { InstanceDetails, Occurrence, WebhookStorage } from "../storage.ts";
 import {
   type Fields,
   invalidField,
+  isStorable,
+  readAnyText,
   readObject,
   readOptionalText,
+  readSecret,
   readText,
   readTexts,
   readTime,
@@ -27,6 +30,8 @@ export interface EventKind<E extends WebhookEvent = WebhookEvent> {
   readonly name: E["kind"];
   /** Other spellings: mittwald's own Go library takes them as well. */
   readonly aliases: readonly string[];
+  /** Reads the id of the instance. Default: a text that can be stored. */
+  readonly readId?: (id: unknown, field: string) => string;
   /** The fields that it needs beyond those of every kind. */
   read(body: Fields): Omit<E, keyof WebhookEventBase | "kind">;
   /** The method of the storage that it leads to, for errors. */
@@ -40,7 +45,7 @@ export interface EventKind<E extends WebhookEvent = WebhookEvent> {
 const extensionAddedToContext: EventKind<ExtensionAddedToContextEvent> = {
   name: "ExtensionAddedToContext",
   aliases: [],
-  read: (body) => ({ ...readState(body), secret: readText(body["secret"], "secret") }),
+  read: (body) => ({ ...readState(body), secret: readSecret(body["secret"], "secret") }),
   operation: "upsertExtension",
   store: (storage, event) =>
     storage.upsertExtension({ ...toExtension(event), secret: event.secret }),
@@ -59,19 +64,21 @@ const instanceUpdated: EventKind<InstanceUpdatedEvent> = {
 const secretRotated: EventKind<SecretRotatedEvent> = {
   name: "SecretRotated",
   aliases: ["ExtensionInstanceSecretRotated"],
-  read: (body) => ({ secret: readText(body["secret"], "secret") }),
+  read: (body) => ({ secret: readSecret(body["secret"], "secret") }),
   operation: "rotateSecret",
-  store: (storage, { id, secret, createdAt }) =>
-    storage.rotateSecret(id, secret, { occurredAt: createdAt }),
+  store: (storage, event) => storage.rotateSecret(event.id, event.secret, occurrenceOf(event)),
   would: "the secret of the stored instance would have been replaced",
 };
 
 const instanceRemovedFromContext: EventKind<InstanceRemovedFromContextEvent> = {
   name: "InstanceRemovedFromContext",
   aliases: ["ExtensionInstanceRemovedFromContext"],
+  readId: readAnyText,
   read: () => ({}),
   operation: "removeInstance",
-  store: (storage, { id, createdAt }) => storage.removeInstance(id, { occurredAt: createdAt }),
+  // What no column can hold is stored nowhere, and the removal of an unknown instance has to succeed.
+  store: (storage, event) =>
+    isStorable(event.id) ? storage.removeInstance(event.id, occurrenceOf(event)) : undefined,
   would: "the stored instance would have been removed",
 };
 
@@ -88,14 +95,20 @@ const KIND_OF_NAME: ReadonlyMap<unknown, EventKind> = new Map(
 
 const API_VERSION = "v1";
 
+/** What there is to read in a body. */
+export interface ReadEvent {
+  readonly kind: EventKind;
+  readonly event: WebhookEvent;
+  /** The URL that the sender called, by its own account. */
+  readonly targetUrl: string | undefined;
+}
+
 /**
  * Reads an event from the JSON of a verified body.
  *
  * @throws {WebhookRequestError} `ERR_UNKNOWN_KIND`, `ERR_BODY_INVALID`
  */
-export function readEvent(
-  json: unknown,
-): { readonly kind: EventKind; readonly event: WebhookEvent } {
+export function readEvent(json: unknown): ReadEvent {
   const body = readObject(json, "the body itself");
   // The version says how everything else is to be read. Without one it can only be the one that there is.
   const version = readOptionalText(body["apiVersion"], "apiVersion") ?? API_VERSION;
@@ -106,16 +119,38 @@ export function readEvent(
 
   const request = readObject(body["request"], "request");
   const requestId = request["id"];
+  const targetUrl = (request["target"] as Fields | null | undefined)?.["url"];
   const event = {
     kind: kind.name,
-    id: readText(body["id"], "id"),
-    extensionId: readText(readObject(body["meta"], "meta")["extensionId"], "meta.extensionId"),
+    id: (kind.readId ?? readText)(body["id"], "id"),
+    extensionId: readExtensionId(body),
     createdAt: readTime(request["createdAt"], "request.createdAt"),
-    requestId: typeof requestId === "string" ? requestId : undefined,
+    requestId: typeof requestId === "string" && isStorable(requestId) ? requestId : undefined,
     ...kind.read(body),
   };
   // `read` adds exactly what the event of this name has beyond the base; TypeScript does not relate the two.
-  return { kind, event: event as WebhookEvent };
+  return {
+    kind,
+    event: event as WebhookEvent,
+    targetUrl: typeof targetUrl === "string" ? targetUrl : undefined,
+  };
+}
+
+/** The extension that a delivery is for; `undefined` where the JSON does not say. */
+export function peekExtensionId(json: unknown): string | undefined {
+  try {
+    return readExtensionId(readObject(json, "the body itself"));
+  } catch {
+    return undefined;
+  }
+}
+
+function readExtensionId(body: Fields): string {
+  return readAnyText(readObject(body["meta"], "meta")["extensionId"], "meta.extensionId");
+}
+
+function occurrenceOf({ createdAt, requestId }: WebhookEvent): Occurrence {
+  return { occurredAt: createdAt, ...requestId !== undefined && { requestId } };
 }
 
 function unknown(field: string, value: string): WebhookRequestError {
@@ -158,7 +193,7 @@ function toExtension(event: ExtensionAddedToContextEvent | InstanceUpdatedEvent)
     context: event.context.kind,
     consentedScopes: [...event.consentedScopes],
     enabled: event.enabled,
-    occurredAt: event.createdAt,
+    ...occurrenceOf(event),
   };
   if (event.variantKey !== null) extension.variantKey = event.variantKey;
   return extension;

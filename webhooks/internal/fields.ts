@@ -21,12 +21,29 @@ export function readObject(value: unknown, field: string): Fields {
   return value as Fields;
 }
 
-/** UTF-8 has no bytes for them: what is stored would be another text. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** Half a character has no bytes in UTF-8, and PostgreSQL's text no U+0000: what is stored would be another text. */
+const NOT_STORABLE = /[\p{Surrogate}\0]/u;
 
-/** A string, an empty one included: forms that nobody needs are not checked. */
+/** Whether a text column can hold exactly this text. */
+export function isStorable(text: string): boolean {
+  return !NOT_STORABLE.test(text);
+}
+
+/** A string that a text column can hold, an empty one included: forms that nobody needs are not checked. */
 export function readText(value: unknown, field: string): string {
-  if (typeof value !== "string" || LONE_SURROGATE.test(value)) throw invalidField(field);
+  if (typeof value !== "string" || !isStorable(value)) throw invalidField(field);
+  return value;
+}
+
+/** A string that is not stored as it is: only UTF-8 has to have it. */
+export function readSecret(value: unknown, field: string): string {
+  if (typeof value !== "string" || /\p{Surrogate}/u.test(value)) throw invalidField(field);
+  return value;
+}
+
+/** Any string. */
+export function readAnyText(value: unknown, field: string): string {
+  if (typeof value !== "string") throw invalidField(field);
   return value;
 }
 
@@ -42,17 +59,22 @@ export function readTexts(value: unknown, field: string): string[] {
   return value.map((text, index) => readText(text, `${field}.${index}`));
 }
 
-/** ISO 8601; seconds and zone may be missing. */
-const TIME = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?([.,]\d+)?(?:([Zz])|([+-]\d\d):?(\d\d)?)?$/;
+/** ISO 8601; seconds and zone may be missing. PostgreSQL has no year 0. */
+const TIME =
+  /^((?!0000)\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?([.,]\d+)?(?:[Zz]|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)?$/;
 
 /** A point in time; without a zone it is UTC. */
 export function readTime(value: unknown, field: string): Date {
   const parts = typeof value === "string" ? TIME.exec(value) : null;
   if (parts === null) throw invalidField(field);
-  const [, day, time, seconds = ":00", fraction = ".0", , hours, minutes = "00"] = parts;
+  const [, day, time, seconds = ":00", fraction = ".0", hours, minutes = "00"] = parts;
   // Written anew: engines differ in what else they read, and take a time without a zone for a local one.
+  const written = `${day}T${time}${seconds}`;
+  // They also read the 30th of February, as the 2nd of March.
+  const utc = new Date(`${written}Z`);
+  if (Number.isNaN(utc.getTime()) || utc.toISOString().slice(0, written.length) !== written) {
+    throw invalidField(field);
+  }
   const zone = hours === undefined ? "Z" : `${hours}:${minutes}`;
-  const date = new Date(`${day}T${time}${seconds}.${fraction.slice(1, 4)}${zone}`);
-  if (Number.isNaN(date.getTime())) throw invalidField(field);
-  return date;
+  return new Date(`${written}.${fraction.slice(1, 4)}${zone}`);
 }

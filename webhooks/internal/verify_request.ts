@@ -4,8 +4,9 @@ import { BusyError, SignatureInvalidError, WebhookRequestError } from "../../err
 import type { Deadline } from "../../internal/deadline.ts";
 import type { WebhookEvent } from "../events.ts";
 import { BodyError, READ_BEFORE, readBody } from "../../internal/body.ts";
-import { type EventKind, readEvent } from "./event_kinds.ts";
+import { ConfigurationError } from "../../internal/configuration_error.ts";
 import type { VerificationKey } from "../../internal/verification_keys.ts";
+import { type EventKind, peekExtensionId, readEvent } from "./event_kinds.ts";
 import {
   readSignature,
   type Signature,
@@ -43,9 +44,11 @@ export class Delivery {
   serial: string | undefined;
   /** Whether its key was never seen before. */
   keyIsNew = false;
-  /** Whether mittwald signed it. */
-  signed = false;
+  /** Its signature, once it was checked: mittwald signed the delivery. The same bytes have the same one. */
+  signature: string | undefined;
   event: WebhookEvent | undefined;
+  /** Whether it has a signature, or what should be one. */
+  looksSigned = false;
   /** What keeps more than this one delivery from being verified, if that is why it was not. */
   trouble: Trouble | undefined;
 
@@ -54,8 +57,12 @@ export class Delivery {
   }
 }
 
-/** Troubles of the receiver's. Not each time, since strangers can make them show again and again. */
-export type Trouble = "public keys" | "too many serials" | "body read before";
+/** Troubles of the receiver's. Not reported each time, since strangers can make them show again and again. */
+export type Trouble =
+  | "public keys"
+  | "too many serials"
+  | "body read before"
+  | "request that cannot be read";
 
 /** A delivery that passed all checks. */
 export interface VerifiedDelivery {
@@ -77,7 +84,9 @@ export async function verifyRequest(
   if (request.method !== "POST") {
     throw new WebhookRequestError("ERR_METHOD", "Receiving a webhook: the method is not POST");
   }
-  const signature = readSignature(signatureFields(request.headers));
+  const fields = signatureFields(request.headers);
+  delivery.looksSigned = Boolean(fields.signatureSerial || fields.signature);
+  const signature = readSignature(fields);
   delivery.serial = signature.serial;
   const { signatures } = settings;
   const key = await getKey(delivery, signature.serial, signatures, deadline);
@@ -87,14 +96,17 @@ export async function verifyRequest(
     () => signatures.verify(key, signature, bytes, { waitMs: waitMs(deadline) }),
   );
   delivery.keyIsNew = isNew;
-  delivery.signed = true;
+  delivery.signature = signature.text;
 
   const rawBody = decode(bytes);
-  const { kind, event } = readEvent(parse(rawBody));
+  const json = parse(rawBody);
+  // First of all: the developers of other extensions choose much of what mittwald signs for them.
+  checkExtension(peekExtensionId(json), settings.extensionId);
+  const { kind, event, targetUrl } = readEvent(json);
   delivery.event = event;
-  checkExtension(event, settings.extensionId);
   checkTime(event, settings.maxAgeMs);
-  return { event, kind, rawBody, dryRun: isDryRun(request.url), signature };
+  const dryRun = isDryRun(request.url) || isDryRun(targetUrl);
+  return { event, kind, rawBody, dryRun, signature };
 }
 
 async function getKey(
@@ -143,6 +155,11 @@ async function read(
     return bytes;
   } catch (error) {
     if (!(error instanceof BodyError)) throw error;
+    if (error.reason === "unsupported") {
+      throw new ConfigurationError(
+        `${READING}: ${error.message}; the handler takes a Request of fetch`,
+      );
+    }
     if (error.reason === "read before") delivery.trouble = "body read before";
     throw new WebhookRequestError(
       error.reason === "too large" ? "ERR_BODY_TOO_LARGE" : "ERR_BODY_INVALID",
@@ -170,8 +187,8 @@ function parse(text: string): unknown {
 }
 
 /** mittwald signs the deliveries of all extensions with the same key. */
-function checkExtension(event: WebhookEvent, extensionId: string): void {
-  if (event.extensionId === extensionId) return;
+function checkExtension(found: string | undefined, extensionId: string): void {
+  if (found === undefined || found === extensionId) return;
   throw new WebhookRequestError(
     "ERR_WRONG_EXTENSION",
     `${READING}: it is for another extension than the one configured here`,
@@ -195,11 +212,12 @@ function checkTime(event: WebhookEvent, maxAgeMs: number | undefined): void {
 }
 
 /**
- * Whether the sender says that it is a dry run. It does so in the query of the URL, which is not signed; both parameters
- * have to be there, so that a URL that was configured with one of them does not turn every event into a dry run.
+ * Whether the sender says that it is a dry run: in the query of the URL that was called, which is not signed, or of the
+ * one that it says it has called, which is. Both parameters have to be there, so that a URL that was configured with one
+ * of them does not turn every event into a dry run.
  */
-function isDryRun(url: string): boolean {
-  const query = /^[^?#]*\?([^#]*)/.exec(url)?.[1];
+function isDryRun(url: string | undefined): boolean {
+  const query = /^[^?#]*\?([^#]*)/.exec(url ?? "")?.[1];
   if (query === undefined) return false;
   const parameters = new URLSearchParams(query);
   return parameters.get("dry-run") === "true" && Boolean(parameters.get("executing-user-id"));
