@@ -143,7 +143,8 @@ export class InvalidCiphertextError extends DecryptionError {
 }
 
 /**
- * An update or a new secret came for an extension instance that is not stored.
+ * An update or a new secret came for an extension instance that is not stored; or an access token was asked for one
+ * that is not stored, or that mStudio does not have any more.
  *
  * @example Read the id
  * ```ts
@@ -167,9 +168,14 @@ export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
    *
    * @param attempt What was attempted.
    * @param extensionInstanceId The id that was not found.
+   * @param found What was found. Default: that no such instance is stored.
    */
-  constructor(attempt: string, extensionInstanceId: string) {
-    super(`${attempt}: no instance ${JSON.stringify(extensionInstanceId)} is stored`);
+  constructor(
+    attempt: string,
+    extensionInstanceId: string,
+    found: string = `no instance ${JSON.stringify(extensionInstanceId)} is stored`,
+  ) {
+    super(`${attempt}: ${found}`);
     this.extensionInstanceId = extensionInstanceId;
   }
 }
@@ -214,9 +220,10 @@ export class StaleEventError extends MitthooksDrizzleError {
 
 /**
  * No access token could be had for an extension instance. `ERR_SECRET_REFUSED`: the API does not take the
- * stored secret. `ERR_TOKEN_UNAVAILABLE`: the API cannot be reached, or answered with something else than a token.
+ * stored secret. `ERR_INSTANCE_INACTIVE`: the instance is switched off, and mittwald takes no token of it.
+ * `ERR_TOKEN_UNAVAILABLE`: the API cannot be reached, asks to be left alone, or answered with something else than a token.
  *
- * @example Tell the two apart
+ * @example Tell them apart
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { InstanceTokenError } from "@wais/mitthooks-drizzle/tokens";
@@ -231,7 +238,7 @@ export class StaleEventError extends MitthooksDrizzleError {
  */
 export class InstanceTokenError extends MitthooksDrizzleError {
   /** Why there is no token. */
-  override readonly code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED";
+  override readonly code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED" | "ERR_INSTANCE_INACTIVE";
 
   /** The id of the instance. */
   readonly extensionInstanceId: string;
@@ -245,7 +252,7 @@ export class InstanceTokenError extends MitthooksDrizzleError {
    * @param options `cause`: the error that led to this one.
    */
   constructor(
-    code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED",
+    code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED" | "ERR_INSTANCE_INACTIVE",
     extensionInstanceId: string,
     found: string,
     options?: ErrorOptions,

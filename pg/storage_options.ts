@@ -82,7 +82,10 @@ export interface ChangeHandlers<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
 > {
-  /** The instance was not stored, and now is. */
+  /**
+   * The instance was not stored, and now is. There is no access token of it yet: `InstanceTokens` reads the stored secret,
+   * and that is committed only after the handler; mittwald takes it some seconds later.
+   */
   readonly added?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
   /** Something other than the secret differs: the context, whether it is enabled, the variant, the scopes. */
   readonly updated?: ((change: InstanceUpdate<TTable, TDatabase>) => unknown) | undefined;

@@ -1,7 +1,8 @@
 /**
  * # Access tokens
  *
- * What the stored secret of an extension instance is for: access tokens of mittwald's API.
+ * What the stored secret of an extension instance is for: access tokens of mittwald's API. There is none for an
+ * instance before its secret is committed and its webhook answered.
  *
  * @example From the webhook to the token
  * ```ts
@@ -33,7 +34,12 @@
  */
 
 export { InstanceTokens } from "./instance_tokens.ts";
-export type { InstanceSecretStorage, InstanceTokensOptions } from "./instance_tokens.ts";
+export type {
+  ExpiringToken,
+  GetTokenOptions,
+  InstanceSecretStorage,
+  InstanceTokensOptions,
+} from "./instance_tokens.ts";
 export {
   type ErrorCode,
   InstanceTokenError,

@@ -1,7 +1,8 @@
 /** How long a token is kept, and for whom. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { InstanceTokenError, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
+import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
 import { poll } from "../support/postgres.ts";
 import { type Answer, ID, issued, tokensOf } from "./support.ts";
@@ -31,19 +32,79 @@ Deno.test("the request: a POST with the secret in its body, for the encoded id, 
   assertEquals(real.received[0]!.url, `https://api.mittwald.de${path}`);
 });
 
-Deno.test("100 callers at once make one request, instances have tokens of their own", async () => {
+Deno.test("2,000 callers at once make one request and one read, instances have tokens of their own", async () => {
   const answered = Promise.withResolvers<void>();
   const { get, secrets, calls, received } = tokensOf(async ({ secret }) => {
     await answered.promise;
     return issued(`token-of-${secret}`);
   });
   secrets.set("instance-2", "second");
-  const all = Array.from({ length: 100 }, () => get());
+  const all = Array.from({ length: 1_000 }, () => get());
   const other = get("instance-2");
-  await poll(() => calls.reads === 101 && received.length === 2);
+  await poll(() => received.length === 2);
+  assertEquals(calls.reads, 2);
+  // Those who come during the request share a read as well.
+  all.push(...Array.from({ length: 1_000 }, () => get()));
+  await poll(() => calls.reads === 3);
   answered.resolve();
   assertEquals(new Set(await Promise.all(all)), new Set(["token-of-first"]));
-  assertEquals([await other, received.length], ["token-of-second", 2]);
+  assertEquals([await other, received.length, calls.reads], ["token-of-second", 2, 3]);
+});
+
+Deno.test("refresh drops what is kept, and those who want a new one at the same time share it", async () => {
+  const { get, received } = tokensOf();
+  assertEquals([await get(), await get()], ["token-1-of-first", "token-1-of-first"]);
+  const all = await Promise.all(Array.from({ length: 50 }, () => get(ID, { refresh: true })));
+  assertEquals(new Set(all), new Set(["token-2-of-first"]));
+  assertEquals([await get(), received.length], ["token-2-of-first", 2]);
+  assertEquals(await get(ID, { refresh: false }), "token-2-of-first");
+  const wrong = [{ refresh: 1 }, { renew: true }, null];
+  for (const options of wrong) await assertRejects(() => get(ID, options as never), TypeError);
+});
+
+Deno.test("refresh does not take the answer to a request that was made before", async () => {
+  const answers: ((response: Response) => void)[] = [];
+  const { get, received } = tokensOf(() => new Promise((resolve) => answers.push(resolve)));
+  const early = get();
+  await poll(() => received.length === 1);
+  const renewed = Array.from({ length: 10 }, () => get(ID, { refresh: true }));
+  answers[0]!(issued("of-the-old-scopes"));
+  assertEquals(await early, "of-the-old-scopes");
+  await poll(() => received.length === 2);
+  answers[1]!(issued("of-the-new-scopes"));
+  assertEquals(new Set(await Promise.all(renewed)), new Set(["of-the-new-scopes"]));
+  assertEquals([await get(), received.length], ["of-the-new-scopes", 2]);
+});
+
+Deno.test("an instance that is switched off has no token, and a new one when it is switched on again", async () => {
+  const { get, more, received } = tokensOf();
+  assertEquals(await get(), "token-1-of-first");
+  more.active = false;
+  for (const refresh of [false, true]) {
+    const error = await assertRejects(() => get(ID, { refresh }), InstanceTokenError);
+    assertEquals([error.code, error.extensionInstanceId], ["ERR_INSTANCE_INACTIVE", ID]);
+  }
+  more.active = true;
+  assertEquals([await get(), received.length], ["token-2-of-first", 2]);
+});
+
+Deno.test("getWithExpiry tells until when, by the local clock", async () => {
+  const { now } = Date;
+  const skewMs = 86_400_000;
+  // The API's clock is a day ahead.
+  const { tokens } = tokensOf(() => issued("it", 600_000, now() + skewMs));
+  const before = now();
+  const first = await tokens.getWithExpiry(ID);
+  const lifetimeMs = first.expiresAt.getTime() - before;
+  assertEquals(first.token, "it");
+  assert(lifetimeMs > 590_000 && lifetimeMs < 620_000, `${lifetimeMs}`);
+  // What is left is told, also after the local clock was moved.
+  const left = await ahead(400_000, async () => {
+    const { token, expiresAt } = await tokens.getWithExpiry(ID);
+    assertEquals(token, "it");
+    return expiresAt.getTime() - now();
+  });
+  assert(left > 180_000 && left < 220_000, `${left}`);
 });
 
 Deno.test("a token whose secret was rotated is not used again", async () => {
@@ -105,7 +166,27 @@ Deno.test("a token is renewed shortly before it expires", async (t) => {
     "by the API's clock, which is ahead": [lasting(600_000, 86_400_000), 500_000, 590_000],
     "a time without a zone is UTC": [withoutZone, 539_000, 540_000],
     "a clock that is set back does not prolong it": [lasting(3_600_000), 0, -1],
-    "one that has expired already is good for one call": [lasting(-1), -1, 0],
+    "by our clock where the API's Date is a day behind": [
+      (_, count) => {
+        const date = new Date(clock.nowMs - 86_400_000).toUTCString();
+        const expiry = new Date(clock.nowMs + 600_000).toISOString();
+        const init = { status: 201, headers: { date } };
+        return Response.json({ publicToken: `${count}`, expiry }, init);
+      },
+      539_000,
+      540_000,
+    ],
+    "by our clock where the API's Date is a day ahead": [
+      (_, count) => {
+        const date = new Date(clock.nowMs + 86_400_000).toUTCString();
+        const expiry = new Date(clock.nowMs + 600_000).toISOString();
+        const init = { status: 201, headers: { date } };
+        return Response.json({ publicToken: `${count}`, expiry }, init);
+      },
+      539_000,
+      540_000,
+    ],
+    "one that has expired by every clock is good for a second": [lasting(-1), 800, 1_000],
   };
   const zone = Deno.env.get("TZ");
   Deno.env.set("TZ", "America/New_York");
@@ -127,6 +208,42 @@ Deno.test("a token is renewed shortly before it expires", async (t) => {
     if (zone === undefined) Deno.env.delete("TZ");
     else Deno.env.set("TZ", zone);
   }
+});
+
+Deno.test("a clock that is set back after a while does not prolong it", async () => {
+  const { now } = Date;
+  const { get } = tokensOf((_, count) => issued(`${count}`, 600_000));
+  assertEquals(await get(), "1");
+  // Ten minutes have passed, and the clock was set back by eight.
+  Date.now = () => now() + 120_000;
+  try {
+    assertEquals(await ahead(600_000, () => get()), "2");
+    // A machine that slept: the monotonic clock stood still.
+    Date.now = () => now() + 120_000 + 600_000;
+    assertEquals(await get(), "3");
+  } finally {
+    Date.now = now;
+  }
+});
+
+Deno.test("while the API hands out the same token again, few requests are made, also when it has expired", async () => {
+  const { now } = Date;
+  let passedMs = 0;
+  const expiry = new Date(now() + 600_000).toISOString();
+  const { get, received } = tokensOf(() =>
+    Response.json({ publicToken: "the-same", expiry }, {
+      status: 201,
+      headers: { date: new Date(Date.now()).toUTCString() },
+    })
+  );
+  Date.now = () => now() + passedMs;
+  try {
+    // A hundred calls a second during the last tenth, and for ten seconds after it.
+    for (passedMs = 540_000; passedMs < 610_000; passedMs += 10) await get();
+  } finally {
+    Date.now = now;
+  }
+  assertLess(received.length, 20);
 });
 
 Deno.test("no more tokens are kept than maxTokens: those that were used last", async () => {

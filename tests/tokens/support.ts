@@ -1,6 +1,10 @@
 /** What the tests of tokens share: a storage in memory, and an API that does as it is told. */
 
-import { InstanceTokens, type InstanceTokensOptions } from "@wais/mitthooks-drizzle/tokens";
+import {
+  type GetTokenOptions,
+  InstanceTokens,
+  type InstanceTokensOptions,
+} from "@wais/mitthooks-drizzle/tokens";
 
 export const ID = "instance-1";
 
@@ -27,6 +31,8 @@ export function tokensOf(
   options: Partial<InstanceTokensOptions> = {},
 ) {
   const secrets = new Map<string, string | null>([[ID, "first"]]);
+  /** What else the storage knows of every instance. */
+  const more: { active?: boolean; createdAt?: Date } = {};
   const received: Received[] = [];
   const calls = { reads: 0 };
   const storage = {
@@ -34,7 +40,7 @@ export function tokensOf(
       calls.reads += 1;
       await Promise.resolve();
       const secret = secrets.get(id);
-      return secret === undefined ? undefined : { secret };
+      return secret === undefined ? undefined : { secret, ...more };
     },
   };
   const fetch = async (input: RequestInfo | URL, init: RequestInit = {}) => {
@@ -43,5 +49,6 @@ export function tokensOf(
     return await answer(received.at(-1)!, received.length);
   };
   const tokens = new InstanceTokens({ storage, fetch, timeoutMs: 20_000, ...options });
-  return { tokens, secrets, received, calls, get: (id = ID) => tokens.get(id) };
+  const get = (id = ID, options: GetTokenOptions = {}) => tokens.get(id, options);
+  return { tokens, secrets, more, received, calls, get };
 }

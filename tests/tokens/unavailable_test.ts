@@ -6,6 +6,7 @@ import {
   InstanceTokens,
   type InstanceTokensOptions,
 } from "@wais/mitthooks-drizzle/tokens";
+import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
 import { poll } from "../support/postgres.ts";
 import { type Answer, ID, issued, tokensOf } from "./support.ts";
@@ -32,10 +33,34 @@ async function assertUnavailable(
 
 Deno.test("a status that is no refusal of the secret is not waited for", async () => {
   const headers = { location: "https://elsewhere.example" };
-  for (const status of [204, 301, 307, 405, 408, 418, 429, 500, 503]) {
+  for (const status of [204, 301, 307, 405, 408, 418, 500, 503]) {
     const answer = () => new Response(null, { status, headers });
     await assertUnavailable(answer, `the API answered with status ${status}`);
   }
+});
+
+Deno.test("429 and Retry-After are heeded: a call waits where it can, and fails at once where it cannot", async () => {
+  const busy = (seconds: string) =>
+    new Response(null, { status: 429, headers: { "retry-after": seconds } });
+  const waits = tokensOf((_, count) => count === 1 ? busy("1") : issued("it"));
+  const begun = performance.now();
+  assertEquals(await Promise.all([waits.get(), waits.get()]), ["it", "it"]);
+  assert(performance.now() - begun > 990);
+  assertEquals(waits.received.length, 2);
+
+  const { get, secrets, received } = tokensOf(() =>
+    received.length < 2 ? busy("60") : issued("it")
+  );
+  secrets.set("instance-2", "second");
+  const error = await assertRejects(get, InstanceTokenError);
+  assertEquals([error.code, received.length], ["ERR_TOKEN_UNAVAILABLE", 1]);
+  // Nor for any other instance is it asked meanwhile.
+  for (const id of [ID, "instance-2"]) {
+    const failed = () => assertRejects(() => get(id), InstanceTokenError, "left alone");
+    await ahead(40_000, () => Promise.all(Array.from({ length: 50 }, failed)));
+  }
+  assertEquals(received.length, 1);
+  assertEquals(await ahead(61_000, () => get("instance-2")), "it");
 });
 
 Deno.test("an API that cannot be reached", async () => {

@@ -1,9 +1,11 @@
 /** The exchange of one instance's stored secret for an access token, for all who wait for it. */
 
 import { InstanceTokenError, UnknownExtensionInstanceError } from "../../errors.ts";
+import type { MittwaldApi } from "../../internal/api_request.ts";
 import { encodeBase64 } from "../../internal/base64.ts";
 import { Deadline } from "../../internal/deadline.ts";
-import { type AccessToken, requestToken } from "./token_request.ts";
+import { KeptToken, momentNow } from "./kept_token.ts";
+import { requestToken } from "./token_request.ts";
 
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 2_000;
@@ -11,19 +13,29 @@ const MAX_PAUSE_MS = 2_000;
 /** What is left for the last request at most. */
 const MAX_LAST_MS = 250;
 
+/** An instance as the storage has it; of what is missing nothing is known. */
+export interface StoredInstance {
+  readonly secret: string | null;
+  readonly active?: boolean | undefined;
+  readonly createdAt?: Date | undefined;
+}
+
 /** A secret on its way from the storage to the API. */
 export interface StoredSecret {
   readonly secret: string;
   /** Tells secrets apart after they are gone: base64 of their SHA-256 digest. */
   readonly digest: string;
+  /** When the instance was stored first, where that is known. */
+  readonly createdAt: Date | undefined;
 }
 
 /** What an exchange needs. */
 export interface ExchangeSettings {
-  readonly fetch: typeof globalThis.fetch;
-  readonly apiUrl: string;
+  readonly api: MittwaldApi;
   readonly timeoutMs: number;
   readonly readSecret: (instanceId: string) => Promise<StoredSecret>;
+  /** Numbers the requests. */
+  readonly nextTurn: () => number;
   readonly refusals: Refusals;
 }
 
@@ -40,23 +52,16 @@ export interface Refusal {
   readonly since: number;
 }
 
-/** A token and the secret that it came from. */
-export interface Exchanged extends AccessToken {
-  readonly digest: string;
-  /** When it was asked for, by our clock. */
-  readonly requestedAt: number;
-}
-
 /** An exchange under way. */
 export class Exchange {
   readonly #settings: ExchangeSettings;
   readonly #instanceId: string;
   readonly #startedAt = performance.now();
   #digest: string;
-  #refused: InstanceTokenError | undefined;
+  #latest: Error | undefined;
 
   /** What comes of it. */
-  readonly result: Promise<Exchanged>;
+  readonly result: Promise<KeptToken>;
 
   constructor(settings: ExchangeSettings, instanceId: string, stored: StoredSecret) {
     this.#settings = settings;
@@ -72,13 +77,13 @@ export class Exchange {
       performance.now() - this.#startedAt < this.#settings.timeoutMs;
   }
 
-  /** The latest answer, where it was that the secret is refused. */
-  get refused(): InstanceTokenError | undefined {
-    return this.#refused;
+  /** Why there is no token so far, where the API has said it. */
+  get latest(): Error | undefined {
+    return this.#latest;
   }
 
-  async #run(stored: StoredSecret): Promise<Exchanged> {
-    const { fetch, apiUrl, timeoutMs, readSecret, refusals } = this.#settings;
+  async #run(stored: StoredSecret): Promise<KeptToken> {
+    const { api, timeoutMs, readSecret, nextTurn, refusals } = this.#settings;
     const id = this.#instanceId;
     const deadline = new Deadline(timeoutMs);
     try {
@@ -86,25 +91,25 @@ export class Exchange {
       for (;;) {
         const { secret, digest } = stored;
         this.#digest = digest;
-        const requestedAt = Date.now();
+        const [requestedAt, turn] = [momentNow(), nextTurn()];
+        let waitMs: number;
         try {
-          const token = await requestToken(fetch, apiUrl, id, secret, deadline);
+          const access = await requestToken(api, id, secret, deadline);
           refusals.delete(id);
-          return { ...token, digest, requestedAt };
+          return new KeptToken(access, digest, turn, requestedAt);
         } catch (error) {
-          if (!isRefusal(error)) throw error;
-          this.#refused = error;
-          const leftMs = this.#leftMs(digest, deadline);
-          if (leftMs <= 0) throw error;
-          pauseMs = Math.min(pauseMs, leftMs);
+          const [leftMs, { pausedMs }] = [this.#leftMs(error, stored, deadline), api];
+          if (leftMs <= 0 || pausedMs > leftMs) throw error;
+          this.#latest = error as Error;
+          waitMs = Math.max(pausedMs, Math.min(pauseMs, leftMs));
         }
-        await deadline.run("Waiting for a new secret to become valid", () => pause(pauseMs));
+        await deadline.run("Waiting for an access token", () => pause(waitMs));
         stored = await deadline.run("Reading the secret", () => readSecret(id));
         if (stored.digest === digest) {
           pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
         } else {
           pauseMs = FIRST_PAUSE_MS;
-          this.#refused = undefined;
+          this.#latest = undefined;
         }
       }
     } finally {
@@ -112,33 +117,51 @@ export class Exchange {
     }
   }
 
-  /** A secret that is refused may be too new. One that has been refused for the whole time limit is not. */
-  #leftMs(digest: string, deadline: Deadline): number {
-    const { refusals, timeoutMs } = this.#settings;
-    const now = performance.now();
-    let refusal = refusals.get(this.#instanceId);
-    if (refusal?.digest !== digest) {
-      refusal = { digest, since: now };
-      refusals.set(this.#instanceId, refusal);
-    }
-    const leftMs = Math.min(refusal.since + timeoutMs - now, deadline.remainingMs());
-    return leftMs - Math.min(MAX_LAST_MS, timeoutMs / 10);
+  /** For how long it makes sense to ask again after an error. */
+  #leftMs(error: unknown, stored: StoredSecret, deadline: Deadline): number {
+    const { api, timeoutMs } = this.#settings;
+    const lastMs = Math.min(MAX_LAST_MS, timeoutMs / 10);
+    if (api.pausedMs > 0) return deadline.remainingMs() - lastMs;
+    if (!isTooNew(error, stored, timeoutMs)) return 0;
+    // One that has been refused for the whole time limit is not too new.
+    const refusedMs = performance.now() - this.#refusedSince(stored.digest);
+    return Math.min(timeoutMs - refusedMs, deadline.remainingMs()) - lastMs;
   }
+
+  #refusedSince(digest: string): number {
+    const { refusals } = this.#settings;
+    const before = refusals.get(this.#instanceId);
+    if (before?.digest === digest) return before.since;
+    const since = performance.now();
+    refusals.set(this.#instanceId, { digest, since });
+    return since;
+  }
+}
+
+/** What is refused may be too new: a secret, and an instance that was stored just now. */
+function isTooNew(error: unknown, { createdAt }: StoredSecret, timeoutMs: number): boolean {
+  if (error instanceof UnknownExtensionInstanceError) {
+    return createdAt !== undefined && Date.now() - createdAt.getTime() < timeoutMs;
+  }
+  return error instanceof InstanceTokenError && error.code === "ERR_SECRET_REFUSED";
 }
 
 /** The stored secret; the digest is all that is kept of it. */
 export async function storedSecret(
   instanceId: string,
-  row: { readonly secret: string | null } | null | undefined,
+  row: StoredInstance | null | undefined,
 ): Promise<StoredSecret> {
+  if (row?.active === false) {
+    throw new InstanceTokenError(
+      "ERR_INSTANCE_INACTIVE",
+      instanceId,
+      "the instance is switched off, and mittwald takes no token of it",
+    );
+  }
   const secret = row?.secret;
   if (!secret) throw new UnknownExtensionInstanceError("Getting an access token", instanceId);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
-  return { secret, digest: encodeBase64(new Uint8Array(digest)) };
-}
-
-function isRefusal(error: unknown): error is InstanceTokenError {
-  return error instanceof InstanceTokenError && error.code === "ERR_SECRET_REFUSED";
+  return { secret, digest: encodeBase64(new Uint8Array(digest)), createdAt: row.createdAt };
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,16 +1,17 @@
 /** One request to mittwald's API for an access token. */
 
-import { DeadlineExceededError, InstanceTokenError } from "../../errors.ts";
-import { BodyError, readBody } from "../../internal/body.ts";
+import { InstanceTokenError, UnknownExtensionInstanceError } from "../../errors.ts";
+import { ApiError, type MittwaldApi } from "../../internal/api_request.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 
-const MAX_RESPONSE_BYTES = 64 * 1024;
-
 /**
- * Statuses that speak of the secret or the instance. mittwald documents 400 and leaves the others open. 429 and 408 are
- * about the request, 5xx about the API.
+ * Statuses that speak of the secret. mittwald documents 400 and leaves the others open. 429 and 408 are about the
+ * request, 5xx about the API.
  */
-const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 410, 422]);
+const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 409, 422]);
+
+/** Statuses that speak of the instance: there is none. */
+const GONE: ReadonlySet<number> = new Set([404, 410]);
 
 /** Visible ASCII: the token is going to be the value of a header (RFC 9110, section 5.5). */
 const TOKEN = /^[\x21-\x7e]+$/;
@@ -18,77 +19,76 @@ const TOKEN = /^[\x21-\x7e]+$/;
 /** What the API hands out. */
 export interface AccessToken {
   readonly token: string;
-  /** How long it is valid from the request on, in milliseconds; not positive where the clocks disagree. */
-  readonly lifetimeMs: number;
+  /** When it expires, by the API's clock, in milliseconds. */
+  readonly expiry: number;
+  /** The API's time when it answered, where it tells it; a second or less behind. */
+  readonly answeredAt: number | undefined;
 }
 
 /**
  * `POST {apiUrl}/v2/extension-instances/{instanceId}/tokens`.
  *
+ * @throws {UnknownExtensionInstanceError} When the API has no such instance.
  * @throws {InstanceTokenError}
  * @throws {DeadlineExceededError}
  */
 export async function requestToken(
-  fetch: typeof globalThis.fetch,
-  apiUrl: string,
+  api: MittwaldApi,
   instanceId: string,
   secret: string,
   deadline: Deadline,
 ): Promise<AccessToken> {
-  const attempt = "Requesting an access token";
-  const unavailable = (found: string, options?: ErrorOptions) =>
-    new InstanceTokenError("ERR_TOKEN_UNAVAILABLE", instanceId, found, options);
-  const abort = new AbortController();
   try {
-    const response = await deadline.run(
-      attempt,
-      () =>
-        fetch(`${apiUrl}/v2/extension-instances/${encodeURIComponent(instanceId)}/tokens`, {
-          method: "POST",
-          headers: { "accept": "application/json", "content-type": "application/json" },
-          body: JSON.stringify({ extensionInstanceSecret: secret }),
-          redirect: "manual", // the secret is for this API alone
-          signal: abort.signal,
-        }),
+    const { status, headers, json } = await api.request(
+      `/v2/extension-instances/${encodeURIComponent(instanceId)}/tokens`,
+      {
+        attempt: "Requesting an access token",
+        deadline,
+        method: "POST",
+        body: { extensionInstanceSecret: secret },
+      },
     );
-    const { status } = response;
-    if (status !== 201 && status !== 200) {
-      const code = REFUSALS.has(status) ? "ERR_SECRET_REFUSED" : "ERR_TOKEN_UNAVAILABLE";
-      throw new InstanceTokenError(code, instanceId, `the API answered with status ${status}`);
+    if (status !== 201 && status !== 200) throw toError(status, instanceId);
+    const token = readToken(json, headers.get("date"));
+    if (token === undefined) {
+      throw unavailable(instanceId, "the API's answer has no token that can be used");
     }
-    const body = await readBody(response, MAX_RESPONSE_BYTES, deadline, attempt);
-    const token = readToken(body, response.headers.get("date"));
-    if (token === undefined) throw unavailable("the API's answer has no token that can be used");
     return token;
   } catch (error) {
-    if (error instanceof InstanceTokenError || error instanceof DeadlineExceededError) throw error;
-    if (error instanceof BodyError) {
-      throw unavailable(`reading the API's answer, ${error.message}`, { cause: error });
-    }
-    throw unavailable("the API could not be reached", { cause: error });
-  } finally {
-    // Also after success, where it does nothing: a response that was not read to its end holds its connection.
-    abort.abort();
+    if (!(error instanceof ApiError)) throw error;
+    throw unavailable(instanceId, error.message, { cause: error.cause ?? error });
   }
 }
 
-/** `undefined` for what is no token. No cause: an error of `JSON.parse` quotes the text. */
-function readToken(bytes: Uint8Array, date: string | null): AccessToken | undefined {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
+function toError(status: number, instanceId: string): Error {
+  const found = `the API answered with status ${status}`;
+  if (GONE.has(status)) {
+    return new UnknownExtensionInstanceError(
+      "Getting an access token",
+      instanceId,
+      `the API has no instance ${JSON.stringify(instanceId)}, it answered with status ${status}`,
+    );
   }
+  return REFUSALS.has(status)
+    ? new InstanceTokenError("ERR_SECRET_REFUSED", instanceId, found)
+    : unavailable(instanceId, found);
+}
+
+function unavailable(instanceId: string, found: string, options?: ErrorOptions) {
+  return new InstanceTokenError("ERR_TOKEN_UNAVAILABLE", instanceId, found, options);
+}
+
+/** `undefined` for what is no token. */
+function readToken(answer: unknown, date: string | null): AccessToken | undefined {
   const { publicToken, expiry } = (answer ?? {}) as Record<string, unknown>;
   if (typeof publicToken !== "string" || !TOKEN.test(publicToken)) return undefined;
   const expiresAt = typeof expiry === "string" ? parseTime(expiry) : NaN;
   if (Number.isNaN(expiresAt)) return undefined;
-  // By the API's own clock where it tells the time, so that it does not matter how far ours is off.
-  const sentAt = Date.parse(date ?? "");
+  const answeredAt = Date.parse(date ?? "");
   return {
     token: publicToken,
-    lifetimeMs: expiresAt - (Number.isNaN(sentAt) ? Date.now() : sentAt),
+    expiry: expiresAt,
+    answeredAt: Number.isNaN(answeredAt) ? undefined : answeredAt,
   };
 }
 

@@ -1,0 +1,72 @@
+/** A token that is kept, and how long it may be used. */
+
+import type { AccessToken } from "./token_request.ts";
+
+const MAX_MARGIN_MS = 60_000;
+/** What the header `Date` leaves out. */
+const DATE_RESOLUTION_MS = 1_000;
+/** How long a token is used whose expiry is over by every clock, so that not each call makes a request. */
+const UNCLEAR_FOR_MS = 1_000;
+
+/** A moment, by both clocks of ours. */
+export interface Moment {
+  /** `Date.now()`: it can be wrong, and be set. */
+  readonly wall: number;
+  /** `performance.now()`: it cannot be set, and stands still while some machines sleep. */
+  readonly monotonic: number;
+}
+
+/** Now. */
+export function momentNow(): Moment {
+  return { wall: Date.now(), monotonic: performance.now() };
+}
+
+/** A token, and what tells how long it lives. */
+export class KeptToken {
+  readonly token: string;
+  /** Digest of the secret that it came from. */
+  readonly digest: string;
+  /** Which of all requests it came from. */
+  readonly turn: number;
+  readonly #requestedAt: Moment;
+  readonly #lifetimeMs: number;
+
+  constructor(access: AccessToken, digest: string, turn: number, requestedAt: Moment) {
+    this.token = access.token;
+    this.digest = digest;
+    this.turn = turn;
+    this.#requestedAt = requestedAt;
+    this.#lifetimeMs = lifetimeOf(access, requestedAt);
+  }
+
+  /** Whether it is not about to expire: a tenth of its lifetime is left, at most a minute. */
+  get isUsable(): boolean {
+    const lifetimeMs = this.#lifetimeMs;
+    return this.#leftMs > Math.min(MAX_MARGIN_MS, lifetimeMs / 10);
+  }
+
+  /** When it expires, by our clock as it is now. */
+  get expiresAt(): Date {
+    return new Date(Date.now() + this.#leftMs);
+  }
+
+  /** By the clock that has gone on further. One that was set back tells nothing. */
+  get #leftMs(): number {
+    const now = momentNow();
+    const elapsed = now.wall - this.#requestedAt.wall;
+    if (elapsed < 0) return 0;
+    return this.#lifetimeMs - Math.max(elapsed, now.monotonic - this.#requestedAt.monotonic);
+  }
+}
+
+/**
+ * How long a token lives from its request on. It expires by the API's clock, so its answer's `Date` is what to count
+ * from; but a `Date` can be wrong, and so can our clock. Nobody hands out a token that has expired: what says so is
+ * wrong. Of the others, the one that says less counts.
+ */
+function lifetimeOf({ expiry, answeredAt }: AccessToken, requestedAt: Moment): number {
+  const lifetimes = [expiry - requestedAt.wall];
+  if (answeredAt !== undefined) lifetimes.push(expiry - answeredAt - DATE_RESOLUTION_MS);
+  const possible = lifetimes.filter((lifetimeMs) => lifetimeMs > 0);
+  return possible.length === 0 ? UNCLEAR_FOR_MS : Math.min(...possible);
+}
