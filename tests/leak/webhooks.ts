@@ -47,7 +47,7 @@ export async function deliverWebhooks(
   const malformed = signatureHeaders("serial-1", secret);
   // V8's message quotes ten characters around what it does not expect.
   const notJson = `{"secret":#${secret.slice(-CANARY_LENGTH)}}`;
-  const busy = { getPublicKey: rejects(new BusyError("its turn did not come")) };
+  const busy = { getPublicKey: rejects(new BusyError("too many others are asked for")) };
   const outage = { getPublicKey: rejects(new Error("the network is down")) };
   const stuck = Object.create(storage, { upsertExtension: { value: never } });
   const failed = new HandlerFailedError(new Error("the handler is broken"));
@@ -113,8 +113,9 @@ export async function deliverWebhooks(
 
 /** Exchanges the secret with APIs that do not behave, and quote what they were sent. */
 export async function exchangeTokens(evidence: Evidence): Promise<void> {
+  type StoredInstance = { secret: string; active?: boolean };
   type Answer = (body: string) => Response | Promise<Response>;
-  const tokensOf = (answer: Answer, timeoutMs: number, stored?: { secret: string }) =>
+  const tokensOf = (answer: Answer, timeoutMs: number, stored?: StoredInstance) =>
     new InstanceTokens({
       storage: { getExtension: () => Promise.resolve(stored) },
       timeoutMs,
@@ -148,4 +149,10 @@ export async function exchangeTokens(evidence: Evidence): Promise<void> {
   ];
   await evidence.fails("ERR_TOKEN_UNAVAILABLE", ...unusable.map(get));
   await evidence.fails("ERR_UNKNOWN_INSTANCE", () => tokensOf(valid, 200).get("nobody"));
+  await evidence.fails(
+    "ERR_UNKNOWN_INSTANCE",
+    get((body) => new Response(body, { status: 404, statusText: "no" })),
+  );
+  const inactive = tokensOf(valid, 200, { secret, active: false });
+  await evidence.fails("ERR_INSTANCE_INACTIVE", () => inactive.get("instance-1"));
 }

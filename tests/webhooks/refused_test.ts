@@ -162,6 +162,7 @@ Deno.test("a body that is not of its kind's schema is refused, and the field nam
     "2026-08-01T12:00:00+24:00",
     "2026-08-01T12:00:00+01:60",
     "0000-01-01T00:00:00Z",
+    "1970-01-01T00:00:00+01:00",
     7,
   ];
   const cases: [string, Payload][] = [

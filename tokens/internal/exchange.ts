@@ -2,8 +2,8 @@
 
 import { InstanceTokenError, UnknownExtensionInstanceError } from "../../errors.ts";
 import type { MittwaldApi } from "../../internal/api_request.ts";
-import { encodeBase64 } from "../../internal/base64.ts";
 import { Deadline } from "../../internal/deadline.ts";
+import { sha256 } from "../../internal/sha256.ts";
 import { KeptToken, momentNow } from "./kept_token.ts";
 import { requestToken } from "./token_request.ts";
 
@@ -160,8 +160,7 @@ export async function storedSecret(
   }
   const secret = row?.secret;
   if (!secret) throw new UnknownExtensionInstanceError("Getting an access token", instanceId);
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
-  return { secret, digest: encodeBase64(new Uint8Array(digest)), createdAt: row.createdAt };
+  return { secret, digest: await sha256(secret), createdAt: row.createdAt };
 }
 
 function pause(ms: number): Promise<void> {

@@ -59,11 +59,11 @@ export function readTexts(value: unknown, field: string): string[] {
   return value.map((text, index) => readText(text, `${field}.${index}`));
 }
 
-/** ISO 8601; seconds and zone may be missing. PostgreSQL has no year 0. */
+/** ISO 8601; seconds and zone may be missing. */
 const TIME =
-  /^((?!0000)\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?([.,]\d+)?(?:[Zz]|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)?$/;
+  /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?([.,]\d+)?(?:[Zz]|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)?$/;
 
-/** A point in time; without a zone it is UTC. */
+/** A point in time since 1970; without a zone it is UTC. */
 export function readTime(value: unknown, field: string): Date {
   const parts = typeof value === "string" ? TIME.exec(value) : null;
   if (parts === null) throw invalidField(field);
@@ -76,5 +76,7 @@ export function readTime(value: unknown, field: string): Date {
     throw invalidField(field);
   }
   const zone = hours === undefined ? "Z" : `${hours}:${minutes}`;
-  return new Date(`${written}.${fraction.slice(1, 4)}${zone}`);
+  const date = new Date(`${written}.${fraction.slice(1, 4)}${zone}`);
+  if (date.getTime() < 0) throw invalidField(field);
+  return date;
 }
