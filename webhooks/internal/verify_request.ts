@@ -7,12 +7,7 @@ import { BodyError, READ_BEFORE, readBody } from "../../internal/body.ts";
 import { ConfigurationError } from "../../internal/configuration_error.ts";
 import type { VerificationKey } from "../../internal/verification_keys.ts";
 import { type EventKind, peekExtensionId, readEvent } from "./event_kinds.ts";
-import {
-  readSignature,
-  type Signature,
-  type SignatureCheck,
-  signatureFields,
-} from "./signature.ts";
+import { readSignature, type SignatureCheck, signatureFields } from "./signature.ts";
 
 /** How far the sender's clock may be ahead. A time beyond would keep what really comes later from being applied. */
 const MAX_AHEAD_MS = 5 * 60_000;
@@ -71,7 +66,6 @@ export interface VerifiedDelivery {
   /** Its UTF-8 form is, byte for byte, what was signed. */
   readonly rawBody: string;
   readonly dryRun: boolean;
-  readonly signature: Signature;
 }
 
 /** Does all checks, and notes on the way in `delivery` how far it came. */
@@ -106,7 +100,7 @@ export async function verifyRequest(
   delivery.event = event;
   checkTime(event, settings.maxAgeMs);
   const dryRun = isDryRun(request.url) || isDryRun(targetUrl);
-  return { event, kind, rawBody, dryRun, signature };
+  return { event, kind, rawBody, dryRun };
 }
 
 async function getKey(
