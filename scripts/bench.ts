@@ -18,10 +18,10 @@ import { allRows, type Row } from "./bench/rows.ts";
 import { Runtimes } from "./bench/runtimes.ts";
 import { rowReport } from "./bench/text_report.ts";
 import { writeDocuments } from "./bench/write_documents.ts";
-import { beginGuardedRun } from "./lib/guarded_run.ts";
-import { findPostgres } from "./lib/postgres_binaries.ts";
-import { startServer } from "./lib/postgres_server.ts";
-import { endBundler } from "./runtimes/bundle.ts";
+import { beginGuardedRun } from "../tools/guarded_run.ts";
+import { findPostgres } from "../tools/postgres/binaries.ts";
+import { startServer } from "../tools/postgres/server.ts";
+import { endBundler } from "../tools/runtimes/bundle.ts";
 
 /** Rows of the large tables, and in a smoke run. */
 const LARGE = 1_000_000;

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { buildNpmPackage, packNpmPackage } from "./lib/npm_package.ts";
-import { join, repository } from "./lib/paths.ts";
+import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
+import { join, repository } from "../tools/paths.ts";
 
 const { directory, manifest, compiler } = await buildNpmPackage(join(repository, "npm"));
 const tarball = await packNpmPackage(directory, directory);

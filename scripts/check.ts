@@ -5,20 +5,20 @@
  *
  * @module
  */
-import { type Check, commandCheck } from "./checks/check.ts";
-import { docLint } from "./checks/doc_lint.ts";
-import { manifests } from "./checks/manifests.ts";
-import { npmPackage } from "./checks/npm_package.ts";
-import { portable } from "./checks/portable.ts";
-import { workflows } from "./checks/workflows.ts";
-import { GuardedDirectory } from "./lib/guarded_directory.ts";
-import { importMapWithoutJsr } from "./lib/import_map.ts";
-import { repository } from "./lib/paths.ts";
+import { type Check, commandCheck } from "../tools/checks/check.ts";
+import { docLint } from "../tools/checks/doc_lint.ts";
+import { manifests } from "../tools/checks/manifests.ts";
+import { npmPackage } from "../tools/checks/npm_package.ts";
+import { portable } from "../tools/checks/portable.ts";
+import { workflows } from "../tools/checks/workflows.ts";
+import { GuardedDirectory } from "../tools/guarded_directory.ts";
+import { importMapWithoutJsr } from "../tools/import_map.ts";
+import { repository } from "../tools/paths.ts";
 
 /** The other examples import the npm package; their tests install it. */
 const TYPED =
-  "cli examples/deno-deploy internal mitthooks pg scripts sessions testing tests tokens webhooks " +
-  "cli.ts errors.ts mod.ts";
+  "cli examples/deno-deploy internal mitthooks pg scripts sessions testing tests tokens tools " +
+  "webhooks cli.ts errors.ts mod.ts";
 
 const checks: readonly Check[] = [
   commandCheck("fmt", () => ["fmt", "--check"]),

@@ -10,5 +10,5 @@
 
 // At once: loading all else, and starting PostgreSQL, take some seconds.
 console.log("A mittwald extension's webhooks, with their secrets encrypted in PostgreSQL\n");
-const { runDemo } = await import("./demo/main.ts");
+const { runDemo } = await import("../tools/demo/main.ts");
 await runDemo();

@@ -9,8 +9,8 @@
  */
 import { type ExampleServer, type Memory, startExample } from "./load/example_server.ts";
 import { NO_ANSWER, runStep, type StepResult, STORED } from "./load/step.ts";
-import { beginGuardedRun } from "./lib/guarded_run.ts";
-import { join } from "./lib/paths.ts";
+import { beginGuardedRun } from "../tools/guarded_run.ts";
+import { join } from "../tools/paths.ts";
 
 const quick = Deno.args.includes("--quick");
 if (Deno.args.some((argument) => argument !== "--quick")) {

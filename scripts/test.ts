@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { beginGuardedRun } from "./lib/guarded_run.ts";
-import { importMapWithoutJsr } from "./lib/import_map.ts";
-import { join, repository } from "./lib/paths.ts";
+import { beginGuardedRun } from "../tools/guarded_run.ts";
+import { importMapWithoutJsr } from "../tools/import_map.ts";
+import { join, repository } from "../tools/paths.ts";
 
 /** The suites, and the examples in the documentation of every module that belongs to the library. */
 const EVERYTHING =

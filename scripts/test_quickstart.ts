@@ -12,15 +12,15 @@ import { parseEnv } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../pg/encryption.ts";
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
-import { blocksOf } from "../tests/support/documents.ts";
-import { createDatabase, poll } from "../tests/support/postgres.ts";
-import { beginGuardedRun } from "./lib/guarded_run.ts";
-import { NPM_NAME } from "./lib/npm_manifest.ts";
-import { buildNpmPackage, packNpmPackage } from "./lib/npm_package.ts";
-import { join, repository } from "./lib/paths.ts";
-import { cacheDirectory } from "./runtimes/npm_project.ts";
-import { bunProgram, denoProgram, nodeProgram } from "./runtimes/programs.ts";
-import { freePort } from "./lib/free_port.ts";
+import { blocksOf } from "../tools/documents.ts";
+import { createDatabase, poll } from "../tools/postgres/databases.ts";
+import { beginGuardedRun } from "../tools/guarded_run.ts";
+import { NPM_NAME } from "../tools/npm/manifest.ts";
+import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
+import { join, repository } from "../tools/paths.ts";
+import { cacheDirectory } from "../tools/npm/project.ts";
+import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
+import { freePort } from "../tools/free_port.ts";
 
 /** Longest time for a command, and to wait for what it shows, in milliseconds. */
 const LIMIT_MS = 120_000;

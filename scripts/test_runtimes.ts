@@ -7,13 +7,18 @@
  * @module
  */
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
-import { beginGuardedRun } from "./lib/guarded_run.ts";
-import { renewSection } from "./lib/marked_section.ts";
-import { join, repository } from "./lib/paths.ts";
-import { endBundler } from "./runtimes/bundle.ts";
-import { Shared } from "./runtimes/shared.ts";
-import { messageOf, type Outcome, type Target, UnavailableError } from "./runtimes/target.ts";
-import { targets } from "./runtimes/targets.ts";
+import { beginGuardedRun } from "../tools/guarded_run.ts";
+import { renewSection } from "../tools/marked_section.ts";
+import { join, repository } from "../tools/paths.ts";
+import { endBundler } from "../tools/runtimes/bundle.ts";
+import { Shared } from "../tools/runtimes/shared.ts";
+import {
+  messageOf,
+  type Outcome,
+  type Target,
+  UnavailableError,
+} from "../tools/runtimes/target.ts";
+import { targets } from "../tools/runtimes/targets.ts";
 
 /** How many targets run at the same time. */
 const AT_ONCE = 2;

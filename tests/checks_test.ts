@@ -1,11 +1,11 @@
 /** The checks of `deno task check` can fail: each is run on small packages with one thing wrong. */
 import { assertEquals, assertMatch } from "@std/assert";
-import type { Check } from "../scripts/checks/check.ts";
-import { isOurs } from "../scripts/checks/doc_lint.ts";
-import { jsrManifest, manifests } from "../scripts/checks/manifests.ts";
-import { portable } from "../scripts/checks/portable.ts";
-import { releaseFindings } from "../scripts/checks/release.ts";
-import { faultsOf } from "../scripts/checks/workflows.ts";
+import type { Check } from "../tools/checks/check.ts";
+import { isOurs } from "../tools/checks/doc_lint.ts";
+import { jsrManifest, manifests } from "../tools/checks/manifests.ts";
+import { portable } from "../tools/checks/portable.ts";
+import { releaseFindings } from "../tools/checks/release.ts";
+import { faultsOf } from "../tools/checks/workflows.ts";
 
 const MANIFEST = {
   name: "@example/package",

@@ -3,8 +3,8 @@ import { createWebhookHandler, MittwaldPublicKeys } from "../mod.ts";
 import { InstanceTokens } from "../tokens/mod.ts";
 import { runCommand, startCommand } from "./support/cli.ts";
 import { type MemoryRow, MemoryStorage } from "./support/memory_storage.ts";
-import { poll } from "./support/postgres.ts";
-import { freePort } from "../scripts/lib/free_port.ts";
+import { poll } from "../tools/postgres/databases.ts";
+import { freePort } from "../tools/free_port.ts";
 
 let storage = new MemoryStorage();
 

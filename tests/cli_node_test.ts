@@ -1,11 +1,11 @@
 /** The command from the npm package, on Node.js, with the kinds of schemas that drizzle-kit loads. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { NPM_NAME } from "../scripts/lib/npm_manifest.ts";
-import { buildNpmPackage, packNpmPackage } from "../scripts/lib/npm_package.ts";
-import { join } from "../scripts/lib/paths.ts";
-import { createProject, npmInstall } from "../scripts/runtimes/npm_project.ts";
-import { nodeProgram } from "../scripts/runtimes/programs.ts";
-import { startProgram } from "./support/program.ts";
+import { NPM_NAME } from "../tools/npm/manifest.ts";
+import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
+import { join } from "../tools/paths.ts";
+import { createProject, npmInstall } from "../tools/npm/project.ts";
+import { nodeProgram } from "../tools/npm/programs.ts";
+import { startProgram } from "../tools/program.ts";
 import { writeFolder } from "./support/project.ts";
 
 const FILES = {

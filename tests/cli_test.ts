@@ -18,8 +18,8 @@ import {
   startCommand,
 } from "./support/cli.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { extensionInstanceDdl } from "./support/extension_instance.ts";
-import { createDatabase, poll } from "./support/postgres.ts";
+import { extensionInstanceDdl } from "../tools/extension_instance.ts";
+import { createDatabase, poll } from "../tools/postgres/databases.ts";
 
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
 const REEXPORT = `export * from "file://${SCHEMA}";`;

@@ -1,9 +1,9 @@
 /** The pages of the documentation: that they are found, and say what the sources say. */
 
 import { assert, assertEquals } from "@std/assert";
-import { dirname, join, repository } from "../scripts/lib/paths.ts";
+import { dirname, join, repository } from "../tools/paths.ts";
 import { STATUS } from "../webhooks/internal/responses.ts";
-import { type Page, readPages } from "./support/documents.ts";
+import { type Page, readPages } from "../tools/documents.ts";
 import { readFolder } from "./support/project.ts";
 
 const pages = await readPages();

@@ -1,9 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import * as esbuild from "esbuild";
-import { toolProject } from "../scripts/runtimes/npm_project.ts";
+import { toolProject } from "../tools/npm/project.ts";
 import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { createDatabase } from "../tools/postgres/databases.ts";
 
 /** Runs the Worker in workerd, as `wrangler dev` does, with what `wrangler.json` and `.dev.vars` say. */
 const HOST = `

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
-import { createDatabase, query } from "./support/postgres.ts";
+import { createDatabase, query } from "../tools/postgres/databases.ts";
 import { Project, readCommands, readFolder, succeeded } from "./support/project.ts";
 
 Deno.test("examples/deno-deploy runs as its README says", async (t) => {

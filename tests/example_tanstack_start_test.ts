@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { createDatabase } from "../tools/postgres/databases.ts";
 
 Deno.test("examples/tanstack-start is built, and runs in production as its README says", async (t) => {
   await using database = await createDatabase();

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
-import { createDatabase, query } from "./support/postgres.ts";
-import { freePort } from "../scripts/lib/free_port.ts";
+import { createDatabase, query } from "../tools/postgres/databases.ts";
+import { freePort } from "../tools/free_port.ts";
 
 const SERVER = ["--env-file=.env", "main.ts"];
 

@@ -18,8 +18,8 @@ import {
   withEncryption,
 } from "../mod.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { extensionInstanceDdl, extensionInstances } from "./support/extension_instance.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { extensionInstanceDdl, extensionInstances } from "../tools/extension_instance.ts";
+import { createDatabase } from "../tools/postgres/databases.ts";
 import { ADDED, payload, Receiver } from "./webhooks/support.ts";
 
 Deno.test("no table, and no password: the schema loads, and every first use says what is missing", async () => {

@@ -5,7 +5,7 @@
 
 import { assertEquals } from "@std/assert";
 import { buildEncryptionKey } from "../mod.ts";
-import * as original from "./support/original.ts";
+import * as original from "../tools/original.ts";
 
 const passwords: [name: string, password: string, salt: string][] = [
   ["ASCII", "correct horse battery staple", "NaCl"],

@@ -2,15 +2,15 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeHex } from "@std/encoding";
 import { globSync } from "node:fs";
-import { jsrHas } from "../scripts/lib/import_map.ts";
-import { readManifest } from "../scripts/lib/manifest.ts";
-import { join, repository } from "../scripts/lib/paths.ts";
-import { poll } from "./support/postgres.ts";
+import { jsrHas } from "../tools/import_map.ts";
+import { readManifest } from "../tools/manifest.ts";
+import { join, repository } from "../tools/paths.ts";
+import { poll } from "../tools/postgres/databases.ts";
 
 /** A program with a directory, and a server or a process that may ignore polite requests. */
 const PROGRAM = `
-import { GuardedDirectory } from "${import.meta.resolve("../scripts/lib/guarded_directory.ts")}";
-import { startServer } from "${import.meta.resolve("../scripts/lib/postgres_server.ts")}";
+import { GuardedDirectory } from "${import.meta.resolve("../tools/guarded_directory.ts")}";
+import { startServer } from "${import.meta.resolve("../tools/postgres/server.ts")}";
 const directory = new GuardedDirectory();
 if (Deno.args[1] === "server") await startServer({ directory });
 const trap = Deno.args[1] === "stubborn process" ? "trap '' TERM; " : "";

@@ -13,7 +13,7 @@ import { runDemo, runExample } from "./leak/programs.ts";
 import { ConsoleRecorder, SpanRecorder } from "./leak/recorders.ts";
 import { checkSessions } from "./leak/sessions.ts";
 import { exchangeTokens } from "./leak/webhooks.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { createDatabase } from "../tools/postgres/databases.ts";
 import { startWatchedPostgres } from "./support/watched_postgres.ts";
 
 Deno.test("leaks: secrets, master passwords and salts show up nowhere, whatever goes wrong", async (t) => {

@@ -1,10 +1,10 @@
 /** What the npm package declares, whichever compiler wrote it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { globSync } from "node:fs";
-import { buildNpmPackage, type Compiler } from "../scripts/lib/npm_package.ts";
-import { runInDirectory } from "../scripts/lib/npm_process.ts";
-import { join, repository } from "../scripts/lib/paths.ts";
-import { toolProject } from "../scripts/runtimes/npm_project.ts";
+import { buildNpmPackage, type Compiler } from "../tools/npm/package.ts";
+import { runInDirectory } from "../tools/npm/process.ts";
+import { join, repository } from "../tools/paths.ts";
+import { toolProject } from "../tools/npm/project.ts";
 
 const typescript = () =>
   toolProject("typescript-6", { "typescript": "6.0.3", "@types/node": "22.20.5" });

@@ -5,11 +5,11 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
-import { fromFileUrl, join } from "../scripts/lib/paths.ts";
+import { fromFileUrl, join } from "../tools/paths.ts";
 import { SimulatedMstudio } from "../testing/mod.ts";
-import { commandsOf, filesAfter, filesOf, readPages } from "./support/documents.ts";
-import { encryptionKey, extensionInstanceDdl, lastEventDdl } from "./support/extension_instance.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { commandsOf, filesAfter, filesOf, readPages } from "../tools/documents.ts";
+import { encryptionKey, extensionInstanceDdl, lastEventDdl } from "../tools/extension_instance.ts";
+import { createDatabase } from "../tools/postgres/databases.ts";
 import { type Ended, Project } from "./support/project.ts";
 
 const fixture = (name: string) => fromFileUrl(new URL(`fixtures/${name}`, import.meta.url));

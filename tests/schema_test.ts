@@ -13,8 +13,8 @@ import {
   timestamp,
 } from "drizzle-orm/pg-core";
 import { buildExtensionInstanceTable, buildLastEventTable, context } from "../mod.ts";
-import { extensionInstanceDdl, lastEventDdl, lastEvents } from "./support/extension_instance.ts";
-import { startProgram } from "./support/program.ts";
+import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../tools/extension_instance.ts";
+import { startProgram } from "../tools/program.ts";
 import { textUnderA } from "./suites/tables.ts";
 
 /** What drizzle-kit's command generates from a schema file. */

@@ -22,8 +22,8 @@ import {
   extensionInstanceDdl,
   extensionInstances,
   lastEvents,
-} from "./support/extension_instance.ts";
-import { startServer } from "./support/postgres.ts";
+} from "../tools/extension_instance.ts";
+import { startServer } from "../tools/postgres/databases.ts";
 
 testOnEachDriver("storage", storage);
 testOnEachDriver("order", order);

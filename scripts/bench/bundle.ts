@@ -4,8 +4,8 @@
  * @module
  */
 import * as esbuild from "esbuild";
-import { NPM_NAME } from "../lib/npm_manifest.ts";
-import { join, repository } from "../lib/paths.ts";
+import { NPM_NAME } from "../../tools/npm/manifest.ts";
+import { join, repository } from "../../tools/paths.ts";
 
 /** The name on JSR. */
 const SOURCE_NAME = "@wais/mitthooks-drizzle";

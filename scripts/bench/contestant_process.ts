@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
+import type { GuardedDirectory } from "../../tools/guarded_directory.ts";
 import type { ContestantJob, Slice, SliceAnswer } from "./contestants/serve.ts";
 import type { Command } from "./runtimes.ts";
 

@@ -5,7 +5,7 @@
  */
 // @ts-types="@types/pg"
 import pg from "pg";
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
+import type { GuardedDirectory } from "../../tools/guarded_directory.ts";
 import { lastOf, linesOf, readLine, startProcess } from "./contestant_process.ts";
 import type { ColdJob } from "./contestants/cold_start.ts";
 import { newStamp } from "./contestants/data.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
+import type { GuardedDirectory } from "../../tools/guarded_directory.ts";
 import type { RuntimeName } from "./arguments.ts";
 import { ContestantProcess } from "./contestant_process.ts";
 import type { Databases } from "./databases.ts";

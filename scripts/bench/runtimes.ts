@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
-import { NPM_NAME } from "../lib/npm_manifest.ts";
-import { buildNpmPackage, packNpmPackage } from "../lib/npm_package.ts";
-import { join, repository } from "../lib/paths.ts";
-import { createProject, installedVersion } from "../runtimes/npm_project.ts";
-import { bunProgram, denoProgram, nodeProgram, type Program } from "../runtimes/programs.ts";
+import type { GuardedDirectory } from "../../tools/guarded_directory.ts";
+import { NPM_NAME } from "../../tools/npm/manifest.ts";
+import { buildNpmPackage, packNpmPackage } from "../../tools/npm/package.ts";
+import { join, repository } from "../../tools/paths.ts";
+import { createProject, installedVersion } from "../../tools/npm/project.ts";
+import { bunProgram, denoProgram, nodeProgram, type Program } from "../../tools/npm/programs.ts";
 import type { RuntimeName } from "./arguments.ts";
 import { bundleContestants } from "./bundle.ts";
 import type { Contestant } from "./rows.ts";

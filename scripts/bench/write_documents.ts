@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { renewSection } from "../lib/marked_section.ts";
-import { dirname, join, repository } from "../lib/paths.ts";
+import { renewSection } from "../../tools/marked_section.ts";
+import { dirname, join, repository } from "../../tools/paths.ts";
 import { figuresSection, PICTURE } from "./markdown_table.ts";
 import { picture } from "./picture.ts";
 import type { BenchResult } from "./result.ts";

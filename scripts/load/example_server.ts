@@ -1,10 +1,10 @@
 /** The example as a server process of its own, on a database of its own. */
 
 import postgres from "postgres";
-import { createDatabase } from "../../tests/support/postgres.ts";
+import { createDatabase } from "../../tools/postgres/databases.ts";
 import { Project, readFolder } from "../../tests/support/project.ts";
 import { SimulatedMstudio } from "../../testing/mod.ts";
-import type { GuardedDirectory } from "../lib/guarded_directory.ts";
+import type { GuardedDirectory } from "../../tools/guarded_directory.ts";
 
 const FOLDER = "examples/deno-deploy";
 const EXTENSION_ID = "my-extension";

@@ -1,10 +1,10 @@
 /** The example and the demo, as programs: what they print. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { MASTER_PASSWORD, SALT } from "../../scripts/demo/schema.ts";
+import { MASTER_PASSWORD, SALT } from "../../tools/demo/schema.ts";
 import { simulateMstudio } from "../support/example.ts";
-import { createDatabase, query } from "../support/postgres.ts";
-import { startProgram } from "../support/program.ts";
+import { createDatabase, query } from "../../tools/postgres/databases.ts";
+import { startProgram } from "../../tools/program.ts";
 import { Project, readFolder } from "../support/project.ts";
 import type { WatchedPostgres } from "../support/watched_postgres.ts";
 import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";

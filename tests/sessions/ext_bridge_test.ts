@@ -1,10 +1,10 @@
 /** mittwald's own helper for session tokens, as npm has it, against the simulated mStudio. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { toolProject } from "../../scripts/runtimes/npm_project.ts";
-import { nodeProgram } from "../../scripts/runtimes/programs.ts";
+import { toolProject } from "../../tools/npm/project.ts";
+import { nodeProgram } from "../../tools/npm/programs.ts";
 import { SimulatedMstudio } from "../../testing/mod.ts";
-import { startProgram } from "../support/program.ts";
+import { startProgram } from "../../tools/program.ts";
 
 const PROGRAM = `
 import { getAccessToken, verify } from "@mittwald/ext-bridge/node";

@@ -1,7 +1,7 @@
 /** Runs the operator's command as a process. */
 
-import { fromFileUrl, join } from "../../scripts/lib/paths.ts";
-import { startProgram } from "./program.ts";
+import { fromFileUrl, join } from "../../tools/paths.ts";
+import { startProgram } from "../../tools/program.ts";
 
 const path = (relative: string) => fromFileUrl(new URL(relative, import.meta.url));
 

@@ -1,7 +1,7 @@
 /** A second copy of the package, as an application has it when two of its dependencies need different versions. */
 
 import { cp } from "node:fs/promises";
-import { join, repository, toFileUrl } from "../../scripts/lib/paths.ts";
+import { join, repository, toFileUrl } from "../../tools/paths.ts";
 
 /** A copy in a directory of its own. */
 export interface PackageCopy extends AsyncDisposable {

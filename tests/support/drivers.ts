@@ -6,7 +6,7 @@ import * as pglite from "../runtimes/drivers/pglite.ts";
 import * as postgresJs from "../runtimes/drivers/postgres_js.ts";
 import { openSession } from "../suites/session.ts";
 import type { Case, DrizzleOptions, TestContext } from "../suites/suite.ts";
-import { createDatabase, query } from "./postgres.ts";
+import { createDatabase, query } from "../../tools/postgres/databases.ts";
 
 async function open({ connect }: Driver): Promise<TestContext & AsyncDisposable> {
   const database = connect === pglite.connect ? undefined : await createDatabase();

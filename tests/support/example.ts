@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { buildEncryptionKey, type EncryptionKey } from "../../mod.ts";
 import { SimulatedMstudio } from "../../testing/mod.ts";
-import { query } from "./postgres.ts";
+import { query } from "../../tools/postgres/databases.ts";
 
 /**
  * Simulates the mStudio that delivers to an example, and the API that the example asks.

@@ -1,11 +1,11 @@
 /** An example of `examples/` for npm, installed with this package as npm would have it. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { buildNpmPackage, packNpmPackage } from "../../scripts/lib/npm_package.ts";
-import { NPM_NAME } from "../../scripts/lib/npm_manifest.ts";
-import { dirname, join } from "../../scripts/lib/paths.ts";
-import { npmInstall, toolProject } from "../../scripts/runtimes/npm_project.ts";
-import { nodeProgram } from "../../scripts/runtimes/programs.ts";
+import { buildNpmPackage, packNpmPackage } from "../../tools/npm/package.ts";
+import { NPM_NAME } from "../../tools/npm/manifest.ts";
+import { dirname, join } from "../../tools/paths.ts";
+import { npmInstall, toolProject } from "../../tools/npm/project.ts";
+import { nodeProgram } from "../../tools/npm/programs.ts";
 import {
   Application,
   type Ended,

@@ -1,11 +1,11 @@
 /** Applications of a user's, each in a folder of its own; those of Deno get this package from the working tree. */
 
-import { basename, dirname, fromFileUrl, join, toFileUrl } from "../../scripts/lib/paths.ts";
-import { standInImportMap } from "../../scripts/lib/import_map.ts";
-import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../scripts/lib/npm_manifest.ts";
-import { blocksOf, commandsOf } from "./documents.ts";
-import { poll } from "./postgres.ts";
-import { startProgram } from "./program.ts";
+import { basename, dirname, fromFileUrl, join, toFileUrl } from "../../tools/paths.ts";
+import { standInImportMap } from "../../tools/import_map.ts";
+import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../tools/npm/manifest.ts";
+import { blocksOf, commandsOf } from "../../tools/documents.ts";
+import { poll } from "../../tools/postgres/databases.ts";
+import { startProgram } from "../../tools/program.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
 

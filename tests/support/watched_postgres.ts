@@ -1,6 +1,6 @@
 /** A PostgreSQL server of which everything that it writes down can be read. */
 
-import { type PostgresServer, query, startServer } from "./postgres.ts";
+import { type PostgresServer, query, startServer } from "../../tools/postgres/databases.ts";
 
 /** All that PostgreSQL can be told to log of statements, their values and their errors. */
 const LOG_EVERYTHING = {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
 import { PublicKeyUnavailableError, UnknownPublicKeyError } from "@wais/mitthooks-drizzle/webhooks";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { HOUR_MS, isSigned, requestToken, ROTATED, simulate, statusOf } from "./support.ts";
 
 function request(mstudio: SimulatedMstudio, path: string, method = "GET"): Promise<Response> {

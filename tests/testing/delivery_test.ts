@@ -8,7 +8,7 @@ import {
   type SimulatedMstudioOptions,
 } from "@wais/mitthooks-drizzle/testing";
 import { backoffMs } from "../../testing/internal/delivery_queue.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import {
   ADDED,
   answers,

@@ -10,7 +10,7 @@ import {
 } from "@std/assert";
 import type { Faults } from "@wais/mitthooks-drizzle/testing";
 import { tampered } from "../../testing/internal/faults.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import {
   ADDED,
   answers,

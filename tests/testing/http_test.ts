@@ -1,7 +1,7 @@
 /** Deliveries to URLs, received by real servers on the loopback interface. */
 
 import { assert, assertEquals } from "@std/assert";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { ADDED, assertUndelivered, log, simulate, UPDATED } from "./support.ts";
 
 function serve(handler: (request: Request) => Response | Promise<Response>, port = 0) {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MstudioSessions } from "../../sessions/mod.ts";
 import type { SimulatedMstudio } from "../../testing/mod.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { HOUR_MS, ROTATED, simulate, statusOf } from "./support.ts";
 
 interface Asked {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { InstanceTokenError, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
 import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { type Answer, ID, issued, tokensOf } from "./support.ts";
 
 Deno.test("a token is asked for once and kept; the storage is read at every call", async () => {

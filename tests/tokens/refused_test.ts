@@ -2,7 +2,7 @@
 
 import { assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { InstanceTokenError, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { ID, issued, refuse, tokensOf } from "./support.ts";
 
 async function assertRefused(promise: Promise<unknown>): Promise<string> {

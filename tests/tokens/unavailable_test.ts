@@ -8,7 +8,7 @@ import {
 } from "@wais/mitthooks-drizzle/tokens";
 import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { type Answer, ID, issued, tokensOf } from "./support.ts";
 
 const SECRET = "S3CRET-of-the-instance";

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { BusyError } from "../../webhooks/mod.ts";
 import { ahead } from "../support/clock.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { DRY_RUN_URL, payload, Receiver, ROTATED, storageThat } from "./support.ts";
 
 /** Calls that end when they are told to, as a driver's queue does: first in, first out. */

@@ -12,7 +12,7 @@ import {
 } from "../../webhooks/mod.ts";
 import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
-import { poll } from "../support/postgres.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import {
   ADDED,
   createSigner,

@@ -16,7 +16,7 @@ import {
   buildEncryptionKey,
   buildExtensionInstanceTable,
   PgExtensionStorage,
-} from "../../../tests/support/original.ts";
+} from "../../../tools/original.ts";
 import { EXTENSION_ID, PASSWORD, SALT } from "./data.ts";
 
 type Database = ConstructorParameters<typeof PgExtensionStorage>[0];

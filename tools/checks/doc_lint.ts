@@ -1,0 +1,35 @@
+import { readManifest } from "../manifest.ts";
+import { runInDirectory } from "../npm/process.ts";
+import { dirname, join } from "../paths.ts";
+import type { Check } from "./check.ts";
+
+/**
+ * `deno doc --lint` on all entry points, without what it says about types of other packages, which cannot be made
+ * public here, and about those in the `internal` folders, which are steps of computing public ones.
+ */
+export const docLint: Check = {
+  name: "doc-lint",
+  async run({ root }) {
+    const entries = [...new Set(Object.values((await readManifest(root)).exports))];
+    const output = await runInDirectory(root, Deno.execPath(), ["doc", "--lint", ...entries])
+      .then(() => "", (error: Error) => error.message);
+    let sources = "";
+    for (const folder of new Set(entries.map((entry) => join(root, dirname(entry))))) {
+      for await (const { name } of Deno.readDir(folder)) {
+        if (name.endsWith(".ts")) sources += await Deno.readTextFile(join(folder, name));
+      }
+    }
+    const findings = output.split(/^(?=error)/m).filter((part) => part.startsWith("error["));
+    // Something else went wrong, for example a module that cannot be read.
+    if (output !== "" && findings.length === 0) return output.split("\n");
+    return findings.filter((finding) => isOurs(finding, sources))
+      .flatMap((finding) => finding.trimEnd().split("\n"));
+  },
+};
+
+/** Whether a finding is about anything but a type that the public modules do not declare. */
+export function isOurs(finding: string, sources: string): boolean {
+  const name = /references private type '([\w$]+)/.exec(finding)?.[1];
+  return name === undefined ||
+    new RegExp(`^(export )?(abstract )?(type|interface|class|enum) ${name}\\b`, "m").test(sources);
+}

@@ -1,0 +1,86 @@
+import { globSync } from "node:fs";
+import { buildNpmPackage, packNpmPackage } from "../npm/package.ts";
+import { DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
+import { runInDirectory } from "../npm/process.ts";
+import { join } from "../paths.ts";
+import { createProject, toolProject } from "../npm/project.ts";
+import type { Check } from "./check.ts";
+
+const TOOLS = {
+  "@arethetypeswrong/cli": "0.18.5",
+  "publint": "0.3.25",
+};
+
+/** Paths of whoever built the package have no place in it. */
+const LEAKS = /file:\/\/\/|\/(?:home|root|tmp|Users)\/\w|sourceMappingURL/;
+
+/** What npm notes of a package that it has installed. */
+interface Installed {
+  readonly version: string;
+  /** Whether it asks for a script of its own to be run. */
+  readonly hasInstallScript?: boolean;
+}
+
+/**
+ * The npm package as its users get it: packed, installed into a project without drivers, where it brings nothing but its
+ * own dependencies; its subpaths imported and its command run; publint, attw and `npm publish` have nothing to say.
+ * `test:runtimes` compiles with its types.
+ */
+export const npmPackage: Check = {
+  name: "package",
+  async run({ root, temporary }) {
+    const { directory, manifest } = await buildNpmPackage(join(temporary, "npm"), root);
+    const tarball = await packNpmPackage(directory, join(temporary, "tarball"));
+    const project = join(temporary, "empty-project");
+    const { install } = DRIZZLE_LINES.find(({ name }) => name === "0.45")!;
+    await createProject(project, { [NPM_NAME]: `file:${tarball}`, "drizzle-orm": install });
+    const tools = join(await toolProject("package", TOOLS), "node_modules/.bin");
+    const bin = join(project, "node_modules/.bin");
+    const subpaths = Object.keys(manifest.exports).map((path) => NPM_NAME + path.slice(1));
+    // The one that needs mitthooks says so where mitthooks is not installed.
+    const importAll = `for (const path of ${JSON.stringify(subpaths)}) {
+      const says = await import(path).then((module) => Object.keys(module).join(), String);
+      if (path.endsWith("/mitthooks") ? !says.includes("'${MITTHOOKS}'") : !/^[\\w,]+$/.test(says)) {
+        throw new Error(path + ": " + says);
+      }
+    }`;
+    const steps: readonly (readonly [cwd: string, command: string, ...args: string[]])[] = [
+      // With an argument, which is not the path of a program here.
+      [project, "node", "--input-type=module", "--eval", importAll, "argument"],
+      ...Object.keys(manifest.bin ?? {}).map((name) =>
+        [project, join(bin, name), "--help"] as const
+      ),
+      [root, join(tools, "publint"), "run", tarball, "--strict"],
+      [root, join(tools, "attw"), tarball, "--profile", "esm-only"],
+      [directory, "npm", "publish", "--dry-run", "--ignore-scripts"],
+    ];
+    const lockfile = await Deno.readTextFile(join(project, "node_modules/.package-lock.json"));
+    const installed = Object.entries<Installed>(JSON.parse(lockfile).packages)
+      .map(([path, noted]) => ({ ...noted, name: path.replace(/^.*node_modules\//, "") }))
+      .filter(({ name }) => ![NPM_NAME, "drizzle-orm"].includes(name));
+    const findings = installed
+      .filter(({ name, hasInstallScript }) => hasInstallScript || !(name in manifest.dependencies))
+      .map(({ name }) => `${name} is installed, too, or runs a script when it is installed`);
+    for (const [cwd, command, ...args] of steps) {
+      await runInDirectory(cwd, command, args)
+        .catch((error) => findings.push(...error.message.split("\n")));
+    }
+    const paths = globSync(join(project, "node_modules", NPM_NAME, "**/*.{js,ts,json,md}"));
+    let bytes = 0;
+    for (const path of paths) {
+      const text = await Deno.readTextFile(path);
+      bytes += text.length;
+      if (!path.endsWith(".md") && LEAKS.test(text)) {
+        findings.push(`${path} names a path of its builder`);
+      }
+    }
+    console.log(
+      `${manifest.name}@${manifest.version}: ${paths.length} files, ${bytes / 1000} kB unpacked`,
+    );
+    console.log(
+      `an installation brings ${installed.length} packages besides: ` +
+        installed.map(({ name, version }) => `${name}@${version}`).join(", "),
+    );
+    return findings;
+  },
+};

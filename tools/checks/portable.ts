@@ -1,0 +1,73 @@
+import * as esbuild from "esbuild";
+import { readManifest } from "../manifest.ts";
+import { DEPENDENCIES, MITTHOOKS } from "../npm/manifest.ts";
+import { runInDirectory } from "../npm/process.ts";
+import { join } from "../paths.ts";
+import type { Check } from "./check.ts";
+
+/** The subpaths that have to be portable, and the packages that they may load; the command is a program for servers. */
+const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
+  ".": ["drizzle-orm", "scrypt-js"],
+  "./mitthooks": [MITTHOOKS],
+  "./pg": ["drizzle-orm", "scrypt-js"],
+  "./pg/encryption": ["drizzle-orm", "scrypt-js"],
+  "./pg/reencryption": ["drizzle-orm", "scrypt-js"],
+  "./pg/schema": ["drizzle-orm"],
+  "./sessions": ["jose"],
+  "./testing": [],
+  "./tokens": [],
+  "./webhooks": [],
+};
+
+/**
+ * The library runs on every runtime: it compiles with what the language and the web have, and each subpath loads
+ * nothing but what belongs to it, also as CommonJS, as drizzle-kit loads schemas.
+ */
+export const portable: Check = {
+  name: "portable",
+  async run({ root, temporary }) {
+    const { exports, imports, compilerOptions } = await readManifest(root);
+    const { "./cli": _, ...entries } = exports;
+    const config = join(temporary, "portable.json");
+    await Deno.writeTextFile(
+      config,
+      JSON.stringify({
+        imports: Object.fromEntries(
+          Object.entries(imports).filter(([name]) => DEPENDENCIES.has(name)),
+        ),
+        compilerOptions: { ...compilerOptions as object, lib: ["esnext", "dom", "dom.iterable"] },
+      }),
+    );
+    const args = ["check", "--quiet", "--node-modules-dir=none", `--config=${config}`];
+    const findings = await runInDirectory(root, Deno.execPath(), [
+      ...args,
+      ...Object.values(entries),
+    ])
+      .then((): string[] => [], (error: Error) => error.message.split("\n"));
+    for (const [subpath, entry] of Object.entries(entries)) {
+      findings.push(...await loadFindings(root, entry, MAY_LOAD[subpath] ?? []));
+    }
+    await esbuild.stop();
+    return findings;
+  },
+};
+
+/** Imports of other packages and of a runtime's modules, and top-level `await`: a bundle as CommonJS can have none. */
+async function loadFindings(
+  root: string,
+  entry: string,
+  packages: readonly string[],
+): Promise<string[]> {
+  const { errors } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    write: false,
+    bundle: true,
+    format: "cjs",
+    platform: "neutral",
+    external: packages.flatMap((name) => [name, `${name}/*`]),
+    logLevel: "silent",
+    tsconfigRaw: {},
+  }).catch((failure: esbuild.BuildFailure) => failure);
+  return errors.map(({ text, location }) => `${location?.file}:${location?.line}: ${text}`);
+}

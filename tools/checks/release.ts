@@ -1,0 +1,34 @@
+/**
+ * `deno task check:release TAG`: whether this commit can be published under this tag.
+ *
+ * @module
+ */
+import { readManifest } from "../manifest.ts";
+import { REPOSITORY } from "../npm/manifest.ts";
+import { join, repository } from "../paths.ts";
+
+/** What is missing for a tag; that jsr.json has the same version, the check of the manifests says. */
+export function releaseFindings(
+  tag: string,
+  version: string,
+  changelog: string,
+  address: string,
+): string[] {
+  const needed: [boolean, string][] = [
+    [tag === `v${version}`, `the tag is "${tag}", the version in deno.json ${version}`],
+    [changelog.includes(`\n## ${version}\n`), `CHANGELOG.md has no section ${version}`],
+    [
+      address !== "",
+      "REPOSITORY in tools/npm/manifest.ts is empty: npm takes no provenance without",
+    ],
+  ];
+  return needed.filter(([holds]) => !holds).map(([, finding]) => finding);
+}
+
+if (import.meta.main) {
+  const { version } = await readManifest();
+  const changelog = await Deno.readTextFile(join(repository, "CHANGELOG.md"));
+  const findings = releaseFindings(Deno.args[0] ?? "", version, changelog, REPOSITORY);
+  for (const finding of findings) console.error(finding);
+  Deno.exit(findings.length === 0 ? 0 : 1);
+}

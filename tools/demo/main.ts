@@ -1,0 +1,193 @@
+/** The demo itself. */
+
+import { eq, sql } from "drizzle-orm";
+import {
+  buildEncryptedTextColumn,
+  buildEncryptionKey,
+  buildExtensionInstanceTable,
+  createWebhookHandler,
+  MittwaldPublicKeys,
+  PgExtensionStorage,
+  withEncryption,
+} from "../../mod.ts";
+import { stdout, styled } from "../../cli/output.ts";
+import { type SimulatedInstance, SimulatedMstudio } from "../../testing/mod.ts";
+import * as original from "../original.ts";
+import { beginGuardedRun } from "../guarded_run.ts";
+import { type DemoDatabase, migrate, openDatabase } from "./database.ts";
+import * as schema from "./schema.ts";
+
+const EXTENSION_ID = "demo-extension";
+const { extensionInstances, journal, lastEvents, MASTER_PASSWORD, SALT } = schema;
+
+/** Titles and widths of the table. */
+const COLUMNS = [
+  ["event", 14],
+  ["", 1],
+  ["context", 8],
+  ["on", 3],
+  ["variant", 7],
+  ["secret in the database", 24],
+  ["secret as read", 15],
+] as const;
+
+/** Shows everything, and ends the program. */
+export async function runDemo(): Promise<void> {
+  const { externalUrl, finish } = beginGuardedRun();
+  await finish(async () => {
+    await using database = await openDatabase(externalUrl !== undefined);
+    stdout.line(`Database  ${database.name}`);
+    await migrate(database, schema);
+    stdout.line("Tables    by a migration that drizzle-kit wrote");
+    await showInstances(database);
+    await showOriginal(database);
+    stdout.text(`
+Seen: secrets are encrypted in the database, and plain for the application.
+What is forged or old was refused, and each change was handled once.
+
+Next: README.md is the way into your extension, examples/ has complete ones.
+      npx --yes deno task test   runs the tests, which takes some minutes
+`);
+    return 0;
+  });
+}
+
+/** The life of two instances, and what an attacker can do about it. */
+async function showInstances({ db }: DemoDatabase): Promise<void> {
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: EXTENSION_ID,
+    target: (request) => fetch(new Request(url, request)),
+    maxAttempts: 1,
+  });
+  await using api = Deno.serve({ port: 0, onListen() {} }, mstudio.api);
+  await using server = Deno.serve(
+    { port: 0, onListen() {} },
+    createWebhookHandler({
+      storage: storageWithJournal(db),
+      extensionId: EXTENSION_ID,
+      publicKeys: new MittwaldPublicKeys({ apiUrl: `http://localhost:${api.addr.port}` }),
+      onError: (error) => {
+        // The replayed delivery is refused on purpose.
+        if (error.code !== "ERR_STALE_EVENT") console.error(error);
+      },
+    }),
+  );
+  const url = `http://localhost:${server.addr.port}/webhooks`;
+  stdout.line(`Webhooks  POST ${url}, by a simulated mStudio`);
+  stdout.line();
+
+  const show = async (event: string, name: string, { id }: SimulatedInstance) => {
+    const isShown = eq(extensionInstances.id, id);
+    // A piece of SQL that is no column is read as it lies in the database.
+    const [stored] = await db.select({ secret: sql<string>`secret` }).from(extensionInstances)
+      .where(isShown);
+    const [read] = await withEncryption(db).select().from(extensionInstances).where(isShown);
+    if (!stored || !read) return printRow(event, name, "", "", "", "(no row)", "(no row)");
+    const { context, active, variantKey, secret } = read;
+    const state = [context, active ? "yes" : "no", variantKey ?? "–"];
+    printRow(event, name, ...state, stored.secret, String(secret));
+  };
+
+  stdout.line(styled("bold", COLUMNS.map(([title, width]) => title.padEnd(width)).join(" ")));
+  stdout.line(COLUMNS.map(([, width]) => "─".repeat(width)).join(" "));
+  const a = await mstudio.addInstance({
+    context: { id: "c-4711", kind: "customer" },
+    secret: "first-secret-A",
+    variantKey: "pro",
+  });
+  const addition = mstudio.deliveries[0]!;
+  await show("added", "A", a);
+  const b = await mstudio.addInstance({ secret: "first-secret-B" });
+  await show("added", "B", b);
+  await a.update({ enabled: false, variantKey: "basic" });
+  await show("updated", "A", a);
+  // mStudio delivers at least once: an event can come again.
+  await a.rotateSecret("second-secret-A", { faults: { duplicate: true } });
+  await show("rotated, twice", "A", a);
+  await b.rotateSecret("second-secret-B");
+  await show("rotated", "B", b);
+  await b.update({ enabled: true, consentedScopes: ["project:read"] });
+  await show("updated", "B", b);
+
+  const forged = await mstudio.deliverOnce(
+    mstudio.event("SecretRotated", { id: a.id, secret: "attacker" }),
+    { forge: true },
+  );
+  await show("forged", "A", a);
+  await a.remove();
+  await show("removed", "A", a);
+  const replayed = await mstudio.replay(addition);
+  await show("replayed", "A", a);
+  await b.remove();
+  await show("removed", "B", b);
+
+  stdout.line();
+  for (const [what, response] of Object.entries({ Forged: forged, Replayed: replayed })) {
+    const { code } = await response.json();
+    printTried(`${what} webhook`, `answered with ${response.status} ${code}`);
+  }
+  const changes = await db.select().from(journal).where(eq(journal.instanceId, a.id))
+    .orderBy(journal.id);
+  const names = changes.map(({ change }) => change).join(", ");
+  printTried("Change handlers", `for A, once each: ${names}`);
+}
+
+/** Handlers write in the transaction that makes the change: for each change once, however often it is delivered. */
+function storageWithJournal(db: DemoDatabase["db"]) {
+  const write = (change: string) =>
+  async (
+    { instance, tx }: { instance: { id: string }; tx: Pick<DemoDatabase["db"], "insert"> },
+  ) => {
+    await tx.insert(journal).values({ instanceId: instance.id, change });
+  };
+  return new PgExtensionStorage(db, extensionInstances, {
+    lastEvents,
+    on: {
+      added: write("added"),
+      updated: write("updated"),
+      secretRotated: write("rotated"),
+      removed: write("removed"),
+    },
+  });
+}
+
+/** A row that the npm package that this one continues has written: read with its password, and with another. */
+async function showOriginal({ db }: DemoDatabase): Promise<void> {
+  const id = "of-the-original";
+  const table = original.buildExtensionInstanceTable(
+    original.buildEncryptedTextColumn(original.buildEncryptionKey(MASTER_PASSWORD, SALT)),
+  );
+  type OriginalDatabase = ConstructorParameters<typeof original.PgExtensionStorage>[0];
+  await new original.PgExtensionStorage(db as unknown as OriginalDatabase, table).upsertExtension({
+    extensionInstanceId: id,
+    contextId: "p-0815",
+    consentedScopes: [],
+    secret: "only-for-me",
+  });
+  const ofAnIntruder = buildExtensionInstanceTable(
+    buildEncryptedTextColumn(buildEncryptionKey("wrong password", SALT)),
+  );
+  const refused = await new PgExtensionStorage(db, ofAnIntruder).getExtension(id)
+    .then(() => "read, which must not be", ({ code, path }) => `${code}, at ${path}`);
+  printTried("Wrong password", refused);
+  const row = await new PgExtensionStorage(db, extensionInstances, { lastEvents }).getExtension(id);
+  printTried("Original's row", `written by version 0.1.0, read as "${row?.secret}"`);
+}
+
+/** Prints a row; longer texts are cut in the middle. */
+function printRow(...cells: string[]): void {
+  const fitted = COLUMNS.map(([, width], index) => fit(cells[index] ?? "", width));
+  const [stored, read] = fitted.splice(-2);
+  const shown = [...fitted, styled("dim", stored!), styled("green", read!.trimEnd())];
+  stdout.line(...shown.flatMap((cell) => [cell, " "]).slice(0, -1));
+}
+
+function fit(text: string, width: number): string {
+  if (text.length <= width) return text.padEnd(width);
+  return `${text.slice(0, Math.ceil((width - 1) / 2))}…${text.slice(-Math.floor((width - 1) / 2))}`;
+}
+
+/** Prints something that was tried. */
+function printTried(what: string, result: string): void {
+  stdout.line(styled("bold", what.padEnd(16)), ` ${result}`);
+}

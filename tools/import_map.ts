@@ -1,0 +1,78 @@
+/**
+ * Tests take `@std/assert` and `@std/encoding` from JSR. Where it does not answer, an import map puts
+ * small stand-ins in their place.
+ *
+ * @module
+ */
+import { type Manifest, readManifest } from "./manifest.ts";
+import { join, repository, toFileUrl } from "./paths.ts";
+
+/** The stand-ins, by the name that tests and scripts import. */
+const STAND_INS: Readonly<Record<string, string>> = {
+  "@deno/dnt": "tools/stand_ins/dnt.ts",
+  "@std/assert": "tools/stand_ins/std_assert.ts",
+  "@std/encoding": "tools/stand_ins/std_encoding.ts",
+};
+
+/**
+ * Whether JSR has a package in an exact version.
+ *
+ * @param specifier For example `jsr:@std/assert@1.0.0`.
+ * @param base Address of JSR. Default: the variable `JSR_URL`, which Deno respects too, or https://jsr.io.
+ */
+export async function jsrHas(
+  specifier: string,
+  base: string = Deno.env.get("JSR_URL") || "https://jsr.io",
+): Promise<boolean> {
+  const [, name, version = ""] = /^jsr:(@[^@]+)@(.+)$/.exec(specifier) ?? [];
+  try {
+    const response = await fetch(`${base.replace(/\/+$/, "")}/${name}/meta.json`, {
+      signal: AbortSignal.timeout(3_000),
+    });
+    const { versions } = await response.json();
+    return response.ok && Object.hasOwn(versions, version);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Derives the import map with stand-ins from deno.json. It does not depend on where it lies.
+ *
+ * @param missing Names to stand in for. Default: all that have a stand-in.
+ */
+export function standInImportMap(
+  manifest: Pick<Manifest, "name" | "exports" | "imports">,
+  missing: readonly string[] = Object.keys(STAND_INS),
+): { imports: Record<string, string> } {
+  const absolute = (path: string) => toFileUrl(join(repository, path)).href;
+  const imports: Record<string, string> = {};
+  // In deno.json, a name covers its subpaths as well; in an import map that takes a second entry.
+  for (const [name, target] of Object.entries(manifest.imports)) {
+    imports[name] = target;
+    if (target.startsWith("npm:")) imports[`${name}/`] = `${target.replace("npm:", "npm:/")}/`;
+  }
+  for (const [path, target] of Object.entries(manifest.exports)) {
+    imports[`${manifest.name}${path.slice(1)}`] = absolute(target);
+  }
+  for (const name of missing) imports[name] = absolute(STAND_INS[name]!);
+  return { imports };
+}
+
+/**
+ * Writes an import map with the stand-ins for what JSR does not have, and says so.
+ *
+ * @param directory Where to write it.
+ * @returns Its path, or `undefined` when deno.json serves as it is.
+ */
+export async function importMapWithoutJsr(directory: string): Promise<string | undefined> {
+  const manifest = await readManifest();
+  const names = Object.keys(STAND_INS);
+  const had = await Promise.all(names.map((name) => jsrHas(manifest.imports[name] ?? "")));
+  const missing = names.filter((_, index) => !had[index]);
+  if (missing.length === 0) return undefined;
+  console.log(`JSR does not have ${missing.join(", ")}: using the stand-ins of tools/stand_ins`);
+  const path = join(directory, "import_map.json");
+  await Deno.writeTextFile(path, JSON.stringify(standInImportMap(manifest, missing), null, 2));
+  return path;
+}

@@ -1,0 +1,159 @@
+/**
+ * Puts the npm package together: compiled modules, documents, manifest.
+ *
+ * @module
+ */
+import { jsrHas } from "../import_map.ts";
+import { readManifest } from "../manifest.ts";
+import { NPM_NAME, type NpmManifest, npmManifest } from "./manifest.ts";
+import { runInDirectory } from "./process.ts";
+import { dirname, join, repository } from "../paths.ts";
+
+/** The Deno whose `pack` compiles, whatever Deno this is: the package is the same, and older ones have no `pack`. */
+const PACKING_DENO = "2.9.6";
+
+/** Documents of the package. */
+const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
+
+/** The only specifiers of own modules that compilers leave: `from "./x.js"`, `import("./x.js")`, `import "./x.js"`. */
+const RELATIVE_IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+\.js)"/g;
+
+/** How TypeScript's declarations name private fields; whoever has the public members would be refused for it. */
+const PRIVATE_FIELDS = /^ *#private;\n/gm;
+
+/** The comment that a module begins with, behind the line that makes it a program. */
+const MODULE_COMMENT = /^(?:#!.*\n)?(\/\*\*(?:(?!\*\/)[^])*@module(?:(?!\*\/)[^])*\*\/)\n/;
+
+/** What was built. */
+export interface BuiltPackage {
+  readonly directory: string;
+  readonly manifest: NpmManifest;
+  /** What compiled it. */
+  readonly compiler: string;
+}
+
+/**
+ * Compiles all modules that deno.json exports.
+ *
+ * @param root Directory of deno.json.
+ * @param outDir Directory that gets the code and its declarations, under the paths of their sources.
+ * @param exports Modules by their subpaths, relative to `root`.
+ */
+export type Compile = (
+  root: string,
+  outDir: string,
+  exports: Readonly<Record<string, string>>,
+) => Promise<void>;
+
+/** A compiler, by its name. */
+export type Compiler = readonly [name: string, compile: Compile];
+
+/**
+ * Builds the npm package.
+ *
+ * @param directory Where; what is there is replaced.
+ * @param root Directory of deno.json.
+ * @param given The compiler. Default: dnt where it can be had, `deno pack` elsewhere.
+ */
+export async function buildNpmPackage(
+  directory: string,
+  root: string = repository,
+  given?: Compiler,
+): Promise<BuiltPackage> {
+  const source = await readManifest(root);
+  const work = await Deno.makeTempDir({ prefix: "npm-package-" });
+  try {
+    const [compiler, compile] = given ?? await findCompiler(source.imports["@deno/dnt"] ?? "");
+    const compiled = join(work, "compiled");
+    await Deno.mkdir(compiled);
+    await compile(root, compiled, source.exports);
+    await Deno.remove(directory, { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    const manifest = npmManifest(source);
+    await copyModules(root, compiled, directory, manifest, source.name);
+    for (const name of DOCUMENTS) await Deno.copyFile(join(root, name), join(directory, name));
+    await Deno.writeTextFile(
+      join(directory, "package.json"),
+      `${JSON.stringify(manifest, null, 2)}\n`,
+    );
+    return { directory, manifest, compiler };
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+/**
+ * Packs a built package as npm would publish it.
+ *
+ * @param destination Directory that gets the tarball.
+ * @returns Path of the tarball.
+ */
+export async function packNpmPackage(directory: string, destination: string): Promise<string> {
+  await Deno.mkdir(destination, { recursive: true });
+  const args = ["pack", "--json", "--silent", `--pack-destination=${destination}`];
+  const { stdout } = await runInDirectory(directory, "npm", args);
+  const [packed] = Object.values<{ filename: string }>(JSON.parse(stdout));
+  return join(destination, packed!.filename.replace("@", "").replace("/", "-"));
+}
+
+/** The one place where the two ways to the package differ. */
+async function findCompiler(dnt: string): Promise<Compiler> {
+  if (await jsrHas(dnt)) {
+    // Not a literal, so that Deno does not look for dnt where it cannot be had.
+    const module = new URL("./compile_dnt.ts", import.meta.url).href;
+    const { compileWithDnt } = await import(module) as typeof import("./compile_dnt.ts");
+    return ["dnt", compileWithDnt];
+  }
+  console.log("JSR does not have dnt: compiling with deno pack");
+  return ["deno pack", compileWithPack];
+}
+
+/** In a copy, because Denos arrange `node_modules` each in another way. */
+const compileWithPack: Compile = async (root, outDir) => {
+  const copy = await Deno.makeTempDir({ dir: outDir });
+  const { publish } = await readManifest(root);
+  const { include } = publish as { include: string[] };
+  await runInDirectory(root, "cp", ["-R", ...include, copy]);
+  const tarball = join(outDir, "packed.tgz");
+  const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
+  const [command, ...before] = Deno.version.deno === PACKING_DENO
+    ? [Deno.execPath()]
+    : ["npx", "--yes", `deno@${PACKING_DENO}`];
+  await runInDirectory(copy, command!, [...before, "pack", ...options]);
+  await runInDirectory(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
+};
+
+/** Copies the modules that can be reached from an export, and their declarations. */
+async function copyModules(
+  root: string,
+  from: string,
+  to: string,
+  manifest: NpmManifest,
+  sourceName: string,
+): Promise<void> {
+  const commands = new Set(Object.values(manifest.bin ?? {}));
+  const paths = new Set(
+    Object.values(manifest.exports).flatMap((entry) => [entry.types, entry.default]),
+  );
+  // What a module imports is appended, and comes later.
+  for (const path of paths) {
+    let text = await Deno.readTextFile(join(from, path));
+    for (const [, specifier] of text.matchAll(RELATIVE_IMPORT)) {
+      const target = `./${join(dirname(path), specifier!)}`;
+      paths.add(path.endsWith(".d.ts") ? target.replace(/\.js$/, ".d.ts") : target);
+    }
+    if (path.endsWith(".d.ts")) {
+      text = text.replace(/^#!.*\n/, "").replace(PRIVATE_FIELDS, "");
+      const source = await Deno.readTextFile(join(root, path.replace(/\.d\.ts$/, ".ts")));
+      const comment = MODULE_COMMENT.exec(source)?.[1];
+      // `deno pack` loses some.
+      if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;
+    }
+    // The examples in the documentation import the package by its name on JSR; whoever writes `jsr:` means JSR.
+    text = text.replaceAll(new RegExp(`(?<!jsr:)${sourceName}`, "g"), NPM_NAME);
+    if (commands.has(path)) text = `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
+    await Deno.mkdir(dirname(join(to, path)), { recursive: true });
+    await Deno.writeTextFile(join(to, path), text, { mode: commands.has(path) ? 0o755 : 0o644 });
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Databases and servers for tests. Run the tests with `deno task test`, which provides PostgreSQL.
+ *
+ * @module
+ */
+import postgres from "postgres";
+
+export { type PostgresServer, startServer } from "./server.ts";
+
+/** A database for one test. */
+export interface TestDatabase extends AsyncDisposable {
+  /** URL for its owner, a superuser on a throwaway server. */
+  readonly url: string;
+  /** Drops the database, open connections and all. Does nothing the second time. */
+  drop(): Promise<void>;
+}
+
+/** Creates an empty database for one test, on the server of this test run or on another one. */
+export async function createDatabase(
+  { server = Deno.env.get("TEST_SERVER_URL") }: { readonly server?: string } = {},
+): Promise<TestDatabase> {
+  if (!server) {
+    throw new Error("Creating a test database: TEST_SERVER_URL is not set, use `deno task test`");
+  }
+  const prefix = Deno.env.get("TEST_DATABASE_PREFIX") ?? "mitthooks_test_";
+  const name = prefix + crypto.randomUUID().replaceAll("-", "");
+  // template0: nobody can be connected to it, and it may be copied into any encoding.
+  await query(
+    server,
+    `create database "${name}" template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
+  );
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  let dropped: Promise<unknown> | undefined;
+  const drop = async () =>
+    void await (dropped ??= query(server, `drop database if exists "${name}" with (force)`));
+  return { url: url.href, drop, [Symbol.asyncDispose]: drop };
+}
+
+/** Runs SQL on a connection of its own. Of several statements, the last has the rows. */
+export async function query(url: string, statements: string): Promise<Record<string, unknown>[]> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const result: unknown[] = await sql.unsafe(statements).finally(() => sql.end());
+  const rows = Array.isArray(result[0]) ? result.at(-1) : result;
+  return (rows as Record<string, unknown>[]).map((row) => ({ ...row }));
+}
+
+/** A value that {@linkcode poll} waits for. */
+type Found<T> = Exclude<Awaited<T>, undefined | null | false>;
+
+/**
+ * Calls a function until it returns something other than `undefined`, `null` or `false`; an error counts as "not yet".
+ *
+ * @throws {Error} When the time is over; its cause is the last error of the function.
+ */
+export async function poll<T>(
+  fn: () => T | Promise<T>,
+  { timeoutMs = 30_000, intervalMs = 1 } = {},
+): Promise<Found<T>> {
+  const limit = Date.now() + timeoutMs;
+  while (true) {
+    let lastError: unknown;
+    try {
+      const result = await fn();
+      if (result !== undefined && result !== null && result !== false) return result as Found<T>;
+    } catch (error) {
+      lastError = error;
+    }
+    if (Date.now() >= limit) {
+      throw new Error(`Polling ${fn}: nothing after ${timeoutMs} ms`, { cause: lastError });
+    }
+    await new Promise((resolve) => setTimeout(resolve, intervalMs));
+  }
+}

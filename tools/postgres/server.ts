@@ -1,0 +1,159 @@
+/**
+ * Throwaway PostgreSQL servers: on 127.0.0.1, on a free port, without durability, with a random password,
+ * run by an unprivileged user in a temporary directory.
+ *
+ * @module
+ */
+import { freePort } from "../free_port.ts";
+import { GuardedDirectory } from "../guarded_directory.ts";
+import { join } from "../paths.ts";
+import { findPostgres, type PostgresBinaries, serverUser } from "./binaries.ts";
+
+/** How to start a server. */
+export interface PostgresServerOptions {
+  /** Where it lives. Default: a directory of its own, removed when the server is disposed of. */
+  readonly directory?: GuardedDirectory;
+  /** The programs. Default: the first that {@linkcode findPostgres} finds. */
+  readonly binaries?: PostgresBinaries;
+  /** Settings of postgresql.conf, for example `{ timezone: "America/New_York" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** URL of a server that it follows as a standby, with the same passwords. */
+  readonly primaryUrl?: string;
+}
+
+/** A running server. */
+export interface PostgresServer extends AsyncDisposable {
+  /** URL of the `postgres` database for the superuser; the same after a restart. */
+  readonly url: string;
+  /** Shuts the server down, connections and all. Its data stays. */
+  stop(): Promise<void>;
+  /** Starts the server again after {@linkcode PostgresServer.stop}. */
+  start(): Promise<void>;
+}
+
+const SETTINGS: Readonly<Record<string, string>> = {
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: "",
+  // The data is thrown away.
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  // Shared memory as files of the data directory: nothing stays in /dev/shm whatever happens.
+  dynamic_shared_memory_type: "mmap",
+  timezone: "UTC",
+};
+
+/** Longest time to wait for a server, in milliseconds; a start takes 50 to 200. */
+const START_LIMIT_MS = 60_000;
+
+/** How often another port is tried when somebody else was quicker. */
+const PORT_ATTEMPTS = 5;
+
+/**
+ * Creates a database cluster and starts a server on it.
+ *
+ * @throws {Error} When it does not start; the message ends with what the server printed.
+ */
+export async function startServer(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+  const directory = options.directory ?? new GuardedDirectory();
+  try {
+    const { bin } = options.binaries ?? await findPostgres(directory);
+    // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
+    const password = options.primaryUrl === undefined
+      ? crypto.randomUUID()
+      : new URL(options.primaryUrl).password;
+    const start = await createCluster(directory, bin, password, options);
+    let port = 0;
+    let server: Deno.ChildProcess | undefined;
+    for (let attempt = 0; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
+      server = await start(port = freePort());
+    }
+    if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
+    const stop = async () => {
+      // The "fast" shutdown: open transactions are rolled back, connections closed.
+      try {
+        server?.kill("SIGINT");
+      } catch { /* it has ended */ }
+      await server?.status;
+    };
+    return {
+      url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+      stop,
+      start: async () => void (server = await start(port)),
+      [Symbol.asyncDispose]: () => options.directory === undefined ? directory.close() : stop(),
+    };
+  } catch (error) {
+    if (options.directory === undefined) await directory.close();
+    throw error;
+  }
+}
+
+/** Returns what starts a server on a port, or resolves to `undefined` where the port is taken. */
+async function createCluster(
+  directory: GuardedDirectory,
+  bin: string,
+  password: string,
+  { settings, primaryUrl }: PostgresServerOptions,
+): Promise<(port: number) => Promise<Deno.ChildProcess | undefined>> {
+  // The server's user owns this directory, so that initdb can work in it.
+  const home = await Deno.makeTempDir({ dir: directory.path, prefix: "server-" });
+  const [data, log, passwordFile] = ["data", "log", "password"].map((name) => join(home, name));
+  await Deno.writeTextFile(passwordFile!, password, { mode: 0o600 });
+  for (const path of [home, passwordFile!]) {
+    await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
+  }
+  const spawn = (program: string, args: string[]) =>
+    directory.spawn("/bin/sh", {
+      args: ["-c", `exec "$@" >log 2>&1`, "sh", join(bin, program), ...args],
+      cwd: home,
+      env: { LC_ALL: "C" },
+      stdin: "null",
+      ...serverUser,
+      // "Immediate" shutdown: at once, without writing anything back.
+    }, "QUIT");
+  const output = async () => (await Deno.readTextFile(log!)).slice(-8_000).trim();
+
+  const [program, ...args] = primaryUrl === undefined
+    ? [
+      "initdb",
+      "--username=postgres",
+      `--pwfile=${passwordFile}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C",
+    ]
+    : ["pg_basebackup", `--dbname=${primaryUrl}`, "--write-recovery-conf", "--checkpoint=fast"];
+  const { success } = await spawn(program!, [...args, `--pgdata=${data}`, "--no-sync"]).status;
+  if (!success) {
+    throw new Error(`Creating a PostgreSQL cluster: ${program} failed\n${await output()}`);
+  }
+
+  return async (port) => {
+    const child = spawn("postgres", [
+      "-D",
+      data!,
+      ...Object.entries({ ...SETTINGS, ...settings, port })
+        .flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    ]);
+    let running = true;
+    child.status.then(() => running = false);
+    const limit = Date.now() + START_LIMIT_MS;
+    while (!await isReady(data!, child.pid)) {
+      if (!running || Date.now() > limit) {
+        const printed = await output();
+        if (/could not bind|Address already in use/.test(printed)) return undefined;
+        throw new Error(
+          `Starting PostgreSQL: it ${running ? "is not ready" : "ended"}\n${printed}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return child;
+  };
+}
+
+/** The server writes its state into the lock file of the data directory; `pg_ctl` reads it there, too. */
+async function isReady(data: string, pid: number): Promise<boolean> {
+  const lines = (await Deno.readTextFile(join(data, "postmaster.pid")).catch(() => "")).split("\n");
+  return Number(lines[0]) === pid && lines[7]?.trim() === "ready";
+}

@@ -1,0 +1,72 @@
+/**
+ * An application that was written for the original package: compiled and run with it, then, unchanged, with
+ * the tarball in its place.
+ *
+ * @module
+ */
+import postgres from "postgres";
+import { NPM_NAME, TYPE_PACKAGES } from "../npm/manifest.ts";
+import { runInDirectory } from "../npm/process.ts";
+import { join, repository } from "../paths.ts";
+import { extensionInstanceDdl } from "../extension_instance.ts";
+import { createProject, installedVersion, npmInstall, toolProject } from "../npm/project.ts";
+import { nodeProgram } from "../npm/programs.ts";
+import { runSteps, type Target } from "./target.ts";
+
+/** What the original asks of an application, in the versions of its time. */
+const DEPENDENCIES = {
+  [NPM_NAME]: "0.1.0",
+  "drizzle-orm": "0.44.7",
+  "pg": "8.16.3",
+  "@weissaufschwarz/mitthooks": "0.3.0",
+  ...TYPE_PACKAGES,
+};
+
+const BY_ORIGINAL = "00000000-0000-4000-8000-000000000001";
+const BY_THIS = "00000000-0000-4000-8000-000000000002";
+
+export const originalApplication: Target = {
+  name: "Application of 0.1.0",
+  shows: "compiles and runs unchanged on the same database; what is refused is refused loudly",
+  everyday: true,
+  async run(shared) {
+    const directory = shared.path("application");
+    const url = await shared.database();
+    const sql = postgres(url, { max: 1, onnotice: () => {} });
+    await sql.unsafe(`${extensionInstanceDdl}
+      ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`)
+      .finally(() => sql.end());
+    await createProject(directory, DEPENDENCIES);
+    const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
+    const node = await nodeProgram(20);
+    const drizzle = await installedVersion(directory, "drizzle-orm");
+    const copy = (name: string) =>
+      runInDirectory(join(repository, "tests/consumers"), "cp", ["-R", name, directory]);
+    await copy("tsconfig.json");
+    await copy("original");
+
+    /** Compiles what is there and runs one of them; it exits with another status if it finds anything wrong. */
+    const compileAndRun = async (sources: string, instanceIds: string[]) => {
+      await runInDirectory(directory, join(compiler, "node_modules/.bin/tsc"), ["-p", "."]);
+      await runInDirectory(directory, node.path, [`dist/${sources}/main.js`], {
+        DATABASE_URL: url,
+        EXTENSION_ID: "extension",
+        ENCRYPTION_MASTER_PASSWORD: "the application's password",
+        ENCRYPTION_SALT: "the application's salt",
+        INSTANCE_IDS: instanceIds.join(),
+      });
+    };
+    const versions = `Node ${node.version}, drizzle-orm ${drizzle}, pg ${DEPENDENCIES.pg}`;
+    return await runSteps(versions, {
+      "compiles and runs with the original": () => compileAndRun("original", [BY_ORIGINAL]),
+      "compiles and runs, unchanged, with the tarball": async () => {
+        await npmInstall(directory, await shared.tarball());
+        await compileAndRun("original", [BY_ORIGINAL, BY_THIS]);
+      },
+      "compiles and runs with what the migration asks for": async () => {
+        await copy("migrated");
+        await compileAndRun("migrated", [BY_ORIGINAL, BY_THIS]);
+      },
+    });
+  },
+};

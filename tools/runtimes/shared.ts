@@ -1,0 +1,72 @@
+/**
+ * What targets share. All of it is made once, when it is first asked for.
+ *
+ * @module
+ */
+import type { GuardedDirectory } from "../guarded_directory.ts";
+import { DRIVERS, DRIZZLE_LINES, NPM_NAME, TYPE_PACKAGES } from "../npm/manifest.ts";
+import { buildNpmPackage, packNpmPackage } from "../npm/package.ts";
+import { join } from "../paths.ts";
+import { createDatabase } from "../postgres/databases.ts";
+import { createProject, type Dependencies } from "../npm/project.ts";
+
+/** A line of Drizzle. */
+export type DrizzleLine = typeof DRIZZLE_LINES[number]["name"];
+
+/** The drivers in their newest versions. */
+export const NEWEST_DRIVERS: Dependencies = Object.fromEntries(
+  Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`]),
+);
+
+/** See above. */
+export class Shared {
+  readonly #made = new Map<string, Promise<unknown>>();
+
+  /**
+   * @param directory Where everything is made.
+   * @param everyday Whether cases that take long are left out.
+   */
+  constructor(readonly directory: GuardedDirectory, readonly everyday: boolean) {}
+
+  /** A path in the temporary directory. */
+  path(...names: string[]): string {
+    return join(this.directory.path, ...names);
+  }
+
+  /** Makes something once. */
+  once<T>(name: string, make: () => Promise<T>): Promise<T> {
+    if (!this.#made.has(name)) this.#made.set(name, make());
+    return this.#made.get(name) as Promise<T>;
+  }
+
+  /** URL of a new, empty database. */
+  async database(): Promise<string> {
+    return (await createDatabase()).url;
+  }
+
+  /** Path of the package's tarball. */
+  tarball(): Promise<string> {
+    return this.once("package", async () => {
+      const { directory, manifest, compiler } = await buildNpmPackage(this.path("package"));
+      console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}`);
+      return await packNpmPackage(directory, this.path("tarball"));
+    });
+  }
+
+  /** A project with the tarball, a line of Drizzle and the newest drivers, or packages in other versions. */
+  project(line: DrizzleLine, install: Dependencies = {}): Promise<string> {
+    const name = ["drizzle", line, ...Object.entries(install).flat()].join("-");
+    const directory = this.path(name.replaceAll(/[^\w.]+/g, "-"));
+    return this.once(directory, async () => {
+      await createProject(directory, {
+        [NPM_NAME]: `file:${await this.tarball()}`,
+        "drizzle-orm": DRIZZLE_LINES.find(({ name }) => name === line)!.install,
+        "ws": "8.23.0",
+        ...NEWEST_DRIVERS,
+        ...TYPE_PACKAGES,
+        ...install,
+      });
+      return directory;
+    });
+  }
+}
