@@ -45,13 +45,25 @@ async function readBody(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuff
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
+function headersOf({ headersDistinct }: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (const [name, values = []] of Object.entries(headersDistinct)) {
+    for (const value of values) headers.append(name, value);
+  }
+  return headers;
+}
+
 async function respond(handler: Handler, incoming: IncomingMessage, outgoing: ServerResponse) {
   try {
     const { method = "GET", url = "/" } = incoming;
     const body = method === "GET" || method === "HEAD" ? null : await readBody(incoming);
-    const response = body === undefined
-      ? new Response(null, { status: 413 })
-      : await handler(new Request(new URL(url, "http://localhost"), { method, body }));
+    const response = body === undefined ? new Response(null, { status: 413 }) : await handler(
+      new Request(new URL(url, "http://localhost"), {
+        method,
+        headers: headersOf(incoming),
+        body,
+      }),
+    );
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     outgoing.end(new Uint8Array(await response.arrayBuffer()));
   } catch {

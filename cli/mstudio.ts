@@ -4,6 +4,7 @@ import process from "node:process";
 import { stripVTControlCharacters } from "node:util";
 import type { Delivery } from "../testing/delivery.ts";
 import { DeliveryError } from "../testing/errors.ts";
+import type { SimulatedInstance } from "../testing/simulated_instance.ts";
 import { SimulatedMstudio } from "../testing/simulator.ts";
 import { UsageError } from "./errors.ts";
 import { serveLocally } from "./http_server.ts";
@@ -14,6 +15,8 @@ import { onSignals } from "./signals.ts";
 /** Where the API is unless told otherwise: applications are configured for it. */
 const DEFAULT_PORT = 8001;
 const DEFAULT_EXTENSION_ID = "my-extension";
+const DEFAULT_EXTENSION_SECRET = "my-extension-secret";
+const LOCAL_ORIGIN = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 /** So much is shown of what is not in the usual form, in characters. */
 const SHOWN = 200;
 
@@ -30,14 +33,19 @@ Options:
   --serve PORT          goes on serving the API, on this port, until Ctrl-C; the removal comes then
   --extension-id ID     the extension's id; default: the variable EXTENSION_ID, or ${DEFAULT_EXTENSION_ID}
 
-It also serves what the extension needs of mittwald's API, public keys and access tokens, on
-http://localhost:${DEFAULT_PORT} unless --serve names another port. The extension has to ask there:
+It also serves what the extension needs of mittwald's API, public keys, access tokens and the
+instance, on http://localhost:${DEFAULT_PORT} unless --serve names another port. The extension has to ask there:
 
   new MittwaldPublicKeys({ apiUrl: process.env.MITTWALD_API_URL })   as publicKeys of the handler
   new InstanceTokens({ storage, apiUrl: process.env.MITTWALD_API_URL })
+  new MstudioSessions({ extensionId, storage, extensionSecret, apiUrl: process.env.MITTWALD_API_URL })
 
-Start it with MITTWALD_API_URL=http://localhost:${DEFAULT_PORT}; without the variable both ask mittwald.
+Start it with MITTWALD_API_URL=http://localhost:${DEFAULT_PORT}; without the variable all of them ask mittwald.
 The API is gone when the command ends. It ends by itself, unless --serve is given.
+
+GET /session-token there answers with a session token for the instance's page, as text; ?userId=ada
+and ?scopes=a,b say whose. The extension's secret is that of the variable EXTENSION_SECRET, or
+${DEFAULT_EXTENSION_SECRET}.
 
 The exit status is 0 only if every answer was as expected: 2xx, and 4xx for the forged webhook.
 `;
@@ -53,8 +61,17 @@ export async function run(args: readonly string[]): Promise<number> {
   if (!target) throw new UsageError("give the address: --target http://localhost:8000/webhooks");
   const extensionId = given["extension-id"] || process.env["EXTENSION_ID"] || DEFAULT_EXTENSION_ID;
   // One attempt each: what is wrong here is not cured by waiting.
-  const simulator = await SimulatedMstudio.create({ extensionId, target, maxAttempts: 1 });
-  const server = await serveLocally(simulator.api, serve ?? DEFAULT_PORT);
+  const simulator = await SimulatedMstudio.create({
+    extensionId,
+    extensionSecret: process.env["EXTENSION_SECRET"] || DEFAULT_EXTENSION_SECRET,
+    target,
+    maxAttempts: 1,
+  });
+  const instance = simulator.instance({ context: { kind: "project" } });
+  const server = await serveLocally(
+    async (request) => await answerSessionToken(request, instance) ?? await simulator.api(request),
+    serve ?? DEFAULT_PORT,
+  );
   const report = new Report(`http://localhost:${server.port}`, extensionId);
   const interruption = new AbortController();
   const { signal } = interruption;
@@ -67,7 +84,6 @@ export async function run(args: readonly string[]): Promise<number> {
     report.add(event, simulator.deliveries.at(-1)!);
   };
   try {
-    const instance = simulator.instance({ context: { kind: "project" } });
     stdout.line(`target     ${target}`);
     stdout.line(
       `API        ${report.apiUrl}, the extension needs MITTWALD_API_URL=${report.apiUrl}`,
@@ -91,6 +107,7 @@ export async function run(args: readonly string[]): Promise<number> {
     const early = signal.aborted;
     if (serve !== undefined && !report.failed && !early) {
       stdout.line();
+      stdout.line(`A session token for its page: curl ${report.apiUrl}/session-token`);
       stdout.line(`Serving the API on ${report.apiUrl}; Ctrl-C ends it`);
       if (!signal.aborted) {
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
@@ -104,6 +121,27 @@ export async function run(args: readonly string[]): Promise<number> {
     await server.close();
     await simulator.close();
   }
+}
+
+/** A token for the instance's page, where the request asks for one. */
+async function answerSessionToken(
+  { method, url, headers }: Request,
+  instance: SimulatedInstance,
+): Promise<Response | undefined> {
+  const { pathname, searchParams } = new URL(url);
+  if (pathname !== "/session-token" || method !== "GET") return undefined;
+  const token = await instance.sessionToken({
+    userId: searchParams.get("userId") ?? undefined,
+    scopes: searchParams.get("scopes")?.split(","),
+  });
+  const origin = headers.get("origin") ?? "";
+  return new Response(token, {
+    headers: {
+      "cache-control": "no-store",
+      // Pages that are worked on, which other servers of this machine deliver.
+      ...LOCAL_ORIGIN.test(origin) && { "access-control-allow-origin": origin },
+    },
+  });
 }
 
 /** Shows the responses and counts those that are as expected. */

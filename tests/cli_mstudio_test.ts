@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createWebhookHandler, MittwaldPublicKeys } from "../mod.ts";
+import { MstudioSessions } from "../sessions/mod.ts";
 import { InstanceTokens } from "../tokens/mod.ts";
 import { runCommand, startCommand } from "./support/cli.ts";
 import { type MemoryRow, MemoryStorage } from "./support/memory_storage.ts";
@@ -45,6 +46,38 @@ removed    200  STORED  Handling InstanceRemovedFromContext: done
   assertEquals(storage.rows.size, 0);
 });
 
+/** A session token of the port, its access token, and what that is good for. */
+async function assertServesSessions(port: number, id: string, printed: string): Promise<void> {
+  const apiUrl = `http://localhost:${port}`;
+  assertStringIncludes(printed, `A session token for its page: curl ${apiUrl}/session-token\n`);
+  const url = `${apiUrl}/session-token?userId=ada&scopes=a,b`;
+  const origins = [
+    "http://localhost:3000",
+    "https://evil.example",
+    "http://localhost.evil.example",
+  ];
+  const allowed: (string | null)[] = [];
+  let token = "";
+  for (const origin of origins) {
+    const response = await fetch(url, { headers: { origin } });
+    allowed.push(response.headers.get("access-control-allow-origin"));
+    token = await response.text();
+  }
+  assertEquals(allowed, [origins[0]!, null, null]);
+  const sessions = new MstudioSessions({
+    extensionId: "my-extension",
+    extensionSecret: "my-extension-secret",
+    storage,
+    apiUrl,
+  });
+  const { userId, scopes, instance } = await sessions.verify(token);
+  assertEquals([userId, scopes, instance.id], ["ada", ["a", "b"], id]);
+  const { token: access } = await sessions.accessToken(token);
+  const headers = { "x-access-token": access };
+  const answer = await fetch(`${apiUrl}/v2/extension-instances/${id}`, { headers });
+  assertEquals((await answer.json()).id, id);
+}
+
 for (const keep of [false, true]) {
   Deno.test(`mstudio --serve: a token until Ctrl-C, the instance ${keep ? "kept" : "removed"}`, async () => {
     const port = freePort();
@@ -61,6 +94,7 @@ for (const keep of [false, true]) {
     const [{ id, secret }] = [...storage.rows.values()] as [MemoryRow];
     const tokens = new InstanceTokens({ storage, apiUrl: `http://localhost:${port}` });
     assertMatch(await tokens.get(id), /./);
+    await assertServesSessions(port, id, command.printed.stdout);
     interrupted = true;
     command.kill("SIGINT");
     const { code, stdout, stderr } = await command.ended;

@@ -54,6 +54,11 @@ export class MemoryStorage implements ExtensionStorage {
     return Promise.resolve(this.rows.get(id));
   }
 
+  getInstance(id: string): Promise<Omit<MemoryRow, "secret"> | undefined> {
+    const { secret: _, ...instance } = this.rows.get(id) ?? {};
+    return Promise.resolve("id" in instance ? instance as MemoryRow : undefined);
+  }
+
   /** As with a database, the effect does not come within the call. */
   async #count(method: string, { occurredAt, requestId }: Times = {}): Promise<void> {
     this.calls[method] = (this.calls[method] ?? 0) + 1;
