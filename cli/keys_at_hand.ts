@@ -36,14 +36,15 @@ export async function isUnderOtherKeys(
     };
     const ends = new Statement(db, sql`${end("asc")} union all ${end("desc")}`);
     const rows = await runStatement("reencrypt", () => ends.run(db, {}));
-    const otherKey = await mapBounded(
-      rows,
-      ({ value }) =>
-        key.decrypt(value as string).then(() => false, (error) => {
-          if (error instanceof DecryptionError) return !(error instanceof InvalidCiphertextError);
-          throw error;
-        }),
-    );
+    const otherKey = await mapBounded(rows, async ({ value }) => {
+      try {
+        await key.decrypt(value as string);
+        return false;
+      } catch (error) {
+        if (error instanceof DecryptionError) return !(error instanceof InvalidCiphertextError);
+        throw error;
+      }
+    });
     if (otherKey.includes(false)) return false;
     tried += rows.length;
   }

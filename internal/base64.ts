@@ -20,7 +20,12 @@ export function encodeBase64(bytes: Uint8Array): string {
   if (native !== undefined) return native;
   let binary = "";
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + CHUNK_BYTES));
+    // Spread, the bytes would be iterated one by one, which takes five times as long.
+    binary += Reflect.apply(
+      String.fromCharCode,
+      undefined,
+      bytes.subarray(start, start + CHUNK_BYTES),
+    );
   }
   return btoa(binary);
 }

@@ -1,6 +1,7 @@
 /** The keys that encrypted columns use. */
 
-import { decrypt, encrypt, importAesKey } from "./internal/columns/stored_form.ts";
+import { type AesGcm, importAesKey } from "./internal/columns/aes_gcm.ts";
+import { askKey } from "./internal/columns/ask_key.ts";
 import { checkNames } from "../internal/check_options.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
@@ -10,7 +11,14 @@ import {
   deriveWithScrypt,
   KEY_BYTES,
 } from "./internal/columns/key_derivation.ts";
-import { askKey } from "./internal/columns/column_key.ts";
+import {
+  MALFORMED,
+  open,
+  type Opened,
+  openNow,
+  seal,
+  sealNow,
+} from "./internal/columns/stored_form.ts";
 import { assertStorableText } from "./internal/columns/well_formed.ts";
 
 /**
@@ -66,8 +74,7 @@ export interface EncryptionKey {
    * Encrypts a value. Called once for each value that is written, many at a time.
    *
    * @param plaintext Well-formed Unicode, of any length.
-   * @returns What is stored; two calls must never give the same. Anything but a string is a `TypeError` for the
-   * caller of the query, and nothing is written.
+   * @returns What is stored; two calls must never give the same.
    */
   encrypt(plaintext: string): Promise<string>;
 
@@ -75,7 +82,7 @@ export interface EncryptionKey {
    * Decrypts a value. Called once for each value that is read, many at a time.
    *
    * @param ciphertext What is stored.
-   * @returns The value that was encrypted. Anything but a string is a `TypeError` for the caller of the query.
+   * @returns The value that was encrypted.
    * @throws {DecryptionError} The value was written under another key, or it is damaged. Any other error
    * counts as an outage and reaches the caller of the query unchanged.
    */
@@ -86,7 +93,7 @@ export interface EncryptionKey {
    * Only needed for changing the key of stored values.
    *
    * @param ciphertext What is stored.
-   * @returns `false` also for damaged values. Anything but `true` and `false` ends a re-encryption.
+   * @returns `false` also for damaged values.
    */
   isCurrent?(ciphertext: string): Promise<boolean>;
 }
@@ -113,9 +120,9 @@ export interface BuildEncryptionKeyOptions extends ImportEncryptionKeyOptions {
 class AesEncryptionKey implements EncryptionKey {
   /** Dropped after it has succeeded, and with it the password that it holds. */
   #derive: (() => Promise<Uint8Array<ArrayBuffer>>) | undefined;
-  #imported: Promise<CryptoKey> | undefined;
-  /** The same, once it is there: thousands of values need not wait for it one by one. */
-  #ready: CryptoKey | undefined;
+  #imported: Promise<AesGcm> | undefined;
+  /** The same, once it is there. */
+  #ready: AesGcm | undefined;
   readonly #alsoReads: readonly EncryptionKey[];
 
   constructor(
@@ -128,20 +135,14 @@ class AesEncryptionKey implements EncryptionKey {
 
   async encrypt(plaintext: string): Promise<string> {
     assertStorableText(plaintext);
-    return await encrypt(this.#ready ?? await this.#key(), plaintext);
+    const key = this.#ready ?? await this.#key();
+    return sealNow(key, plaintext) ?? await seal(key, plaintext);
   }
 
   async decrypt(ciphertext: string): Promise<string> {
-    try {
-      return await decrypt(this.#ready ?? await this.#key(), ciphertext);
-    } catch (error) {
-      if (!(error instanceof DecryptionError)) throw error;
-      return await this.#decryptWithOthers(ciphertext, error);
-    }
-  }
-
-  async #decryptWithOthers(ciphertext: string, failure: DecryptionError): Promise<string> {
-    let wellFormed = !(failure instanceof InvalidCiphertextError);
+    const opened = await this.#open(ciphertext);
+    if (typeof opened === "string") return opened;
+    let wellFormed = opened !== MALFORMED;
     for (const key of this.#alsoReads) {
       try {
         return await askKey(key, "decrypt", ciphertext);
@@ -154,22 +155,41 @@ class AesEncryptionKey implements EncryptionKey {
   }
 
   async isCurrent(ciphertext: string): Promise<boolean> {
-    const key = await this.#key();
-    try {
-      await decrypt(key, ciphertext);
-      return true;
-    } catch (error) {
-      if (error instanceof DecryptionError) return false;
-      throw error;
-    }
+    return typeof await this.#open(ciphertext) === "string";
   }
 
-  #key(): Promise<CryptoKey> {
+  /** See {@linkcode encryptNow}. */
+  static encryptNow(key: EncryptionKey, plaintext: string): string | undefined {
+    if (!this.#isOwn(key, "encrypt") || !key.#ready) return undefined;
+    assertStorableText(plaintext);
+    return sealNow(key.#ready, plaintext);
+  }
+
+  /** See {@linkcode decryptNow}. */
+  static decryptNow(key: EncryptionKey, ciphertext: string): string | undefined {
+    if (!this.#isOwn(key, "decrypt") || !key.#ready) return undefined;
+    const opened = openNow(key.#ready, ciphertext);
+    if (opened === undefined || typeof opened === "string") return opened;
+    // Those behind the first are asked in turn, which takes a promise.
+    return key.#alsoReads[0] && this.decryptNow(key.#alsoReads[0], ciphertext);
+  }
+
+  /** Whether a method is this class's, and not one that an application has put in its place. */
+  static #isOwn(key: EncryptionKey, method: "encrypt" | "decrypt"): key is AesEncryptionKey {
+    return #ready in key && key[method] === AesEncryptionKey.prototype[method];
+  }
+
+  async #open(ciphertext: string): Promise<Opened> {
+    const key = this.#ready ?? await this.#key();
+    return openNow(key, ciphertext) ?? await open(key, ciphertext);
+  }
+
+  #key(): Promise<AesGcm> {
     this.#imported ??= this.#import();
     return this.#imported;
   }
 
-  async #import(): Promise<CryptoKey> {
+  async #import(): Promise<AesGcm> {
     try {
       const bytes = await this.#derive!();
       const key = await importAesKey(bytes);
@@ -184,6 +204,16 @@ class AesEncryptionKey implements EncryptionKey {
       throw error;
     }
   }
+}
+
+/** As `encrypt` of a key, where nothing has to be waited for; `undefined` where something has to. */
+export function encryptNow(key: EncryptionKey, plaintext: string): string | undefined {
+  return AesEncryptionKey.encryptNow(key, plaintext);
+}
+
+/** As `decrypt` of a key, where nothing has to be waited for; `undefined` where something has to, and on failure. */
+export function decryptNow(key: EncryptionKey, ciphertext: string): string | undefined {
+  return AesEncryptionKey.decryptNow(key, ciphertext);
 }
 
 /**

@@ -188,7 +188,7 @@ await finish(async () => {
       .then(() => "ok", (error) => `FAILED\n${error}`);
     console.log(`quick start with ${reader.name}: ${verdict}`);
     return verdict;
-  }, AT_ONCE);
+  }, { limit: AT_ONCE });
   const passed = verdicts.filter((verdict) => verdict === "ok").length;
   console.log(`${passed} passed, ${verdicts.length - passed} failed`);
   return passed === verdicts.length && passed > 0 ? 0 : 1;

@@ -37,7 +37,7 @@ const { directory, providePostgres, finish } = beginGuardedRun();
 await finish(async () => {
   await providePostgres();
   const shared = new Shared(directory, !all && names.length === 0);
-  const outcomes = await mapBounded(chosen, (target) => report(target, shared), AT_ONCE);
+  const outcomes = await mapBounded(chosen, (target) => report(target, shared), { limit: AT_ONCE });
   if (all && names.length === 0) {
     await renewSection(join(repository, "docs/runtimes.md"), "runtimes", tableOf(outcomes));
   }

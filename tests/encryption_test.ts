@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { encodeHex } from "@std/encoding";
-import { scrypt } from "node:crypto";
+import * as nodeCrypto from "node:crypto";
+import { setImmediate } from "node:timers";
 import { decodeBase64, encodeBase64 } from "../internal/base64.ts";
 import {
   buildEncryptionKey,
@@ -14,9 +15,11 @@ import {
   plaintext,
 } from "../mod.ts";
 import { deriveWithPbkdf2, deriveWithScrypt } from "../pg/internal/columns/key_derivation.ts";
+import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { encryption, replacing } from "./conformance/encryption.ts";
 
-for (const { name, run } of encryption(true)) Deno.test(name, async () => void await run());
+const cases = encryption({ nativeScrypt: true, nativeAes: true });
+for (const { name, run } of cases) Deno.test(name, async () => void await run());
 
 const raw = (byte: number) => new Uint8Array(32).fill(byte);
 const PBKDF2 = { kdf: { name: "pbkdf2", iterations: 10 } } as const;
@@ -216,12 +219,17 @@ Deno.test("keys are not extractable; what they were derived from, and the derive
   const spyingScrypt = (
     ...[password, salt, length, cost, done]: [Uint8Array, Uint8Array, number, object, Done]
   ) =>
-    scrypt(password, salt, length, cost, (error, key) => {
+    nodeCrypto.scrypt(password, salt, length, cost, (error, key) => {
       see(password);
       see(key);
       done(error, key);
     });
-  const runtimes = [{ getBuiltinModule: () => ({ scrypt: spyingScrypt }) }, undefined];
+  const spyingSecretKey = (bytes: Uint8Array) => {
+    see(bytes);
+    return nodeCrypto.createSecretKey(bytes);
+  };
+  const spying = { ...nodeCrypto, scrypt: spyingScrypt, createSecretKey: spyingSecretKey };
+  const runtimes = [{ getBuiltinModule: () => spying }, undefined];
   const given = raw(7);
   await replacing(
     subtle,
@@ -237,7 +245,7 @@ Deno.test("keys are not extractable; what they were derived from, and the derive
         await importEncryptionKey(given).encrypt("x");
       }),
   );
-  assertEquals(seen.map((bytes) => [...new Set(bytes)]), new Array(8).fill([0]));
+  assertEquals(seen.map((bytes) => [...new Set(bytes)]), new Array(9).fill([0]));
   // The caller's own bytes are the caller's.
   assertEquals(given, raw(7));
 });
@@ -301,4 +309,27 @@ Deno.test("plaintext() reads what has not the stored form, and never writes", as
   }
   assertEquals(await key.isCurrent!(await key.encrypt("secret")), true);
   await assertRejects(() => plaintext().encrypt("secret"), TypeError, "alsoReads: [plaintext()]");
+});
+
+Deno.test("many values give the event loop its turn after every 256 of them, long ones sooner", async () => {
+  let turns = 0;
+  let beating = true;
+  const beat = () => {
+    turns++;
+    if (beating) setImmediate(beat);
+  };
+  setImmediate(beat);
+  const inOneTurn = async (text: string, map: (text: string) => string | Promise<string>) => {
+    const values = new Map<number, number>();
+    await mapBounded(Array.from({ length: 2_000 }, () => text), (value) => {
+      values.set(turns, (values.get(turns) ?? 0) + 1);
+      return map(value);
+    });
+    return Math.max(...values.values());
+  };
+  assertEquals(await inOneTurn("short", (text) => text), 256);
+  assertEquals(await inOneTurn("x".repeat(65_536), (text) => text), 16);
+  // Those that are under way when the turn is due go on.
+  assert(await inOneTurn("short", (text) => Promise.resolve(text)) <= 512);
+  beating = false;
 });

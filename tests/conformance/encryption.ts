@@ -14,31 +14,42 @@ import {
   importEncryptionKey,
   InvalidCiphertextError,
 } from "../../pg/mod.ts";
+import type { PortableJob } from "./portable_cases.ts";
 import type { BoundCase } from "./tap.ts";
 
 /** A key of each kind, with what was written under it elsewhere: by the original package, and by this one on Deno. */
-const WRITTEN_ELSEWHERE: readonly (readonly [EncryptionKey, stored: string, plaintext: string])[] =
+const WRITTEN_ELSEWHERE: readonly (readonly [
+  build: () => EncryptionKey,
+  stored: string,
+  plaintext: string,
+])[] = [
   [
-    [
-      buildEncryptionKey("master password", "salt"),
-      "+2sRKKzd8sSVkdM7:oahmkcEshc5CSRSIWBwacqdBMWox:1AMhihNCt06iNIJ2pH0yYg==",
-      "written by 0.1.0 🔑",
-    ],
-    [
+    () => buildEncryptionKey("master password", "salt"),
+    "+2sRKKzd8sSVkdM7:oahmkcEshc5CSRSIWBwacqdBMWox:1AMhihNCt06iNIJ2pH0yYg==",
+    "written by 0.1.0 🔑",
+  ],
+  [
+    () =>
       buildEncryptionKey("master password", "salt", {
         kdf: { name: "pbkdf2", iterations: 100_000 },
       }),
-      "QP5wYRPzqoxyUxRH:HRJBtMwmx7J9p+M9McSgdvfXbGQ=:hMA/wkCH6GiE9hf73dLmAw==",
-      "written on Deno 🔑",
-    ],
-    [
-      importEncryptionKey(Uint8Array.from({ length: 32 }, (_, index) => index)),
-      "6gVFVZABYY1J6G7+:rJ6Bkuh8hTahy2/0Cl02p9j3D/Q=:3/VSY3SAa6QQH4VIRt/ttw==",
-      "written on Deno 🔑",
-    ],
-  ];
+    "QP5wYRPzqoxyUxRH:HRJBtMwmx7J9p+M9McSgdvfXbGQ=:hMA/wkCH6GiE9hf73dLmAw==",
+    "written on Deno 🔑",
+  ],
+  [
+    () => importEncryptionKey(Uint8Array.from({ length: 32 }, (_, index) => index)),
+    "6gVFVZABYY1J6G7+:rJ6Bkuh8hTahy2/0Cl02p9j3D/Q=:3/VSY3SAa6QQH4VIRt/ttw==",
+    "written on Deno 🔑",
+  ],
+];
 
-const TEXTS = ["", "a", "s3cr3t", "äöü €", "🔑 \u0000 \ufeff", "x".repeat(100_000)];
+/** Longer values are always Web Crypto's, in bytes. */
+const LONGEST_AT_ONCE = 65_536;
+
+const TEXTS = [
+  ...["", "a", "s3cr3t", "äöü €", "🔑 \u0000 \ufeff", "x".repeat(100_000)],
+  ...["x".repeat(LONGEST_AT_ONCE), "x".repeat(LONGEST_AT_ONCE + 1), "€".repeat(LONGEST_AT_ONCE)],
+];
 
 const raw = (byte: number) => importEncryptionKey(new Uint8Array(32).fill(byte));
 const scrypt = () => buildEncryptionKey("pässwörd", "sälz");
@@ -73,21 +84,115 @@ export async function replacing<T>(
   }
 }
 
-interface Runtime {
-  process?: {
-    getBuiltinModule?(name: string): { scrypt?(...args: unknown[]): void } | undefined;
-  };
+/** A key whose AES is that of Web Crypto, whatever else the runtime has. */
+async function withWebCryptoAlone(build: () => EncryptionKey): Promise<EncryptionKey> {
+  const key = build();
+  await replacing(globalThis, "process", undefined, () => key.encrypt("first use"));
+  return key;
 }
 
-/** @param nativeScrypt Whether the runtime has to have a scrypt of its own. */
-export const encryption = (nativeScrypt: boolean): readonly BoundCase[] => [
+/** How often AES of Web Crypto is asked while a function runs. */
+async function countWebCrypto(run: () => Promise<unknown>): Promise<number> {
+  const { subtle } = crypto;
+  let calls = 0;
+  const counting = (name: "encrypt" | "decrypt") => (...args: unknown[]) => {
+    calls++;
+    return Reflect.apply(subtle[name], subtle, args);
+  };
+  const replaced = Object.create(subtle, {
+    encrypt: { value: counting("encrypt") },
+    decrypt: { value: counting("decrypt") },
+  });
+  await replacing(crypto, "subtle", replaced, run);
+  return calls;
+}
+
+interface Runtime {
+  process?: { getBuiltinModule?(name: string): NodeCrypto | undefined };
+}
+
+interface NodeCrypto {
+  scrypt?(...args: unknown[]): void;
+  createSecretKey?(...args: unknown[]): unknown;
+  createDecipheriv?(...args: unknown[]): object;
+}
+
+function refuse(): never {
+  throw new Error("Calling a method: it is not implemented");
+}
+
+export const encryption = (
+  { nativeScrypt, nativeAes }: Pick<PortableJob, "nativeScrypt" | "nativeAes">,
+): readonly BoundCase[] => [
   {
     // Whoever reads both writes what all others read: only one ciphertext belongs to key, IV and text.
     name: "reads what was written elsewhere, and what it writes itself",
     async run() {
-      for (const [key, stored, plaintext] of WRITTEN_ELSEWHERE) {
-        assertEquals(await key.decrypt(stored), plaintext);
-        await assertRoundTrip(key);
+      for (const [build, stored, plaintext] of WRITTEN_ELSEWHERE) {
+        const keys = [build(), await withWebCryptoAlone(build)];
+        for (const key of keys) {
+          assertEquals(await key.decrypt(stored), plaintext);
+          await assertRoundTrip(key);
+        }
+        for (const text of TEXTS) {
+          const values = await Promise.all(keys.map((key) => key.encrypt(text)));
+          const read = keys.map((key, index) => key.decrypt(values.at(index - 1)!));
+          assertEquals(await Promise.all(read), [text, text]);
+        }
+      }
+    },
+  },
+  {
+    name: nativeAes
+      ? "AES: the runtime's own for short values, Web Crypto for long ones"
+      : "AES: that of Web Crypto, for the runtime has none of its own",
+    async run() {
+      const own = raw(1);
+      await own.encrypt("first use");
+      const texts = [["x".repeat(LONGEST_AT_ONCE), nativeAes], [
+        "€".repeat(22_000),
+        false,
+      ]] as const;
+      for (const [text, isOwn] of texts) {
+        for (const key of [own, await withWebCryptoAlone(() => raw(1))]) {
+          const calls = await countWebCrypto(async () => {
+            assertEquals(await key.decrypt(await key.encrypt(text)), text);
+          });
+          assertEquals(calls, isOwn && key === own ? 0 : 2);
+        }
+      }
+    },
+  },
+  {
+    name: "AES: one of the runtime's that only looks right is not used",
+    async run() {
+      const { process } = globalThis as unknown as Runtime;
+      const native = process?.getBuiltinModule?.("node:crypto");
+      const changed = {
+        "it is missing": undefined,
+        "methods are missing": {},
+        "methods throw": {
+          createSecretKey: refuse,
+          createCipheriv: refuse,
+          createDecipheriv: refuse,
+        },
+        "the tag is not checked": native && {
+          ...native,
+          createDecipheriv: (...args: unknown[]) =>
+            Object.assign(native.createDecipheriv!(...args), { final: () => new Uint8Array() }),
+        },
+        "it encrypts otherwise": native && {
+          ...native,
+          createSecretKey: () => native.createSecretKey!(new Uint8Array(32)),
+        },
+      };
+      const stored = await raw(1).encrypt("s3cr3t");
+      for (const [what, module] of Object.entries(changed)) {
+        const key = raw(1);
+        await replacing(globalThis, "process", { getBuiltinModule: () => module }, async () => {
+          assertEquals(await key.decrypt(stored), "s3cr3t", what);
+        });
+        assertEquals(await countWebCrypto(() => key.decrypt(stored)), 1, what);
       }
     },
   },
@@ -100,22 +205,21 @@ export const encryption = (nativeScrypt: boolean): readonly BoundCase[] => [
       const native = process?.getBuiltinModule?.("node:crypto")?.scrypt;
       assertEquals(typeof native === "function", nativeScrypt);
       const ciphertext = await scrypt().encrypt("same key");
-      const calls: string[] = [];
       const derive = (found?: (...args: unknown[]) => void) =>
         replacing(globalThis, "process", {
           getBuiltinModule(name: string) {
-            calls.push(name);
+            assertEquals(name, "node:crypto");
             return found && { scrypt: found };
           },
         }, async () => assertEquals(await scrypt().decrypt(ciphertext), "same key"));
       await derive();
-      assertEquals(calls, ["node:crypto"]);
       if (native === undefined) return;
+      let calls = 0;
       await derive((...args) => {
-        calls.push("scrypt");
+        calls++;
         native(...args);
       });
-      assertEquals(calls.slice(1), ["node:crypto", "scrypt"]);
+      assertEquals(calls, 1);
     },
   },
   {

@@ -57,6 +57,8 @@ export function edgeTarget(
         script: join(outDir, "script.js"),
         compatibilityFlags: nodeModules ? ["nodejs_compat"] : [],
         nativeScrypt: nodeModules,
+        // That of workerd fails for empty values, and is slower than its Web Crypto.
+        nativeAes: false,
         subpaths: Object.keys((await readManifest()).exports)
           .filter((path) => path !== "./cli" && path !== "./mitthooks"),
         everyday: shared.everyday,

@@ -59,6 +59,7 @@ export function serverTarget({
       const through = between?.url;
       const job = {
         nativeScrypt: true,
+        nativeAes: true,
         portable,
         drivers,
         url,

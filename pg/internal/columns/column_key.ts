@@ -1,64 +1,11 @@
-/**
- * The key of one encrypted column. A key may be anybody's object: this is the one place that asks it, and what it
- * answers is checked before anything is stored or handed over.
- */
+/** The key of one encrypted column. */
 
-import type { EncryptionKey } from "../../encryption_key.ts";
-import { assertStorableText, describeValue } from "./well_formed.ts";
-
-/** The methods of keys: how messages about them begin, and what they have to answer. */
-const METHODS = {
-  encrypt: ["Encrypting", "string"],
-  decrypt: ["Decrypting", "string"],
-  isCurrent: ["Telling the key of", "boolean"],
-} as const;
-
-interface Answers {
-  encrypt: string;
-  decrypt: string;
-  isCurrent: boolean;
-}
-
-/** Thrown when a key answers with something else than it has to. */
-class WrongAnswer extends TypeError {
-  constructor(
-    readonly method: keyof Answers,
-    readonly found: string,
-    subject = "a value",
-  ) {
-    const [attempt, expected] = METHODS[method];
-    super(`${attempt} ${subject}: ${method} of a key gave ${found} instead of a ${expected}`);
-  }
-}
-
-/**
- * Asks a key. An answer without a promise counts as well, and a key that throws at once rejects.
- *
- * @param subject Whose value it is, for messages.
- * @throws {TypeError} The key answers with something else than a string, or than true or false.
- */
-export async function askKey<TMethod extends keyof Answers>(
-  key: Pick<Required<EncryptionKey>, TMethod>,
-  method: TMethod,
-  text: string,
-  subject?: () => string,
-): Promise<Answers[TMethod]> {
-  let answer: Answers[TMethod];
-  try {
-    answer = await (key as Required<EncryptionKey>)[method](text) as Answers[TMethod];
-  } catch (error) {
-    // Keys ask other keys, who do not know whose value it is.
-    throw subject && error instanceof WrongAnswer
-      ? new WrongAnswer(error.method, error.found, subject())
-      : error;
-  }
-  const type: string = typeof answer;
-  if (type === METHODS[method][1]) return answer;
-  throw new WrongAnswer(method, describeValue(answer), subject?.());
-}
+import { decryptNow, type EncryptionKey, encryptNow } from "../../encryption_key.ts";
+import { askKey } from "./ask_key.ts";
+import { assertStorableText } from "./well_formed.ts";
 
 /** An application's key as one column uses it. */
-export class ColumnKey implements EncryptionKey {
+export class ColumnKey {
   readonly #subject: () => string;
 
   /** Missing where the key has none. */
@@ -86,11 +33,15 @@ export class ColumnKey implements EncryptionKey {
     return value;
   }
 
-  encrypt(plaintext: string): Promise<string> {
-    return askKey(this.given, "encrypt", plaintext, this.#subject);
+  /** The result is a promise only where something has to be waited for. */
+  encrypt(plaintext: string): string | Promise<string> {
+    return encryptNow(this.given, plaintext) ??
+      askKey(this.given, "encrypt", plaintext, this.#subject);
   }
 
-  decrypt(ciphertext: string): Promise<string> {
-    return askKey(this.given, "decrypt", ciphertext, this.#subject);
+  /** The result is a promise only where something has to be waited for. */
+  decrypt(ciphertext: string): string | Promise<string> {
+    return decryptNow(this.given, ciphertext) ??
+      askKey(this.given, "decrypt", ciphertext, this.#subject);
   }
 }

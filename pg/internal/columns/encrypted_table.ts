@@ -2,7 +2,7 @@
 
 import { getTableColumns, is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
-import type { EncryptionKey } from "../../encryption_key.ts";
+import type { ColumnKey } from "./column_key.ts";
 import { isOfAnotherCopy, keyOf } from "./encrypted_column.ts";
 
 /** A column of any table. */
@@ -13,7 +13,7 @@ export interface EncryptedColumn {
   /** Its name in TypeScript. */
   readonly property: string;
   readonly column: Column;
-  readonly key: Required<EncryptionKey>;
+  readonly key: Required<ColumnKey>;
 }
 
 /** A table with at least one encrypted column. */
@@ -74,7 +74,7 @@ export function hasForeignEncryptedColumns(table: PgTable): boolean {
   return Object.values(getTableColumns(table)).some(isOfAnotherCopy);
 }
 
-function canTellItsOwn(key: EncryptionKey): key is Required<EncryptionKey> {
+function canTellItsOwn(key: ColumnKey): key is ColumnKey & Required<ColumnKey> {
   return typeof key.isCurrent === "function";
 }
 

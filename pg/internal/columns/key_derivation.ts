@@ -1,6 +1,7 @@
 /** Derivation of the 32 bytes of a key from a master password and a salt, both taken as UTF-8. */
 
 import scryptJs from "scrypt-js";
+import { builtinModule } from "../../../internal/builtin_module.ts";
 
 /** Length of an AES-256 key in bytes. */
 export const KEY_BYTES = 32;
@@ -19,10 +20,6 @@ type NativeScrypt = (
   callback: (error: Error | null, key: Uint8Array) => void,
 ) => void;
 
-type Runtime = {
-  process?: { getBuiltinModule?: (name: string) => { scrypt?: NativeScrypt } | undefined };
-};
-
 const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
 /**
@@ -35,7 +32,7 @@ export function deriveWithScrypt(
   password: string,
   salt: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const native = (globalThis as Runtime).process?.getBuiltinModule?.("node:crypto")?.scrypt;
+  const native = builtinModule<{ scrypt?: NativeScrypt }>("node:crypto")?.scrypt;
   const { N, r, p } = SCRYPT_COST;
   return withBytes(password, async (bytes) => {
     const derived = native

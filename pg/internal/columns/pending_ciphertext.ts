@@ -37,7 +37,7 @@ export class PendingCiphertext {
   }
 
   /** Encrypts anew on every call. */
-  encrypt(): Promise<string> {
+  encrypt(): string | Promise<string> {
     return this.#key.encrypt(this.#plaintext);
   }
 }

@@ -165,7 +165,7 @@ function readAll(names: ReadonlySet<string>, values: PlaceholderValues): Placeho
 function encryptAll(
   pending: readonly (PendingCiphertext | null | undefined)[],
 ): Promise<Ciphertexts> {
-  return mapBounded(pending, (ciphertext) => ciphertext?.encrypt() ?? Promise.resolve(null));
+  return mapBounded(pending, (ciphertext) => ciphertext?.encrypt() ?? null);
 }
 
 /** What takes part in a batch of neon-http. */

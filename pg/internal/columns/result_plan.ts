@@ -168,20 +168,18 @@ function formatPath(path: readonly (string | number)[]): string {
 
 /** Replaces all of them, or none. */
 async function decryptAll(found: readonly Found[]): Promise<void> {
-  const plaintexts = await mapBounded(found, decryptOne);
+  const plaintexts = await mapBounded(found, decryptOne, { explain: located });
   for (let index = 0; index < found.length; index++) found[index]!.replace(plaintexts[index]!);
 }
 
-function decryptOne(value: Found): Promise<string> {
-  const { column, stored } = value;
-  if (typeof stored !== "string") throw located(new InvalidCiphertextError(), value);
-  return keyOf(column)!.decrypt(stored).catch((error) => {
-    throw error instanceof DecryptionError ? located(error, value) : error;
-  });
+function decryptOne({ column, stored }: Found): string | Promise<string> {
+  if (typeof stored !== "string") throw new InvalidCiphertextError();
+  return keyOf(column)!.decrypt(stored);
 }
 
 /** The same error, with the place of the value. */
-function located(error: DecryptionError, { column, path }: Found): DecryptionError {
+function located(error: unknown, { column, path }: Found): unknown {
+  if (!(error instanceof DecryptionError)) return error;
   const place = placeOf(column);
   return error instanceof InvalidCiphertextError
     ? new InvalidCiphertextError(path(), place)

@@ -1,50 +1,72 @@
 /**
  * The stored form of an encrypted value: `base64(iv):base64(ciphertext):base64(tag)`, as the npm package
- * `@weissaufschwarz/mitthooks-drizzle` writes it. The cipher is AES-256-GCM (NIST SP 800-38D) with a
- * random IV of 96 bits, the length that section 8.2 of it recommends, and the full tag of 128 bits.
+ * `@weissaufschwarz/mitthooks-drizzle` writes it, under a random IV.
  */
 
 import { decodeBase64, encodeBase64 } from "../../../internal/base64.ts";
-import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
+import { type AesGcm, IV_BYTES, type Sealed, TAG_BYTES } from "./aes_gcm.ts";
 
-const ALGORITHM = "AES-GCM";
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
+/** Found in the place of a text: the value does not have the stored form. */
+export const MALFORMED = Symbol("malformed");
+/** Found in the place of a text: another key wrote the value, or it was changed. */
+export const REFUSED = Symbol("refused");
 
-// Web Crypto appends the tag to the ciphertext, the stored form keeps it apart.
-const parameters = (iv: Uint8Array<ArrayBuffer>) => ({
-  name: ALGORITHM,
-  iv,
-  tagLength: TAG_BYTES * 8,
-});
+/** What is found in a stored value. */
+export type Opened = string | typeof MALFORMED | typeof REFUSED;
+
+/** Longer values are left to another thread, in bytes. */
+const LONGEST_NOW = 65_536;
+
+const base64Length = (bytes: number) => 4 * Math.ceil(bytes / 3);
+
+/** Length of the stored form of such a value. */
+const LONGEST_STORED_NOW = base64Length(IV_BYTES) + base64Length(LONGEST_NOW) +
+  base64Length(TAG_BYTES) + 2;
 
 const encoder = new TextEncoder();
 // A leading U+FEFF belongs to the value; a decoder would take it for a byte order mark.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Imports the 32 bytes of a key; they can not be read back from the result. */
-export function importAesKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
-  return crypto.subtle.importKey("raw", bytes, ALGORITHM, false, ["encrypt", "decrypt"]);
-}
-
 /** Encrypts a well-formed string into the stored form. */
-export async function encrypt(key: CryptoKey, plaintext: string): Promise<string> {
-  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
-  const sealed = new Uint8Array(
-    await crypto.subtle.encrypt(parameters(iv), key, encoder.encode(plaintext)),
-  );
-  const tagStart = sealed.length - TAG_BYTES;
-  const ciphertext = encodeBase64(sealed.subarray(0, tagStart));
-  return `${encodeBase64(iv)}:${ciphertext}:${encodeBase64(sealed.subarray(tagStart))}`;
+export async function seal({ web }: AesGcm, plaintext: string): Promise<string> {
+  return format(await web.seal(randomIv(), encoder.encode(plaintext)));
 }
 
-/** Whether a text is what {@linkcode encrypt} could have made, under whatever key. */
+/** As {@linkcode seal}, where the runtime can do it at once and it does not take long; `undefined` elsewhere. */
+export function sealNow({ node }: AesGcm, plaintext: string): string | undefined {
+  if (!node || plaintext.length > LONGEST_NOW) return undefined;
+  const bytes = encoder.encode(plaintext);
+  return bytes.length > LONGEST_NOW ? undefined : format(node.seal(randomIv(), bytes));
+}
+
+/** Decrypts the stored form. */
+export async function open({ web }: AesGcm, stored: string): Promise<Opened> {
+  const sealed = parse(stored);
+  return sealed ? decode(await web.open(sealed)) : MALFORMED;
+}
+
+/** As {@linkcode open}, where the runtime can do it at once and it does not take long; `undefined` elsewhere. */
+export function openNow({ node }: AesGcm, stored: string): Opened | undefined {
+  if (!node || stored.length > LONGEST_STORED_NOW) return undefined;
+  const sealed = parse(stored);
+  return sealed ? decode(node.open(sealed)) : MALFORMED;
+}
+
+/** Whether a text is what {@linkcode seal} could have made, under whatever key. */
 export function hasStoredForm(text: string): boolean {
   return parse(text) !== undefined;
 }
 
-/** The three parts. A shorter tag is easier to forge (SP 800-38D, appendix C), so their lengths are settled here. */
-function parse(stored: string) {
+function randomIv(): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(IV_BYTES));
+}
+
+function format({ iv, ciphertext, tag }: Sealed): string {
+  return `${encodeBase64(iv)}:${encodeBase64(ciphertext)}:${encodeBase64(tag)}`;
+}
+
+/** A shorter tag could be forged, and a runtime takes one (SP 800-38D, appendix C), so lengths are settled here. */
+function parse(stored: string): Sealed | undefined {
   const parts = stored.split(":");
   if (parts.length !== 3) return undefined;
   const [iv, ciphertext, tag] = parts.map(decodeBase64);
@@ -53,23 +75,11 @@ function parse(stored: string) {
     : undefined;
 }
 
-/**
- * Decrypts the stored form.
- *
- * @throws {InvalidCiphertextError} The text does not have the stored form.
- * @throws {DecryptionError} The tag does not match: another key, or a changed value.
- */
-export async function decrypt(key: CryptoKey, stored: string): Promise<string> {
-  const parts = parse(stored);
-  if (!parts) throw new InvalidCiphertextError();
-  const { iv, ciphertext, tag } = parts;
-  const sealed = new Uint8Array(ciphertext.length + TAG_BYTES);
-  sealed.set(ciphertext);
-  sealed.set(tag, ciphertext.length);
+function decode(plaintext: Uint8Array | undefined): Opened {
+  if (plaintext === undefined) return REFUSED;
   try {
-    const plaintext = await crypto.subtle.decrypt(parameters(iv), key, sealed);
     return decoder.decode(plaintext);
   } catch {
-    throw new DecryptionError();
+    return REFUSED;
   }
 }

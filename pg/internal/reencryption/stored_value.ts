@@ -1,8 +1,7 @@
 /** Tells under which key a stored value was written. */
 
-import type { EncryptionKey } from "../../encryption_key.ts";
 import { DecryptionError } from "../../../errors.ts";
-import type { EncryptedTable } from "../columns/encrypted_table.ts";
+import type { EncryptedColumn, EncryptedTable } from "../columns/encrypted_table.ts";
 import { mapBounded } from "../columns/map_bounded.ts";
 import type { StoredRow } from "./stored_batches.ts";
 
@@ -34,7 +33,7 @@ export async function inspectRows(
  * the value.
  */
 async function inspectStoredValue(
-  key: Required<EncryptionKey>,
+  key: EncryptedColumn["key"],
   stored: string | null,
 ): Promise<StoredValue> {
   if (stored === null) return { state: "null" };
