@@ -220,8 +220,8 @@ export function decryptNow(key: EncryptionKey, ciphertext: string): string | und
  * Builds the key of an encrypted column from a master password and a salt, from
  * `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * Nothing is computed yet: the key is derived once, on first use, without blocking the event loop. Nor is it
- * an error yet if the password or the salt is missing, because schema modules are also loaded where no secret is
+ * Nothing is computed yet: the key is derived once, on first use, without blocking the event loop where the
+ * runtime has a scrypt of its own (Node.js from 20.16 on, Deno, Bun). Nor is it an error yet if the password or the salt is missing, because schema modules are also loaded where no secret is
  * set, by drizzle-kit and bundlers for example; the first use rejects then, and so does the storage's `verify`. With
  * the defaults it is the very key that `@weissaufschwarz/mitthooks-drizzle` derives from the same two
  * strings.

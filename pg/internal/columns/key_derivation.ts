@@ -24,7 +24,9 @@ const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode
 
 /**
  * scrypt (RFC 7914). Web Crypto does not have it: the runtime's own runs off the event loop where there is
- * one (Node, Deno, Bun, workerd with `nodejs_compat`), scrypt-js computes the same bytes elsewhere.
+ * one (Node, Deno, Bun, workerd with `nodejs_compat`), scrypt-js computes the same bytes elsewhere. That in one
+ * go, for its way to pause needs timers, and a Worker loses them with the request that began: a key would never
+ * be ready, for other requests neither.
  *
  * @returns The key, in no other buffer of the runtime's own; whoever takes it can overwrite it.
  */
@@ -42,7 +44,7 @@ export function deriveWithScrypt(
           else resolve(key);
         })
       )
-      : await scryptJs.scrypt(bytes, utf8(salt), N, r, p, KEY_BYTES);
+      : scryptJs.syncScrypt(bytes, utf8(salt), N, r, p, KEY_BYTES);
     // The very bytes, not a copy that would leave them behind: Node's are of a class of its own.
     return new Uint8Array(derived.buffer as ArrayBuffer, derived.byteOffset, derived.byteLength);
   });
