@@ -100,6 +100,9 @@ Deno.test("app.post(path, handler): answered with what is wrong, instead of neve
   ) {
     assertEquals((await handler(...args)).status, 500);
   }
+  // Reported once: whoever can send a request can cause it again and again.
+  assertEquals(receiver.levels.filter((level) => level === "error").length, 1);
+  assertEquals([receiver.codes, receiver.details], [["ERR_HANDLER_FAILED"], [{}]]);
 });
 
 Deno.test("two copies of the package", async () => {

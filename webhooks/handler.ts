@@ -74,7 +74,7 @@ export function createWebhookHandler(
   const reporter = new Reporter(settings);
   const calls = new StorageCalls(settings.maxConcurrent, settings.timeoutMs);
   return async (request: Request, ...rest: unknown[]) => {
-    if (!isRequest(request)) return refuseCall(settings, rest[0]);
+    if (!isRequest(request)) return refuseCall(reporter, rest[0]);
     const delivery = new Delivery(request);
     const outcome = await handle(delivery, settings, calls);
     reporter.report(delivery, outcome);
@@ -89,17 +89,13 @@ interface ServerResponse {
 }
 
 /** Called as Express or Hono call their handlers. Without an answer, the sender would wait in vain. */
-async function refuseCall({ logger }: Settings, second: unknown): Promise<Response> {
+async function refuseCall(reporter: Reporter, second: unknown): Promise<Response> {
   const isNode = typeof (second as Partial<ServerResponse> | null | undefined)?.writeHead ===
     "function";
   const message =
     "Receiving a webhook: the handler takes a Request and returns a Response, it was called with " +
     (isNode ? "(req, res) of Node's http or Express" : "something else");
-  try {
-    logger?.error(message);
-  } catch {
-    // As everywhere: a logger changes no response.
-  }
+  reporter.reportMisuse(new HandlerFailedError(undefined, message));
   const response = toResponse({ code: "ERR_HANDLER_FAILED", message });
   if (isNode) {
     const { writeHead, end } = second as ServerResponse;

@@ -79,13 +79,13 @@ Deno.test("refresh does not take the answer to a request that was made before", 
 Deno.test("an instance that is switched off has no token, and a new one when it is switched on again", async () => {
   const { get, more, received } = tokensOf();
   assertEquals(await get(), "token-1-of-first");
-  more.active = false;
-  for (const refresh of [false, true]) {
+  for (const [refresh, next] of [[false, 2], [true, 3]] as const) {
+    more.active = false;
     const error = await assertRejects(() => get(ID, { refresh }), InstanceTokenError);
     assertEquals([error.code, error.extensionInstanceId], ["ERR_INSTANCE_INACTIVE", ID]);
+    more.active = true;
+    assertEquals([await get(), received.length], [`token-${next}-of-first`, next]);
   }
-  more.active = true;
-  assertEquals([await get(), received.length], ["token-2-of-first", 2]);
 });
 
 Deno.test("getWithExpiry tells until when, by the local clock", async () => {

@@ -410,10 +410,10 @@ Deno.test("a kept key stays where it cannot be asked for again", async () => {
   const receiver = await Receiver.create({ publicKeys });
   const body = encode(payload(ADDED));
   await receiver.expectSent("200 STORED", body, await signer.headers(body));
-  await ahead(
-    301_000,
-    () => receiver.expectSent("401 ERR_SIGNATURE_INVALID", body, WELL_FORMED),
-  );
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const forge = () => receiver.expectSent("401 ERR_SIGNATURE_INVALID", body, WELL_FORMED);
+    await ahead(301_000, forge);
+  }
   assertEquals(asked, ["latest", "serial-1"]);
   await receiver.expectSent("200 STORED", body, await signer.headers(body));
   // Keys that are not kept are not asked for at all.

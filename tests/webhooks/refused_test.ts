@@ -4,6 +4,7 @@ import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes }
 import { Readable } from "node:stream";
 import { DecryptionError } from "../../errors.ts";
 import { verifyWebhook } from "../../webhooks/mod.ts";
+import { ahead } from "../support/clock.ts";
 import { eachRow } from "../support/each_row.ts";
 import {
   ADDED,
@@ -223,29 +224,40 @@ Deno.test("signed bodies that are not JSON objects are refused", async (t) => {
   assertEquals(receiver.errors.length, Object.keys(bodies).length);
 });
 
-Deno.test("what is stored is what was verified, also where the source of a body uses its memory again", async () => {
-  for (let attempt = 0; attempt < 100; attempt++) {
+Deno.test("what is stored is what was verified, also where the source of a body uses its memory again", async (t) => {
+  const genuine = encode(payload(ADDED));
+  const forged = encode(payload(ADDED, { secret: SECRET.replace("-1", "-2") }));
+  const sources: Record<string, (memory: Uint8Array<ArrayBuffer>) => object> = {
+    "a stream": (memory) => ({
+      body: new ReadableStream({
+        start(controller) {
+          controller.enqueue(memory);
+          controller.close();
+        },
+      }),
+    }),
+    "arrayBuffer": (memory) => ({ arrayBuffer: () => Promise.resolve(memory) }),
+  };
+  const { subtle } = crypto;
+  const { verify } = subtle;
+  await eachRow(t, sources, async (source) => {
     const receiver = await Receiver.create();
-    const genuine = encode(payload(ADDED));
-    const forged = encode(payload(ADDED, { secret: SECRET.replace("-1", "-2") }));
+    const headers = await receiver.signer.headers(genuine);
     const memory = genuine.slice();
-    const body = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        controller.enqueue(memory);
-        controller.close();
-        // At any point of what follows.
-        let turns = attempt % 20;
-        const overwrite = () => {
-          if (turns-- > 0) queueMicrotask(overwrite);
-          else memory.set(forged);
-        };
-        overwrite();
-      },
-    });
-    const { status } = await receiver.send(body, await receiver.signer.headers(genuine));
-    const stored = receiver.storage.rows.get("instance-1")?.secret;
-    assertEquals([status, stored].join(), status === 200 ? `200,${SECRET}` : "401,");
-  }
+    // Web Crypto has taken the bytes when the call returns; its answer comes later.
+    subtle.verify = (...check: Parameters<typeof verify>) => {
+      const result = verify.apply(subtle, check);
+      memory.set(forged);
+      return result;
+    };
+    try {
+      const { status } = await receiver.handler(requestLike(headers, source(memory)));
+      assertEquals([status, memory], [200, forged]);
+    } finally {
+      subtle.verify = verify;
+    }
+    assertEquals(receiver.storage.rows.get("instance-1")?.secret, SECRET);
+  });
 });
 
 /** A request as others make them: no `Request` of the web. */
@@ -409,10 +421,12 @@ Deno.test("bodies that cannot be read are refused", async (t) => {
       assertStringIncludes((await response.json()).message, "already read");
     },
   );
-  await t.step("which is told to the operator once, until it works", async () => {
+  await t.step("which is told to the operator once in ten minutes", async () => {
     assertEquals(receiver.errors.map(({ message }) => message.includes("already read")), [true]);
     await receiver.deliver(payload(ADDED));
     await receiver.send(new Uint8Array(0), parsed);
+    assertEquals(receiver.errors.length, 1);
+    await ahead(11 * 60_000, () => receiver.send(new Uint8Array(0), parsed));
     assertEquals(receiver.errors.length, 2);
   });
 });

@@ -101,7 +101,10 @@ export class Exchange {
           const [leftMs, { pausedMs }] = [this.#leftMs(error, stored, deadline), api];
           if (leftMs <= 0 || pausedMs > leftMs) throw error;
           this.#latest = error as Error;
-          waitMs = Math.max(pausedMs, Math.min(pauseMs, leftMs));
+          // After a pause of the API's, all who waited for it would come at once.
+          waitMs = pausedMs > 0
+            ? pausedMs + Math.random() * Math.min(pauseMs, leftMs - pausedMs)
+            : Math.min(pauseMs, leftMs);
         }
         await deadline.run("Waiting for an access token", () => pause(waitMs));
         stored = await deadline.run("Reading the secret", () => readSecret(id));
@@ -141,7 +144,8 @@ export class Exchange {
 /** What is refused may be too new: a secret, and an instance that was stored just now. */
 function isTooNew(error: unknown, { createdAt }: StoredSecret, timeoutMs: number): boolean {
   if (error instanceof UnknownExtensionInstanceError) {
-    return createdAt !== undefined && Date.now() - createdAt.getTime() < timeoutMs;
+    // Not every storage has it, or as a Date.
+    return Date.now() - Number(createdAt) < timeoutMs;
   }
   return error instanceof InstanceTokenError && error.code === "ERR_SECRET_REFUSED";
 }

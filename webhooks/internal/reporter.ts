@@ -79,6 +79,13 @@ export class Reporter {
     else this.#reportVerified(delivery, delivery.signature, outcome);
   }
 
+  /** Logs and hands on that the handler was called with something that is no request. */
+  reportMisuse(error: MitthooksDrizzleError): void {
+    const isNew = this.#isNew("misuse");
+    this.#write(isNew ? "error" : "debug", error.message);
+    if (isNew) this.#handOn(error, {});
+  }
+
   #reportVerified(delivery: Delivery, signature: string, outcome: Outcome): void {
     this.#history.unverifiedSince = undefined;
     this.#endTroubles(delivery);
@@ -99,7 +106,8 @@ export class Reporter {
   #reportUnverified(delivery: Delivery, outcome: Outcome): void {
     this.#history.unverified++;
     const { trouble, serial } = delivery;
-    const isNew = trouble !== undefined && this.#isNew(trouble, serial);
+    const ofItsKey = trouble === PUBLIC_KEYS || trouble === "too many serials";
+    const isNew = trouble !== undefined && this.#isNew(trouble, ofItsKey ? serial : undefined);
     this.#log(isNew ? "error" : "debug", delivery, outcome);
     if (trouble === undefined || trouble === "too many serials") {
       if (delivery.looksSigned) this.#countUnverified();
@@ -160,7 +168,6 @@ export class Reporter {
   /** Other serials may have keys from before the trouble. */
   #endTroubles({ serial }: Delivery): void {
     const { said } = this.#history;
-    for (const trouble of OF_REQUESTS) said.delete(trouble);
     for (const [topic, before] of said) {
       if (before.serial !== undefined && before.serial === serial) said.delete(topic);
     }
@@ -189,8 +196,6 @@ export class Reporter {
 }
 
 const PUBLIC_KEYS: Trouble = "public keys";
-/** Troubles that are over with the first delivery that was verified. */
-const OF_REQUESTS: readonly Trouble[] = ["body read before", "request that cannot be read"];
 
 function write(
   logger: NonNullable<WebhookHandlerOptions["logger"]>,
