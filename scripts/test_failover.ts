@@ -1,14 +1,14 @@
 /**
- * `deno task test:failover [--deliveries N] [--seed N]`: a run of the model test (see tools/model/run.ts) in which the
+ * `deno task test:failover [--deliveries N] [--seed N]`: a run of the model test (see tests/model/run.ts) in which the
  * primary is killed half-way and its synchronous standby promoted.
  *
  * It needs the programs of a PostgreSQL server on this system, and says so where they are missing.
  *
  * @module
  */
-import { describe, run } from "../tools/model/run.ts";
+import { describe, run } from "../tests/model/run.ts";
 import { beginGuardedRun } from "../tools/guarded_run.ts";
-import { readModelArguments } from "../tools/model/arguments.ts";
+import { readModelArguments } from "../tests/model/arguments.ts";
 import { findPostgres } from "../tools/postgres/binaries.ts";
 import { startPair } from "../tools/postgres/pair.ts";
 

@@ -1,13 +1,13 @@
 /**
  * `deno task test:model [--deliveries N] [--seed N] [--keep-stamps] [--without-last-events]`: one long run of the model
- * test, see tools/model/run.ts.
+ * test, see tests/model/run.ts.
  *
  * @module
  */
-import { describe, run } from "../tools/model/run.ts";
+import { describe, run } from "../tests/model/run.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 import { beginGuardedRun } from "../tools/guarded_run.ts";
-import { readModelArguments } from "../tools/model/arguments.ts";
+import { readModelArguments } from "../tests/model/arguments.ts";
 
 const { providePostgres, finish } = beginGuardedRun();
 await finish(async () => {

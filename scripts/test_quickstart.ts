@@ -12,7 +12,7 @@ import { parseEnv } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../pg/encryption.ts";
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
-import { blocksOf } from "../tools/documents.ts";
+import { blocksOf } from "../tests/support/documents.ts";
 import { createDatabase, poll } from "../tools/postgres/databases.ts";
 import { beginGuardedRun } from "../tools/guarded_run.ts";
 import { NPM_NAME } from "../tools/npm/manifest.ts";

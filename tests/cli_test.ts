@@ -18,7 +18,7 @@ import {
   startCommand,
 } from "./support/cli.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { extensionInstanceDdl } from "../tools/extension_instance.ts";
+import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, poll } from "../tools/postgres/databases.ts";
 
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;

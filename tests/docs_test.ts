@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join, repository } from "../tools/paths.ts";
 import { STATUS } from "../webhooks/internal/responses.ts";
-import { type Page, readPages } from "../tools/documents.ts";
+import { type Page, readPages } from "./support/documents.ts";
 import { readFolder } from "./support/project.ts";
 
 const pages = await readPages();

@@ -18,7 +18,7 @@ import {
   withEncryption,
 } from "../mod.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { extensionInstanceDdl, extensionInstances } from "../tools/extension_instance.ts";
+import { extensionInstanceDdl, extensionInstances } from "./support/extension_instance.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 import { ADDED, payload, Receiver } from "./webhooks/support.ts";
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createDatabase } from "../tools/postgres/databases.ts";
-import { describe, run, type RunOptions, type RunResult } from "../tools/model/run.ts";
+import { describe, run, type RunOptions, type RunResult } from "./model/run.ts";
 
 /** A run in a database of its own; says what it did, so that its seed is known. */
 async function runIn(options: Omit<RunOptions, "databaseUrl">): Promise<RunResult> {

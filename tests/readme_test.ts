@@ -7,8 +7,8 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
 import { fromFileUrl, join } from "../tools/paths.ts";
 import { SimulatedMstudio } from "../testing/mod.ts";
-import { commandsOf, filesAfter, filesOf, readPages } from "../tools/documents.ts";
-import { encryptionKey, extensionInstanceDdl, lastEventDdl } from "../tools/extension_instance.ts";
+import { commandsOf, filesAfter, filesOf, readPages } from "./support/documents.ts";
+import { encryptionKey, extensionInstanceDdl, lastEventDdl } from "./support/extension_instance.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 import { type Ended, Project } from "./support/project.ts";
 

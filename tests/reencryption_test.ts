@@ -17,7 +17,7 @@ import {
 } from "../pg/mod.ts";
 import { reencryption } from "./suites/reencryption.ts";
 import { drivers, testOnEachDriver } from "./support/drivers.ts";
-import { extensionInstanceDdl } from "../tools/extension_instance.ts";
+import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, poll, startServer } from "../tools/postgres/databases.ts";
 
 testOnEachDriver("re-encryption", reencryption);

@@ -13,7 +13,7 @@ import {
   timestamp,
 } from "drizzle-orm/pg-core";
 import { buildExtensionInstanceTable, buildLastEventTable, context } from "../mod.ts";
-import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../tools/extension_instance.ts";
+import { extensionInstanceDdl, lastEventDdl, lastEvents } from "./support/extension_instance.ts";
 import { startProgram } from "../tools/program.ts";
 import { textUnderA } from "./suites/tables.ts";
 

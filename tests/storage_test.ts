@@ -22,7 +22,7 @@ import {
   extensionInstanceDdl,
   extensionInstances,
   lastEvents,
-} from "../tools/extension_instance.ts";
+} from "./support/extension_instance.ts";
 import { startServer } from "../tools/postgres/databases.ts";
 
 testOnEachDriver("storage", storage);

@@ -21,7 +21,7 @@ import {
 } from "@std/assert";
 import { decodeBase64, decodeHex, encodeBase64, encodeBase64Url, encodeHex } from "@std/encoding";
 import postgres from "postgres";
-import { TcpProxy } from "../tools/model/tcp_proxy.ts";
+import { TcpProxy } from "./model/tcp_proxy.ts";
 import { connect } from "./runtimes/drivers/node_postgres.ts";
 import { createDatabase, poll } from "../tools/postgres/databases.ts";
 import { startProgram } from "../tools/program.ts";

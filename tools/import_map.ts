@@ -9,9 +9,9 @@ import { join, repository, toFileUrl } from "./paths.ts";
 
 /** The stand-ins, by the name that tests and scripts import. */
 const STAND_INS: Readonly<Record<string, string>> = {
-  "@deno/dnt": "tools/stand_ins/dnt.ts",
-  "@std/assert": "tools/stand_ins/std_assert.ts",
-  "@std/encoding": "tools/stand_ins/std_encoding.ts",
+  "@deno/dnt": "tests/support/dnt.ts",
+  "@std/assert": "tests/support/std_assert.ts",
+  "@std/encoding": "tests/support/std_encoding.ts",
 };
 
 /**
@@ -71,7 +71,7 @@ export async function importMapWithoutJsr(directory: string): Promise<string | u
   const had = await Promise.all(names.map((name) => jsrHas(manifest.imports[name] ?? "")));
   const missing = names.filter((_, index) => !had[index]);
   if (missing.length === 0) return undefined;
-  console.log(`JSR does not have ${missing.join(", ")}: using the stand-ins of tools/stand_ins`);
+  console.log(`JSR does not have ${missing.join(", ")}: using the stand-ins of tests/support`);
   const path = join(directory, "import_map.json");
   await Deno.writeTextFile(path, JSON.stringify(standInImportMap(manifest, missing), null, 2));
   return path;

@@ -5,7 +5,7 @@
  */
 // @ts-types="@types/pg"
 import pg from "pg";
-import { extensionInstanceDdl } from "../../tools/extension_instance.ts";
+import { extensionInstanceDdl } from "../../tests/support/extension_instance.ts";
 import { createDatabase } from "../../tools/postgres/databases.ts";
 import { deriveKey, encrypt } from "./contestants/bare_crypto.ts";
 import { secretOf, SECRETS } from "./contestants/data.ts";

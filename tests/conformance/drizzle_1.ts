@@ -20,7 +20,7 @@ import { reencryption as reencryptionOfToday } from "../suites/reencryption.ts";
 import { storage as storageOfToday } from "../suites/storage.ts";
 import type { AnyDatabase, Case, DrizzleOptions, TestContext } from "../suites/suite.ts";
 import { assertStored, createTables, notes, people, textUnderA } from "../suites/tables.ts";
-import { extensionInstanceDdl, extensionInstances } from "../../tools/extension_instance.ts";
+import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
 
 /** A suite without one of its cases, which has to be there. */
 function without(cases: readonly Case[], name: string): Case[] {

@@ -15,7 +15,7 @@ import {
   extensionInstances,
   lastEventDdl,
   lastEvents,
-} from "../../tools/extension_instance.ts";
+} from "../support/extension_instance.ts";
 
 export const extension: readonly Case[] = [{
   name: "webhooks are stored, and the stored secret gets an access token",

@@ -13,7 +13,7 @@ import {
   extensionInstances,
   lastEventDdl,
   lastEvents,
-} from "../../tools/extension_instance.ts";
+} from "../support/extension_instance.ts";
 
 /** What the driver refuses, and the cases that need it. */
 export const refused = {

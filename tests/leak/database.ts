@@ -16,7 +16,7 @@ import {
   withEncryption,
 } from "../../pg/mod.ts";
 import { keyStatus, reencrypt } from "../../pg/reencryption.ts";
-import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../../tools/extension_instance.ts";
+import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
 import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
 import { deliverWebhooks } from "./webhooks.ts";
 

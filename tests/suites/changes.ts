@@ -15,7 +15,7 @@ import {
   StorageError,
   UnknownExtensionInstanceError,
 } from "../../pg/mod.ts";
-import { encryptionKey, lastEvents } from "../../tools/extension_instance.ts";
+import { encryptionKey, lastEvents } from "../support/extension_instance.ts";
 import { events, ID, INSTANCE, openStorages, UPDATE } from "./instances.ts";
 import { type AnyDatabase, sqlStateOf, statementLog, suite } from "./suite.ts";
 

@@ -11,7 +11,7 @@ import {
   extensionInstances,
   lastEventDdl,
   lastEvents,
-} from "../../tools/extension_instance.ts";
+} from "../support/extension_instance.ts";
 import type { TestContext } from "./suite.ts";
 
 export const ID = "11111111-1111-4111-8111-111111111111";

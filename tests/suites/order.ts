@@ -17,7 +17,7 @@ import {
   extensionInstances,
   lastEventDdl,
   lastEvents,
-} from "../../tools/extension_instance.ts";
+} from "../support/extension_instance.ts";
 import { at, events, ID, INSTANCE, nextMillisecond, openStorages, UPDATE } from "./instances.ts";
 import { type AnyDatabase, sqlStateOf, suite, type TestContext } from "./suite.ts";
 

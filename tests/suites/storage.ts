@@ -18,7 +18,7 @@ import {
   extensionInstances,
   lastEventDdl,
   lastEvents,
-} from "../../tools/extension_instance.ts";
+} from "../support/extension_instance.ts";
 import { MemoryCache } from "./confidentiality.ts";
 import { events, ID, INSTANCE, nextMillisecond, openStorages, UPDATE } from "./instances.ts";
 import { sqlStateOf, statementLog, suite } from "./suite.ts";

@@ -3,7 +3,7 @@
 import { basename, dirname, fromFileUrl, join, toFileUrl } from "../../tools/paths.ts";
 import { standInImportMap } from "../../tools/import_map.ts";
 import { NPM_NAME, SUBPATHS_OF_THE_ORIGINAL } from "../../tools/npm/manifest.ts";
-import { blocksOf, commandsOf } from "../../tools/documents.ts";
+import { blocksOf, commandsOf } from "./documents.ts";
 import { poll } from "../../tools/postgres/databases.ts";
 import { startProgram } from "../../tools/program.ts";
 

@@ -6,7 +6,7 @@ import postgres from "postgres";
 import { PgExtensionStorage } from "../../pg/mod.ts";
 import { verifyWebhook } from "../../webhooks/mod.ts";
 import { eachRow } from "../support/each_row.ts";
-import { extensionInstanceDdl, extensionInstances } from "../../tools/extension_instance.ts";
+import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
 import { createDatabase } from "../../tools/postgres/databases.ts";
 import {
   ADDED,

@@ -15,7 +15,7 @@ export type Replacements = Readonly<Record<string, string>>;
 const STAND_INS = join(repository, "tests/runtimes/edge_stand_ins.ts");
 
 const REPLACEMENTS: Replacements = {
-  "@std/assert": join(repository, "tools/stand_ins/std_assert.ts"),
+  "@std/assert": join(repository, "tests/support/std_assert.ts"),
   "@std/encoding": STAND_INS,
 };
 
@@ -64,7 +64,7 @@ export async function bundle(options: BundleOptions): Promise<void> {
 
 /** Whether a path is one of what the bundles are made of besides the package. */
 function isOfTests(path: string): boolean {
-  return ["tests/", "tools/"].some((folder) => path.startsWith(join(repository, folder)));
+  return path.startsWith(join(repository, "tests/"));
 }
 
 /** The package's own modules become imports of the package. */

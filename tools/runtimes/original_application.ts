@@ -8,7 +8,7 @@ import postgres from "postgres";
 import { NPM_NAME, TYPE_PACKAGES } from "../npm/manifest.ts";
 import { runInDirectory } from "../npm/process.ts";
 import { join, repository } from "../paths.ts";
-import { extensionInstanceDdl } from "../extension_instance.ts";
+import { extensionInstanceDdl } from "../../tests/support/extension_instance.ts";
 import { createProject, installedVersion, npmInstall, toolProject } from "../npm/project.ts";
 import { nodeProgram } from "../npm/programs.ts";
 import { runSteps, type Target } from "./target.ts";

@@ -5,7 +5,7 @@ import {
   buildEncryptionKey,
   buildExtensionInstanceTable,
   buildLastEventTable,
-} from "../mod.ts";
+} from "../../mod.ts";
 
 /** The table as drizzle-kit generates it from the original package. */
 export const extensionInstanceDdl = `

@@ -1,8 +1,8 @@
 /** A process of the extension under test, which is killed and started again. */
 
-import { fromFileUrl } from "../paths.ts";
-import { poll } from "../postgres/databases.ts";
-import { startProgram } from "../program.ts";
+import { fromFileUrl } from "../../tools/paths.ts";
+import { poll } from "../../tools/postgres/databases.ts";
+import { startProgram } from "../../tools/program.ts";
 
 const SERVER = fromFileUrl(new URL("./server.ts", import.meta.url));
 

@@ -13,7 +13,7 @@ import {
   MittwaldPublicKeys,
   PgExtensionStorage,
 } from "../../mod.ts";
-import { lastEvents } from "../extension_instance.ts";
+import { lastEvents } from "../support/extension_instance.ts";
 import { changes, extensionInstances } from "./tables.ts";
 
 /** How often a handler throws after it has written. */

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import postgres from "postgres";
-import { poll } from "../postgres/databases.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { lastEvent, mayBeKept, type State, type ToldEvent } from "./model.ts";
 import { key } from "./tables.ts";
 

@@ -2,7 +2,7 @@
 
 import postgres from "postgres";
 import { SimulatedMstudio } from "../../testing/mod.ts";
-import { extensionInstanceDdl, lastEventDdl } from "../extension_instance.ts";
+import { extensionInstanceDdl, lastEventDdl } from "../support/extension_instance.ts";
 import { compare } from "./compare.ts";
 import { ATTEMPT_TIMEOUT_MS, InstanceRun, pause } from "./instance_run.ts";
 import { Random } from "./random.ts";

@@ -1,6 +1,6 @@
 /** The documentation as its tests see it: pages and blocks of code. */
 
-import { join, repository } from "./paths.ts";
+import { join, repository } from "../../tools/paths.ts";
 
 export interface Block {
   readonly language: string;
