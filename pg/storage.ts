@@ -144,6 +144,12 @@ export class PgExtensionStorage<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
 > implements ExtensionStorage {
+  /**
+   * Whether the storage refuses events that come late, or again: whether it was made with `lastEvents`. A handler of
+   * webhooks asks for it, and warns where it is `false`.
+   */
+  readonly ordersEvents: boolean;
+
   // Types that do not depend on the type parameters: a storage of any table and database is a storage.
   readonly #db: EncryptableDatabase;
   readonly #raw: EncryptableDatabase;
@@ -183,6 +189,7 @@ export class PgExtensionStorage<
     const { lastEvents, on } = this.#settings;
     const fence = lastEvents && new EventFence(lastEvents, new ColumnNames(this.#raw));
     const passes = new Map<string, Statement>();
+    this.ordersEvents = fence !== undefined;
     this.#fence = fence && {
       pass: (kind, signed) => {
         const key = `${kind} ${signed}`;
@@ -493,14 +500,6 @@ export class PgExtensionStorage<
     // Where no secret is stored, nothing has asked for the key so far.
     if (rows.length === 0) await this.#key.decrypt(await this.#key.encrypt(""));
     return { ordersEvents: this.ordersEvents };
-  }
-
-  /**
-   * Whether the storage refuses events that come late, or again: whether it was made with `lastEvents`. A handler of
-   * webhooks asks for it, and warns where it is `false`.
-   */
-  get ordersEvents(): boolean {
-    return this.#fence !== undefined;
   }
 
   /** The decorated database, with Drizzle's own types: they are the same for every driver. */

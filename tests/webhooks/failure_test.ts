@@ -151,10 +151,11 @@ Deno.test("a logger or onError that fails does not change the answer", async () 
 
 Deno.test("onError hears of what is lost until somebody acts, and what it was", async () => {
   const known = await Receiver.create();
-  await known.expect("404 ERR_UNKNOWN_INSTANCE", payload(ROTATED));
+  const request = { id: "request-1", createdAt: ago(0) };
+  await known.expect("404 ERR_UNKNOWN_INSTANCE", payload(ROTATED, { request }));
   const { codes, details, levels } = known;
   assertEquals([codes.length, levels], [1, ["warn"]]);
-  const event = { kind: ROTATED, id: "instance-1", requestId: "request-1" };
+  const event = { kind: ROTATED, id: "instance-1", requestId: request.id };
   assertEquals(details[0]!.event, event);
   assert(details[0]!.request instanceof Request);
   await known.expect("400 ERR_UNKNOWN_KIND", payload("Unheard"));

@@ -74,7 +74,8 @@ export function payload(kind: string, changes: Payload = {}): Payload {
     context: { id: "p-abc123", kind: "customer" },
     meta: { extensionId: EXTENSION_ID, contributorId: "contributor-1" },
     request: {
-      id: "request-1",
+      // mStudio never uses one twice.
+      id: crypto.randomUUID(),
       createdAt: new Date().toISOString(),
       target: { method: "POST", url: URL_OF_WEBHOOK },
     },
