@@ -70,6 +70,24 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   const healthy = await fetch(`${worker.url}/health`);
   assertEquals([healthy.status, await healthy.json()], [200, { status: "ok" }]);
   await liveThrough(mstudio, database.url, await readKey(example.variables));
+
+  // The page's backend.
+  const ask = async (token?: string) => {
+    const headers = new Headers(token === undefined ? {} : { "x-session-token": token });
+    const response = await fetch(`${worker.url}/api/instance`, { headers });
+    return [response.status, await response.json()];
+  };
+  const context = { id: "c-1", kind: "customer" } as const;
+  const instance = await mstudio.addInstance({ context, variantKey: "pro" });
+  const [status, shown] = await ask(await instance.sessionToken({ userId: "ada" }));
+  assertEquals([status, shown.userId, shown.instance.id], [200, "ada", instance.id]);
+  assertEquals([shown.instance.variantKey, "secret" in shown.instance], ["pro", false]);
+  const foreign = await instance.sessionToken({ forge: { extensionId: "another" } });
+  for (
+    const [token, code] of [[undefined, "ERR_SESSION_MISSING"], [foreign, "ERR_WRONG_EXTENSION"]]
+  ) {
+    assertEquals((await ask(token))[1].code, code);
+  }
   const elsewhere = await fetch(`${worker.url}/`);
   await elsewhere.body?.cancel();
   assertEquals(elsewhere.status, 404);

@@ -10,6 +10,7 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
   await using example = await NpmExample.create("tanstack-start", {
     DATABASE_URL: database.url,
     MITTWALD_API_URL: simulated.apiUrl,
+    VITE_SESSION_TOKEN_URL: "http://localhost:1/built-into-the-page",
     PORT: "0",
   });
   const { scripts } = JSON.parse(await Deno.readTextFile(`${example.path}/package.json`));
@@ -32,35 +33,66 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     await liveThrough(mstudio, database.url, await readKey(example.variables));
   });
 
-  await t.step("the page shows an instance that mittwald knows, and not its secret", async () => {
-    const instance = await mstudio.addInstance({ context: { id: "c-1", kind: "customer" } });
-    const response = await fetch(`${server.url}/instances/${instance.id}`);
+  const assets = `${example.path}/dist/client/assets`;
+  let sent = "";
+  for await (const { name } of Deno.readDir(assets)) {
+    sent += await Deno.readTextFile(`${assets}/${name}`);
+  }
+  const call = async (token?: string) => {
+    const id = /\b[0-9a-f]{64}\b/.exec(sent)![0];
+    const response = await fetch(`${server.url}/_serverFn/${id}`, {
+      headers: {
+        "x-tsr-serverfn": "true",
+        "sec-fetch-site": "same-origin",
+        ...token && { "x-session-token": token },
+      },
+    });
+    return { status: response.status, text: await response.text() };
+  };
+  await t.step("the page's server function answers users in mStudio, and nobody else", async () => {
+    const context = { id: "c-1", kind: "customer" } as const;
+    const instance = await mstudio.addInstance({ context, consentedScopes: ["customer:read"] });
+    const answer = await call(await instance.sessionToken({ userId: "ada" }));
+    assertEquals(answer.status, 200, answer.text);
+    for (const shown of ["ada", instance.id, "customer:read"]) {
+      assertStringIncludes(answer.text, shown);
+    }
+    assert(!answer.text.includes(instance.secret) && !answer.text.includes("secret"), answer.text);
+    assertEquals(simulated.asked.sort(), [instance.id, "ada"].sort());
+
+    const refused = [
+      [undefined, 401, "ERR_SESSION_MISSING"],
+      [await instance.sessionToken({ forge: true }), 401, "ERR_SESSION_INVALID"],
+      [await instance.sessionToken({ expiresInMs: -60_000 }), 401, "ERR_SESSION_EXPIRED"],
+      [await instance.sessionToken({ forge: { extensionId: "x" } }), 403, "ERR_WRONG_EXTENSION"],
+      [await mstudio.instance().sessionToken(), 403, "ERR_UNKNOWN_INSTANCE"],
+    ] as const;
+    for (const [token, status, code] of refused) {
+      const { status: found, text } = await call(token);
+      assertEquals([found, JSON.parse(text).code], [status, code], text);
+    }
+    await instance.update({ enabled: false });
+    const token = await instance.sessionToken();
+    assertEquals(JSON.parse((await call(token)).text).code, "ERR_INSTANCE_INACTIVE");
+  });
+
+  await t.step("the page itself is delivered to everybody, with nothing in it", async () => {
+    const response = await fetch(server.url);
     const page = await response.text();
     assertEquals(response.status, 200, page);
-    // React puts comments between the pieces of a text.
-    const text = page.replace(/<!-- -->/g, "");
-    assertStringIncludes(text, "<h1>Instance of a customer</h1>");
-    assertStringIncludes(text, "<p>Active; mittwald answered 200.</p>");
-    assert(!page.includes(instance.secret), page);
-    assertEquals(simulated.asked, [instance.id]);
     const script = /"(\/assets\/[^"]+\.js)"/.exec(page)![1];
     const asset = await fetch(`${server.url}${script}`);
     await asset.body?.cancel();
     assertEquals(asset.status, 200);
-    const unknown = await fetch(`${server.url}/instances/unknown`);
-    assertEquals(unknown.status, 404);
-    assertStringIncludes(await unknown.text(), "No such instance");
   });
 
-  await t.step("what is sent to browsers has nothing of the server in it", async () => {
-    const files = `${example.path}/dist/client/assets`;
-    let text = "";
-    for await (const { name } of Deno.readDir(files)) {
-      text += await Deno.readTextFile(`${files}/${name}`);
-    }
-    assertStringIncludes(text, "No such instance");
-    for (const ours of ["extension_instance", "ENCRYPTION_SALT", "DATABASE_URL"]) {
-      assert(!text.includes(ours), ours);
+  await t.step("what is sent to browsers has nothing of the server in it", () => {
+    assertStringIncludes(sent, "This page belongs into mStudio");
+    assertStringIncludes(sent, "http://localhost:1/built-into-the-page");
+    for (
+      const ours of ["extension_instance", "ENCRYPTION_SALT", "DATABASE_URL", "EXTENSION_SECRET"]
+    ) {
+      assert(!sent.includes(ours), ours);
     }
   });
 

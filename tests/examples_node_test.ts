@@ -61,7 +61,8 @@ Deno.test("examples/existing-schema: sites come and go with instances, and the s
   });
   await example.succeed("npm run db:migrate");
   await using server = await example.serve(...SERVER);
-  const instance = await simulated.mstudio.addInstance(
+  const { mstudio } = simulated;
+  const instance = await mstudio.addInstance(
     { context: { id: "p-1", kind: "project" } },
     { faults: { duplicate: true } },
   );
@@ -72,15 +73,24 @@ Deno.test("examples/existing-schema: sites come and go with instances, and the s
     await (await readKey(example.variables)).decrypt(String(site!["api_token"])),
     /^[0-9a-f-]{36}$/,
   );
-  const response = await fetch(`${server.url}/instances/${instance.id}`);
-  assertEquals(await response.json(), {
+  const ask = async (token?: string) => {
+    const headers = new Headers(token === undefined ? {} : { "x-session-token": token });
+    const response = await fetch(`${server.url}/api/site`, { headers });
+    return [response.status, await response.json()];
+  };
+  assertEquals(await ask(await instance.sessionToken()), [200, {
     domain: "p-1.example",
     hasApiToken: true,
     mittwaldAnswered: 200,
-  });
+  }]);
   assertEquals(simulated.asked, [instance.id]);
-  const unknown = await fetch(`${server.url}/instances/unknown`);
-  assertEquals([unknown.status, await unknown.json()], [404, { message: "No such instance" }]);
+  for (const token of [undefined, await mstudio.instance().sessionToken()]) {
+    const [status, { code }] = await ask(token);
+    assertEquals(
+      [status, code],
+      token ? [403, "ERR_UNKNOWN_INSTANCE"] : [401, "ERR_SESSION_MISSING"],
+    );
+  }
   await instance.remove();
   assertEquals(await query(database.url, "SELECT * FROM site"), []);
   assertEquals(

@@ -1,4 +1,5 @@
 import { PgExtensionStorage } from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { MstudioSessions, SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
 import {
   createWebhookHandler,
   MittwaldPublicKeys,
@@ -14,8 +15,10 @@ interface Env {
   readonly MITTWALD_API_URL?: string;
 }
 
-/** Keeps what it has fetched, and belongs to no single request. */
-let publicKeys: MittwaldPublicKeys | undefined;
+/** They keep what they have fetched, and belong to no single request. mittwald has other keys for each purpose. */
+let keys:
+  | { readonly webhooks: MittwaldPublicKeys; readonly sessions: MittwaldPublicKeys }
+  | undefined;
 /** A Worker has no start to check things at: the first request of an isolate does it. */
 let verified = false;
 
@@ -30,16 +33,31 @@ export default {
         await storage.verify();
         verified = true;
       }
-      if (pathname === "/health") return Response.json({ status: "ok" });
-      if (pathname !== "/webhooks") return new Response("Not found", { status: 404 });
-      publicKeys ??= new MittwaldPublicKeys({ apiUrl: env.MITTWALD_API_URL });
-      return await createWebhookHandler({
-        storage,
-        extensionId: env.EXTENSION_ID,
-        publicKeys,
-        logger: console,
-      })(request);
+      const { EXTENSION_ID: extensionId, MITTWALD_API_URL: apiUrl } = env;
+      keys ??= {
+        webhooks: new MittwaldPublicKeys({ apiUrl }),
+        sessions: new MittwaldPublicKeys({ apiUrl, purpose: "session_token" }),
+      };
+      switch (pathname) {
+        case "/health":
+          return Response.json({ status: "ok" });
+        case "/webhooks": {
+          const publicKeys = keys.webhooks;
+          return await createWebhookHandler({ storage, extensionId, publicKeys, logger: console })(
+            request,
+          );
+        }
+        // The backend of the extension's page: what a user in mStudio sees.
+        case "/api/instance": {
+          const sessions = new MstudioSessions({ extensionId, storage, publicKeys: keys.sessions });
+          const { userId, instance } = await sessions.verify(request);
+          return Response.json({ userId, instance });
+        }
+        default:
+          return new Response("Not found", { status: 404 });
+      }
     } catch (error) {
+      if (error instanceof SessionError) return error.toResponse();
       console.error(error instanceof Error ? error.message : "unknown failure");
       return Response.json({ status: "unavailable" }, { status: 503 });
     } finally {

@@ -1,6 +1,7 @@
 import process from "node:process";
 import { serve } from "@hono/node-server";
 import { PgExtensionStorage, withEncryption } from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { MstudioSessions, SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
 import { InstanceTokens } from "@weissaufschwarz/mitthooks-drizzle/tokens";
 import {
   createWebhookHandler,
@@ -19,6 +20,7 @@ function env(name: string): string {
   return value;
 }
 
+const extensionId = env("EXTENSION_ID");
 const apiUrl = process.env.MITTWALD_API_URL || "https://api.mittwald.de";
 const client = postgres(env("DATABASE_URL"));
 const db = withEncryption(drizzle(client));
@@ -45,9 +47,10 @@ const storage = new PgExtensionStorage(db, extensionInstances, {
 await storage.verify();
 
 const tokens = new InstanceTokens({ storage, apiUrl });
+const sessions = new MstudioSessions({ extensionId, storage, apiUrl });
 const handleWebhook = createWebhookHandler({
   storage,
-  extensionId: env("EXTENSION_ID"),
+  extensionId,
   publicKeys: new MittwaldPublicKeys({ apiUrl }),
   logger: console,
 });
@@ -55,11 +58,11 @@ const handleWebhook = createWebhookHandler({
 const app = new Hono();
 app.post("/webhooks", (context) => handleWebhook(context.req.raw));
 
-/** Asks mittwald about an instance, in its name. Your application knows who may call this: here, everybody. */
-app.get("/instances/:id", async (context) => {
-  const id = context.req.param("id");
+/** The backend of the extension's page. Which site it is about, the session says, and nothing else of the request. */
+app.get("/api/site", async (context) => {
+  const { extensionInstanceId: id } = await sessions.verify(context.req.raw);
   const [site] = await db.select().from(sites).where(eq(sites.instanceId, id));
-  if (!site) return context.json({ message: "No such instance" }, 404);
+  if (!site) return context.json({ message: "No site belongs to this instance" }, 404);
   const response = await fetch(`${apiUrl}/v2/extension-instances/${encodeURIComponent(id)}`, {
     headers: { "x-access-token": await tokens.get(id) },
   });
@@ -68,6 +71,12 @@ app.get("/instances/:id", async (context) => {
     hasApiToken: Boolean(site.apiToken),
     mittwaldAnswered: response.status,
   });
+});
+
+app.onError((error, context) => {
+  if (error instanceof SessionError) return error.toResponse();
+  console.error(error.message);
+  return context.json({ message: "Something went wrong" }, 500);
 });
 
 const server = serve(

@@ -13,23 +13,26 @@ import { query } from "../../tools/postgres/databases.ts";
 export async function simulateMstudio(url: () => string) {
   const mstudio = await SimulatedMstudio.create({
     extensionId: "my-extension",
+    extensionSecret: "my-extension-secret",
     target: (request) => fetch(new Request(`${url()}/webhooks`, request)),
     maxAttempts: 1,
     newSecretRefusedMs: 0,
   });
   const asked: string[] = [];
-  const api = Deno.serve({ port: 0, onListen() {} }, (request) => {
-    const id = /^\/v2\/extension-instances\/([^/]+)$/.exec(new URL(request.url).pathname)?.[1];
-    if (id === undefined) return mstudio.api(request);
-    const known = mstudio.instanceOfToken(request.headers.get("x-access-token") ?? "");
-    if (known !== id) return new Response(null, { status: 401 });
-    asked.push(id);
-    return Response.json({ id });
+  const api = Deno.serve({ port: 0, onListen() {} }, async (request) => {
+    const response = await mstudio.api(request);
+    const { pathname } = new URL(request.url);
+    const id = /^\/v2\/extension-instances\/([^/]+)$/.exec(pathname)?.[1];
+    if (id !== undefined && response.ok) {
+      const token = request.headers.get("x-access-token") ?? "";
+      asked.push(mstudio.instanceOfToken(token) ?? mstudio.sessionOfToken(token)?.userId ?? "");
+    }
+    return response;
   });
   return {
     mstudio,
     apiUrl: `http://localhost:${api.addr.port}`,
-    /** The instances that mittwald's API was asked about with their own access tokens. */
+    /** Who asked mittwald's API about an instance: itself, by its id, or a user. */
     asked,
     async [Symbol.asyncDispose]() {
       await mstudio.close();

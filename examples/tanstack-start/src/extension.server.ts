@@ -1,5 +1,7 @@
 import process from "node:process";
+import { MittwaldAPIV2Client } from "@mittwald/api-client";
 import { PgExtensionStorage } from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { MstudioSessions } from "@weissaufschwarz/mitthooks-drizzle/sessions";
 import { InstanceTokens } from "@weissaufschwarz/mitthooks-drizzle/tokens";
 import {
   createWebhookHandler,
@@ -16,6 +18,7 @@ function env(name: string): string {
   return value;
 }
 
+const extensionId = env("EXTENSION_ID");
 const apiUrl = process.env.MITTWALD_API_URL || "https://api.mittwald.de";
 
 // After SIGTERM the server finishes what has begun; an open connection would keep its process alive then.
@@ -24,16 +27,37 @@ export const storage = new PgExtensionStorage(drizzle(client), extensionInstance
 
 export const handleWebhook = createWebhookHandler({
   storage,
-  extensionId: env("EXTENSION_ID"),
+  extensionId,
   publicKeys: new MittwaldPublicKeys({ apiUrl }),
   logger: console,
 });
 
+export const sessions = new MstudioSessions({
+  extensionId,
+  extensionSecret: env("EXTENSION_SECRET"),
+  storage,
+  apiUrl,
+});
+
 const tokens = new InstanceTokens({ storage, apiUrl });
 
-/** Asks mittwald about an instance, in its name. */
-export async function askMittwald(instanceId: string): Promise<Response> {
-  return await fetch(`${apiUrl}/v2/extension-instances/${encodeURIComponent(instanceId)}`, {
-    headers: { "x-access-token": await tokens.get(instanceId) },
+/** A client that takes a fresh token for every request, so it can be kept. */
+function clientWith(token: () => Promise<string>): MittwaldAPIV2Client {
+  const client = MittwaldAPIV2Client.newUnauthenticated();
+  client.axios.defaults.baseURL = apiUrl;
+  client.axios.interceptors.request.use(async (config) => {
+    config.headers.set("x-access-token", await token());
+    return config;
   });
+  return client;
+}
+
+/** Acts as an extension instance, whether or not a user is there. */
+export function clientOfInstance(instanceId: string): MittwaldAPIV2Client {
+  return clientWith(() => tokens.get(instanceId));
+}
+
+/** Acts as the user of a page's request. */
+export function clientOfUser(request: Request): MittwaldAPIV2Client {
+  return clientWith(async () => (await sessions.accessToken(request)).token);
 }

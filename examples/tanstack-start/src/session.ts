@@ -1,0 +1,29 @@
+import { getSessionToken } from "@mittwald/ext-bridge/browser";
+import { createMiddleware } from "@tanstack/react-start";
+import { getRequest } from "@tanstack/react-start/server";
+import { SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
+import { clientOfInstance, clientOfUser, sessions } from "./extension.server.ts";
+
+/** mStudio's token for this page; that of the simulated one while the page is worked on outside of mStudio. */
+async function sessionToken(): Promise<string> {
+  const url: string | undefined = import.meta.env.VITE_SESSION_TOKEN_URL;
+  return url ? await (await fetch(url)).text() : await getSessionToken();
+}
+
+/** Lets a server function run for users in mStudio alone, and tells it for whom. */
+export const withSession = createMiddleware({ type: "function" })
+  .client(async ({ next }) => next({ headers: { "x-session-token": await sessionToken() } }))
+  .server(async ({ next }) => {
+    const request = getRequest();
+    const session = await sessions.verify(request).catch((error) => {
+      // The page's call rejects with it.
+      throw error instanceof SessionError ? error.toResponse() : error;
+    });
+    return next({
+      context: {
+        session,
+        asUser: clientOfUser(request),
+        asInstance: clientOfInstance(session.extensionInstanceId),
+      },
+    });
+  });
