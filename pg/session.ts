@@ -1,22 +1,11 @@
 /** `withEncryption`: a Drizzle database whose session encrypts before and decrypts after each query. */
 
-import { is, type SQL } from "drizzle-orm";
-import { PgDialect, QueryBuilder } from "drizzle-orm/pg-core";
-import { copyWith } from "./internal/columns/copy_with.ts";
-import { kindOf, noPostgres, rememberUndecorated } from "./internal/columns/database.ts";
-import {
-  allowRaw,
-  type Dialect,
-  DIALECT_METHODS,
-  encryptingDialect,
-  ownStatement,
-} from "./internal/columns/encrypting_dialect.ts";
-import {
-  type Batchable,
-  batchEncrypting,
-  prepareEncrypting,
-  type Preparing,
-} from "./internal/columns/prepared_query.ts";
+import { is } from "drizzle-orm";
+import { PgDialect } from "drizzle-orm/pg-core";
+import { isDecorated, kindOf, noPostgres } from "./internal/columns/database.ts";
+import { type Database, decorate, decorationOf } from "./internal/columns/decorated_database.ts";
+import { DIALECT_METHODS } from "./internal/columns/encrypting_dialect.ts";
+import { assertItself } from "./internal/columns/itself.ts";
 
 /**
  * The part of a Drizzle PostgreSQL database that this package relies on. Every driver's database has it,
@@ -37,40 +26,14 @@ export interface EncryptableDatabase {
   transaction(...args: never[]): unknown;
 }
 
-// What Drizzle's classes have in common across drivers and versions, under the names they have there. None
-// of it is in Drizzle's public types.
-
-interface Session extends Preparing {
-  dialect: Dialect;
-  batch?(queries: readonly Batchable[]): Promise<unknown[]>;
-}
-
-interface Builder {
-  dialect: Dialect;
-  session: Session;
-}
-
-interface Database {
-  dialect: Dialect;
-  session: Session;
-  _: { session: Session };
-  query?: Record<string, Builder>;
-  _query?: Record<string, Builder>;
-  execute(query: unknown): unknown;
-  $with(...args: unknown[]): { as(query: unknown): unknown };
-  transaction(run: (tx: Database) => unknown, ...rest: unknown[]): Promise<unknown>;
-}
-
-/** Each wrapped database, session and dialect by what it wraps, and each wrapped one by itself. */
-const wrapped = new WeakMap<object, object>();
-
 /**
  * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.
  *
  * The result is the same database with the same client, the given one stays as it is. Values of encrypted
  * columns are encrypted before a query is sent, and decrypted before its result is handed over; all else
  * is Drizzle's: queries of every kind, transactions, prepared statements, batches. Loggers, tracers and
- * caches see ciphertext only. Wrapping twice is wrapping once.
+ * caches see ciphertext only. Wrapping twice is wrapping once. Transactions of the result are wrapped, and so
+ * is every other database that its methods make.
  *
  * Results of `db.execute` have no columns that Drizzle knows of, so they stay as the driver returned them.
  * For replicas, wrap each database: `withReplicas(withEncryption(primary), [withEncryption(replica)])`.
@@ -86,8 +49,9 @@ const wrapped = new WeakMap<object, object>();
  *
  * @param db A PostgreSQL database or transaction of Drizzle, of any driver.
  * @returns The database with the same type.
- * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, it was made by `withReplicas`, or its session
- * is of a kind that is not known here.
+ * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, it has replicas that are not wrapped, something
+ * stands in front of it (a Proxy that makes it on first use, or leads to the current transaction), or its session
+ * is of a kind that is not known here. While it is used: something in front of it leads to another database.
  *
  * @example Read a secret
  * ```ts
@@ -110,19 +74,25 @@ const wrapped = new WeakMap<object, object>();
  * ```
  */
 export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatabase): TDatabase {
-  return wrapDatabase(assertDatabase(db)) as unknown as TDatabase;
+  const found = replicatedOf(db) ?? decorationOf(db) ?? decorate(assertDatabase(db));
+  return found as unknown as TDatabase;
 }
 
 const ATTEMPT = "Wrapping a database with withEncryption";
 
+/** A database with replicas that are decorated. */
+function replicatedOf(db: unknown): object | undefined {
+  const { $primary, $replicas } = (db ?? {}) as Partial<Replicated>;
+  if (!$primary || !$replicas) return undefined;
+  if ([$primary, ...$replicas].every(isDecorated)) return db as object;
+  throw new TypeError(
+    `${ATTEMPT}: it has replicas, wrap each of them instead: ` +
+      "withReplicas(withEncryption(primary), [withEncryption(replica)])",
+  );
+}
+
 function assertDatabase(db: unknown): Database {
-  const candidate = db as Partial<Database> & { $replicas?: unknown } | null | undefined;
-  if (candidate?.$replicas !== undefined) {
-    throw new TypeError(
-      `${ATTEMPT}: it has replicas, wrap each of them instead: ` +
-        "withReplicas(withEncryption(primary), [withEncryption(replica)])",
-    );
-  }
+  const candidate = db as Partial<Database> | null | undefined;
   const { dialect, session } = candidate ?? {};
   if (!session || !is(dialect, PgDialect)) throw noPostgres(`${ATTEMPT}: it`, dialect);
   const missing = [
@@ -141,61 +111,12 @@ function assertDatabase(db: unknown): Database {
         "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported",
     );
   }
+  assertItself(ATTEMPT, candidate as Database);
   return candidate as Database;
 }
 
-function remember<T extends object>(original: T, wrap: (original: T) => T): T {
-  let result = wrapped.get(original) as T | undefined;
-  if (!result) {
-    result = wrap(original);
-    wrapped.set(original, result).set(result, result);
-  }
-  return result;
-}
-
-function wrapDatabase(db: Database): Database {
-  return remember(db, () => {
-    const session = wrapSession(db.session);
-    const dialect = remember(db.dialect, encryptingDialect);
-    const changes: Partial<Database> = {
-      dialect,
-      session,
-      _: { ...db._, session },
-      execute(query) {
-        const statement = (query as { getSQL?(): SQL }).getSQL?.();
-        if (statement) allowRaw(statement);
-        return db.execute.call(this, statement ?? query);
-      },
-      $with: (...args) => {
-        const { as } = (new QueryBuilder(dialect as never) as unknown as Database).$with(...args);
-        return { as: (query) => as(ownStatement(dialect, query)) };
-      },
-      // A transaction gets a session of its own, and a nested one does not ask the outer one's for it.
-      transaction: (run, ...rest) => db.transaction((tx) => run(wrapDatabase(tx)), ...rest),
-    };
-    // The builders of relational queries keep references to both.
-    for (const name of ["query", "_query"] as const) {
-      if (!db[name]) continue;
-      changes[name] = Object.fromEntries(
-        Object.entries(db[name]).map((
-          [table, builder],
-        ) => [table, copyWith(builder, { dialect, session })]),
-      );
-    }
-    const result = copyWith(db, changes);
-    return rememberUndecorated(result, db);
-  });
-}
-
-function wrapSession(session: Session): Session {
-  return remember(session, () => {
-    // Everything else is inherited and calls these.
-    const wrapper = Object.create(session) as Session;
-    wrapper.dialect = remember(session.dialect, encryptingDialect);
-    wrapper.prepareQuery = (query, ...rest) => prepareEncrypting(session, query, rest);
-    if (session.batch) {
-      wrapper.batch = (queries) => batchEncrypting((filled) => session.batch!(filled), queries);
-    }
-    return wrapper;
-  });
+/** What Drizzle's `withReplicas` adds. */
+interface Replicated {
+  readonly $primary: object;
+  readonly $replicas: readonly object[];
 }

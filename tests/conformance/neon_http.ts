@@ -32,7 +32,10 @@ export const refused = {
   ],
 } as const;
 
-type Database = AnyDatabase & { batch(queries: unknown[]): Promise<unknown[]> };
+type Database = AnyDatabase & {
+  batch(queries: unknown[]): Promise<unknown[]>;
+  $withAuth(token: string): Database;
+};
 
 async function fill(context: TestContext): Promise<Database> {
   await createTables(context);
@@ -142,6 +145,43 @@ const batches: Case[] = [
   },
 ];
 
+const tokens: Case[] = [
+  {
+    name: "the database that $withAuth makes encrypts and decrypts, and sends its token",
+    async run(context) {
+      const db = await fill(context);
+      const sent: (string | null)[] = [];
+      const { fetch } = globalThis;
+      globalThis.fetch = (input, init) => {
+        sent.push(new Headers(init?.headers).get("authorization"));
+        return fetch(input, init);
+      };
+      try {
+        // Old versions of the driver send none.
+        await context.open<Database>().$withAuth("jwt").execute(sql`select 1`);
+        const [token] = sent.splice(0);
+        const authorized = db.$withAuth("jwt");
+        await authorized.insert(people).values({ ...ada, token: "t0k3n" });
+        assertEquals(await authorized.select({ phone: people.phone }).from(people), [
+          { phone: "555" },
+        ]);
+        const named = authorized.$with("named").as(
+          authorized.select({ phone: people.phone }).from(people),
+        );
+        assertEquals(await authorized.with(named).select().from(named), [{ phone: "555" }]);
+        await authorized.update(people).set({ phone: "777" });
+        await authorized.execute(sql`select 1`);
+        assertEquals(sent, Array(5).fill(token));
+        await db.select().from(people);
+        assertEquals(sent.length, 6);
+      } finally {
+        globalThis.fetch = fetch;
+      }
+      await assertStored(context, "SELECT phone FROM person", "777");
+    },
+  },
+];
+
 const transactions: Case[] = [
   {
     name: "refused by the driver, with its own message, wrapped or not",
@@ -177,6 +217,7 @@ const changes: Case[] = [
 
 export const suites: Readonly<Record<string, readonly Case[]>> = {
   batches,
+  "access tokens": tokens,
   transactions,
   changes,
 };

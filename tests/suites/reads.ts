@@ -99,10 +99,14 @@ test("replicas, each of them wrapped", async ({ open, plain }) => {
   await db.update(people).set({ phone: "777" }).where(eq(people.id, 1));
   const [row] = await db.$primary.select().from(people).where(eq(people.id, 1));
   assertEquals(row?.phone, "777");
-  const error = assertThrows(() => withEncryption(withReplicas(plain, [replica])), TypeError);
-  assertEquals(
-    error.message,
-    "Wrapping a database with withEncryption: it has replicas, wrap each of them instead: " +
-      "withReplicas(withEncryption(primary), [withEncryption(replica)])",
-  );
+  assertStrictEquals(withEncryption(db), db);
+  for (const primary of [plain, withEncryption(plain)]) {
+    const replicated = withReplicas(primary, [replica]);
+    const { message } = assertThrows(() => withEncryption(replicated), TypeError);
+    assertEquals(
+      message,
+      "Wrapping a database with withEncryption: it has replicas, wrap each of them instead: " +
+        "withReplicas(withEncryption(primary), [withEncryption(replica)])",
+    );
+  }
 });

@@ -143,6 +143,15 @@ test("the result of a prepared query is not mapped for others, who would not dec
   assertEquals(ada?.phone, "555");
 });
 
+test("a session that is not wrapped hands out nothing of what a wrapped database's dialect built", async ({ plain, db, context, before }) => {
+  const { dialect } = db as unknown as { dialect: object };
+  const mixed: typeof plain = Object.create(plain, { dialect: { value: dialect } });
+  await assertRejects(async () => await mixed.update(people).set({ phone: "999" }));
+  const read = async () => String((await mixed.select().from(people))[0]?.phone);
+  await assertRejects(read, TypeError, "wrap the database with withEncryption(db)");
+  assertEquals(await dump(context), before);
+});
+
 // deno-lint-ignore require-await
 test("refused modifiers of the column", async () => {
   const modifiers = ["default", "array", "generatedAlwaysAs", "unique", "primaryKey", "references"];

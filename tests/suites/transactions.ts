@@ -1,11 +1,13 @@
-/** Transactions of a database wrapped by `withEncryption`. */
+/** Transactions of a database wrapped by `withEncryption`, and databases that it leads to otherwise. */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { withEncryption } from "../../pg/mod.ts";
 import { type AnyDatabase, suite } from "./suite.ts";
 import { assertStored, open, people } from "./tables.ts";
 
 class Abort extends Error {}
+
+type Parts = Record<PropertyKey, unknown>;
 
 const insert = (db: AnyDatabase, id: number, phone: string) =>
   db.insert(people).values({ id, name: "", phone });
@@ -55,5 +57,147 @@ test("a transaction can be wrapped by itself", async ({ plain, context }) => {
       assertEquals(await phones(inner), ["555"]);
     });
   });
+  await assertStored(context, "SELECT phone FROM person", "555");
+});
+
+const IN_FRONT = "something stands in front of it, such as a Proxy, and answers for its";
+
+const bound = (of: Parts, name: PropertyKey) => {
+  const value = of[name];
+  return typeof value === "function" ? value.bind(of) : value;
+};
+
+/** What applications put in front of a database, to reach the transaction that is under way, if one is. */
+const inFront = {
+  "all of it": (db, tx) => ({ get: (_, name) => (tx() ?? db)[name] }),
+  "its methods, bound": (db, tx) => ({ get: (_, name) => bound(tx() ?? db, name) }),
+  "its methods, bound, if there is one": (db, tx) => ({
+    get: (_, name) => tx() ? bound(tx()!, name) : db[name],
+  }),
+  "one of its methods, if there is one": (db, tx) => ({
+    get: (_, name) => tx() && name === "insert" ? bound(tx()!, name) : db[name],
+  }),
+} satisfies Record<string, (db: Parts, tx: () => Parts | undefined) => ProxyHandler<Parts>>;
+
+for (const [which, handler] of Object.entries(inFront)) {
+  const lead = (db: unknown) => {
+    const led: { to?: AnyDatabase | undefined } = {};
+    const proxy = (target: Parts) =>
+      new Proxy<Parts>(target, handler(db as Parts, () => led.to as Parts | undefined)) as never;
+    return { led, inFrontOf: proxy(db as Parts) as AnyDatabase, lazy: proxy({}) as AnyDatabase };
+  };
+
+  test(`a Proxy that leads to the current transaction, ${which}: nothing is written outside`, async ({ plain, sql }) => {
+    const { led, inFrontOf, lazy } = lead(plain);
+    assertThrows(() => withEncryption(lazy), TypeError, IN_FRONT);
+    // Outside of a transaction it may be the database itself.
+    const [wrapped] = await Promise.allSettled([Promise.resolve(inFrontOf).then(withEncryption)]);
+    const write = () =>
+      wrapped.status === "rejected"
+        ? Promise.reject(wrapped.reason)
+        : insert(wrapped.value, 1, "555").execute();
+    await plain.transaction(async (tx) => {
+      led.to = tx;
+      await assertRejects(async () => await write(), TypeError, IN_FRONT);
+      led.to = undefined;
+    });
+    assertEquals(await sql("SELECT id FROM person"), []);
+  });
+
+  test(`a Proxy in front of a wrapped database, to ${which}: leads into its transaction`, async ({ db, context }) => {
+    const { led, inFrontOf, lazy } = lead(db);
+    for (const proxy of [inFrontOf, lazy]) {
+      const attempt = db.transaction(async (tx) => {
+        led.to = tx;
+        await insert(proxy, 1, "555");
+        assertEquals(await phones(tx), ["555"]);
+        throw new Abort();
+      });
+      await assertRejects(() => attempt, Abort);
+      led.to = undefined;
+      assertEquals(await phones(proxy), []);
+    }
+    await insert(lazy, 1, "777");
+    await assertStored(context, "SELECT phone FROM person", "777");
+  });
+}
+
+interface Traced {
+  session: Record<"prepareQuery" | "transaction", (...args: never[]) => unknown>;
+}
+
+/** Notes the statements that a database's session runs, as tracers do: by changing it, and the transactions it begins. */
+function trace(db: AnyDatabase): string[] {
+  const seen: string[] = [];
+  const traced = new WeakSet();
+  const follow = ({ session }: Traced) => {
+    if (traced.has(session)) return;
+    traced.add(session);
+    const { prepareQuery } = session;
+    session.prepareQuery = function (...args: [{ sql: string }]) {
+      const prepared = prepareQuery.apply(this, args as never) as {
+        execute(...values: unknown[]): unknown;
+      };
+      const { execute } = prepared;
+      prepared.execute = function (...values) {
+        seen.push(args[0].sql);
+        return execute.apply(this, values);
+      };
+      return prepared;
+    };
+  };
+  const { session } = db as unknown as Traced;
+  follow({ session });
+  const { transaction } = session;
+  session.transaction = function (run: (tx: Traced) => unknown, ...rest: unknown[]) {
+    const following = (tx: Traced) => {
+      follow(tx);
+      return run(tx);
+    };
+    return transaction.apply(this, [following, ...rest] as never);
+  };
+  return seen;
+}
+
+test("a tracer of the wrapped database sees what it would see of the other one", async ({ context }) => {
+  const seen: string[][] = [];
+  for (const db of [context.open(), withEncryption(context.open())]) {
+    const statements = trace(db);
+    await db.insert(people).values({ id: seen.length, name: "Ada" });
+    await db.transaction(async (tx) => {
+      await tx.update(people).set({ name: "Grace" });
+      await tx.transaction(async (inner) =>
+        void await inner.select({ id: people.id }).from(people)
+      );
+    });
+    // Some drivers send it with the session that began the transaction.
+    seen.push(statements.filter((statement) => statement !== "commit"));
+  }
+  assertEquals(seen[1], seen[0]);
+  assert(seen[1]!.some((statement) => statement.startsWith("update")));
+  const db = withEncryption(context.open());
+  const statements = trace(db);
+  const written = await db.transaction((tx) => insert(tx, 9, "555").returning());
+  assertEquals(written[0]?.phone, "555");
+  assert(statements.some((statement) => statement.startsWith("insert")));
+  await assertStored(context, "SELECT phone FROM person WHERE id = 9", "555");
+});
+
+test("databases that a wrapped one makes are wrapped, and so are those of its session", async ({ context }) => {
+  const plain = context.open();
+  // A driver's database of the future.
+  const methods = Object.create(Object.getPrototypeOf(plain), {
+    constructor: { value: plain.constructor },
+    $another: { value: () => context.open() },
+    $run: { value: (run: (db: AnyDatabase) => unknown) => run(context.open()) },
+  });
+  const db = withEncryption(Object.setPrototypeOf(plain, methods)) as AnyDatabase & {
+    $another(): AnyDatabase;
+    $run<T>(run: (db: AnyDatabase) => T): T;
+    session: { transaction<T>(run: (tx: AnyDatabase) => Promise<T>): Promise<T> };
+  };
+  await insert(db.$another(), 1, "555");
+  assertEquals(await db.$run((another) => phones(another)), ["555"]);
+  assertEquals(await db.session.transaction((tx) => phones(tx)), ["555"]);
   await assertStored(context, "SELECT phone FROM person", "555");
 });

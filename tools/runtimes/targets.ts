@@ -52,8 +52,13 @@ const servers: readonly ServerTarget[] = [
 const lowest = (...names: (keyof typeof DRIVERS)[]) =>
   Object.fromEntries(names.map((name) => [name, DRIVERS[name].lowest]));
 
-const neon = (name: "neon-http" | "neon-serverless", version?: string): ServerTarget => ({
-  name: version === undefined ? name : `${name} ${version}`,
+const neon = (
+  name: "neon-http" | "neon-serverless",
+  version?: string,
+  drizzle: ServerTarget["drizzle"] = "0.45",
+): ServerTarget => ({
+  name: [name, version ?? [], drizzle === "0.45" ? [] : `Drizzle ${drizzle}`].flat().join(" "),
+  drizzle,
   shows: name === "neon-serverless"
     ? "all suites, over a WebSocket proxy"
     : "all suites and batches, over a local HTTP endpoint; transactions are refused by the driver",
@@ -79,6 +84,7 @@ const drivers: readonly ServerTarget[] = [
   },
   neon("neon-serverless"),
   neon("neon-http"),
+  neon("neon-http", undefined, "1.0"),
   neon("neon-serverless", DRIVERS[NEON].lowest),
   neon("neon-http", DRIVERS[NEON].lowest),
   {

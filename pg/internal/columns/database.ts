@@ -3,15 +3,24 @@
 import { is } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type { EncryptableDatabase } from "../../session.ts";
+import { copyWith } from "./copy_with.ts";
 
-/** Decorated databases, by themselves, and what they decorate. */
-const originals = new WeakMap<object, object>();
+/** Leads from what is decorated to what it decorates. Registered: another copy of this package decorates alike. */
+export const DECORATED = Symbol.for("mitthooks-drizzle:decorated");
 
-/** Notes what a database decorates. */
-export function rememberUndecorated<T extends object>(decorated: T, original: T): T {
-  originals.set(decorated, original);
-  return decorated;
+type Decorated<T> = T & { readonly [DECORATED]?: T };
+
+/** Whether a database, a session or a dialect is decorated. */
+export function isDecorated(part: object): boolean {
+  return DECORATED in part;
 }
+
+interface Parts {
+  readonly dialect: object;
+  readonly session: { readonly dialect: object };
+}
+
+const undecoratedViews = new WeakMap<object, object>();
 
 /**
  * The database that a decorated one decorates, or the given one itself.
@@ -19,20 +28,46 @@ export function rememberUndecorated<T extends object>(decorated: T, original: T)
  * For this package's own statements, which hold ciphertext.
  */
 export function undecorated<TDatabase extends object>(db: TDatabase): TDatabase {
-  return (originals.get(db) ?? db) as TDatabase;
+  const given = within(primaryOf(db));
+  let view = undecoratedViews.get(given) as TDatabase | undefined;
+  if (!view) {
+    // What a decorated database begins a transaction with has decorated parts.
+    const { dialect, session } = given as unknown as Parts;
+    const parts = { dialect: within(dialect), session: within(session) };
+    if (parts.session.dialect !== parts.dialect) {
+      parts.session = Object.create(parts.session, { dialect: { value: parts.dialect } });
+    }
+    view = parts.dialect === dialect && parts.session === session ? given : copyWith(given, parts);
+    undecoratedViews.set(given, view);
+  }
+  return view;
+}
+
+function within<T extends object>(part: T): T {
+  return (part as Decorated<T>)[DECORATED] ?? part;
+}
+
+/** Of a database with replicas the primary, because replicas lag behind; any other one itself. */
+export function primaryOf<TDatabase extends object>(db: TDatabase): TDatabase {
+  return (db as { readonly $primary?: TDatabase }).$primary ?? db;
 }
 
 /**
- * The database as it was before `withEncryption` decorated it; of one with replicas the primary, because replicas
- * lag behind. What is stored is neither encrypted nor decrypted by it, and may be compared.
+ * The database as it was before `withEncryption` decorated it; of one with replicas the primary. What is stored is neither encrypted nor decrypted by it, and may be compared.
  *
  * @throws {TypeError} It is none.
  */
 export function undecoratedPrimary(attempt: string, db: EncryptableDatabase): EncryptableDatabase {
-  const primary = (db as { $primary?: EncryptableDatabase } | undefined)?.$primary ?? db;
-  const { dialect } = (primary ?? {}) as { dialect?: unknown };
+  const { dialect } = primaryOf(db ?? {}) as { dialect?: unknown };
   if (!is(dialect, PgDialect)) throw noPostgres(`${attempt}: db`, dialect);
-  return undecorated(primary);
+  return undecorated(db);
+}
+
+/** Whether something that Drizzle hands out is a database, or a transaction, and not one of its builders. */
+export function isDatabase(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const { transaction, dialect } = value as { transaction?: unknown; dialect?: unknown };
+  return typeof transaction === "function" && is(dialect, PgDialect);
 }
 
 /** The error for what is no PostgreSQL database of Drizzle. */

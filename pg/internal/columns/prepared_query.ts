@@ -43,8 +43,8 @@ interface Decrypted {
 /** Prepared queries whose results are decrypted. */
 const decrypted = new WeakMap<object, Decrypted>();
 
-/** What a batch asks for before it sends a query (Drizzle 0.x alone), and maps its result with. */
-const OF_BATCHES = ["isResponseInArrayMode", "mapResult", "mapper"];
+/** What a batch asks for before it sends a query, and maps its result with, in Drizzle 0.x and in 1.0. */
+const OF_BATCHES = ["isResponseInArrayMode", "mode", "mapResult", "mapper"];
 
 function refuse(): never {
   throw new TypeError(
@@ -58,8 +58,10 @@ function withOwnMapping(prepared: PreparedQuery): PreparedQuery {
   const mapping = Object.create(prepared);
   for (const name of OF_BATCHES) {
     if (!(name in prepared)) continue;
-    mapping[name] = Reflect.get(prepared, name);
-    Reflect.set(prepared, name, refuse);
+    const value = Reflect.get(prepared, name);
+    mapping[name] = value;
+    if (typeof value === "function") Reflect.set(prepared, name, refuse);
+    else Object.defineProperty(prepared, name, { get: refuse });
   }
   return mapping;
 }

@@ -186,12 +186,24 @@ function located(error: unknown, { column, path }: Found): unknown {
     : new DecryptionError(path(), place);
 }
 
-const plans = new WeakMap<object, ResultPlan>();
+type Mapper = (rows: unknown[]) => unknown;
 
-/** Keeps the plan with the function that maps rows, which is all that a session is given of it. */
-function remember<T extends object>(mapper: T, plan: ResultPlan): T {
-  plans.set(mapper, plan);
-  return mapper;
+/** Plans of Drizzle 1.0, with the functions that map rows, by what stands for those. */
+const plans = new WeakMap<object, Pick<ResultPlan, "decrypt"> & { readonly mapper: Mapper }>();
+
+/**
+ * Stands for a function that maps rows, which is all that a session is given of a plan. A session that is not decorated
+ * would hand out what is stored.
+ */
+function standIn(mapper: Mapper, { decrypt }: ResultPlan): Mapper {
+  const refuse: Mapper = () => {
+    throw new TypeError(
+      "Reading the result of a query: its session does not decrypt it, " +
+        "wrap the database with withEncryption(db)",
+    );
+  };
+  plans.set(refuse, { decrypt, mapper });
+  return refuse;
 }
 
 /** What a session is asked to map a result with, and how the result is decrypted. */
@@ -217,13 +229,13 @@ export function planArguments(rest: readonly unknown[]): PlannedArguments | unde
     }
     if (typeof argument === "function") {
       const plan = plans.get(argument);
-      return { rest, decrypt: plan?.decrypt ?? decryptTree };
+      if (!plan) return { rest, decrypt: decryptTree };
+      const { decrypt, mapper } = plan;
+      return { rest: rest.map((given) => given === argument ? mapper : given), decrypt };
     }
   }
   return undefined;
 }
-
-type Mapper = (rows: unknown[]) => unknown;
 
 /** What makes the functions that map rows, of Drizzle 1.0. */
 export interface MapperGenerators {
@@ -236,12 +248,12 @@ export function planningMappers({ rows, relationalRows }: MapperGenerators): Map
   return {
     rows(fields, ...rest) {
       const plan = planRows(fields);
-      return plan ? remember(rows(plan.fields, ...rest), plan) : rows(fields, ...rest);
+      return plan ? standIn(rows(plan.fields, ...rest), plan) : rows(fields, ...rest);
     },
     relationalRows(config) {
       const plan = planRelations(config.selection);
       return plan
-        ? remember(relationalRows({ ...config, selection: plan.fields }), plan)
+        ? standIn(relationalRows({ ...config, selection: plan.fields }), plan)
         : relationalRows(config);
     },
   };
