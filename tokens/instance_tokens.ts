@@ -88,8 +88,9 @@ export interface ExpiringToken {
  * Exchanges the stored secrets of extension instances for access tokens of mittwald's API:
  * `POST {apiUrl}/v2/extension-instances/{id}/tokens`. A token goes into the header `x-access-token` of further calls.
  *
- * - A token is kept until shortly before it expires: a tenth of its lifetime, at most a minute. Neither a wrong `Date`
- *   in the API's answer nor a local clock that is wrong or set back prolongs that.
+ * - A token is kept until shortly before it expires: a tenth of its lifetime, at most a minute; and for about a second at
+ *   least, also where the API hands out one that is about to expire. Neither a wrong `Date` in the API's answer nor a
+ *   local clock that is wrong or set back prolongs that.
  * - Each call reads the storage. So a token is not used any more once another secret is stored than the one that it came
  *   from, whichever process stored it, or once the instance is removed or switched off. Of a secret only its SHA-256
  *   digest is kept.

@@ -3,10 +3,11 @@
 import type { AccessToken } from "./token_request.ts";
 
 const MAX_MARGIN_MS = 60_000;
-/** What the header `Date` leaves out. */
-const DATE_RESOLUTION_MS = 1_000;
-/** How long a token is used whose expiry is over by every clock, so that not each call makes a request. */
-const UNCLEAR_FOR_MS = 1_000;
+/**
+ * How long a token is taken to live at least, however soon it expires, or if it has by every clock: otherwise each call
+ * would make a request while the API hands out the same one. `Date` has seconds, so less than one cannot be told anyway.
+ */
+const MIN_LIFETIME_MS = 1_000;
 
 /** A moment, by both clocks of ours. */
 export interface Moment {
@@ -64,9 +65,7 @@ export class KeptToken {
  * from; but a `Date` can be wrong, and so can our clock. Nobody hands out a token that has expired: what says so is
  * wrong. Of the others, the one that says less counts.
  */
-function lifetimeOf({ expiry, answeredAt }: AccessToken, requestedAt: Moment): number {
-  const lifetimes = [expiry - requestedAt.wall];
-  if (answeredAt !== undefined) lifetimes.push(expiry - answeredAt - DATE_RESOLUTION_MS);
-  const possible = lifetimes.filter((lifetimeMs) => lifetimeMs > 0);
-  return possible.length === 0 ? UNCLEAR_FOR_MS : Math.min(...possible);
+function lifetimeOf({ expiry, answeredAt = NaN }: AccessToken, requestedAt: Moment): number {
+  const possible = [expiry - requestedAt.wall, expiry - answeredAt].filter((ms) => ms > 0);
+  return possible.length === 0 ? MIN_LIFETIME_MS : Math.max(MIN_LIFETIME_MS, Math.min(...possible));
 }
