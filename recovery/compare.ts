@@ -169,8 +169,7 @@ class Comparing {
       different,
       unusableSecrets,
       deliveries,
-      equal: missing.length + gone.length + different.length + unusableSecrets.length +
-          deliveries.halted.length === 0,
+      equal: missing.length + gone.length + different.length + unusableSecrets.length === 0,
     };
   }
 

@@ -55,7 +55,7 @@ export interface Comparison {
     /** mStudio does not make them any more. */
     readonly halted: readonly WebhookDelivery[];
   };
-  /** Whether nothing has to be done: no list has an entry, but for pending deliveries. */
+  /** Whether nothing has to be mended: the first four lists are empty. */
   readonly equal: boolean;
 }
 

@@ -34,13 +34,13 @@ test("nothing to do, with a page of its own and with several", async () => {
 
 test("every kind of difference, with both states, and nothing else", async () => {
   await using world = await setUp({ maxAttempts: 2 });
-  const { sql, run } = world;
+  const { sql, serve } = world;
   const [same, gone, off, variant, scopes, moved, secretless, unreadable, refused] = await world
     .addInstances(9) as [SimulatedInstance, ...SimulatedInstance[]];
   await same.update({ consentedScopes: ["a", "b"] });
   await sql`UPDATE extension_instance SET consented_scopes = '{b,a,b}' WHERE id = ${same.id}`;
   // What the application has taken, and not stored.
-  run(takes);
+  serve(takes);
   const [missing] = await world.addInstances(1) as [SimulatedInstance];
   const goneState = stateOf(gone!);
   await gone!.remove();
@@ -55,9 +55,9 @@ test("every kind of difference, with both states, and nothing else", async () =>
   const another = await buildEncryptionKey("another", "salt").encrypt("x");
   await sql`UPDATE extension_instance SET secret = ${another} WHERE id = ${unreadable!.id}`;
   // What was never taken.
-  run(() => new Response(null, { status: 500 }));
+  serve(() => new Response(null, { status: 500 }));
   await assertRejects(() => same.update({ consentedScopes: ["b", "a"] }));
-  run();
+  serve();
   const before = await world.rows();
 
   const found = await world.compare({ checkSecrets: true });
@@ -92,7 +92,7 @@ test("every kind of difference, with both states, and nothing else", async () =>
 test("a delivery that is tried again is pending, and its difference is told", async () => {
   await using world = await setUp({ backoff: { initialMs: 60_000, maxMs: 60_000 } });
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
-  world.run(() => new Response(null, { status: 503 }));
+  world.serve(() => new Response(null, { status: 503 }));
   const updated = instance.update({ enabled: false });
   const added = world.mstudio.instance().add();
   await poll(() => world.mstudio.deliveries.length === 3);
@@ -140,9 +140,9 @@ test("what changes meanwhile is no difference", async () => {
 test("an instance that is removed between two pages hides none behind it", async () => {
   await using world = await setUp();
   const instances = await world.addInstances(300);
-  world.run(takes);
+  world.serve(takes);
   const [unknown] = await world.addInstances(1) as [SimulatedInstance];
-  world.run();
+  world.serve();
   for (const removals of [1, 2, 3]) {
     let pages = 0;
     world.fail(async (request, answer) => {
@@ -188,7 +188,7 @@ test("at most four requests at once", async () => {
 test("overload, errors, slowness and broken connections are waited out", async () => {
   await using world = await setUp();
   await world.addInstances(450);
-  world.run(takes);
+  world.serve(takes);
   const [unknown] = await world.addInstances(1) as [SimulatedInstance];
   const faults: (() => Response | Promise<never>)[] = [
     () => new Response(null, { status: 429, headers: { "retry-after": "1" } }),
@@ -347,7 +347,7 @@ test("an extension that mStudio does not know, or whose table this is not", asyn
   });
   // The contributor has both: the list is that of one, the table that of the other.
   const [{ id }] = await world.addInstances(1) as [SimulatedInstance];
-  other.run(takes);
+  other.serve(takes);
   await other.addInstances(2);
   other.fail((request) =>
     request.url.endsWith(id)

@@ -28,11 +28,11 @@ async function assertMended(world: World): Promise<void> {
 
 /** Instances in every state that a table can have lost its order in. */
 async function spoil(world: World, count = 10): Promise<SimulatedInstance[]> {
-  const { sql, run } = world;
+  const { sql, serve } = world;
   const [gone, changed, secretless, unreadable, refused, ...others] = await world.addInstances(
     count,
   );
-  run(takes);
+  serve(takes);
   const missing = await world.addInstances(2);
   await gone!.remove();
   await changed!.update({ enabled: false, consentedScopes: ["x"], variantKey: "other" });
@@ -40,7 +40,7 @@ async function spoil(world: World, count = 10): Promise<SimulatedInstance[]> {
   await sql`UPDATE extension_instance SET secret = NULL WHERE id = ${secretless!.id}`;
   const another = await buildEncryptionKey("another", "salt").encrypt("x");
   await sql`UPDATE extension_instance SET secret = ${another} WHERE id = ${unreadable!.id}`;
-  run();
+  serve();
   return [...missing, changed!, secretless!, unreadable!, refused!, ...others];
 }
 
@@ -77,10 +77,10 @@ test("every kind of difference is mended while the application runs", async () =
 test("where no application answers, secrets are stored from the API's answers", async () => {
   await using world = await setUp();
   await spoil(world);
-  world.run(down);
+  world.serve(down);
   const report = await world.repair(await world.compare({ checkSecrets: true }));
   assertEquals([report.rotated, report.failed, report.left], [5, [], []]);
-  world.run();
+  world.serve();
   await assertMended(world);
 });
 
@@ -116,9 +116,9 @@ test("a signed state is newer than what the application stores in the meantime: 
 
 test("an instance that is removed in the meantime is not brought back", async () => {
   await using world = await setUp();
-  world.run(takes);
+  world.serve(takes);
   const [missing, unsecret] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
-  world.run();
+  world.serve();
   const found = await world.compare();
   world.fail(async (request, answer) => {
     if (!request.url.endsWith(missing.id)) return;
@@ -154,9 +154,9 @@ test("a secret that the application has stored in the meantime stays", async () 
   // Between the API's answer and its storing: a newer one.
   world.fail(async (request, answer) => {
     if (request.method !== "PUT") return;
-    world.run(down);
+    world.serve(down);
     const response = await answer();
-    world.run();
+    world.serve();
     await two.rotateSecret();
     return response;
   });
@@ -180,10 +180,10 @@ test("events from before are refused afterwards, and nothing brings a removed in
   const backup = await world.sql`SELECT * FROM extension_instance_last_event`;
   await changed.update({ variantKey: "old" });
   const recorded = world.mstudio.deliveries.at(-1)!;
-  world.run(takes);
+  world.serve(takes);
   await changed.update({ variantKey: "new" });
   await gone.remove();
-  world.run();
+  world.serve();
   // Restored from the backup.
   await world.sql`TRUNCATE extension_instance_last_event`;
   for (const row of backup) {
@@ -201,7 +201,7 @@ test("an instance that mStudio is about to deliver to gets no secret, and no eve
   await using world = await setUp({ backoff: { initialMs: 300, maxMs: 300 } });
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
   await world.sql`UPDATE extension_instance SET secret = NULL, active = false`;
-  world.run(down);
+  world.serve(down);
   const rotated = instance.rotateSecret();
   await poll(() => world.mstudio.deliveries.length === 2);
   const { updated, left } = await world.repair(await world.compare());
@@ -209,7 +209,7 @@ test("an instance that mStudio is about to deliver to gets no secret, and no eve
     id: instance.id,
     reason: "mStudio is about to deliver to it",
   }]]);
-  world.run();
+  world.serve();
   await rotated;
   await assertMended(world);
 });
@@ -227,14 +227,14 @@ test("webhooks that go to another database: no secret is replaced that they have
     if (request.method !== "PUT") return;
     const response = await answer();
     // The application is down after the first one.
-    world.run(down);
+    world.serve(down);
     return response;
   });
   const { rotated, failed } = await world.repair(found, { storage: copy.storage });
   assertEquals([rotated, failed.length], [1, 3]);
   for (const { reason } of failed) assertStringIncludes(reason, "mStudio made no secret");
   world.fail();
-  world.run();
+  world.serve();
   // The application has lost nothing.
   await assertMended(world);
 });
@@ -246,7 +246,7 @@ test("an application under another key: no more secrets are replaced, and its ow
   const table = buildExtensionInstanceTable(buildEncryptedTextColumn(otherKey));
   const theirs = new PgExtensionStorage(drizzle(world.sql), table, { lastEvents });
   const { publicKeys } = world.mstudio;
-  world.run(createWebhookHandler({ storage: theirs, extensionId: EXTENSION_ID, publicKeys }));
+  world.serve(createWebhookHandler({ storage: theirs, extensionId: EXTENSION_ID, publicKeys }));
   await world.sql`UPDATE extension_instance SET secret = NULL`;
   const { rotated, failed, left } = await world.repair(await world.compare());
   assertEquals([rotated, failed.length, left.length], [0, 1, 5]);
@@ -267,11 +267,11 @@ test("handlers are called once for each change", async () => {
     },
   });
   const [gone, changed] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
-  world.run(takes);
+  world.serve(takes);
   const [missing] = await world.addInstances(1) as [SimulatedInstance];
   await gone.remove();
   await changed.update({ enabled: false });
-  world.run();
+  world.serve();
   calls.length = 0;
   await world.repair(await world.compare());
   assertEquals(
@@ -357,7 +357,7 @@ test("a rotation that is under way is stored before the signal ends it", async (
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
   await world.sql`UPDATE extension_instance SET secret = NULL`;
   const found = await world.compare();
-  world.run(down);
+  world.serve(down);
   const ending = new AbortController();
   world.fail(async (request, answer) => {
     if (request.method !== "PUT") return;

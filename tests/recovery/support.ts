@@ -89,7 +89,7 @@ export async function setUp({ on, ...options }: Settings = {}) {
     access,
     asked,
     /** The application that runs, or does not; without an argument the library's handler. */
-    run: (other: (request: Request) => Response | Promise<Response> = running) =>
+    serve: (other: (request: Request) => Response | Promise<Response> = running) =>
       application = other,
     fail: (other: Fault = () => undefined) => fault = other,
     compare: (options: Partial<CompareOptions> = {}) =>
