@@ -3,7 +3,7 @@ import { buildEncryptionKey } from "../../mod.ts";
 import { CompareError, type InstanceState } from "../../recovery/mod.ts";
 import { PgExtensionStorage } from "../../pg/mod.ts";
 import type { SimulatedInstance } from "../../testing/mod.ts";
-import { extensionInstances } from "../../tools/extension_instance.ts";
+import { extensionInstances } from "../support/extension_instance.ts";
 import { poll } from "../../tools/postgres/databases.ts";
 import { type Fault, hurried, setUp, takes } from "./support.ts";
 

@@ -9,7 +9,7 @@ import {
   StorageError,
 } from "../../mod.ts";
 import type { SimulatedInstance } from "../../testing/mod.ts";
-import { extensionInstances, lastEvents } from "../../tools/extension_instance.ts";
+import { extensionInstances, lastEvents } from "../support/extension_instance.ts";
 import { poll } from "../../tools/postgres/databases.ts";
 import { EXTENSION_ID, hurried, setUp, takes } from "./support.ts";
 

@@ -18,7 +18,7 @@ import {
   extensionInstances,
   lastEventDdl,
   lastEvents,
-} from "../../tools/extension_instance.ts";
+} from "../support/extension_instance.ts";
 import { createDatabase } from "../../tools/postgres/databases.ts";
 
 export const EXTENSION_ID = "my-extension";

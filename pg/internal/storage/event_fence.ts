@@ -73,14 +73,15 @@ export class EventFence {
     const kindText = sql.raw(`'${kind}'`);
     if (signed === "asked") {
       return sql`
-        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt})
-        select ${this.#id}, ${kindText}, ${this.#at}
+        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
+        select ${this.#id}, ${kindText}, ${this.#at}, ${this.#ids}
         where ${condition}
         on conflict (${this.#instanceId}) do update set
           ${this.#kind} = excluded.${this.#kind},
           ${this.#createdAt} = greatest(${table.createdAt}, excluded.${this.#createdAt}),
           ${this.#requestIds} = case when ${table.createdAt} < excluded.${this.#createdAt}
-            then '{}' else ${table.requestIds} end
+            then excluded.${this.#requestIds}
+            else ${table.requestIds} || excluded.${this.#requestIds} end
         where ${this.version()} = ${this.#basis}
         returning ${this.#instanceId}`;
     }

@@ -170,9 +170,9 @@ export class RecoveryAccess implements StorageRecovery {
   }
 }
 
-/** What mStudio was asked, after what had been applied was read. */
+/** What mStudio was asked, after what had been applied was read. Its id makes the version another one. */
 function asked(basis: string, at: Date): EventMoment {
-  return { at, signed: "asked", requestIds: [], basis };
+  return { at, signed: "asked", requestIds: [crypto.randomUUID()], basis };
 }
 
 function toRecord(row: ResultRow): RecordedInstance {
