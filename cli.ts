@@ -2,17 +2,19 @@
 /**
  * # Operator's command
  *
- * Makes keys, tells under which keys the stored values are, and re-encrypts them. With npm it is the
+ * Makes keys, tells under which keys the stored values are, and re-encrypts them; compares the stored instances with
+ * mStudio, and mends them. With npm it is the
  * command `mitthooks-drizzle`; with Deno, `deno run -A jsr:@wais/mitthooks-drizzle/cli`.
  *
  * ```sh
  * npx mitthooks-drizzle keygen --write .env
  * npx mitthooks-drizzle status --schema ./schema.ts
  * npx mitthooks-drizzle reencrypt --schema ./schema.ts --dry-run
+ * npx mitthooks-drizzle compare --schema ./schema.ts --repair
  * npx mitthooks-drizzle reencrypt --help
  * ```
  *
- * `status` and `reencrypt` load the application's own schema module, so they use its keys; master passwords
+ * `status`, `reencrypt` and `compare` load the application's own schema module, so they use its keys; master passwords
  * come from the environment that this module reads, never from arguments. They connect through postgres.js
  * or node-postgres, whichever is installed.
  *
@@ -25,6 +27,7 @@ import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import * as compare from "./cli/compare.ts";
 import { describeError, UsageError } from "./cli/errors.ts";
 import * as keygen from "./cli/keygen.ts";
 import * as mstudio from "./cli/mstudio.ts";
@@ -37,11 +40,13 @@ import { closestTo } from "./cli/suggestion.ts";
 const VERSION = "0.3.0";
 
 const help =
-  `Keys of encrypted columns: makes them, and changes them. And webhooks for local development.
+  `Keys of encrypted columns: makes them, and changes them. Extension instances: compares them with
+mStudio, and mends them. And webhooks for local development.
 
 Usage: mitthooks-drizzle COMMAND [OPTIONS]
 
 Commands:
+  compare     compares the table of instances with mStudio, and mends it
   keygen      makes a master password and a salt
   mstudio     delivers the webhooks of a simulated mStudio
   status      counts the values under each key
@@ -55,14 +60,15 @@ Options of all commands:
 `;
 
 /** A module for each: its `help`, and `run`, which takes the arguments and resolves with the exit status. */
-const commands = new Map(Object.entries({ keygen, mstudio, status, reencrypt }));
+const commands = new Map(Object.entries({ compare, keygen, mstudio, status, reencrypt }));
 
 /**
  * Runs the command, from `@wais/mitthooks-drizzle/cli`. Prints to standard output and standard error.
  *
  * @param args The arguments after the program's name.
  * @returns The exit status: 0 for success with nothing left to do, 1 for a failure, unreadable values or
- * values that could not be written, 2 for arguments that make no sense, 130 after Ctrl-C and 143 after SIGTERM.
+ * values that could not be written, or a table that differs from mStudio, 2 for arguments that make no sense and for a
+ * table that could not be compared, 130 after Ctrl-C and 143 after SIGTERM.
  *
  * @example Show the help of a command
  * ```ts

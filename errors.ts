@@ -11,6 +11,7 @@
 /** The codes of all errors of this package. */
 export type ErrorCode =
   | "ERR_ACCESS_TOKEN_REFUSED"
+  | "ERR_API_TOKEN_REFUSED"
   | "ERR_BODY_INVALID"
   | "ERR_BODY_TOO_LARGE"
   | "ERR_BUSY"
@@ -22,6 +23,7 @@ export type ErrorCode =
   | "ERR_INSTANCE_INACTIVE"
   | "ERR_INVALID_CIPHERTEXT"
   | "ERR_METHOD"
+  | "ERR_MSTUDIO_UNAVAILABLE"
   | "ERR_NO_DRY_RUN"
   | "ERR_PUBLIC_KEY_UNAVAILABLE"
   | "ERR_SECRET_REFUSED"
@@ -277,7 +279,8 @@ export type StorageOperation =
   | "forgetRemoved"
   | "verify"
   | "reencrypt"
-  | "keyStatus";
+  | "keyStatus"
+  | "recovery";
 
 /**
  * The database refused or could not be reached. `cause` is the driver's own error.
@@ -643,3 +646,42 @@ export class SessionError extends MitthooksDrizzleError {
     return Response.json({ code, message }, { status, headers: { "cache-control": "no-store" } });
   }
 }
+
+/**
+ * The table could not be compared with mStudio, or not be mended any further. What was mended before stays.
+ *
+ * - `ERR_API_TOKEN_REFUSED`: the API token is not valid, or not one of the extension's contributor,
+ * - `ERR_MSTUDIO_UNAVAILABLE`: the API cannot be reached, is overloaded, or does not answer as it is documented,
+ * - `ERR_WRONG_EXTENSION`: mStudio does not know the extension, or an instance in the table is one of another extension.
+ *
+ * @example Tell a token of somebody else from an outage
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { CompareError } from "@wais/mitthooks-drizzle/recovery";
+ *
+ * const error = new CompareError("ERR_API_TOKEN_REFUSED", "Comparing with mStudio: the API answered with status 403");
+ * assertEquals(error.code, "ERR_API_TOKEN_REFUSED");
+ * ```
+ */
+export class CompareError extends MitthooksDrizzleError {
+  /** See {@linkcode MitthooksDrizzleError.code}. */
+  override readonly code: CompareErrorCode;
+
+  /**
+   * Makes the error.
+   *
+   * @param code See above.
+   * @param message What was attempted, colon, what was found.
+   * @param options `cause`: the error that led to this one.
+   */
+  constructor(code: CompareErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The codes of {@linkcode CompareError}. */
+export type CompareErrorCode =
+  | "ERR_API_TOKEN_REFUSED"
+  | "ERR_MSTUDIO_UNAVAILABLE"
+  | "ERR_WRONG_EXTENSION";

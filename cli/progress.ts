@@ -1,30 +1,36 @@
-/** Shows how far the work at a table is. */
+/** Shows how far work is. */
 
 import { count, formatNumber, type Part, printable, stderr, styled } from "./output.ts";
 
+/** How far work is. */
+export interface Progress {
+  /** What is worked on. */
+  readonly label: string;
+  /** What is counted, in the singular. */
+  readonly unit: string;
+  readonly done: number;
+  readonly total: number;
+}
+
 /**
- * Shows how far the work at a table is: a bar on a terminal, which goes away at the end; elsewhere a line for
- * each tenth that has details to log.
+ * Shows how far work is: a bar on a terminal, which goes away at the end; elsewhere a line for each tenth that has
+ * details to log.
  */
 export async function withProgress<T>(
-  table: string,
-  work: (
-    update: (rows: { total: number; scanned: number }, details?: string) => void,
-  ) => Promise<T>,
+  work: (update: (progress: Progress, details?: string) => void) => Promise<T>,
 ): Promise<T> {
-  const shown = printable(table);
   let tenths = 0;
   try {
-    return await work(({ total, scanned }, details) => {
-      // Rows that were added in the meantime belong to the whole.
-      const all = Math.max(total, scanned);
-      const done = all === 0 ? 1 : scanned / all;
-      const rows = `${formatNumber(scanned)} of ${count(all, "row")}`;
+    return await work(({ label, unit, done, total }, details) => {
+      // What was added in the meantime belongs to the whole.
+      const all = Math.max(total, done);
+      const part = all === 0 ? 1 : done / all;
+      const text = `${formatNumber(done)} of ${count(all, unit)}`;
       if (stderr.isTerminal) {
-        stderr.frame(...bar(shown, done, rows));
-      } else if (details !== undefined && Math.floor(done * 10) > tenths) {
-        tenths = Math.floor(done * 10);
-        stderr.line(`${table}: ${rows}, ${details}`);
+        stderr.frame(...bar(printable(label), part, text));
+      } else if (details !== undefined && Math.floor(part * 10) > tenths) {
+        tenths = Math.floor(part * 10);
+        stderr.line(`${label}: ${text}, ${details}`);
       }
     });
   } finally {
@@ -32,16 +38,30 @@ export async function withProgress<T>(
   }
 }
 
+/** The same for the rows of a table. */
+export function withTableProgress<T>(
+  table: string,
+  work: (
+    update: (rows: { readonly total: number; readonly scanned: number }, details?: string) => void,
+  ) => Promise<T>,
+): Promise<T> {
+  return withProgress((update) =>
+    work(({ total, scanned }, details) =>
+      update({ label: table, unit: "row", done: scanned, total }, details)
+    )
+  );
+}
+
 /** A bar that fits into one line; its head and itself have to go where the terminal is narrow. */
-function bar(table: string, done: number, rows: string): Part[] {
-  const tail = ` ${String(Math.floor(100 * done)).padStart(3)} %  ${rows}`;
+function bar(label: string, part: number, text: string): Part[] {
+  const tail = ` ${String(Math.floor(100 * part)).padStart(3)} %  ${text}`;
   // One column stays free: terminals wrap in the last one.
-  const room = stderr.columns - 1 - `${table} `.length - tail.length;
+  const room = stderr.columns - 1 - `${label} `.length - tail.length;
   if (room < 0) return [tail.trim().slice(0, stderr.columns - 1)];
   const width = room < 5 ? 0 : Math.min(40, room);
-  const filled = Math.round(done * width);
+  const filled = Math.round(part * width);
   return [
-    `${table} `,
+    `${label} `,
     styled("green", "█".repeat(filled)),
     styled("dim", "░".repeat(width - filled)),
     tail,

@@ -13,7 +13,7 @@ import {
 import { Failure, UsageError } from "./errors.ts";
 import { type Casing, casing, type OptionValues, text } from "./options.ts";
 import { stderr, styled } from "./output.ts";
-import { findTables, type NamedTable } from "./schema_module.ts";
+import { findTables, type ProjectTables } from "./schema_module.ts";
 
 /** Options that say where it is found. */
 export const projectOptions = { schema: text, "database-url": text, casing, config: text } as const;
@@ -40,7 +40,7 @@ type ProjectOptions = OptionValues<typeof projectOptions>;
  */
 export async function withProject<T>(
   options: ProjectOptions,
-  work: (tables: readonly NamedTable[], db: EncryptableDatabase) => Promise<T>,
+  work: (tables: ProjectTables, db: EncryptableDatabase) => Promise<T>,
 ): Promise<T> {
   const { schema, "database-url": databaseUrl, casing } = options;
   // Not by URL, which does not know those of several hosts.

@@ -1,13 +1,12 @@
 /** `reencrypt`: writes every value under the current key. */
 
-import process from "node:process";
 import { reencrypt as reencryptTable, type ReencryptionReport } from "../pg/reencryption.ts";
+import { interruptible } from "./interruption.ts";
 import { isUnderOtherKeys, NOTHING_READABLE } from "./keys_at_hand.ts";
 import { flag, positiveInteger, readOptions } from "./options.ts";
-import { count, formatNumber, stderr, stdout, styled, toJson } from "./output.ts";
-import { withProgress } from "./progress.ts";
+import { count, formatNumber, stdout, styled, toJson } from "./output.ts";
+import { withTableProgress } from "./progress.ts";
 import { projectHelp, projectOptions, withProject } from "./project.ts";
-import { onSignals } from "./signals.ts";
 
 export const help =
   `Writes every value of the encrypted columns under its current key. Can be ended with Ctrl-C and
@@ -27,65 +26,51 @@ written was.
 /** So many rows are listed; a table that is wholly unreadable would fill the screen. */
 const LISTED = 100;
 
-/** `bunx` and others pass on what the terminal has sent already: within this time, in milliseconds, it is the same. */
-const SAME_SIGNAL_MS = 1_000;
-
 const options = { ...projectOptions, "dry-run": flag, "batch-size": positiveInteger } as const;
 
 export async function run(args: readonly string[]): Promise<number> {
   const given = await readOptions(args, options);
   const { "dry-run": dryRun = false, "batch-size": batchSize } = given;
-  return await withProject(given, async (tables, db) => {
-    const interruption = new AbortController();
-    const { signal } = interruption;
-    let abortedAt = 0;
-    const ignoreSignals = onSignals((status) => {
-      if (signal.aborted) {
-        if (performance.now() - abortedAt > SAME_SIGNAL_MS) process.exit(status);
-        return;
-      }
-      abortedAt = performance.now();
-      interruption.abort(status);
-      stderr.line();
-      stderr.line("Stopping after this batch; once more to stop at once");
-    });
-    let left = 0;
-    // A signal during the last batch of all comes too late to stop anything.
-    let stopped = false;
-    try {
-      for (const { name, table } of tables) {
-        stopped ||= signal.aborted;
-        if (stopped) break;
-        if (await isUnderOtherKeys(db, { name, table })) {
-          stdout.line(styled("bold", name), ": ", styled("red", NOTHING_READABLE));
-          left++;
-          continue;
+  return await withProject(
+    given,
+    ({ encrypted }, db) =>
+      interruptible("Stopping after this batch", async (signal) => {
+        let left = 0;
+        // A signal during the last batch of all comes too late to stop anything.
+        let stopped = false;
+        for (const { name, table } of encrypted) {
+          stopped ||= signal.aborted;
+          if (stopped) break;
+          if (await isUnderOtherKeys(db, { name, table })) {
+            stdout.line(styled("bold", name), ": ", styled("red", NOTHING_READABLE));
+            left++;
+            continue;
+          }
+          const report = await withTableProgress(name, (update) =>
+            reencryptTable(db, table, {
+              ...batchSize === undefined ? {} : { batchSize },
+              dryRun,
+              signal,
+              onProgress: (progress) =>
+                update(
+                  progress,
+                  `${formatNumber(progress.reencrypted)} ${
+                    dryRun ? "would be " : ""
+                  }re-encrypted, ` +
+                    `${formatNumber(progress.unreadable)} unreadable`,
+                ),
+            }));
+          print(name, report, dryRun);
+          left += report.unreadable.length + report.notWritten.length;
+          stopped = report.aborted;
         }
-        const report = await withProgress(name, (update) =>
-          reencryptTable(db, table, {
-            ...batchSize === undefined ? {} : { batchSize },
-            dryRun,
-            signal,
-            onProgress: (progress) =>
-              update(
-                progress,
-                `${formatNumber(progress.reencrypted)} ${dryRun ? "would be " : ""}re-encrypted, ` +
-                  `${formatNumber(progress.unreadable)} unreadable`,
-              ),
-          }));
-        print(name, report, dryRun);
-        left += report.unreadable.length + report.notWritten.length;
-        stopped = report.aborted;
-      }
-    } finally {
-      ignoreSignals();
-    }
-    if (stopped) {
-      stdout.line(styled("yellow", "Stopped before the end; run it again to go on"));
-      return signal.reason as number;
-    }
-    return left === 0 ? 0 : 1;
-  });
+        if (stopped) {
+          stdout.line(styled("yellow", "Stopped before the end; run it again to go on"));
+          return signal.reason as number;
+        }
+        return left === 0 ? 0 : 1;
+      }),
+  );
 }
 
 function print(table: string, report: ReencryptionReport, dryRun: boolean): void {

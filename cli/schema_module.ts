@@ -1,4 +1,4 @@
-/** Finds the tables with encrypted columns in an application's schema modules. */
+/** Finds the tables in an application's schema modules. */
 
 import { is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
@@ -16,13 +16,20 @@ export interface NamedTable {
   readonly table: PgTable;
 }
 
+/** The tables of an application. */
+export interface ProjectTables {
+  /** Those with encrypted columns: one at least. */
+  readonly encrypted: readonly NamedTable[];
+  readonly all: readonly NamedTable[];
+}
+
 /**
  * Loads the modules and looks for tables among their exports.
  *
  * @throws {Failure} One cannot be loaded, there is no such table, or one whose values could not be told apart
  * from damaged ones.
  */
-export async function findTables(paths: readonly string[]): Promise<NamedTable[]> {
+export async function findTables(paths: readonly string[]): Promise<ProjectTables> {
   const found = new Set<PgTable>();
   for (const path of paths) {
     for (const exported of Object.values(await loadModule(path))) {
@@ -31,9 +38,9 @@ export async function findTables(paths: readonly string[]): Promise<NamedTable[]
       for (const value of values) if (is(value, PgTable)) found.add(value);
     }
   }
-  const tables = [...found].map((table) => ({ name: nameOf(table), table }));
+  const all = [...found].map((table) => ({ name: nameOf(table), table }));
   const loaded = paths.join(", ");
-  const foreign = tables.filter(({ table }) => hasForeignEncryptedColumns(table));
+  const foreign = all.filter(({ table }) => hasForeignEncryptedColumns(table));
   if (foreign.length > 0) {
     throw new Failure(
       `Loading ${loaded}: the encrypted columns of ${
@@ -43,11 +50,11 @@ export async function findTables(paths: readonly string[]): Promise<NamedTable[]
         "application has it installed, and let the application have one copy",
     );
   }
-  const encrypted = tables.filter(({ table }) => hasEncryptedColumns(table));
+  const encrypted = all.filter(({ table }) => hasEncryptedColumns(table));
   if (encrypted.length === 0) {
     throw new Failure(`Loading ${loaded}: none of its exports is a table with encrypted columns`);
   }
-  return encrypted;
+  return { encrypted, all };
 }
 
 function nameOf(table: PgTable): string {

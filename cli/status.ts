@@ -4,7 +4,7 @@ import { type KeyCounts, keyStatus } from "../pg/reencryption.ts";
 import { NOTHING_READABLE } from "./keys_at_hand.ts";
 import { flag, readOptions } from "./options.ts";
 import { count, formatNumber, printable, stdout, styled } from "./output.ts";
-import { withProgress } from "./progress.ts";
+import { withTableProgress } from "./progress.ts";
 import { projectHelp, projectOptions, withProject } from "./project.ts";
 
 export const help =
@@ -26,9 +26,9 @@ const HEADINGS = ["column", "current", "other key", "unreadable", "null"];
 export async function run(args: readonly string[]): Promise<number> {
   const { json, ...options } = await readOptions(args, { ...projectOptions, json: flag });
   const counts: Record<string, Readonly<Record<string, KeyCounts>>> = {};
-  await withProject(options, async (tables, db) => {
-    for (const { name, table } of tables) {
-      counts[name] = await withProgress(
+  await withProject(options, async ({ encrypted }, db) => {
+    for (const { name, table } of encrypted) {
+      counts[name] = await withTableProgress(
         name,
         (update) => keyStatus(db, table, { onProgress: (progress) => update(progress) }),
       );

@@ -92,3 +92,4 @@ export type {
   StorageHealth,
   TransactionOf,
 } from "./storage_options.ts";
+export type { InstanceState, RecordedInstance, StorageRecovery } from "./storage_recovery.ts";

@@ -21,8 +21,14 @@ import { ColumnNames } from "./internal/storage/column_names.ts";
 import { undecorated } from "./internal/columns/database.ts";
 import { isEncrypted } from "./internal/columns/encrypted_column.ts";
 import { EventFence, fenceValues, type StoringKind } from "./internal/storage/event_fence.ts";
-import { type EventMoment, eventMoment, readEventTime } from "./internal/storage/event_moment.ts";
+import {
+  type EventMoment,
+  eventMoment,
+  readEventTime,
+  type Signed,
+} from "./internal/storage/event_moment.ts";
 import type { EncryptedNames } from "./internal/storage/schema_types.ts";
+import { RecoveryAccess } from "./internal/storage/recovery_access.ts";
 import { runStatement } from "./internal/storage/run_statement.ts";
 import { invalidateCache, nameForCache, type Statement } from "./internal/storage/statement.ts";
 import { type Outcome, StorageStatements } from "./internal/storage/storage_statements.ts";
@@ -33,6 +39,7 @@ import {
 } from "./internal/storage/transaction.ts";
 import type { ExtensionInstanceTable, InstanceWithoutSecret } from "./schema.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
+import type { StorageRecovery } from "./storage_recovery.ts";
 import type {
   DbClientWithExtensionInstances,
   EventTime,
@@ -70,7 +77,7 @@ interface PreparedSelect {
 
 /** What notes the instance's last events. */
 interface FenceStatements {
-  pass(kind: StoringKind, signed: boolean): Statement;
+  pass(kind: StoringKind, signed: Signed): Statement;
   readonly noteRemoval: Statement;
   readonly forgetRemoved: Statement;
 }
@@ -164,6 +171,7 @@ export class PgExtensionStorage<
   readonly #cachedTables: readonly string[];
   #get: PreparedSelect | undefined;
   #getInstance: PreparedSelect | undefined;
+  #recovery: StorageRecovery | undefined;
   #verify: readonly PreparedSelect[] | undefined;
 
   /**
@@ -500,6 +508,22 @@ export class PgExtensionStorage<
     // Where no secret is stored, nothing has asked for the key so far.
     if (rows.length === 0) await this.#key.decrypt(await this.#key.encrypt(""));
     return { ordersEvents: this.ordersEvents };
+  }
+
+  /**
+   * How `./recovery` reads and mends instances: past the events, but never against them. `compareWithMstudio` and
+   * `repair` take the storage and ask for this; it may change in every version.
+   */
+  get recovery(): StorageRecovery {
+    const { lastEvents } = this.#settings;
+    return this.#recovery ??= new RecoveryAccess({
+      db: this.#raw,
+      table: this.#table,
+      key: this.#key,
+      fence: lastEvents && new EventFence(lastEvents, new ColumnNames(this.#raw)),
+      store: (operation, ...event) => this.#store(operation, ...event),
+      remove: (id) => this.removeInstance(id),
+    });
   }
 
   /** The decorated database, with Drizzle's own types: they are the same for every driver. */

@@ -13,9 +13,10 @@ import { join, repository } from "../tools/paths.ts";
 
 /** The suites, and the examples in the documentation of every module that belongs to the library. */
 const EVERYTHING =
-  "--doc tests mod.ts cli.ts errors.ts mitthooks pg webhooks sessions tokens testing".split(
-    " ",
-  );
+  "--doc tests mod.ts cli.ts errors.ts mitthooks pg recovery webhooks sessions tokens testing"
+    .split(
+      " ",
+    );
 
 const { directory, providePostgres, finish } = beginGuardedRun();
 await finish(async () => {

@@ -97,6 +97,7 @@ export class SimulatedMstudio {
    *   the user, for 60 seconds.
    * - `POST /v2/extension-instances/{id}/sessions/{sessionId}`: makes a session token, for the `apiToken`.
    * - `GET /v2/extension-instances/{id}`: the instance, for its own token, its users' and the `apiToken`.
+   * - `GET /v2/extensions/{id}`: the extension and its contributor, for everybody.
    * - `GET /v2/extension-instances?extensionId=&limit=&skip=` and
    *   `GET /v2/contributors/{contributorId}/webhook-executions?extensionId=&state=&limit=&skip=`: instances and
    *   deliveries, for the `apiToken`; how many there are stands in the header `X-Pagination-TotalCount`.

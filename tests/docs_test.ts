@@ -37,7 +37,18 @@ const linksOf = (page: Page) =>
 
 async function readSources(): Promise<Record<string, string>> {
   const found = { "errors.ts": await Deno.readTextFile(join(repository, "errors.ts")) };
-  for (const folder of ["pg", "webhooks", "sessions", "tokens", "testing", "cli", "internal"]) {
+  for (
+    const folder of [
+      "pg",
+      "recovery",
+      "webhooks",
+      "sessions",
+      "tokens",
+      "testing",
+      "cli",
+      "internal",
+    ]
+  ) {
     for (const [path, text] of Object.entries(await readFolder(folder))) {
       Object.assign(found, { [`${folder}/${path}`]: text });
     }

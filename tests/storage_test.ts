@@ -16,6 +16,7 @@ import {
 import { changes } from "./suites/changes.ts";
 import { ID, INSTANCE } from "./suites/instances.ts";
 import { order } from "./suites/order.ts";
+import { recovery } from "./suites/recovery.ts";
 import { storage } from "./suites/storage.ts";
 import { drivers, testOnEachDriver } from "./support/drivers.ts";
 import {
@@ -28,6 +29,7 @@ import { startServer } from "../tools/postgres/databases.ts";
 testOnEachDriver("storage", storage);
 testOnEachDriver("order", order);
 testOnEachDriver("changes", changes);
+testOnEachDriver("recovery", recovery);
 
 const CREATING = "Creating an extension storage: ";
 

@@ -11,6 +11,7 @@ import { problem } from "./api_answers.ts";
 import { answerPublicKey } from "./api_public_keys.ts";
 import {
   answerExecutions,
+  answerExtension,
   answerInstance,
   answerInstances,
   answerRotation,
@@ -54,6 +55,7 @@ const INSTANCE = "/v2/extension-instances/{id}";
 const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Answer>>])[] = [
   route("/v2/public-keys/{serial}", { GET: answerPublicKey }),
   route("/v2/authenticate-session-token", { POST: answerUserToken }),
+  route("/v2/extensions/{id}", { GET: answerExtension }),
   route("/v2/extension-instances", { GET: answerInstances }),
   route(INSTANCE, { GET: answerInstance }),
   route(`${INSTANCE}/tokens`, { POST: answerInstanceToken }),

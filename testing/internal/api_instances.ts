@@ -24,6 +24,13 @@ export function answerInstances(context: ApiContext, call: ApiCall): Response {
   });
 }
 
+/** `GET /v2/extensions/{id}`: what of the extension everybody may know. */
+export function answerExtension({ settings }: ApiContext, { parameters }: ApiCall): Response {
+  const { extensionId, contributorId } = settings;
+  if (parameters[0] !== extensionId) return problem(404, "No extension has this id");
+  return Response.json({ id: extensionId, contributorId, name: "Simulated extension" });
+}
+
 /** `GET /v2/extension-instances/{id}`. */
 export function answerInstance(context: ApiContext, { request, parameters }: ApiCall): Response {
   const [id = ""] = parameters;

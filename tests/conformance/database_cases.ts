@@ -10,6 +10,7 @@ import { confidentiality } from "../suites/confidentiality.ts";
 import { damage } from "../suites/damage.ts";
 import { order } from "../suites/order.ts";
 import { reads } from "../suites/reads.ts";
+import { recovery } from "../suites/recovery.ts";
 import { reencryption } from "../suites/reencryption.ts";
 import { refusals } from "../suites/refusals.ts";
 import { relational } from "../suites/relational.ts";
@@ -36,6 +37,7 @@ const suitesOfAll: Suites = {
   storage,
   order,
   changes,
+  recovery,
   "re-encryption": reencryption,
   extension,
 };

@@ -8,6 +8,7 @@ import * as root from "../../mod.ts";
 import * as encryption from "../../pg/encryption.ts";
 import * as pg from "../../pg/mod.ts";
 import * as reencryption from "../../pg/reencryption.ts";
+import * as recovery from "../../recovery/mod.ts";
 import * as schema from "../../pg/schema.ts";
 import * as sessions from "../../sessions/mod.ts";
 import * as testing from "../../testing/mod.ts";
@@ -21,6 +22,7 @@ export const imported: Readonly<Record<string, object>> = {
   "./pg/encryption": encryption,
   "./pg/schema": schema,
   "./pg/reencryption": reencryption,
+  "./recovery": recovery,
   "./sessions": sessions,
   "./testing": testing,
   "./tokens": tokens,

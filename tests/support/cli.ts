@@ -1,6 +1,7 @@
 /** Runs the operator's command as a process. */
 
 import { fromFileUrl, join } from "../../tools/paths.ts";
+import { poll } from "../../tools/postgres/databases.ts";
 import { startProgram } from "../../tools/program.ts";
 
 const path = (relative: string) => fromFileUrl(new URL(relative, import.meta.url));
@@ -32,20 +33,29 @@ export const startCommand = (args: readonly string[], { cwd, env }: CommandOptio
   });
 
 /** Runs the command on a terminal of its own, which `script` of util-linux makes. */
-export function runOnTerminal(
+export async function runOnTerminal(
   command: string,
   env: Readonly<Record<string, string>>,
   columns: number,
+  answer?: { readonly to: string; readonly text: string },
 ) {
   const words = [cliCommand.program, ...cliCommand.args, ...command.split(" ")]
     .map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-  const { ended } = startProgram("script", {
+  const { ended, printed, stdin } = startProgram("script", {
+    ...answer && { stdin: "piped" },
     // Quiet, flushed, with the program's exit status, and without a typescript.
     args: ["-qfec", `stty rows 24 cols ${columns} && exec ${words.join(" ")}`, "/dev/null"],
     env: { ...cliEnvironment(env), TERM: "xterm-256color", SHELL: "/bin/sh" },
     clearEnv: true,
   });
-  return ended;
+  if (answer) {
+    await poll(() => printed.stdout.includes(answer.to));
+    const writer = stdin().getWriter();
+    await writer.write(new TextEncoder().encode(answer.text));
+    await ended;
+    await writer.close().catch(() => {});
+  }
+  return await ended;
 }
 
 export const runCommand = (args: readonly string[], options: CommandOptions = {}) =>

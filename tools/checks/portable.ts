@@ -13,6 +13,7 @@ const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
   "./pg/encryption": ["drizzle-orm", "scrypt-js"],
   "./pg/reencryption": ["drizzle-orm", "scrypt-js"],
   "./pg/schema": ["drizzle-orm"],
+  "./recovery": [],
   "./sessions": ["jose"],
   "./testing": [],
   "./tokens": [],

@@ -11,7 +11,9 @@ import { runSteps, type Target } from "./target.ts";
 
 const DEPLOY = "2.5.0";
 const ENTRIES = ["mod.ts", "cli.ts"].concat(
-  ["mitthooks", "webhooks", "sessions", "tokens", "testing"].map((folder) => `${folder}/mod.ts`),
+  ["mitthooks", "recovery", "webhooks", "sessions", "tokens", "testing"].map((folder) =>
+    `${folder}/mod.ts`
+  ),
 );
 const PORTABLE = ["test", "tests/conformance_test.ts", "tests/encryption_test.ts"];
 

@@ -7,7 +7,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { EncryptableDatabase } from "../../session.ts";
 import type { LastEventTable } from "../../schema.ts";
 import type { ColumnNames } from "./column_names.ts";
-import type { EventMoment } from "./event_moment.ts";
+import type { EventMoment, Signed } from "./event_moment.ts";
 import { Statement, type Values } from "./statement.ts";
 
 /** The kinds of events that store something, as the table has them: as mittwald calls them. */
@@ -19,8 +19,8 @@ const REMOVED = sql.raw("'InstanceRemovedFromContext'");
 const NEVER = sql.raw("'epoch'");
 
 /** The statements' values of an event. */
-export function fenceValues(id: string, { at, requestIds }: EventMoment): Values {
-  return { id, at, requestIds };
+export function fenceValues(id: string, { at, requestIds, basis }: EventMoment): Values {
+  return { id, at, requestIds, ...basis === undefined ? {} : { basis } };
 }
 
 /** Parts of statements, and the statements, of one table. */
@@ -31,6 +31,8 @@ export class EventFence {
   readonly #at: SQL;
   /** The ids of the event's request, as the statements' value `requestIds`. */
   readonly #ids: SQL;
+  /** What had been applied, as the statements' value `basis`. */
+  readonly #basis: SQL;
   readonly #instanceId: SQL;
   readonly #kind: SQL;
   readonly #createdAt: SQL;
@@ -41,6 +43,7 @@ export class EventFence {
     this.#id = sql`${sql.param(sql.placeholder("id"), table.instanceId)}`;
     this.#at = sql`${sql.param(sql.placeholder("at"), table.createdAt)}`;
     this.#ids = sql`${sql.param(sql.placeholder("requestIds"), table.requestIds)}`;
+    this.#basis = sql`cast(${sql.placeholder("basis")} as text)`;
     this.#instanceId = names.of(table.instanceId);
     this.#kind = names.of(table.kind);
     this.#createdAt = names.of(table.createdAt);
@@ -60,12 +63,28 @@ export class EventFence {
    *
    * @param kind The kind of the event.
    * @param signed Whether the sender signed its time. Where it did not, the time of the call is kept beside the signed
-   * times and moves none of them: a genuine event that was signed just before the call is still to come.
+   * times and moves none of them: a genuine event that was signed just before the call is still to come. Where the
+   * sender was asked, nothing is noted if anything has been applied since the value `basis` was read, and the time moves
+   * forward only.
    * @param condition Where it does not hold, nothing is noted.
    */
-  note(kind: StoringKind, signed: boolean, condition: SQL = sql`true`): SQL {
+  note(kind: StoringKind, signed: Signed, condition: SQL = sql`true`): SQL {
     const { table } = this;
     const kindText = sql.raw(`'${kind}'`);
+    if (signed === "asked") {
+      return sql`
+        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
+        select ${this.#id}, ${kindText}, ${this.#at}, ${this.#ids}
+        where ${condition}
+        on conflict (${this.#instanceId}) do update set
+          ${this.#kind} = excluded.${this.#kind},
+          ${this.#createdAt} = greatest(${table.createdAt}, excluded.${this.#createdAt}),
+          ${this.#requestIds} = case when ${table.createdAt} < excluded.${this.#createdAt}
+            then excluded.${this.#requestIds}
+            else ${table.requestIds} || excluded.${this.#requestIds} end
+        where ${this.version()} = ${this.#basis}
+        returning ${this.#instanceId}`;
+    }
     if (!signed) {
       return sql`
         insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#calledAt})
@@ -97,13 +116,33 @@ export class EventFence {
   }
 
   /** The same as a statement of its own, which returns a row unless the event is refused. */
-  pass(db: EncryptableDatabase, kind: StoringKind, signed: boolean): Statement {
+  pass(db: EncryptableDatabase, kind: StoringKind, signed: Signed): Statement {
     return new Statement(db, this.note(kind, signed));
   }
 
-  /** Whether an event would be refused, by what was there when the statement began. */
-  refuses(signed: boolean): SQL {
+  /** A text that differs after every event that is applied; null where none was. No setting of a connection changes it. */
+  version(): SQL {
     const { table } = this;
+    const micros = (column: SQL | LastEventTable["createdAt" | "calledAt"]) =>
+      sql`coalesce((extract(epoch from ${column}) * 1000000)::bigint::text, '')`;
+    return sql`(${table.kind} || ' ' || ${micros(table.createdAt)} || ' ' || ${
+      micros(table.calledAt)
+    } || ' ' || ${table.requestIds}::text)`;
+  }
+
+  /** Whether an instance was removed; null where nothing is known of it. */
+  removed(): SQL {
+    return sql`(${this.table.kind} = ${REMOVED})`;
+  }
+
+  /** Whether an event would be refused, by what was there when the statement began. */
+  refuses(signed: Signed): SQL {
+    const { table } = this;
+    if (signed === "asked") {
+      return sql`exists (
+          select 1 from ${table}
+          where ${table.instanceId} = ${this.#id} and ${this.version()} <> ${this.#basis})`;
+    }
     const newer = signed
       ? sql`${table.createdAt} > ${this.#at}
             or ${table.createdAt} = ${this.#at} and ${table.requestIds} && ${this.#ids}`

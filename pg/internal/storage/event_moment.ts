@@ -11,10 +11,15 @@ export interface EventMoment {
   /** When the sender signed it, or else when the storage was called. */
   readonly at: Date;
   /** Whether the sender signed it. */
-  readonly signed: boolean;
+  readonly signed: Signed;
   /** The id of the signed request, if there is one. */
   readonly requestIds: readonly string[];
+  /** Where the sender was asked: what had been applied before that. */
+  readonly basis?: string | undefined;
 }
+
+/** Whether the sender signed the time of an event. `"asked"`: it is no event, the sender was asked for the state. */
+export type Signed = boolean | "asked";
 
 /**
  * Reads the time of an event; without one it is now.

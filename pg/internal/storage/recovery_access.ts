@@ -1,0 +1,193 @@
+/** Instances past the events: as `./recovery` reads and mends them. */
+
+import { type SQL, sql } from "drizzle-orm";
+import {
+  DecryptionError,
+  StaleEventError,
+  UnknownExtensionInstanceError,
+} from "../../../errors.ts";
+import type { ExtensionInstanceTable } from "../../schema.ts";
+import type { EncryptableDatabase } from "../../session.ts";
+import type { InstanceState, RecordedInstance, StorageRecovery } from "../../storage_recovery.ts";
+import type { ColumnKey } from "../columns/column_key.ts";
+import type { EventFence } from "./event_fence.ts";
+import type { EventMoment } from "./event_moment.ts";
+import { runStatement } from "./run_statement.ts";
+import { type ResultRow, Statement, type Values } from "./statement.ts";
+
+/** The time of a last event that nothing is older than. */
+const NEVER = new Date(0);
+
+/** What a storage does for it. */
+export interface RecoveredStorage {
+  /** The undecorated database. */
+  readonly db: EncryptableDatabase;
+  readonly table: ExtensionInstanceTable;
+  readonly key: ColumnKey;
+  readonly fence: EventFence | undefined;
+  /** Stores a state, or a secret, as the method of this name does. */
+  store(
+    operation: "upsertExtension" | "rotateSecret",
+    moment: EventMoment,
+    values: Readonly<Record<string, unknown>> & { readonly id: string },
+    secret?: { readonly plaintext: string; readonly ciphertext: string },
+  ): Promise<void>;
+  remove(id: string): Promise<void>;
+}
+
+/** See above. */
+export class RecoveryAccess implements StorageRecovery {
+  readonly #storage: RecoveredStorage;
+  readonly #built = new Map<string, Statement>();
+
+  constructor(storage: RecoveredStorage) {
+    this.#storage = storage;
+  }
+
+  /** See {@linkcode StorageRecovery.list}. */
+  async list(after: string | undefined, limit: number): Promise<RecordedInstance[]> {
+    const { table } = this.#storage;
+    const from = after === undefined ? sql`` : sql` where ${table.id} > ${this.#value("after")}`;
+    const statement = this.#once(
+      `list ${after === undefined}`,
+      () =>
+        sql`select ${this.#fields(sql`${table.id}`)}
+        from ${table}${this.#lastEvents(sql`${table.id}`)}${from}
+        order by ${table.id} limit cast(cast(${this.#value("limit")} as text) as integer)`,
+    );
+    return await this.#read(statement, {
+      limit: String(limit),
+      ...after !== undefined && { after },
+    });
+  }
+
+  /** See {@linkcode StorageRecovery.find}. */
+  async find(ids: readonly string[]): Promise<RecordedInstance[]> {
+    const { table } = this.#storage;
+    const id = sql.raw(`"mitthooks_wanted"."id"`);
+    const statement = this.#once("find", () =>
+      sql`select ${this.#fields(id)}
+        from json_array_elements_text(cast(cast(${this.#value("ids")} as text) as json))
+          as "mitthooks_wanted" ("id")
+        left join ${table} on ${table.id} = ${id}${this.#lastEvents(id)}
+        order by ${id}`);
+    return await this.#read(statement, { ids: JSON.stringify(ids) });
+  }
+
+  /** See {@linkcode StorageRecovery.openSecret}. */
+  async openSecret({ sealedSecret }: RecordedInstance): Promise<string | null | undefined> {
+    if (sealedSecret === null) return null;
+    try {
+      return await this.#storage.key.decrypt(sealedSecret);
+    } catch (error) {
+      if (error instanceof DecryptionError) return undefined;
+      throw error;
+    }
+  }
+
+  /** See {@linkcode StorageRecovery.adopt}. */
+  async adopt(
+    { id, version }: RecordedInstance,
+    state: InstanceState,
+    settledBefore: Date = NEVER,
+  ): Promise<boolean> {
+    const { consentedScopes, ...others } = state;
+    const now = new Date();
+    return await this.#mend(() =>
+      this.#storage.store("upsertExtension", asked(version, settledBefore), {
+        id,
+        ...others,
+        consentedScopes: [...consentedScopes],
+        createdAt: now,
+        updatedAt: now,
+      })
+    );
+  }
+
+  /** See {@linkcode StorageRecovery.adoptSecret}. */
+  async adoptSecret({ id, version }: RecordedInstance, secret: string): Promise<boolean> {
+    const { key, store } = this.#storage;
+    const ciphertext = await key.encrypt(key.storable(secret));
+    const values = { id, secret: ciphertext, updatedAt: new Date() };
+    return await this.#mend(() =>
+      store("rotateSecret", asked(version, NEVER), values, { plaintext: secret, ciphertext })
+    );
+  }
+
+  /** See {@linkcode StorageRecovery.remove}. */
+  async remove(id: string): Promise<void> {
+    await this.#storage.remove(id);
+  }
+
+  /** Whether it was written. */
+  async #mend(write: () => Promise<void>): Promise<boolean> {
+    try {
+      await write();
+      return true;
+    } catch (error) {
+      const isLate = error instanceof StaleEventError ||
+        error instanceof UnknownExtensionInstanceError;
+      if (!isLate) throw error;
+      return false;
+    }
+  }
+
+  /** What is read of an instance: texts, which no driver reads in a way of its own. */
+  #fields(id: SQL): SQL {
+    const { table, fence } = this.#storage;
+    return sql`${id} as "id",
+        (${table.id} is not null)::text as "stored",
+        ${table.contextId} as "contextId",
+        ${table.context}::text as "context",
+        ${table.active}::text as "active",
+        ${table.variantKey} as "variantKey",
+        array_to_json(${table.consentedScopes})::text as "consentedScopes",
+        ${table.secret} as "sealedSecret",
+        ${fence ? sql`${fence.removed()}::text` : sql`null`} as "removed",
+        ${fence ? fence.version() : sql`null`} as "version"`;
+  }
+
+  #lastEvents(id: SQL): SQL {
+    const { fence } = this.#storage;
+    if (!fence) return sql``;
+    return sql` left join ${fence.table} on ${fence.table.instanceId} = ${id}`;
+  }
+
+  #value(name: string): SQL {
+    return sql`${sql.placeholder(name)}`;
+  }
+
+  #once(key: string, build: () => SQL): Statement {
+    const statement = this.#built.get(key) ?? new Statement(this.#storage.db, build());
+    this.#built.set(key, statement);
+    return statement;
+  }
+
+  async #read(statement: Statement, values: Values): Promise<RecordedInstance[]> {
+    const { db } = this.#storage;
+    const rows = await runStatement("recovery", () => statement.run(db, values));
+    return rows.map(toRecord);
+  }
+}
+
+/** What mStudio was asked, after what had been applied was read. Its id makes the version another one. */
+function asked(basis: string, at: Date): EventMoment {
+  return { at, signed: "asked", requestIds: [crypto.randomUUID()], basis };
+}
+
+function toRecord(row: ResultRow): RecordedInstance {
+  const text = (name: string) => row[name] as string;
+  return {
+    id: text("id"),
+    state: row["stored"] !== "true" ? undefined : {
+      contextId: text("contextId"),
+      context: text("context") as InstanceState["context"],
+      active: row["active"] === "true",
+      variantKey: row["variantKey"] as string | null,
+      consentedScopes: JSON.parse(text("consentedScopes")),
+    },
+    sealedSecret: row["sealedSecret"] as string | null,
+    removed: row["removed"] === "true",
+    version: row["version"] as string | null ?? "",
+  };
+}

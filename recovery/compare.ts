@@ -1,0 +1,339 @@
+/** Comparing the table with mStudio. */
+
+import { checkNames } from "../internal/check_options.ts";
+import type { RecordedInstance, StorageRecovery } from "../pg/storage_recovery.ts";
+import type { RemoteInstance, WebhookDelivery } from "./internal/answers.ts";
+import { Mstudio, REQUESTS_AT_ONCE } from "./internal/mstudio.ts";
+import { differenceOf, findOne, isSameRecord, observe } from "./internal/observe.ts";
+import {
+  type ApiAccess,
+  checkAccess,
+  checkExtensionId,
+  type RecoverableStorage,
+} from "./internal/options.ts";
+import { RemoteList } from "./internal/remote_list.ts";
+import { clock, forEachOf, pause } from "./internal/waiting.ts";
+import type { Comparison, InstanceDifference, UnusableReason, UnusableSecret } from "./report.ts";
+
+const ATTEMPT = "Comparing with mStudio";
+
+/** Rows that are read at once. */
+const BATCH_SIZE = 500;
+
+/** So many differences of one page are looked at one by one; for more the page is asked for again. */
+const FEW = 8;
+
+/** How long a delivery may be under way, in milliseconds, before a difference that it would mend is one. */
+const SETTLING_MS = 2_000;
+
+/** How long mittwald may refuse a new secret, in milliseconds. */
+const NEW_SECRET_MS = 6_000;
+
+/** How far a comparison has come. */
+export interface ComparisonProgress {
+  /** What is read: mStudio's instances, the table, or the differences again. */
+  readonly step: "instances" | "table" | "differences" | "secrets";
+  /** How many of them. */
+  readonly done: number;
+  /** How many there are, as far as it is known. */
+  readonly total: number;
+}
+
+/** Options of {@linkcode compareWithMstudio}. */
+export interface CompareOptions extends ApiAccess {
+  /** What is compared: a `PgExtensionStorage`. */
+  readonly storage: RecoverableStorage;
+  /** Id of the extension. */
+  readonly extensionId: string;
+  /**
+   * Whether every readable secret is exchanged for an access token, which is thrown away: one request for each enabled
+   * instance. Default: `false`.
+   */
+  readonly checkSecrets?: boolean | undefined;
+  /** Called again and again. */
+  readonly onProgress?: ((progress: ComparisonProgress) => void) | undefined;
+}
+
+/**
+ * Compares the table of instances with mStudio, from `@wais/mitthooks-drizzle/recovery`. Nothing is changed on either
+ * side.
+ *
+ * Reads mStudio's list of instances in pages of 100, and the table in batches, with at most 4 requests at once. What
+ * differs is looked at again, some seconds later and on both sides at the same moment, so that what changed in the
+ * meantime is no difference. An instance that mStudio is about to tell the application of, because it was just added or
+ * removed, is none either; its delivery is listed as pending. Memory grows by about 100 bytes for each instance, and by
+ * what the report holds.
+ *
+ * `429` and `Retry-After` are heeded; a request that gets no answer or a status of 5xx is made up to six times.
+ *
+ * @param options Storage, extension, API token; whether secrets are checked.
+ * @returns What was found.
+ * @throws {CompareError} The API cannot be reached or does not answer as documented, it refuses the token, or the
+ * extension is not the table's.
+ * @throws {StorageError} The database refused a statement or could not be reached.
+ * @throws {TypeError} An option is missing, unknown or of the wrong type.
+ * @throws The reason of `signal`, when it is aborted.
+ *
+ * @example Is the table what mStudio says?
+ * ```ts
+ * import { compareWithMstudio } from "@wais/mitthooks-drizzle/recovery";
+ * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+ *
+ * export async function report(storage: PgExtensionStorage, apiToken: string): Promise<void> {
+ *   const { equal, missing, gone, different, unusableSecrets } = await compareWithMstudio({
+ *     storage,
+ *     extensionId: "my-extension",
+ *     apiToken,
+ *     onProgress: ({ step, done, total }) => console.log(`${step}: ${done} of ${total}`),
+ *   });
+ *   console.log(equal, missing.length, gone.length, different.length, unusableSecrets.length);
+ * }
+ * ```
+ */
+export async function compareWithMstudio(options: CompareOptions): Promise<Comparison> {
+  checkNames(ATTEMPT, options, [
+    "storage",
+    "extensionId",
+    "apiToken",
+    "checkSecrets",
+    "apiUrl",
+    "fetch",
+    "signal",
+    "onProgress",
+  ]);
+  const { storage, extensionId, apiToken, checkSecrets = false, apiUrl, fetch, signal } = options;
+  checkAccess(options);
+  checkExtensionId(extensionId);
+  if (typeof checkSecrets !== "boolean") {
+    throw new TypeError("Reading the option checkSecrets: it is neither true nor false");
+  }
+  const mstudio = new Mstudio({ attempt: ATTEMPT, apiUrl, fetch, apiToken, extensionId, signal });
+  const comparing = new Comparing(storage.recovery, mstudio, checkSecrets, signal, (progress) => {
+    options.onProgress?.(progress);
+  });
+  return { extensionId, ...await comparing.run() };
+}
+
+/** A comparison under way. */
+class Comparing {
+  readonly #missing: Comparison["missing"][number][] = [];
+  readonly #gone: Comparison["gone"][number][] = [];
+  readonly #different: Comparison["different"][number][] = [];
+  #unusable: UnusableSecret[] = [];
+  /** Ids of what may differ, by where their page begins. */
+  readonly #doubts = new Map<number, string[]>();
+  /** Ids of what is in the table alone. */
+  readonly #strangers: string[] = [];
+  /** Secrets that were refused, as they were stored. */
+  readonly #refused: RecordedInstance[] = [];
+  readonly #list: RemoteList;
+  #stored = 0;
+  #looked = 0;
+  #lastDoubt = -Infinity;
+
+  constructor(
+    readonly storage: StorageRecovery,
+    readonly mstudio: Mstudio,
+    readonly checkSecrets: boolean,
+    readonly signal: AbortSignal | undefined,
+    readonly progress: (progress: ComparisonProgress) => void,
+  ) {
+    this.#list = new RemoteList(mstudio, ATTEMPT);
+  }
+
+  async run(): Promise<Omit<Comparison, "extensionId">> {
+    let contributorId = "";
+    await this.#list.read(
+      async (first) => {
+        contributorId = await this.mstudio.checkContributor(first[0]?.contributorId);
+      },
+      (instances, skip) => this.#comparePage(instances, skip),
+    );
+    await this.#readTable();
+    await this.#lookAgain();
+    await this.#lookAtSecretsAgain();
+    await this.#tryAgain();
+    const deliveries = await this.#deliveries();
+    const [missing, gone, different, unusableSecrets] = [
+      this.#missing,
+      this.#gone,
+      this.#different,
+      this.#unusable,
+    ];
+    for (const list of [missing, gone, different, unusableSecrets]) list.sort(byId);
+    return {
+      contributorId,
+      counts: { mstudio: this.#list.ids.size, stored: this.#stored },
+      missing,
+      gone,
+      different,
+      unusableSecrets,
+      deliveries,
+      equal: missing.length + gone.length + different.length + unusableSecrets.length === 0,
+    };
+  }
+
+  async #comparePage(instances: readonly RemoteInstance[], skip: number): Promise<void> {
+    const recorded = await this.#find(instances.map(({ id }) => id));
+    const doubts = instances
+      .filter((instance) => differenceOf(recorded.get(instance.id)!, instance) !== undefined)
+      .map(({ id }) => id);
+    if (doubts.length > 0) {
+      this.#doubts.set(skip, [...this.#doubts.get(skip) ?? [], ...doubts]);
+      this.#lastDoubt = clock.now();
+    }
+    const { ids, total } = this.#list;
+    this.progress({ step: "instances", done: ids.size, total });
+  }
+
+  async #readTable(): Promise<void> {
+    let after: string | undefined;
+    for (;;) {
+      this.signal?.throwIfAborted();
+      const batch = await this.storage.list(after, BATCH_SIZE);
+      const known: RecordedInstance[] = [];
+      for (const instance of batch) {
+        if (this.#list.ids.has(instance.id)) known.push(instance);
+        else this.#strangers.push(instance.id);
+      }
+      if (this.#strangers.length > 0) this.#lastDoubt = clock.now();
+      await forEachOf(known, BATCH_SIZE, (instance) => this.#checkSecret(instance));
+      this.#stored += batch.length;
+      const done = this.#stored;
+      this.progress({ step: "table", done, total: Math.max(done, this.#list.total) });
+      if (batch.length < BATCH_SIZE) return;
+      after = batch.at(-1)!.id;
+    }
+  }
+
+  async #checkSecret(instance: RecordedInstance): Promise<void> {
+    const { id, state } = instance;
+    const secret = await this.storage.openSecret(instance);
+    if (typeof secret !== "string") {
+      return this.#report(id, secret === null ? "missing" : "unreadable");
+    }
+    // mittwald takes nothing from an instance that is switched off.
+    if (!this.checkSecrets || !state?.active) return;
+    if (await this.mstudio.accepts(id, secret) === false) this.#refused.push(instance);
+  }
+
+  #report(id: string, reason: UnusableReason): void {
+    this.#unusable.push({ id, reason });
+  }
+
+  /** Looks at what may differ, when deliveries that were under way have arrived. */
+  async #lookAgain(): Promise<void> {
+    const total = [...this.#doubts.values()].reduce((sum, ids) => sum + ids.length, 0) +
+      this.#strangers.length;
+    if (total === 0) return;
+    const leftMs = this.#lastDoubt + SETTLING_MS - clock.now();
+    if (leftMs > 0) await pause(leftMs, this.signal);
+    const seen = (count: number) => {
+      this.#looked += count;
+      this.progress({ step: "differences", done: this.#looked, total });
+    };
+    await forEachOf(this.#doubts, REQUESTS_AT_ONCE, async ([skip, ids]) => {
+      const left = ids.length > FEW ? await this.#lookAtPage(skip, ids) : ids;
+      seen(ids.length - left.length);
+      for (const id of left) {
+        await this.#lookAt(id);
+        seen(1);
+      }
+    });
+    await forEachOf(this.#strangers, REQUESTS_AT_ONCE, async (id) => {
+      await this.#lookAt(id);
+      seen(1);
+    });
+  }
+
+  /** Looks at instances of a page. @returns Those that are not on it any more, or have changed in the meantime. */
+  async #lookAtPage(skip: number, ids: readonly string[]): Promise<string[]> {
+    const before = await this.#find(ids);
+    const page = new Map((await this.#list.page(skip)).map((instance) => [instance.id, instance]));
+    const after = await this.#find(ids);
+    return ids.filter((id) => {
+      const remote = page.get(id);
+      const recorded = before.get(id)!;
+      if (!remote || !isSameRecord(recorded, after.get(id))) return true;
+      this.#note(recorded, remote);
+      return false;
+    });
+  }
+
+  async #lookAt(id: string): Promise<void> {
+    const observation = await observe(this.storage, this.mstudio, id);
+    // Events of the running application: what keeps changing is being mended already.
+    if (!observation) return;
+    const { recorded, instance } = observation;
+    this.#note(recorded, instance);
+    // It was not on the list when the table was read.
+    if (instance && recorded.state && !this.#list.ids.has(id)) await this.#checkSecret(recorded);
+  }
+
+  #note(recorded: RecordedInstance, remote: RemoteInstance | undefined): void {
+    const { id, state: stored } = recorded;
+    const mstudio = remote?.state;
+    switch (differenceOf(recorded, remote)) {
+      case "missing":
+        return void this.#missing.push({ id, mstudio: mstudio! });
+      case "gone":
+        return void this.#gone.push({ id, stored: stored! });
+      case "different":
+        return void this.#different.push({ id, mstudio: mstudio!, stored: stored! });
+    }
+  }
+
+  /** Leaves out secrets that have come, and instances that have gone, since the table was read. */
+  async #lookAtSecretsAgain(): Promise<void> {
+    const found = this.#unusable;
+    this.#unusable = [];
+    for (let start = 0; start < found.length; start += BATCH_SIZE) {
+      this.signal?.throwIfAborted();
+      const ids = found.slice(start, start + BATCH_SIZE).map(({ id }) => id);
+      const stored = (await this.storage.find(ids)).filter(({ state }) => state !== undefined);
+      await forEachOf(stored, BATCH_SIZE, (instance) => this.#checkSecret(instance));
+    }
+  }
+
+  /** Tries secrets again that may have been too new. */
+  async #tryAgain(): Promise<void> {
+    const total = this.#refused.length;
+    if (total === 0) return;
+    await pause(NEW_SECRET_MS, this.signal);
+    let done = 0;
+    await forEachOf(this.#refused, REQUESTS_AT_ONCE, async (refused) => {
+      let recorded = await findOne(this.storage, refused.id);
+      // One that has come since is newer still.
+      if (recorded.sealedSecret !== refused.sealedSecret) {
+        await pause(NEW_SECRET_MS, this.signal);
+        recorded = await findOne(this.storage, refused.id);
+      }
+      const secret = recorded.state ? await this.storage.openSecret(recorded) : null;
+      const isRefused = typeof secret === "string" && recorded.state?.active &&
+        await this.mstudio.accepts(refused.id, secret) === false;
+      if (isRefused) this.#report(refused.id, "refused");
+      this.progress({ step: "secrets", done: ++done, total });
+    });
+  }
+
+  async #deliveries(): Promise<Comparison["deliveries"]> {
+    const pending: WebhookDelivery[] = [];
+    const halted: WebhookDelivery[] = [];
+    for (const state of ["running", "queued", "failed", "halted"]) {
+      for await (const delivery of this.mstudio.deliveries(state)) {
+        if (state === "halted") halted.push(delivery);
+        // One that failed and has no next time was to be made once.
+        else if (state !== "failed" || delivery.nextAt !== undefined) pending.push(delivery);
+      }
+    }
+    return { pending, halted };
+  }
+
+  async #find(ids: readonly string[]): Promise<Map<string, RecordedInstance>> {
+    return new Map((await this.storage.find(ids)).map((recorded) => [recorded.id, recorded]));
+  }
+}
+
+function byId(one: InstanceDifference | UnusableSecret, other: { readonly id: string }): number {
+  return one.id < other.id ? -1 : 1;
+}

@@ -1,0 +1,190 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { stripVTControlCharacters } from "node:util";
+import type { SimulatedInstance } from "../testing/mod.ts";
+import { EXTENSION_ID, type Fault, setUp, takes } from "./recovery/support.ts";
+import { runCommand, runOnTerminal, startCommand } from "./support/cli.ts";
+import { poll } from "../tools/postgres/databases.ts";
+
+const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
+const KEYS = { ENCRYPTION_MASTER_PASSWORD: "master password", ENCRYPTION_SALT: "salt" };
+
+/** A world whose API is reached over HTTP, and the environment of an operator. */
+async function openWorld() {
+  const world = await setUp();
+  let fault: Fault = () => undefined;
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
+    const answer = () => Promise.resolve(world.mstudio.api(request.clone()));
+    return await fault(request, answer) ?? await answer();
+  });
+  const env = {
+    ...KEYS,
+    DATABASE_URL: world.database.url,
+    EXTENSION_ID,
+    MITTWALD_API_TOKEN: world.mstudio.apiToken,
+    MITTWALD_API_URL: `http://127.0.0.1:${server.addr.port}`,
+  };
+  const command = (line: string) => `compare --schema ${SCHEMA} ${line}`.trim();
+  const run = async (line = "", changes: Record<string, string> = {}) => {
+    const result = await runCommand(command(line).split(" "), { env: { ...env, ...changes } });
+    const told = result.stdout + result.stderr;
+    assert(!told.includes(env.MITTWALD_API_TOKEN));
+    return result;
+  };
+  return {
+    ...world,
+    env,
+    command,
+    run,
+    failApi: (other: Fault) => fault = other,
+    async [Symbol.asyncDispose]() {
+      await server.shutdown();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+}
+
+type World = Awaited<ReturnType<typeof openWorld>>;
+
+async function spoil(world: World) {
+  const [gone, changed, secretless] = await world.addInstances(3) as [
+    SimulatedInstance,
+    SimulatedInstance,
+    SimulatedInstance,
+  ];
+  world.serve(takes);
+  const missing = world.mstudio.instance({
+    context: { id: "p-1", kind: "project" },
+    variantKey: "a\x1b[2J\u202e",
+    consentedScopes: ["b", "a"],
+  });
+  await missing.add();
+  await gone.remove();
+  await changed.update({ enabled: false, consentedScopes: ["x", "y"] });
+  world.serve();
+  await world.sql`UPDATE extension_instance SET secret = NULL WHERE id = ${secretless.id}`;
+  return { gone, changed, secretless, missing };
+}
+
+Deno.test("compare: nothing to do", async () => {
+  await using world = await openWorld();
+  await world.addInstances(2);
+  assertEquals(await world.run("--check-secrets"), {
+    code: 0,
+    stdout: "2 instances at mStudio, 2 in the table\n\nThe table is what mStudio says\n",
+    stderr: "",
+  });
+});
+
+Deno.test("compare: what differs is told, and nothing is changed; --repair --yes mends it", async () => {
+  await using world = await openWorld();
+  const { gone, changed, secretless, missing } = await spoil(world);
+  const before = await world.rows();
+  const { code, stdout, stderr } = await world.run();
+  assertEquals([code, stderr], [1, ""]);
+  assertStringIncludes(stdout, "3 instances at mStudio, 3 in the table\n");
+  assertStringIncludes(
+    stdout,
+    `\n1 missing in the table\n  ${missing.id}  project p-1, enabled, variant a\\u{1b}[2J\\u{202e}, scopes a b\n`,
+  );
+  assertMatch(stdout, new RegExp(`\n1 gone at mStudio\n  ${gone.id}  \\w+ \\S+, enabled, `));
+  assertMatch(
+    stdout,
+    new RegExp(
+      `\n1 different: in the table → at mStudio\n  ${changed.id}  enabled → disabled, no scopes → scopes x y\n`,
+    ),
+  );
+  assertStringIncludes(stdout, `\n1 without a secret that works\n  ${secretless.id}  missing\n`);
+
+  const json = await world.run("--json");
+  assertEquals([json.code, json.stderr], [1, ""]);
+  const found = JSON.parse(json.stdout);
+  assertEquals(found.missing[0].mstudio.variantKey, missing.variantKey);
+  assertEquals([found.gone[0].id, found.different[0].id], [gone.id, changed.id]);
+  assertEquals(await world.rows(), before);
+
+  const asking = await world.run("--repair");
+  assertEquals(asking.code, 2);
+  assertStringIncludes(asking.stderr, "--repair asks first; give --yes where nobody can answer");
+  assertEquals(await world.rows(), before);
+
+  const mended = await world.run("--repair --yes");
+  assertEquals([mended.code, mended.stderr], [0, ""]);
+  assert(mended.stdout.endsWith("\n1 inserted, 1 updated, 1 removed, 2 new secrets\nMended\n"));
+  for (const { id, secret } of [changed, secretless, missing]) {
+    assertEquals((await world.storage.getExtension(id))?.secret, secret);
+    assert(!mended.stdout.includes(secret));
+  }
+  assertEquals((await world.run("--check-secrets")).code, 0);
+});
+
+Deno.test("compare --repair on a terminal: a bar, and a question", async () => {
+  await using world = await openWorld();
+  await world.addInstances(120);
+  await world.sql`UPDATE extension_instance SET active = false`;
+  const ask = async (text: string) => {
+    const answer = { to: 'Type "yes":', text };
+    const { code, stdout } = await runOnTerminal(world.command("--repair"), world.env, 100, answer);
+    return { code, stdout: stripVTControlCharacters(stdout) };
+  };
+  const no = await ask("no\n");
+  assertEquals(no.code, 1);
+  assertStringIncludes(no.stdout, "  and 20 more");
+  assertMatch(no.stdout, /mStudio █+ +100 % {2}120 of 120 instances/);
+  assertEquals((await world.rows()).some(({ active }) => active), false);
+  const yes = await ask("yes\n");
+  assertEquals(yes.code, 0, yes.stdout);
+  assertStringIncludes(yes.stdout, "0 inserted, 120 updated, 0 removed, 0 new secrets");
+  assertEquals((await world.rows()).every(({ active }) => active), true);
+});
+
+Deno.test("compare --repair --yes --json prints what was done", async () => {
+  await using world = await openWorld();
+  await world.addInstances(1);
+  await world.sql`UPDATE extension_instance SET active = false`;
+  const { code, stdout } = await world.run("--repair --yes --json");
+  const { different, repair } = JSON.parse(stdout);
+  assertEquals([code, different.length, repair.updated, repair.failed], [0, 1, 1, []]);
+});
+
+Deno.test("compare: what keeps it from comparing has status 2, and nothing is changed", async (t) => {
+  await using world = await openWorld();
+  await world.addInstances(2);
+  await world.sql`UPDATE extension_instance SET active = false`;
+  const before = await world.rows();
+  const cases: Record<string, [line: string, found: string, env?: Record<string, string>]> = {
+    "no token": ["", "set MITTWALD_API_TOKEN", { MITTWALD_API_TOKEN: "" }],
+    "no extension": ["", "set EXTENSION_ID, or give --extension-id", { EXTENSION_ID: "" }],
+    "a wrong token": ["", "the API token is not valid\nMake a token", { MITTWALD_API_TOKEN: "x" }],
+    "a token that is none": ["", "it is missing, or not a token", { MITTWALD_API_TOKEN: "a b" }],
+    "another extension": ["--extension-id other", "mStudio knows no extension of this id"],
+    "another table": ["--table other", "--table is no such table of the schema"],
+    "other keys": ["--repair --yes", "--repair: No value can be read with the keys at hand", {
+      ENCRYPTION_SALT: "another",
+    }],
+  };
+  for (const [what, [line, found, env]] of Object.entries(cases)) {
+    await t.step(what, async () => {
+      const { code, stderr } = await world.run(line, env);
+      assertEquals(code, 2, stderr);
+      assertStringIncludes(stderr, found);
+      assertEquals(await world.rows(), before);
+    });
+  }
+});
+
+Deno.test("compare --repair: Ctrl-C stops it, another run finishes", async () => {
+  await using world = await openWorld();
+  await world.addInstances(8);
+  await world.sql`UPDATE extension_instance SET secret = NULL, active = false WHERE id > '2'`;
+  let rotations = 0;
+  world.failApi((request) => void (request.method === "PUT" && rotations++));
+  const command = startCommand(world.command("--repair --yes").split(" "), { env: world.env });
+  await poll(() => rotations === 1);
+  command.kill("SIGINT");
+  const { code, stdout, stderr } = await command.ended;
+  assertEquals(code, 130, stdout + stderr);
+  assertStringIncludes(stderr, "Stopping; once more to stop at once");
+  assertStringIncludes(stdout, "Stopped before the end; run it again to go on\n");
+  assertEquals((await world.run("--repair --yes")).code, 0);
+  assertEquals((await world.run("--check-secrets")).code, 0);
+});
