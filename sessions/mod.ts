@@ -42,8 +42,8 @@ export type {
   SessionSource,
   SessionStorage,
 } from "./mstudio_sessions.ts";
-export type { PublicKeyProvider } from "../webhooks/interfaces.ts";
 export { MittwaldPublicKeys } from "../webhooks/public_keys.ts";
+export type { PublicKeyProvider } from "../webhooks/interfaces.ts";
 export type { MittwaldPublicKeysOptions, PublicKeyOptions } from "../webhooks/public_keys.ts";
 export {
   DeadlineExceededError,

@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { PublicKeyProvider } from "../webhooks/interfaces.ts";
 import { SessionError } from "../errors.ts";
 import { MittwaldApi } from "../internal/api_request.ts";
 import { checkDuration, checkMethods, checkNames } from "../internal/check_options.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
 import { Deadline } from "../internal/deadline.ts";
 import { checkKeyProvider, VerificationKeys } from "../internal/verification_keys.ts";
+import type { PublicKeyProvider } from "../webhooks/interfaces.ts";
 import { MittwaldPublicKeys } from "../webhooks/public_keys.ts";
 import { GETTING, requestUserToken } from "./internal/access_token.ts";
 import { CHECKING, type Claims } from "./internal/claims.ts";
@@ -222,7 +222,7 @@ export class MstudioSessions<TInstance extends SessionInstance | undefined = und
    * requests to mittwald's API. It lives for about a minute and is not kept: each call makes a request.
    *
    * @param source The request that carries it, or the value of its header.
-   * @returns The access token, and when it expires by the API's clock.
+   * @returns The access token, and when it expires by the local clock.
    * @throws {SessionError} Rejects as `verify` does; with `ERR_ACCESS_TOKEN_REFUSED`, if the API takes the token or the
    *   extension's secret not; with `ERR_TOKEN_UNAVAILABLE`, if it cannot be reached, is too busy, does not answer in time,
    *   or answers with something that is not a token.

@@ -1,6 +1,7 @@
 /** The exchange of a session token for an access token of its user. */
 
 import { DeadlineExceededError, SessionError } from "../../errors.ts";
+import { lifetimeOf, readAccessToken } from "../../internal/access_token.ts";
 import { ApiError, type MittwaldApi } from "../../internal/api_request.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 
@@ -8,12 +9,9 @@ import type { Deadline } from "../../internal/deadline.ts";
 export const GETTING = "Getting an access token of a user";
 
 /** Statuses that speak of the token or the secret. 429 and 408 are about the request, 5xx about the API. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 410, 412, 422]);
+const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 410, 422]);
 
-/** Visible ASCII: the token is going to be the value of a header (RFC 9110, section 5.5). */
-const TOKEN = /^[\x21-\x7e]+$/;
-
-/** What the API hands out. */
+/** A token, and when it expires by our clock. */
 export interface UserToken {
   readonly token: string;
   readonly expiresAt: Date;
@@ -32,12 +30,14 @@ export async function requestUserToken(
 ): Promise<UserToken> {
   const body = { sessionToken, ...(extensionSecret !== undefined && { extensionSecret }) };
   try {
-    const { status, json } = await api.request("/v2/authenticate-session-token", {
+    const requestedAt = Date.now();
+    const answer = await api.request("/v2/authenticate-session-token", {
       attempt: GETTING,
       deadline,
       method: "POST",
       body,
     });
+    const { status } = answer;
     if (REFUSALS.has(status)) {
       throw new SessionError(
         "ERR_ACCESS_TOKEN_REFUSED",
@@ -47,9 +47,10 @@ export async function requestUserToken(
     if (status !== 201 && status !== 200) {
       throw unavailable(`the API answered with status ${status}`);
     }
-    const token = readUserToken(json);
-    if (token === undefined) throw unavailable("the API's answer has no token that can be used");
-    return token;
+    const access = readAccessToken(answer);
+    if (access === undefined) throw unavailable("the API's answer has no token that can be used");
+    const expiresAt = new Date(requestedAt + lifetimeOf(access, requestedAt));
+    return { token: access.token, expiresAt };
   } catch (error) {
     if (error instanceof ApiError) {
       throw unavailable(error.message, { cause: error.cause ?? error });
@@ -61,18 +62,4 @@ export async function requestUserToken(
 
 function unavailable(found: string, options?: ErrorOptions): SessionError {
   return new SessionError("ERR_TOKEN_UNAVAILABLE", `${GETTING}: ${found}`, options);
-}
-
-function readUserToken(answer: unknown): UserToken | undefined {
-  const { publicToken, expiry } = (answer ?? {}) as Record<string, unknown>;
-  if (typeof publicToken !== "string" || !TOKEN.test(publicToken)) return undefined;
-  const expiresAt = typeof expiry === "string" ? parseTime(expiry) : NaN;
-  if (Number.isNaN(expiresAt)) return undefined;
-  return { token: publicToken, expiresAt: new Date(expiresAt) };
-}
-
-/** ISO 8601; without a zone it is UTC, not the machine's time zone. */
-function parseTime(text: string): number {
-  const lacksZone = /T[\d:.,]+$/i.test(text);
-  return Date.parse(lacksZone ? `${text}Z` : text);
 }

@@ -1,13 +1,8 @@
 /** A token that is kept, and how long it may be used. */
 
-import type { AccessToken } from "./token_request.ts";
+import { type AccessToken, lifetimeOf } from "../../internal/access_token.ts";
 
 const MAX_MARGIN_MS = 60_000;
-/**
- * How long a token is taken to live at least, however soon it expires, or if it has by every clock: otherwise each call
- * would make a request while the API hands out the same one. `Date` has seconds, so less than one cannot be told anyway.
- */
-const MIN_LIFETIME_MS = 1_000;
 
 /** A moment, by both clocks of ours. */
 export interface Moment {
@@ -37,7 +32,7 @@ export class KeptToken {
     this.digest = digest;
     this.turn = turn;
     this.#requestedAt = requestedAt;
-    this.#lifetimeMs = lifetimeOf(access, requestedAt);
+    this.#lifetimeMs = lifetimeOf(access, requestedAt.wall);
   }
 
   /** Whether it is not about to expire: a tenth of its lifetime is left, at most a minute. */
@@ -58,14 +53,4 @@ export class KeptToken {
     if (elapsed < 0) return 0;
     return this.#lifetimeMs - Math.max(elapsed, now.monotonic - this.#requestedAt.monotonic);
   }
-}
-
-/**
- * How long a token lives from its request on. It expires by the API's clock, so its answer's `Date` is what to count
- * from; but a `Date` can be wrong, and so can our clock. Nobody hands out a token that has expired: what says so is
- * wrong. Of the others, the one that says less counts.
- */
-function lifetimeOf({ expiry, answeredAt = NaN }: AccessToken, requestedAt: Moment): number {
-  const possible = [expiry - requestedAt.wall, expiry - answeredAt].filter((ms) => ms > 0);
-  return possible.length === 0 ? MIN_LIFETIME_MS : Math.max(MIN_LIFETIME_MS, Math.min(...possible));
 }

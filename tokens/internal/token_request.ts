@@ -1,6 +1,7 @@
 /** One request to mittwald's API for an access token. */
 
 import { InstanceTokenError, UnknownExtensionInstanceError } from "../../errors.ts";
+import { type AccessToken, readAccessToken } from "../../internal/access_token.ts";
 import { ApiError, type MittwaldApi } from "../../internal/api_request.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 
@@ -12,18 +13,6 @@ const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 409, 422]);
 
 /** Statuses that speak of the instance: there is none. */
 const GONE: ReadonlySet<number> = new Set([404, 410]);
-
-/** Visible ASCII: the token is going to be the value of a header (RFC 9110, section 5.5). */
-const TOKEN = /^[\x21-\x7e]+$/;
-
-/** What the API hands out. */
-export interface AccessToken {
-  readonly token: string;
-  /** When it expires, by the API's clock, in milliseconds. */
-  readonly expiry: number;
-  /** The API's time when it answered, where it tells it; a second or less behind. */
-  readonly answeredAt: number | undefined;
-}
 
 /**
  * `POST {apiUrl}/v2/extension-instances/{instanceId}/tokens`.
@@ -39,7 +28,7 @@ export async function requestToken(
   deadline: Deadline,
 ): Promise<AccessToken> {
   try {
-    const { status, headers, json } = await api.request(
+    const answer = await api.request(
       `/v2/extension-instances/${encodeURIComponent(instanceId)}/tokens`,
       {
         attempt: "Requesting an access token",
@@ -48,8 +37,9 @@ export async function requestToken(
         body: { extensionInstanceSecret: secret },
       },
     );
+    const { status } = answer;
     if (status !== 201 && status !== 200) throw toError(status, instanceId);
-    const token = readToken(json, headers.get("date"));
+    const token = readAccessToken(answer);
     if (token === undefined) {
       throw unavailable(instanceId, "the API's answer has no token that can be used");
     }
@@ -76,24 +66,4 @@ function toError(status: number, instanceId: string): Error {
 
 function unavailable(instanceId: string, found: string, options?: ErrorOptions) {
   return new InstanceTokenError("ERR_TOKEN_UNAVAILABLE", instanceId, found, options);
-}
-
-/** `undefined` for what is no token. */
-function readToken(answer: unknown, date: string | null): AccessToken | undefined {
-  const { publicToken, expiry } = (answer ?? {}) as Record<string, unknown>;
-  if (typeof publicToken !== "string" || !TOKEN.test(publicToken)) return undefined;
-  const expiresAt = typeof expiry === "string" ? parseTime(expiry) : NaN;
-  if (Number.isNaN(expiresAt)) return undefined;
-  const answeredAt = Date.parse(date ?? "");
-  return {
-    token: publicToken,
-    expiry: expiresAt,
-    answeredAt: Number.isNaN(answeredAt) ? undefined : answeredAt,
-  };
-}
-
-/** ISO 8601; without a zone it is UTC, not the machine's time zone. */
-function parseTime(text: string): number {
-  const lacksZone = /T[\d:.,]+$/i.test(text);
-  return Date.parse(lacksZone ? `${text}Z` : text);
 }
