@@ -119,9 +119,18 @@ Deno.test("docs: the responses are those of the webhook handler", () => {
   );
 });
 
+Deno.test("docs: the refusals are those of sessions", () => {
+  const rows = [...page("docs/sessions.md").text.matchAll(/^\| (\d{3}) +\| `(\w+)`/gm)];
+  const statuses = /const SESSION_STATUS[^]*?\n\};/.exec(sources["errors.ts"]!)![0];
+  assertEquals(
+    rows.map(([, status, code]) => `${code}: ${status}`).sort(),
+    statuses.match(/ERR_\w+: \d+/g)!.sort(),
+  );
+});
+
 Deno.test("docs: the errors are all there", () => {
   const classes = [...sources["errors.ts"]!.matchAll(/^export class (\w+)/gm)];
-  const responses = /^(Signature|Webhook|UnknownPublicKey|PublicKeyUnavailable|Busy)/;
+  const responses = /^(Session|Signature|Webhook|UnknownPublicKey|PublicKeyUnavailable|Busy)/;
   const { text } = page("docs/encryption.md");
   const missing = classes.map(([, name]) => name!)
     .filter((name) => !responses.test(name) && !text.includes(`\`${name}\``));

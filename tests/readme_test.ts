@@ -11,6 +11,7 @@ import { commandsOf, filesAfter, filesOf, readPages } from "./support/documents.
 import { encryptionKey, extensionInstanceDdl, lastEventDdl } from "./support/extension_instance.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 import { type Ended, Project } from "./support/project.ts";
+import { SESSION_FIXTURES } from "./support/session_fixtures.ts";
 
 const fixture = (name: string) => fromFileUrl(new URL(`fixtures/${name}`, import.meta.url));
 
@@ -32,10 +33,19 @@ referenceExtension[SCHEMA] = `import {
 import { getEnvironmentVariables } from "../env.ts";
 const env = getEnvironmentVariables();
 ${referenceExtension[SCHEMA]}`;
+const AUTH = "reference_extension/src/middleware/auth.ts";
+referenceExtension[AUTH] = `import { MittwaldAPIV2Client } from "@mittwald/api-client";
+import { createMiddleware } from "@tanstack/react-start";
+declare function forwardSessionToken(next: unknown): unknown;
+${referenceExtension[AUTH]}`;
 Object.assign(referenceExtension, {
   "reference_extension/src/env.ts": `import process from "node:process";
 export const getEnvironmentVariables = () => process.env as Record<
-  "ENCRYPTION_MASTER_PASSWORD" | "ENCRYPTION_SALT" | "EXTENSION_ID" | "DATABASE_URL",
+  | "ENCRYPTION_MASTER_PASSWORD"
+  | "ENCRYPTION_SALT"
+  | "EXTENSION_ID"
+  | "EXTENSION_SECRET"
+  | "DATABASE_URL",
   string
 >;
 `,
@@ -174,6 +184,7 @@ Deno.test("README and docs", async (t) => {
       "@/db": "./reference_extension/src/db/index.ts",
       "@/": "./reference_extension/src/",
       "@tanstack/react-router": import.meta.resolve("./fixtures/tanstack_router.ts"),
+      ...SESSION_FIXTURES,
     },
   );
   const run = (...args: string[]) => project.deno("run", "-A", ...args);

@@ -10,10 +10,9 @@ const PROGRAM = `
 import { getAccessToken, verify } from "@mittwald/ext-bridge/node";
 const [token, secret] = process.argv.slice(-2);
 try {
-  console.log(JSON.stringify({
-    verified: await verify(token),
-    access: await getAccessToken(token, secret),
-  }));
+  const verified = await verify(token);
+  console.log(JSON.stringify({ verified }));
+  console.log(JSON.stringify({ access: await getAccessToken(token, secret) }));
 } catch (error) {
   console.log(error.code ?? error.name, error.response?.status ?? "");
 }
@@ -40,7 +39,8 @@ Deno.test("an unmodified @mittwald/ext-bridge/node verifies tokens, and gets acc
     variantKey: "pro",
   });
   const token = await instance.sessionToken({ userId: "ada", sessionId: "tab-1" });
-  const { verified, access } = JSON.parse(await run(token, mstudio.extensionSecret));
+  const lines = (await run(token, mstudio.extensionSecret)).trim().split("\n");
+  const { verified, access } = Object.assign({}, ...lines.map((line) => JSON.parse(line)));
   assertEquals(verified, {
     userId: "ada",
     sessionId: "tab-1",
@@ -60,6 +60,12 @@ Deno.test("an unmodified @mittwald/ext-bridge/node verifies tokens, and gets acc
     scopes: ["customer:read"],
   });
   assertEquals(Math.abs(Date.parse(access.expiry) - Date.now() - 60_000) < 30_000, true);
+
+  // The README says so: it does not look at whose token it is.
+  const foreign = await instance.sessionToken({ forge: { extensionId: "another" } });
+  const taken = await run(foreign, mstudio.extensionSecret);
+  assertStringIncludes(taken, '"extensionId":"another"');
+  assertStringIncludes(taken, "ERR_BAD_REQUEST 400");
 
   const forged = await instance.sessionToken({ forge: true });
   const refused = await run(forged, mstudio.extensionSecret);

@@ -36,6 +36,12 @@ import {
   context,
   type LastEventTable,
 } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
+import {
+  MstudioSessions,
+  type Session,
+  SessionError,
+  type SessionErrorCode,
+} from "@weissaufschwarz/mitthooks-drizzle/sessions";
 import { createWebhookHandler } from "@weissaufschwarz/mitthooks-drizzle/webhooks";
 import { eq } from "drizzle-orm";
 import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
@@ -237,6 +243,32 @@ export async function queries(): Promise<void> {
   await keeper.getInstance("x", { decrypt: ["secret"] });
   // @ts-expect-error nothing to decrypt
   await keeper.getInstance("x", { decrypt: ["note"] });
+  // Sessions have the row of the storage's table; without a storage there is none.
+  const sessions = new MstudioSessions({ extensionId: "e", storage: keeper });
+  const { instance: ofSession, userId } = await sessions.verify(new Request("https://x.example"));
+  expectType<Equal<typeof ofSession, NonNullable<typeof bare>>>();
+  expectType<Equal<typeof userId, string>>();
+  // @ts-expect-error the secret is not for pages
+  void ofSession.secret;
+  // @ts-expect-error encrypted
+  void ofSession.apiToken;
+  const bareSessions = new MstudioSessions({ extensionId: "e", extensionSecret: "s" });
+  const without = await bareSessions.verify(undefined);
+  expectType<Equal<typeof without, Session>>();
+  expectType<Equal<typeof without.instance, undefined>>();
+  const own = new MstudioSessions({
+    extensionId: "e",
+    storage: {
+      getInstance: (id: string) => Promise.resolve({ id, contextId: "p", active: true, plan: 1 }),
+    },
+  });
+  expectType<Equal<Awaited<ReturnType<typeof own.verify>>["instance"]["plan"], number>>();
+  // @ts-expect-error whether it is active has to be known
+  new MstudioSessions({ extensionId: "e", storage: { getInstance: async () => ({ contextId: "p" }) } });
+  // @ts-expect-error the extension's id is missing
+  new MstudioSessions({});
+  const { token, expiresAt } = await sessions.accessToken("a.b.c");
+  expectType<Equal<[typeof token, typeof expiresAt], [string, Date]>>();
   const added: ExtensionInstanceToBeAdded = {
     extensionInstanceId: "x",
     contextId: "p",
@@ -314,6 +346,10 @@ export function codes(error: unknown): StorageOperation | string | undefined {
   if (error instanceof StorageError) {
     expectType<Equal<typeof error.operation, StorageOperation>>();
     return error.operation;
+  }
+  if (error instanceof SessionError) {
+    expectType<Equal<typeof error.code, SessionErrorCode>>();
+    return String(error.status);
   }
   if (error instanceof StaleEventError) return error.extensionInstanceId;
   if (error instanceof HandlerFailedError) return String(error.cause);
