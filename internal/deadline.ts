@@ -6,7 +6,8 @@ import { DeadlineExceededError } from "../errors.ts";
 export class Deadline {
   readonly #limitMs: number;
   readonly #endsAt: number;
-  readonly #timer: ReturnType<typeof setTimeout>;
+  /** Set when there is something to wait for. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   // One step at a time, so one slot. Racing each step against one long-lived promise would instead collect a
   // reaction for every chunk of a body.
   #expire: (() => void) | undefined;
@@ -15,10 +16,6 @@ export class Deadline {
   constructor(limitMs: number) {
     this.#limitMs = limitMs;
     this.#endsAt = performance.now() + limitMs;
-    this.#timer = setTimeout(() => {
-      this.#expired = true;
-      this.#expire?.();
-    }, limitMs);
   }
 
   /**
@@ -31,8 +28,12 @@ export class Deadline {
     return new Promise<T>((resolve, reject) => {
       const expire = () => reject(new DeadlineExceededError(attempt, this.#limitMs));
       // The clock is asked as well: steps that finish without the event loop turning would starve the timer.
-      if (this.#expired || performance.now() >= this.#endsAt) return expire();
+      if (this.#expired || this.remainingMs() === 0) return expire();
       this.#expire = expire;
+      this.#timer ??= setTimeout(() => {
+        this.#expired = true;
+        this.#expire?.();
+      }, Math.ceil(this.remainingMs()));
       new Promise<T>((done) => done(step())).then(resolve, reject);
     });
   }

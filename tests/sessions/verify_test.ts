@@ -1,7 +1,10 @@
 /** What `verify` remembers, waits for and passes on; what it refuses is in `tests/conformance/sessions.ts`. */
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { encodeBase64 } from "@std/encoding";
+import process from "node:process";
 import { PublicKeyUnavailableError } from "../../errors.ts";
+import { sha256 } from "../../internal/sha256.ts";
 import {
   DeadlineExceededError,
   MittwaldPublicKeys,
@@ -19,20 +22,71 @@ import {
   requestWith,
   tokenOf,
 } from "./support.ts";
-import { atTime } from "../support/clock.ts";
+import { ahead, atTime } from "../support/clock.ts";
+
+/** How many signatures the platform checks while something runs. */
+async function signaturesChecked(run: () => Promise<unknown>): Promise<number> {
+  let count = 0;
+  const { subtle } = crypto;
+  const verify: typeof subtle.verify = (...args) => {
+    count++;
+    return SubtleCrypto.prototype.verify.apply(subtle, args);
+  };
+  Object.defineProperty(subtle, "verify", { value: verify, configurable: true });
+  try {
+    await run();
+  } finally {
+    Reflect.deleteProperty(subtle, "verify");
+  }
+  return count;
+}
 
 Deno.test("a token that has passed is not checked again until it expires", async () => {
-  const { sessions, token, asked } = await openSessions();
+  const { sessions, token } = await openSessions();
   const good = await token();
-  for (let count = 0; count < 3; count++) await sessions.verify(good);
-  assertEquals(asked, ["serial-1"]);
-  const { expiresAt } = await sessions.verify(good);
-  const at = (ms: number) => atTime(expiresAt.getTime() + ms, () => sessions.verify(good));
+  const verify = () => sessions.verify(good);
+  assertEquals([await signaturesChecked(verify), await signaturesChecked(verify)], [1, 0]);
+  const { expiresAt } = await verify();
+  const at = (ms: number) => atTime(expiresAt.getTime() + ms, verify);
   assertEquals((await at(4_000)).userId, "user-1");
   await assertRefused("ERR_SESSION_EXPIRED", () => at(6_000));
   // A clock that was set back makes it valid again, and it is checked anew.
-  assertEquals((await sessions.verify(good)).userId, "user-1");
-  assertEquals(asked, ["serial-1", "serial-1"]);
+  assertEquals([await signaturesChecked(verify), await signaturesChecked(verify)], [1, 0]);
+});
+
+Deno.test("a key that a genuine token was signed with is asked for again after a minute", async () => {
+  const { sessions, token, asked, key } = await openSessions();
+  const forged = await tokenOf(await generateSigningKey(), claims());
+  for (let count = 0; count < 2; count++) {
+    await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged));
+  }
+  // No genuine one has come yet.
+  assertEquals(asked.length, 2);
+  const verify = async () => await sessions.verify(await token({ sessionId: crypto.randomUUID() }));
+  for (let count = 0; count < 3; count++) await verify();
+  await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged));
+  assertEquals(asked.length, 3);
+  await ahead(59_000, verify);
+  assertEquals(asked.length, 3);
+  await ahead(61_000, verify);
+  assertEquals([asked.length, asked.at(-1)], [4, key.serial]);
+});
+
+Deno.test("tokens have the same digest, whatever the runtime has", async () => {
+  const { getBuiltinModule } = process;
+  const { createHash } = getBuiltinModule("node:crypto");
+  const text = `a.b-_c.ä€ ${"x".repeat(1_000)}`;
+  const digests = [await sha256(text)];
+  try {
+    for (const module of [undefined, { createHash }]) {
+      Object.assign(process, { getBuiltinModule: () => module });
+      digests.push(await sha256(text));
+    }
+  } finally {
+    Object.assign(process, { getBuiltinModule });
+  }
+  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  assertEquals(digests, Array(3).fill(encodeBase64(bytes)));
 });
 
 Deno.test("what is refused is not remembered as good, and the other way round", async () => {
@@ -65,7 +119,7 @@ Deno.test("no caller can change what another one gets", async () => {
 });
 
 Deno.test("at most 1,000 tokens are remembered, those used last", async () => {
-  const { sessions, token, asked } = await openSessions();
+  const { sessions, token } = await openSessions();
   const first = await token({ sessionId: "first" });
   const second = await token({ sessionId: "second" });
   await sessions.verify(first);
@@ -74,11 +128,8 @@ Deno.test("at most 1,000 tokens are remembered, those used last", async () => {
     await sessions.verify(await token({ sessionId: `s-${count}` }));
     if (count === 500) await sessions.verify(first);
   }
-  asked.length = 0;
-  await sessions.verify(first);
-  assertEquals(asked.length, 0);
-  await sessions.verify(second);
-  assertEquals(asked.length, 1);
+  assertEquals(await signaturesChecked(() => sessions.verify(first)), 0);
+  assertEquals(await signaturesChecked(() => sessions.verify(second)), 1);
 });
 
 Deno.test("the storage is asked at every call, once, by the token's instance alone", async () => {
