@@ -193,7 +193,13 @@ buildLastEventTable({ tabel: pgTable });
 const lastEvents = buildLastEventTable({ table: pgSchema("ours").table });
 expectType<Equal<typeof lastEvents, LastEventTable>>();
 expectType<
-  Equal<Flat<typeof lastEvents.$inferSelect>, { instanceId: string; kind: string; createdAt: Date }>
+  Equal<Flat<typeof lastEvents.$inferSelect>, {
+    instanceId: string;
+    kind: string;
+    createdAt: Date;
+    requestIds: string[];
+    calledAt: Date | null;
+  }>
 >();
 
 // Databases of every driver, in and out with the same type.
