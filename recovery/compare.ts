@@ -46,7 +46,7 @@ export interface CompareOptions extends ApiAccess {
   /** Id of the extension. */
   readonly extensionId: string;
   /**
-   * Whether every readable secret is exchanged for an access token, which is thrown away: one request for each enabled
+   * Whether every readable secret is exchanged for an access token, which is thrown away: one request for each
    * instance. Default: `false`.
    */
   readonly checkSecrets?: boolean | undefined;
@@ -207,13 +207,12 @@ class Comparing {
   }
 
   async #checkSecret(instance: RecordedInstance): Promise<void> {
-    const { id, state } = instance;
+    const { id } = instance;
     const secret = await this.storage.openSecret(instance);
     if (typeof secret !== "string") {
       return this.#report(id, secret === null ? "missing" : "unreadable");
     }
-    // mittwald takes nothing from an instance that is switched off.
-    if (!this.checkSecrets || !state?.active) return;
+    if (!this.checkSecrets) return;
     if (await this.mstudio.accepts(id, secret) === false) this.#refused.push(instance);
   }
 
@@ -309,9 +308,12 @@ class Comparing {
         recorded = await findOne(this.storage, refused.id);
       }
       const secret = recorded.state ? await this.storage.openSecret(recorded) : null;
-      const isRefused = typeof secret === "string" && recorded.state?.active &&
+      const isRefused = typeof secret === "string" &&
         await this.mstudio.accepts(refused.id, secret) === false;
-      if (isRefused) this.#report(refused.id, "refused");
+      // mittwald takes nothing from an instance that is switched off, whatever the table has of it.
+      const isActive = isRefused &&
+        (await this.mstudio.instance(refused.id)).instance?.state.active;
+      if (isActive) this.#report(refused.id, "refused");
       this.progress({ step: "secrets", done: ++done, total });
     });
   }

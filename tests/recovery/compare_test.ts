@@ -89,6 +89,20 @@ test("every kind of difference, with both states, and nothing else", async () =>
   assertEquals((await world.compare()).unusableSecrets.length, 2);
 });
 
+test("secrets of instances that are enabled at mStudio alone are checked, those of disabled ones are not", async () => {
+  await using world = await setUp();
+  const [enabled, disabled] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
+  await enabled.update({ enabled: false });
+  world.serve(takes);
+  await enabled.update({ enabled: true });
+  await disabled.update({ enabled: false });
+  await enabled.rotateSecret();
+  await disabled.rotateSecret();
+  world.serve();
+  const { unusableSecrets } = await world.compare({ checkSecrets: true });
+  assertEquals(unusableSecrets, [{ id: enabled.id, reason: "refused" }]);
+});
+
 test("a delivery that is tried again is pending, and its difference is told", async () => {
   await using world = await setUp({ backoff: { initialMs: 60_000, maxMs: 60_000 } });
   const [instance] = await world.addInstances(1) as [SimulatedInstance];

@@ -1,0 +1,36 @@
+/**
+ * Compares a table of many instances with an API that takes 20 ms for each answer, and prints how long it took and how
+ * much memory it needed. Arguments: URL of the database, URL of the API, and the number of instances.
+ */
+
+import { drizzle } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import { PgExtensionStorage } from "../../mod.ts";
+import { compareWithMstudio } from "../../recovery/mod.ts";
+import { extensionInstances, lastEvents } from "../support/extension_instance.ts";
+import { EXTENSION_ID } from "./support.ts";
+
+const [database, apiUrl] = Deno.args as [string, string];
+const sql = postgres(database, { max: 4 });
+const storage = new PgExtensionStorage(drizzle(sql), extensionInstances, { lastEvents });
+const start = performance.now();
+const { counts, equal } = await compareWithMstudio({
+  storage,
+  extensionId: EXTENSION_ID,
+  apiToken: "token",
+  apiUrl,
+});
+const seconds = (performance.now() - start) / 1_000;
+await sql.end();
+// proc_pid_status(5): the most memory that was resident.
+const [, kib] = /VmHWM:\s+(\d+) kB/.exec(await Deno.readTextFile("/proc/self/status")) ?? [];
+console.log(
+  JSON.stringify({
+    counts,
+    equal,
+    seconds,
+    peakMiB: Number(kib) / 1_024,
+    mem: Deno.memoryUsage(),
+    st: (await Deno.readTextFile("/proc/self/status")).match(/Rss.*/g),
+  }),
+);
