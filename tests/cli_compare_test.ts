@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { stripVTControlCharacters } from "node:util";
 import type { SimulatedInstance } from "../testing/mod.ts";
 import { EXTENSION_ID, type Fault, setUp, takes } from "./recovery/support.ts";
-import { runCommand, runOnTerminal, startCommand } from "./support/cli.ts";
+import { createFolder, runCommand, runOnTerminal, startCommand } from "./support/cli.ts";
 import { poll } from "../tools/postgres/databases.ts";
 
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
@@ -187,4 +187,55 @@ Deno.test("compare --repair: Ctrl-C stops it, another run finishes", async () =>
   assertStringIncludes(stdout, "Stopped before the end; run it again to go on\n");
   assertEquals((await world.run("--repair --yes")).code, 0);
   assertEquals((await world.run("--check-secrets")).code, 0);
+});
+
+/** What has happened before an operator opens the page, by its recipes. */
+const RECIPES: Record<string, (world: World) => Promise<unknown>> = {
+  "A restored backup": async (world) => {
+    const [gone, rotated] = await world.addInstances(4) as [SimulatedInstance, SimulatedInstance];
+    const backup = await world.sql`SELECT * FROM extension_instance`;
+    const lastEvents = await world.sql`SELECT * FROM extension_instance_last_event`;
+    await world.addInstances(2);
+    await gone.remove();
+    await rotated.rotateSecret();
+    await world.sql`TRUNCATE extension_instance, extension_instance_last_event`;
+    for (const row of backup) await world.sql`INSERT INTO extension_instance ${world.sql(row)}`;
+    for (const row of lastEvents) {
+      await world.sql`INSERT INTO extension_instance_last_event ${world.sql(row)}`;
+    }
+  },
+  "A lost table": async (world) => {
+    await world.addInstances(4);
+    await world.sql`TRUNCATE extension_instance, extension_instance_last_event`;
+  },
+  "Halted deliveries": async (world) => {
+    const [updated] = await world.addInstances(2) as [SimulatedInstance];
+    world.serve(() => new Response(null, { status: 500 }));
+    await updated.update({ enabled: false }).catch(() => {});
+    world.serve();
+  },
+};
+
+Deno.test("docs/recovery.md: each recipe ends in a table that is what mStudio says", async (t) => {
+  const page = await Deno.readTextFile(new URL("../docs/recovery.md", import.meta.url));
+  for (const [recipe, happens] of Object.entries(RECIPES)) {
+    await t.step(recipe, async () => {
+      await using world = await openWorld();
+      await happens(world);
+      await using folder = await createFolder({
+        "schema.ts": `export * from "file://${SCHEMA}";`,
+        ".env": Object.entries(world.env).map(([name, value]) => `${name}="${value}"\n`).join(""),
+      });
+      const [, section] = new RegExp(`^## ${recipe}\n([^]*?)^## `, "m").exec(page)!;
+      const commands = section!.match(/(?<=^npx mitthooks-drizzle ).*$/gm)!;
+      assert(commands.length > 1);
+      for (const [index, command] of commands.entries()) {
+        const mends = command.endsWith("--repair");
+        const args = [...command.split(" "), ...mends ? ["--yes"] : []];
+        const { code, stdout, stderr } = await runCommand(args, { cwd: folder.path });
+        assertEquals(code, index === 0 && !mends ? 1 : 0, stdout + stderr);
+      }
+      assertEquals((await world.compare({ checkSecrets: true })).equal, true);
+    });
+  }
 });

@@ -13,8 +13,8 @@ const page = (path: string) => pages.find((page) => page.path === path)!;
 /** The languages whose blocks are run, checked, or drawn. */
 const LANGUAGES = ["ts", "sh", "ini", "diff", "mermaid", "text"];
 
-/** The pages whose commands are run: by `deno task test:quickstart`, and by readme_test.ts. */
-const WITH_COMMANDS = ["README.md", "docs/changing-keys.md"];
+/** The pages whose commands are run: by `deno task test:quickstart`, readme_test.ts and cli_compare_test.ts. */
+const WITH_COMMANDS = ["README.md", "docs/changing-keys.md", "docs/recovery.md"];
 
 /** Messages of PostgreSQL and of the runtimes. */
 const OF_OTHERS = [

@@ -10,9 +10,10 @@ import {
 import { createDatabase } from "../../tools/postgres/databases.ts";
 import { EXTENSION_ID } from "./support.ts";
 
-const INSTANCES = Number(Deno.env.get("REACH") ?? 100_000);
+const INSTANCES = 100_000;
 const LATENCY_MS = 20;
-const MAX_PEAK_MIB = 150;
+/** Deno alone needs 95. */
+const MAX_PEAK_MIB = 260;
 
 const idOf = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
 
