@@ -25,6 +25,7 @@ const checks: readonly Check[] = [
   commandCheck("lint", () => ["lint"]),
   commandCheck("types", ({ importMap }) => [
     "check",
+    "--quiet",
     ...importMap === undefined ? [] : [`--import-map=${importMap}`],
     ...TYPED.split(" "),
   ]),

@@ -10,7 +10,9 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
+import type postgres from "postgres";
 import type { Delivery } from "../../testing/mod.ts";
+import { key } from "./extension.ts";
 
 export interface State {
   readonly contextId: string;
@@ -32,75 +34,78 @@ export interface ToldEvent {
   readonly attempts: readonly Delivery[];
 }
 
+/** A call of a handler: its name, and the instance that it was given. */
+type Change = readonly [name: string, instance: State];
+
 /** What is kept of an instance, and the calls of the handlers. */
-export interface Kept {
-  readonly state: State | null;
-  readonly changes: readonly {
-    readonly change: "added" | "updated" | "secretRotated" | "removed";
-    readonly before: State | null;
-    readonly instance: State;
-  }[];
+interface Kept {
+  readonly row: State | null;
+  readonly changes: readonly Change[];
 }
 
-const KINDS = {
-  add: "ExtensionAddedToContext",
-  update: "InstanceUpdated",
-  rotate: "SecretRotated",
-  remove: "InstanceRemovedFromContext",
-};
-
-/** Whether an attempt was applied, as far as its sender knows; of a response that was lost on purpose it knows the code. */
-function wasApplied({ responseCode = "" }: Delivery): "yes" | "no" | "perhaps" {
-  if (responseCode === "STORED") return "yes";
-  return /^ERR_(?!STORAGE_FAILED$|HANDLER_FAILED$|DEADLINE_EXCEEDED$|BUSY$|PUBLIC_KEY_UNAVAILABLE$)/
-      .test(responseCode)
-    ? "no"
-    : "perhaps";
-}
+/** Codes after which the change may have been made. */
+const UNDECIDED = /^$|STORAGE_FAILED|HANDLER_FAILED|DEADLINE_EXCEEDED|BUSY|KEY_UNAVAILABLE/;
 
 /** What may be kept of an instance: one thing, unless nobody knows whether an event was applied that was dropped. */
-export function mayBeKept(events: readonly ToldEvent[]): Kept[] {
-  let histories: Kept[] = [{ state: null, changes: [] }];
+function mayBeKept(events: readonly ToldEvent[]): Kept[] {
+  let histories: Kept[] = [{ row: null, changes: [] }];
   for (const event of events) {
-    const answers = event.attempts.map(wasApplied);
-    if (event.acknowledged || answers.includes("yes")) {
-      histories = histories.map((kept) => apply(kept, event));
-    } else if (answers.includes("perhaps")) {
-      histories = histories.flatMap((kept) => [kept, apply(kept, event)]);
-    }
+    // Of a response that was lost on purpose the sender knows the code.
+    const codes = event.attempts.map(({ responseCode = "" }) => responseCode);
+    const applied = histories.map((kept) => apply(kept, event));
+    if (event.acknowledged || codes.includes("STORED")) histories = applied;
+    else if (codes.some((code) => UNDECIDED.test(code))) histories.push(...applied);
   }
   return histories;
 }
 
-function apply({ state: before, changes }: Kept, { kind, state }: ToldEvent): Kept {
+function apply({ row: before, changes }: Kept, { kind, state }: ToldEvent): Kept {
   if (kind === "remove") {
-    const removed = before && { change: "removed" as const, before: null, instance: before };
-    return { state: null, changes: removed ? [...changes, removed] : changes };
+    return { row: null, changes: before ? [...changes, ["removed", before]] : changes };
   }
-  if (before === null) {
-    return { state, changes: [...changes, { change: "added", before, instance: state }] };
-  }
+  if (before === null) return { row: state, changes: [...changes, ["added", state]] };
   const secret = kind === "update" ? before.secret : state.secret;
-  const instance = { ...(kind === "rotate" ? before : state), secret };
-  const made: Kept["changes"][number][] = [];
-  if (!isDeepStrictEqual(instance, { ...before, secret })) {
-    made.push({ change: "updated", before, instance });
-  }
-  if (secret !== before.secret) made.push({ change: "secretRotated", before: null, instance });
-  return { state: instance, changes: [...changes, ...made] };
+  const row = { ...(kind === "rotate" ? before : state), secret };
+  const made: Change[] = [];
+  if (!isDeepStrictEqual(row, { ...before, secret })) made.push(["updated", row]);
+  if (secret !== before.secret) made.push(["secretRotated", row]);
+  return { row, changes: [...changes, ...made] };
 }
 
-/**
- * The last event, and what its time may be: it is the last one that was answered with success, at the newest time of
- * its attempts that is known to be applied, or that of one which nobody knows of. The time of a removal is not before
- * that of any event that was applied.
- */
-export function lastEvent(events: readonly ToldEvent[]) {
-  const last = events.findLast(({ acknowledged }) => acknowledged)!;
-  const attempts = (last.kind === "remove" ? events : [last]).flatMap(({ attempts }) => attempts);
-  const times = (applied: "yes" | "perhaps") =>
-    attempts.filter((attempt) => wasApplied(attempt) === applied).map(({ createdAt }) => createdAt);
-  const newest = times("yes").sort().at(-1)!;
-  const later = times("perhaps").filter((createdAt) => createdAt > newest);
-  return { kind: KINDS[last.kind], createdAt: [newest, ...later] };
+const STORED = `
+  select coalesce(id, instance_id) as id, coalesce(changes, '[]') as changes, to_jsonb(i) ||
+    jsonb_build_object('variantKey', variant_key, 'consentedScopes', consented_scopes) as row
+  from extension_instance i full join (
+    select instance_id, jsonb_agg(jsonb_build_array(change, instance) order by id) as changes
+    from change group by 1
+  ) c on id = instance_id`;
+
+/** Whatever is stored, read past the library, and should not be, or the other way round. */
+export async function compare(
+  sql: postgres.Sql,
+  instances: ReadonlyMap<string, readonly ToldEvent[]>,
+): Promise<string[]> {
+  const found: string[] = [];
+  const rows = await sql.unsafe<({ id: string } & Kept)[]>(STORED);
+  const stored = new Map(rows.map(({ id, row, changes }) => [id, { row, changes }]));
+  for (const [id, events] of instances) {
+    const { row, changes }: Kept = stored.get(id) ?? { row: null, changes: [] };
+    const kept: Kept = {
+      row: row && stateOf({ ...row, secret: await key.decrypt(row.secret) }),
+      changes: changes.map(([name, instance]) => [name, stateOf(instance)]),
+    };
+    const possible = mayBeKept(events);
+    if (!possible.some((one) => isDeepStrictEqual(one, kept))) {
+      const steps = events.map(({ kind, acknowledged }) => kind + (acknowledged ? "" : "?"));
+      const [here, there] = [kept, possible].map((value) => JSON.stringify(value));
+      found.push(`${id} (${steps.join(" ")}): stored ${here}, by the model ${there}`);
+    }
+    stored.delete(id);
+  }
+  return [...found, ...Array.from(stored.keys(), (id) => `${id} is stored: nobody told of it`)];
+}
+
+function stateOf(row: State): State {
+  const { contextId, context, active, variantKey, consentedScopes, secret } = row;
+  return { contextId, context, active, variantKey, consentedScopes, secret };
 }

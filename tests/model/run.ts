@@ -1,208 +1,187 @@
-/** A run: plans, a sender, servers, what happens to them, and what is stored in the end. */
+/** A run: a sender, two servers, what happens to them, and whether what is stored in the end is what has to be. */
 
 import postgres from "postgres";
+import { fromFileUrl } from "../../tools/paths.ts";
+import { poll } from "../../tools/postgres/databases.ts";
+import { startProgram } from "../../tools/program.ts";
 import { SimulatedMstudio } from "../../testing/mod.ts";
-import { extensionInstanceDdl, lastEventDdl } from "../support/extension_instance.ts";
-import { compare } from "./compare.ts";
-import { ATTEMPT_TIMEOUT_MS, InstanceRun, pause } from "./instance_run.ts";
-import { Random } from "./random.ts";
-import { Replica } from "./replica.ts";
-import { changeDdl } from "./tables.ts";
-import { TcpProxy } from "./tcp_proxy.ts";
+import { ddl, type ExtensionJob, IS_OURS } from "./extension.ts";
+import { ATTEMPT_TIMEOUT_MS, InstanceRun, pause, randomOf } from "./instance.ts";
+import { compare } from "./model.ts";
 
 /** How many instances have something to tell at the same time. */
 const AT_ONCE = 16;
-
-/** After so many deliveries, on average, something happens to the servers or to a connection. */
+/** After so many deliveries, on average, something happens to a server or to its connections. */
 const DISTURBED_EVERY = 30;
 
-/** Longest time for a run, in milliseconds: some for its start, and some for each delivery. */
-const limitMs = (deliveries: number) => 120_000 + 1_000 * deliveries;
-
-/** How long the outage was, by the sender's clock. */
-const OUTAGE_MS = 60 * 60 * 1000;
+/** What may happen to servers and their connections; what happens to deliveries, the instances draw themselves. */
+const FAULTS = ["kills", "cuts", "stalls"] as const;
 
 export interface RunOptions {
-  readonly seed: number;
-  /** How many attempts reach the servers at least. */
+  /** How many attempts are answered at least, unless the variable DELIVERIES says another number. */
   readonly deliveries: number;
-  /** URL of an empty database that is read at the end, and, without `servers`, of the servers' one. */
-  readonly databaseUrl: string;
-  /**
-   * The servers' database, where they reach it without a proxy in between, and what happens to it when half of the
-   * deliveries are made; it resolves to the URL to read at the end.
-   */
-  readonly servers?: { readonly url: string; halfTime(): Promise<string> };
-  /** Whether servers use `lastEvents` and handlers. Default: `true`. */
-  readonly fence?: boolean;
-  /**
-   * Whether the sender stamps each attempt anew. With `false` its clocks do not differ, and in the middle of the run
-   * nothing is delivered for an hour by the times of the events. Default: `true`.
-   */
+  /** Whether the sender stamps each attempt anew. Default: `true`. */
   readonly restamp?: boolean;
+  /** URL of an empty database, for servers and for who reads it. */
+  readonly databaseUrl: string;
+  /** The servers' URL of the database, if it is another. */
+  readonly serversUrl?: string;
+  /** Happens when half of the deliveries are made, and resolves to the URL to read at the end. */
+  readonly halfTime?: () => Promise<string>;
 }
 
-export type RunResult = Awaited<ReturnType<typeof run>>;
+/** A process of the extension, which is killed and started again, also when its driver ends it. */
+class Server implements AsyncDisposable {
+  /** What it printed when it ended by a fault of ours. */
+  readonly failures: string[] = [];
+  url: string | undefined;
+  #program: ReturnType<typeof startProgram> | undefined;
 
-/** Says what a run did, in a few lines. */
-export function describe({ seed }: RunOptions, result: RunResult): string {
-  const { instances, deliveries, disturbances, answers, differences } = result;
-  const list = (counts: Readonly<Record<string, number>>) =>
-    Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(", ");
-  return [
-    `seed ${seed}: ${deliveries} deliveries for ${instances} instances`,
-    `  what happened: ${list(disturbances)}`,
-    `  what the sender saw: ${list(answers)}`,
-    ...differences.map((difference) => `  DIFFERENCE: ${difference}`),
-  ].join("\n");
+  constructor(readonly job: ExtensionJob) {}
+
+  async start(): Promise<void> {
+    const program = this.#program = startProgram(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "--quiet",
+        "--no-check",
+        fromFileUrl(import.meta.resolve("./extension.ts")),
+      ],
+      env: { NO_COLOR: "1", JOB: JSON.stringify(this.job) },
+      stdin: "piped",
+    });
+    const port = () => /^Listening on (\d+)\n$/.exec(program.printed.stdout)?.[1];
+    await poll(() => port() !== undefined || !program.isRunning(), { timeoutMs: 120_000 });
+    if (this.#program !== program) return; // it was killed
+    if (!port()) throw new Error(`Starting the extension: it ended\n${program.printed.stderr}`);
+    this.url = `http://127.0.0.1:${port()}`;
+    program.ended.then(async ({ stderr }) => {
+      if (this.#program !== program) return;
+      if (IS_OURS.test(stderr)) this.failures.push(`a server ended: ${stderr}`);
+      this.url = undefined;
+      await this.start();
+    }).catch((error) => this.failures.push(String(error)));
+  }
+
+  /** Holds it up for a while; what it was about to do comes late. */
+  async stall(ms: number): Promise<void> {
+    const program = this.#program;
+    program?.kill("SIGSTOP");
+    await pause(ms);
+    program?.kill("SIGCONT");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const program = this.#program;
+    this.#program = this.url = undefined;
+    program?.kill("SIGKILL");
+    await program?.ended;
+  }
 }
 
-export async function run(options: RunOptions) {
-  const { seed, deliveries, databaseUrl, servers, fence = true, restamp = true } = options;
-  const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
-  await sql.unsafe(extensionInstanceDdl + lastEventDdl + changeDdl).finally(() => sql.end());
+async function query<T>(url: string, use: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  return await use(sql).finally(() => sql.end());
+}
 
+/**
+ * Runs it. Resolves to whatever is stored and should not be, or the other way round. The variable SEED repeats a run,
+ * FAULTS=kills,cuts chooses what happens.
+ */
+export async function differencesOf(options: RunOptions): Promise<string[]> {
+  const { databaseUrl, restamp = true, halfTime } = options;
+  const deliveries = Number(Deno.env.get("DELIVERIES") ?? options.deliveries);
+  const seed = Number(Deno.env.get("SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+  const asked = Deno.env.get("FAULTS")?.split(",");
+  const faults = FAULTS.filter((name) => asked?.includes(name) ?? true);
+  await query(databaseUrl, (sql) => sql.unsafe(ddl));
   await using stack = new AsyncDisposableStack();
-  const random = new Random(seed, "disturbances");
-  const disturbances: Record<string, number> = {};
-  const count = (counts: Record<string, number>, name: string) =>
-    counts[name] = (counts[name] ?? 0) + 1;
-  const replicas: Replica[] = [];
+  const servers: Server[] = [];
   let turn = 0;
-  const front = stack.use(
-    new TcpProxy(() => {
-      const running = replicas.flatMap(({ endpoint }) => endpoint ?? []);
-      return running[turn++ % running.length];
-    }),
-  );
   const mstudio = stack.use(
     await SimulatedMstudio.create({
       extensionId: "model",
-      target: `http://127.0.0.1:${front.port}/webhooks`,
+      target(request) {
+        const running = servers.flatMap(({ url }) => url ?? []);
+        return fetch(new Request(`${running[turn++ % running.length]}/webhooks`, request));
+      },
       attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
+      maxAttempts: Infinity,
       backoff: { initialMs: 50, maxMs: 2_000 },
       restamp,
     }),
   );
-  const answered = () =>
-    mstudio.deliveries.filter(({ responseCode }) => responseCode !== undefined).length;
-  const api = stack.use(
-    Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, mstudio.api),
-  );
-  const url = new URL(databaseUrl);
-  const database = { hostname: url.hostname, port: Number(url.port || 5432) };
-  // Each server has its own.
-  const proxies = servers ? [] : [0, 1].map(() => stack.use(new TcpProxy(() => database)));
-  for (const index of [0, 1]) {
-    if (!servers) url.host = `127.0.0.1:${proxies[index]!.port}`;
-    const env = {
-      MODEL_DATABASE_URL: servers?.url ?? url.href,
-      MODEL_API_URL: `http://127.0.0.1:${api.addr.port}`,
-      MODEL_FENCE: fence ? "on" : "off",
-    };
-    const onCrash = () => count(disturbances, "server ended by the driver");
-    replicas.push(stack.use(new Replica(env, onCrash)));
-  }
-  const startAll = () => Promise.all(replicas.map((replica) => replica.start()));
-  const killAll = () => Promise.all(replicas.map((replica) => replica.kill()));
-  await startAll();
+  const api = stack.use(Deno.serve({ port: 0, onListen() {} }, mstudio.api));
+  const job = {
+    databaseUrl: options.serversUrl ?? databaseUrl,
+    apiUrl: `http://127.0.0.1:${api.addr.port}`,
+  };
+  for (let index = 0; index < 2; index++) servers.push(stack.use(new Server(job)));
+  await Promise.all(servers.map((server) => server.start()));
 
-  let offsetMs = restamp ? 0 : -OUTAGE_MS;
   let readUrl = databaseUrl;
-
-  /** What happens once. */
-  async function halfTime(): Promise<void> {
-    if (servers) {
-      count(disturbances, "failover");
-      readUrl = await servers.halfTime();
-    }
-    if (!restamp) {
-      count(disturbances, "outage");
-      await killAll();
-      await pause(ATTEMPT_TIMEOUT_MS);
-      offsetMs = 0;
-      await startAll();
-    }
-  }
-
-  /** Has something happen to the servers or to a connection. */
-  async function disturb(): Promise<void> {
-    const kind = random.next();
-    const proxy = proxies.length > 0 ? random.pick(proxies) : undefined;
-    if (kind < 0.2) {
-      count(disturbances, "server killed");
-      const replica = random.pick(replicas);
-      await replica.kill();
-      await replica.start();
-    } else if (kind < 0.3) {
-      count(disturbances, "HTTP connections cut");
-      front.cut();
-    } else if (kind < 0.35) {
-      count(disturbances, "signing key rotated");
-      await mstudio.rotateSigningKey();
-    } else if (kind < 0.75 && proxy) {
-      count(disturbances, "database connections cut");
-      proxy.cut();
-    } else if (proxy) {
-      // The other server goes on; what was stalled comes late.
-      count(disturbances, "database connections stalled");
-      await proxy.stall(random.between(100, 2 * ATTEMPT_TIMEOUT_MS));
-      if (random.chance(0.3)) proxy.cut();
-    }
-  }
-
+  const { between, chance, pick } = randomOf(`${seed} disturbances`);
+  const happened: Record<string, number> = {};
+  const count = (what: string) => happened[what] = (happened[what] ?? 0) + 1;
+  const answered = () => mstudio.deliveries.filter(({ responseCode }) => responseCode).length;
+  const disturb = {
+    async kills() {
+      const server = pick(servers);
+      await server[Symbol.asyncDispose]();
+      await server.start();
+    },
+    async cuts() {
+      await query(
+        readUrl,
+        (sql) =>
+          sql`select pg_terminate_backend(pid) from pg_stat_activity where random() < 0.5
+          and datname = current_database() and pid <> pg_backend_pid()`,
+      );
+    },
+    stalls: () => pick(servers).stall(between(100, 2 * ATTEMPT_TIMEOUT_MS)),
+  };
   let ended = false;
   async function disturbUntilEnd(): Promise<void> {
-    const limit = Date.now() + limitMs(deliveries);
-    let half = deliveries / 2;
-    for (let next = 0; !ended;) {
-      await pause(20);
-      if (Date.now() > limit) {
-        throw new Error(`Running the model test with seed ${seed}: it does not come to an end`);
-      }
-      const soFar = answered();
-      if (soFar >= half) {
+    // Some for its start, and some for each delivery.
+    const limit = Date.now() + 120_000 + 1_000 * deliveries;
+    for (let next = 0, half = deliveries / 2; !ended; await pause(20)) {
+      if (Date.now() > limit) throw new Error(`Running seed ${seed}: it does not come to an end`);
+      if (answered() >= half) {
         half = Infinity;
-        await halfTime();
+        readUrl = await halfTime?.() ?? readUrl;
       }
-      if (soFar < next) continue;
-      next = soFar + random.between(1, 2 * DISTURBED_EVERY);
-      await disturb();
+      if (answered() < next) continue;
+      next = answered() + between(1, 2 * DISTURBED_EVERY);
+      if (chance(0.1)) await mstudio.rotateSigningKey();
+      const fault = pick(faults);
+      await disturb[fault]();
+      count(fault);
     }
   }
-
   const runs: InstanceRun[] = [];
   const work = async () => {
     while (answered() < deliveries) {
-      const instance = new InstanceRun(
-        { mstudio, seed, skewed: restamp, offsetMs: () => offsetMs },
-        runs.length,
-      );
-      runs.push(instance);
-      await instance.run();
+      const next = new InstanceRun(mstudio, `instance-${runs.length}`, seed, restamp);
+      runs.push(next);
+      await next.run();
     }
   };
   const working = Promise.all(Array.from({ length: AT_ONCE }, work)).finally(() => ended = true);
   await Promise.all([working, disturbUntilEnd()]);
   await mstudio.idle();
-  await killAll();
-
+  for (const server of servers) await server[Symbol.asyncDispose]();
+  for (const { responseCode, failure } of mstudio.deliveries) count(responseCode ?? failure ?? "?");
   const told = new Map(runs.map((instance) => [instance.id, instance.told()]));
-  const answers: Record<string, number> = {};
-  for (const { responseCode, failure } of mstudio.deliveries) {
-    count(answers, responseCode ?? failure ?? "other");
-  }
-  return {
-    instances: runs.length,
-    /** Attempts that were answered. */
-    deliveries: answered(),
-    disturbances,
-    /** How often there was each. */
-    answers,
-    /** Whatever is stored and should not be, or the other way round. */
-    differences: [
-      ...replicas.flatMap(({ failures }) => failures.map((output) => `a server ended: ${output}`)),
-      ...await compare(readUrl, told, fence),
-    ],
-  };
+  const differences = servers.flatMap(({ failures }) => failures);
+  await query(readUrl, async (sql) => {
+    // What servers left running may end; then nobody changes anything.
+    const others = () =>
+      sql`select 1 from pg_stat_activity where datname = current_database()
+        and pid <> pg_backend_pid() and backend_type = 'client backend'`;
+    await poll(async () => (await others()).length === 0, { timeoutMs: 60_000 });
+    differences.push(...await compare(sql, told));
+  });
+  if (differences.length > 0) differences.unshift(`SEED=${seed}: ${JSON.stringify(happened)}`);
+  return differences;
 }

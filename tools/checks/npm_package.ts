@@ -65,6 +65,10 @@ export const npmPackage: Check = {
       await runInDirectory(cwd, command, args)
         .catch((error) => findings.push(...error.message.split("\n")));
     }
+    for (const { types } of Object.values(manifest.exports)) {
+      const text = await Deno.readTextFile(join(directory, types));
+      if (!/^\/\*\*[^]*?@module/.test(text)) findings.push(`${types} does not say what it is`);
+    }
     const paths = globSync(join(project, "node_modules", NPM_NAME, "**/*.{js,ts,json,md}"));
     let bytes = 0;
     for (const path of paths) {
@@ -72,6 +76,10 @@ export const npmPackage: Check = {
       bytes += text.length;
       if (!path.endsWith(".md") && LEAKS.test(text)) {
         findings.push(`${path} names a path of its builder`);
+      }
+      // Or an object with the public members would not be accepted for the class.
+      if (path.endsWith(".d.ts") && text.includes("#private")) {
+        findings.push(`${path} declares private fields`);
       }
     }
     console.log(

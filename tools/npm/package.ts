@@ -46,24 +46,22 @@ export type Compile = (
 ) => Promise<void>;
 
 /** A compiler, by its name. */
-export type Compiler = readonly [name: string, compile: Compile];
+type Compiler = readonly [name: string, compile: Compile];
 
 /**
  * Builds the npm package.
  *
  * @param directory Where; what is there is replaced.
  * @param root Directory of deno.json.
- * @param given The compiler. Default: dnt where it can be had, `deno pack` elsewhere.
  */
 export async function buildNpmPackage(
   directory: string,
   root: string = repository,
-  given?: Compiler,
 ): Promise<BuiltPackage> {
   const source = await readManifest(root);
   const work = await Deno.makeTempDir({ prefix: "npm-package-" });
   try {
-    const [compiler, compile] = given ?? await findCompiler(source.imports["@deno/dnt"] ?? "");
+    const [compiler, compile] = await findCompiler(source.imports["@deno/dnt"] ?? "");
     const compiled = join(work, "compiled");
     await Deno.mkdir(compiled);
     await compile(root, compiled, source.exports);
@@ -97,7 +95,14 @@ export async function packNpmPackage(directory: string, destination: string): Pr
   return join(destination, packed!.filename.replace("@", "").replace("/", "-"));
 }
 
-/** The one place where the two ways to the package differ. */
+/**
+ * The one place where the two ways to the package differ. The packages have the same manifest, the same pages and the same
+ * code; declarations may differ in this:
+ *
+ * - dnt writes `readonly code = "ERR_X"`, `deno pack` writes `readonly code: "ERR_X"`, which is the same type;
+ * - dnt keeps declarations that only others inside of the package use, and their modules;
+ * - `#private` and the comments on modules differ in what the compilers write, and are made equal below.
+ */
 async function findCompiler(dnt: string): Promise<Compiler> {
   if (await jsrHas(dnt)) {
     // Not a literal, so that Deno does not look for dnt where it cannot be had.

@@ -25,8 +25,8 @@ export interface PostgresServerOptions {
 export interface PostgresServer extends AsyncDisposable {
   /** URL of the `postgres` database for the superuser; the same after a restart. */
   readonly url: string;
-  /** Shuts the server down, connections and all. Its data stays. */
-  stop(): Promise<void>;
+  /** Shuts the server down, connections and all; by SIGQUIT as if it crashed. Its data stays. */
+  stop(signal?: "SIGINT" | "SIGQUIT"): Promise<void>;
   /** Starts the server again after {@linkcode PostgresServer.stop}. */
   start(): Promise<void>;
 }
@@ -69,10 +69,10 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
       server = await start(port = freePort());
     }
     if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
-    const stop = async () => {
-      // The "fast" shutdown: open transactions are rolled back, connections closed.
+    // The "fast" shutdown: open transactions are rolled back, connections closed.
+    const stop = async (signal: Deno.Signal = "SIGINT") => {
       try {
-        server?.kill("SIGINT");
+        server?.kill(signal);
       } catch { /* it has ended */ }
       await server?.status;
     };
