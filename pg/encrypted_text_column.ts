@@ -5,12 +5,13 @@ import { type EncryptionKey, isEncryptionKey } from "./encryption_key.ts";
 import {
   describeColumn,
   markEncrypted,
-  MEANS_NOTHING,
-  refuse,
+  refuseUse,
   writing,
 } from "./internal/columns/encrypted_column.ts";
 import {
+  checkKeysOf,
   REFUSED_MODIFIERS,
+  refusedIndex,
   type RefusedModifiers,
   type TextBuilder,
 } from "./internal/columns/column_modifiers.ts";
@@ -63,39 +64,73 @@ export function buildEncryptedTextColumn(encryptionKey: EncryptionKey): Encrypte
           : ""),
     );
   }
-  return (name) => {
-    const builder = (name === undefined ? text() : text(name)) as unknown as Buildable;
-    const { build } = builder;
-    const properties: PropertyDescriptorMap = {
-      build: { value: (table: unknown) => encrypted(build.call(builder, table), encryptionKey) },
-    };
-    for (const [modifier, reason] of Object.entries(REFUSED_MODIFIERS)) {
-      properties[modifier] = {
-        value: () => {
-          throw new TypeError(
-            `Building an encrypted column: .${modifier}() is refused, ${reason}`,
-          );
-        },
-      };
-    }
-    return Object.defineProperties(builder, properties) as unknown as EncryptedTextColumnBuilder;
-  };
+  return (name) =>
+    encrypting(name === undefined ? text() : text(name), encryptionKey) as
+      & TextBuilder
+      & RefusedModifiers;
 }
 
-/** Drizzle's builders make the column when the table is built. */
+/** What Drizzle's builders make the columns of a table with. */
 interface Buildable {
-  build(table: unknown): object;
+  build(table: object): BuiltColumn;
+  buildExtraConfigColumn(table: object): object;
 }
 
-function encrypted(column: object, key: EncryptionKey): object {
-  markEncrypted(column, key);
+/** A builder whose columns are encrypted; so are those of its copies, because all of it is in its prototype. */
+function encrypting(builder: object, key: EncryptionKey): object {
+  const prototype: Buildable = Object.getPrototypeOf(builder);
+  const members: PropertyDescriptorMap = {
+    build: {
+      value(table: object) {
+        checkKeysOf(table);
+        return encrypted(prototype.build.call(this, table), key);
+      },
+    },
+    buildExtraConfigColumn: {
+      value(table: object) {
+        const column = prototype.buildExtraConfigColumn.call(this, table);
+        return markEncrypted(column, key, { indexConfig: refusedIndex });
+      },
+    },
+  };
+  for (const modifier of MODIFIERS) members[modifier] = { value: () => refuseModifier(modifier) };
+  return Object.setPrototypeOf(builder, Object.create(prototype, members));
+}
+
+type Modifier = keyof typeof REFUSED_MODIFIERS;
+
+const MODIFIERS = Object.keys(REFUSED_MODIFIERS) as Modifier[];
+
+function refuseModifier(modifier: Modifier): never {
+  const reason = REFUSED_MODIFIERS[modifier];
+  throw new TypeError(`Building an encrypted column: .${modifier}() is refused, ${reason}`);
+}
+
+/** What Drizzle makes of a builder, and what its modifiers leave there. */
+interface BuiltColumn {
+  readonly default?: unknown;
+  readonly dimensions?: number;
+  readonly generated?: object;
+  readonly isUnique: boolean;
+  readonly primary: boolean;
+  /** Of Drizzle 1.0. */
+  toBuilder?(overrides?: object): object;
+}
+
+function encrypted(column: BuiltColumn, key: EncryptionKey): object {
+  const { toBuilder } = column;
+  if (column.default !== undefined) refuseModifier("default");
+  if (column.dimensions) refuseModifier("array");
+  if (column.generated) refuseModifier("generatedAlwaysAs");
+  if (column.isUnique) refuseModifier("unique");
+  if (column.primary) refuseModifier("primaryKey");
   const sealed = createSealedValue(column);
-  return Object.defineProperties(column, {
+  return markEncrypted(column, key, {
     // Only reached without withEncryption, which has values of its own encoded elsewhere.
     mapToDriverValue: {
       value(value: unknown) {
         if (value === null) return null;
-        if (writing()) refuse(`compares a value with ${describeColumn(column)}, ${MEANS_NOTHING}`);
+        if (writing()) refuseUse(column, "compares a value with");
         throw new TypeError(
           `Sending a value of ${describeColumn(column)}: it is not encrypted yet, ` +
             "wrap the database with withEncryption(db)",
@@ -103,5 +138,11 @@ function encrypted(column: object, key: EncryptionKey): object {
       },
     },
     mapFromDriverValue: { value: () => sealed },
+    // Of Drizzle 1.0.
+    ...toBuilder && {
+      toBuilder: {
+        value: (overrides?: object) => encrypting(toBuilder.call(column, overrides), key),
+      },
+    },
   });
 }

@@ -4,7 +4,6 @@ import { is } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { isDecorated, kindOf, noPostgres } from "./internal/columns/database.ts";
 import { type Database, decorate, decorationOf } from "./internal/columns/decorated_database.ts";
-import { DIALECT_METHODS } from "./internal/columns/encrypting_dialect.ts";
 import { assertItself } from "./internal/columns/itself.ts";
 
 /**
@@ -77,6 +76,19 @@ export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatab
   const found = replicatedOf(db) ?? decorationOf(db) ?? decorate(assertDatabase(db));
   return found as unknown as TDatabase;
 }
+
+/** The methods without which a dialect is none that can be decorated. */
+const DIALECT_METHODS = [
+  "sqlToQuery",
+  "buildSelection",
+  "buildSelectQuery",
+  "buildSetOperationQuery",
+  "buildWithCTE",
+  "buildInsertQuery",
+  "buildUpdateQuery",
+  "buildUpdateSet",
+  "buildDeleteQuery",
+] as const;
 
 const ATTEMPT = "Wrapping a database with withEncryption";
 

@@ -1,10 +1,23 @@
 /** Nothing gets stored or compared by mistake. */
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { eq, ne, sql } from "drizzle-orm";
-import { pgTable } from "drizzle-orm/pg-core";
-import { suite } from "./suite.ts";
-import { dump, openFilled, people, textUnderA } from "./tables.ts";
+import {
+  check,
+  type ExtraConfigColumn,
+  foreignKey,
+  getTableConfig,
+  index,
+  integer,
+  type PgColumn,
+  pgSchema,
+  pgTable,
+  primaryKey,
+  unique,
+  uniqueIndex,
+} from "drizzle-orm/pg-core";
+import { type AnyDatabase, suite } from "./suite.ts";
+import { cloneOf, copyOf, dump, openFilled, people, textUnderA } from "./tables.ts";
 
 const NOT_ENCRYPTED =
   'Sending a value of the encrypted column "phone" of table "person": it is not ' +
@@ -163,4 +176,100 @@ test("refused modifiers of the column", async () => {
     }
   }
   assert(pgTable("t", { a: textUnderA().notNull().$default(() => "x") }));
+});
+
+const id = () => integer().primaryKey();
+
+/** Asserts that a table has a column that is encrypted. */
+function assertEncrypted(plain: AnyDatabase, table: typeof people, secret: string): void {
+  const insert = () => plain.insert(table).values({ id: 1, [secret]: "x" } as never).toSQL();
+  assertThrows(insert, TypeError, "it is not encrypted yet");
+}
+
+/** Everything that would have the database compare ciphertexts. */
+const keys: Record<string, (secret: PgColumn, table: { id: PgColumn }) => unknown> = {
+  "index": (secret) => index().on(secret),
+  "an index with an order": (secret) => index("i").on((secret as ExtraConfigColumn).desc()),
+  "an index of a kind": (secret) => index("i").using("hash", secret),
+  "an index with another column": (secret, table) => index("i").on(table.id, secret),
+  "uniqueIndex": (secret) => uniqueIndex("i").on(secret),
+  "unique": (secret) => unique().on(secret),
+  "unique, with a name and another column": (secret, table) => unique("u").on(table.id, secret),
+  "primaryKey": (secret, table) => primaryKey({ columns: [table.id, secret] }),
+  "foreignKey": (secret) => foreignKey({ columns: [secret], foreignColumns: [people.name] }),
+  "foreignKey to one": (_, table) =>
+    foreignKey({ columns: [table.id], foreignColumns: [people.phone] }),
+};
+
+// deno-lint-ignore require-await
+test("indexes and keys of a table that have an encrypted column", async ({ plain }) => {
+  for (const [name, key] of Object.entries(keys)) {
+    const forms: ((key: unknown) => never)[] = [
+      (key) => [key] as never,
+      (key) => ({ key }) as never,
+    ];
+    for (const form of forms) {
+      const build = () =>
+        pgTable("t", { id: id(), secret: textUnderA() }, (t) => form(key(t.secret, t)));
+      const { message } = assertThrows(build, TypeError, undefined, name);
+      assertMatch(
+        message,
+        /^Building a table: an index or a key of it has the encrypted column "(secret|phone)" of/,
+        name,
+      );
+    }
+  }
+  // Of a schema, of copies of the column's builder, and of the built column.
+  const builder = cloneOf(textUnderA());
+  assertThrows(
+    () => pgSchema("s").table("t", { secret: textUnderA() }, (t) => [unique().on(t.secret)]),
+    TypeError,
+    "an index or a key",
+  );
+  assertEncrypted(plain, pgTable("t", { id: id(), copied: builder }) as never, "copied");
+  assertThrows(() => pgTable("t", { copied: builder }, (t) => [index().on(t.copied)]), TypeError);
+});
+
+// deno-lint-ignore require-await
+test("indexes and keys of other columns are built, also those that refer to a table to come", async () => {
+  const tables: { later?: typeof people } = {};
+  const referring = pgTable("referring", { id: id(), secret: textUnderA() }, (t) => [
+    foreignKey({ columns: [t.id], foreignColumns: [tables.later!.id] }),
+    index("i").on(t.id).where(sql`${t.secret} is not null`),
+    check("c", sql`length(${t.secret}) > 40`),
+  ]);
+  const refused = pgTable("refused", { id: id(), secret: textUnderA() }, (t) => [
+    foreignKey({ columns: [t.id], foreignColumns: [tables.later!.id] }),
+    unique("u").on(t.secret),
+  ]);
+  tables.later = people;
+  const { foreignKeys, indexes, checks } = getTableConfig(referring);
+  assertEquals([foreignKeys.length, indexes.length, checks.length], [1, 1, 1]);
+  // As drizzle-kit asks for them.
+  assertThrows(() => getTableConfig(refused), TypeError, "an index or a key of it has");
+});
+
+// deno-lint-ignore require-await
+test("what is made from a built column is refused the same modifiers", async ({ plain }) => {
+  // Of Drizzle 1.0.
+  const { toBuilder } = people.phone as unknown as { toBuilder?(changes?: object): never };
+  if (!toBuilder) return;
+  const build = (changes?: object) =>
+    pgTable("t", { id: id(), secret: toBuilder.call(people.phone, changes) });
+  assertEncrypted(plain, build() as never, "secret");
+  for (const changes of [{ unique: true }, { primaryKey: true }, { default: "x" }]) {
+    assertThrows(() => build(changes), TypeError, "is refused");
+  }
+});
+
+test("copies of a table and of its columns, without withEncryption", async ({ plain, context, before }) => {
+  const cloned = cloneOf(people);
+  const column = copyOf(people.phone);
+  for (const table of [cloned, Object.assign(cloneOf(people), { phone: column })]) {
+    const insert = async () => await plain.insert(table).values({ id: 3, name: "", phone: "x" });
+    await assertRejects(insert, TypeError, NOT_ENCRYPTED);
+  }
+  const compare = async () => await plain.select().from(people).where(eq(column, "555"));
+  await assertRejects(compare, TypeError, NOT_ENCRYPTED);
+  assertEquals(await dump(context), before);
 });

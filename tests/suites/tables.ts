@@ -101,3 +101,21 @@ export function countingKey(key: EncryptionKey) {
   };
   return { most, key: counting };
 }
+
+/** A copy of an object, as many applications make them. */
+export const copyOf = <T extends object>(of: T): T =>
+  Object.assign(Object.create(Object.getPrototypeOf(of)), of);
+
+/** A deep copy of an object, like lodash's: own enumerable properties and the same prototype. */
+export function cloneOf<T>(of: T, clones = new Map<unknown, unknown>()): T {
+  if (typeof of !== "object" || of === null) return of;
+  const known = clones.get(of);
+  if (known) return known as T;
+  const clone = Array.isArray(of) ? [] : Object.create(Object.getPrototypeOf(of));
+  clones.set(of, clone);
+  for (const name of Reflect.ownKeys(of)) {
+    const { enumerable } = Object.getOwnPropertyDescriptor(of, name)!;
+    if (enumerable) clone[name] = cloneOf(of[name as keyof T], clones);
+  }
+  return clone;
+}

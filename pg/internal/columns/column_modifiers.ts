@@ -1,15 +1,18 @@
 /** What can and what cannot be said of an encrypted column where a table is built. */
 
 import type { text } from "drizzle-orm/pg-core";
+import { describeColumn, isEncrypted } from "./encrypted_column.ts";
+
+const NEVER_EQUAL = "equal values are stored differently, so it would never take effect";
 
 /** Column modifiers that an encrypted column has to refuse, and why. */
 export const REFUSED_MODIFIERS = {
   array: "an array of encrypted texts is not supported",
   default: "the default would stand unencrypted in the migration, use $default",
   generatedAlwaysAs: "the database cannot encrypt, use $default or $onUpdate",
-  primaryKey: "equal values are stored differently, so it would never take effect",
+  primaryKey: NEVER_EQUAL,
   references: "equal values are stored differently, so it would never match",
-  unique: "equal values are stored differently, so it would never take effect",
+  unique: NEVER_EQUAL,
 } as const;
 
 /** Drizzle's builder of a text column. */
@@ -17,3 +20,82 @@ export type TextBuilder = ReturnType<typeof text>;
 
 /** The refused modifiers, as a type that cannot be called. */
 export type RefusedModifiers = { readonly [TName in keyof typeof REFUSED_MODIFIERS]: never };
+
+/** An index, or a key, that an encrypted column cannot be part of. */
+class KeyRefusal extends TypeError {
+  constructor(column: object) {
+    super(
+      `Building a table: an index or a key of it has ${describeColumn(column)}, ${NEVER_EQUAL}`,
+    );
+  }
+}
+
+/** Refuses an index on an encrypted column: this is what Drizzle reads of a column to make an index. */
+export const refusedIndex: PropertyDescriptor = {
+  get(this: object) {
+    throw new KeyRefusal(this);
+  },
+};
+
+/** What the unique constraints, primary and foreign keys of a table are built by. */
+interface KeyBuilder {
+  build?(table: object): Key;
+}
+
+interface Key {
+  readonly columns?: readonly object[];
+  reference?(): { readonly columns: readonly object[]; readonly foreignColumns: readonly object[] };
+}
+
+/**
+ * Refuses a key that has, or refers to, an encrypted column.
+ *
+ * @throws {TypeError} It does.
+ */
+function assertKey({ columns = [], reference }: Key): void {
+  const { columns: from = [], foreignColumns: to = [] } = reference?.() ?? {};
+  const found = [...columns, ...from, ...to].find(isEncrypted);
+  if (found) throw new KeyRefusal(found);
+}
+
+const EXTRA_CONFIG = Symbol.for("drizzle:ExtraConfigBuilder");
+const EXTRA_COLUMNS = Symbol.for("drizzle:ExtraConfigColumns");
+
+interface Table {
+  [EXTRA_CONFIG]?: ExtraConfig | undefined;
+  [EXTRA_COLUMNS]: object;
+}
+
+type ExtraConfig = (columns: object) => Record<string, KeyBuilder> | KeyBuilder[];
+
+const checked = new WeakSet<object>();
+
+/**
+ * Has the indexes and keys of a table with encrypted columns checked as soon as the table gets them, and
+ * whenever they are asked for: the first time, another table that they refer to may be missing yet.
+ */
+export function checkKeysOf(table: object): void {
+  if (checked.has(table)) return;
+  checked.add(table);
+  const value = (table as Table)[EXTRA_CONFIG];
+  Object.defineProperty(table, EXTRA_CONFIG, {
+    configurable: true,
+    enumerable: true,
+    get: () => value,
+    set(this: Table, build: ExtraConfig) {
+      const checking: ExtraConfig = (columns) => {
+        const extra = build(columns);
+        for (const builder of Object.values(extra).flat() as KeyBuilder[]) {
+          if (typeof builder?.build === "function") assertKey(builder.build(this));
+        }
+        return extra;
+      };
+      Object.defineProperty(this, EXTRA_CONFIG, { value: checking, writable: true });
+      try {
+        checking(this[EXTRA_COLUMNS]);
+      } catch (error) {
+        if (error instanceof KeyRefusal) throw error;
+      }
+    },
+  });
+}

@@ -1,11 +1,10 @@
 /**
- * What makes a column an encrypted one: a mark that every view of it shows, Drizzle's aliases and subqueries
- * included, because those are proxies of the column itself. And a name that cannot be read while a decorated
- * dialect writes a statement: whoever writes a column into SQL has to read its name, so it only gets where we
- * put a stand-in whose name can be read.
+ * The sink and the stand-ins. The name of an encrypted column cannot be read while a decorated dialect writes a
+ * statement. Whoever writes a column into SQL has to read its name, so the column only gets where we put a
+ * stand-in, whose name can be read.
  */
 
-import { getTableName } from "drizzle-orm";
+import { getTableName, type Table } from "drizzle-orm";
 import type { EncryptionKey } from "../../encryption_key.ts";
 import { ColumnKey } from "./column_key.ts";
 
@@ -18,27 +17,18 @@ const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
 /** Tells this copy of the package from others. */
 const THIS_COPY = {};
 
-interface Encryption {
-  readonly key: ColumnKey;
-  readonly copy: object;
-}
+type Marked = { readonly [ENCRYPTION]?: { readonly key: ColumnKey; readonly copy: object } };
 
-type Marked = { readonly [ENCRYPTION]?: Encryption };
-
-/** How a statement is written. */
-export interface How {
-  /** The application wrote it itself, ciphertext and all: names may be read. */
-  readonly raw?: boolean;
-  /** What is refused will be tried again, so nobody has to be told. */
-  readonly first?: boolean;
-}
-
-/** A statement that is being written, synchronously. */
-interface Writing extends How {
+/** A statement that is being built or written, synchronously. */
+export interface Writing {
   /** `SELECT`, `INSERT` … */
   readonly verb: string;
-  /** Refuses a column whose name is read. */
-  readonly refuse: (column: ColumnLike) => never;
+  /** Refuses a column whose name is read; missing where names may be read. */
+  readonly refuse?: ((column: ColumnLike) => never) | undefined;
+  /** Whether Drizzle made up the aliases of its tables. */
+  readonly isRelational?: boolean | undefined;
+  /** The built statements that it consists of. */
+  written?: object[] | undefined;
 }
 
 /** Shared by all copies of this package: the columns of one must not slip through the dialect of another. */
@@ -46,11 +36,10 @@ const shared: { writing?: Writing | undefined } =
   (globalThis as { [key: symbol]: object })[Symbol.for("mitthooks-drizzle:writing")] ??= {};
 
 /** The statement that is being written, if one is. */
-export function writing(): Writing | undefined {
-  return shared.writing;
-}
+export const writing = (): Writing | undefined => shared.writing;
 
-function during<T>(statement: Writing | undefined, run: () => T): T {
+/** Runs what writes a statement. */
+export function write<T>(statement: Writing, run: () => T): T {
   const outer = shared.writing;
   shared.writing = statement;
   try {
@@ -60,21 +49,15 @@ function during<T>(statement: Writing | undefined, run: () => T): T {
   }
 }
 
-/** Runs what writes a statement. Names of encrypted columns cannot be read meanwhile. */
-export function write<T>(verb: string, run: () => T, how: How = {}): T {
-  return during({ ...how, verb, refuse: refuseUse }, run);
-}
+/** Runs what writes the application's own words, or reads names. */
+export const writeFreely = <T>(run: () => T): T => write({ verb: "query" }, run);
 
 /** A statement that cannot be built. */
 export class Refusal extends TypeError {}
 
-/** An error with a message and a stack is dear. */
-const untold = new Refusal();
-
 /** Refuses to build the statement that is being written. */
 export function refuse(found: string): never {
-  const { verb = "query", first } = shared.writing ?? {};
-  if (first) throw untold;
+  const { verb = "query" } = shared.writing ?? {};
   throw new Refusal(`Building ${/^[AEIOU]/.test(verb) ? "an" : "a"} ${verb}: it ${found}`);
 }
 
@@ -83,36 +66,43 @@ export const MEANS_NOTHING =
   "whose stored text is random and means nothing to the database; only IS NULL, IS NOT NULL and count() work, " +
   "to find a value keep a keyed hash of it in a column of its own";
 
-const refuseUse = (column: ColumnLike) =>
+const OF_ANOTHER_COPY =
+  "which another copy of this package made; the application and its schema have to load the same one";
+
+/** Refuses to write a column. */
+export const refuseUse = (column: ColumnLike, how = "uses"): never =>
   refuse(
-    `uses ${describeColumn(column)}, ${
-      isOfAnotherCopy(column)
-        ? "which another copy of this package made; the application and its schema have to load the same one"
-        : MEANS_NOTHING
+    `${how} ${describeColumn(column)}, ${
+      isOfAnotherCopy(column) ? OF_ANOTHER_COPY : MEANS_NOTHING
     }`,
   );
 
 /** A name that can be read by everybody but by who writes a statement. */
-function guarded(column: ColumnLike, name: string): PropertyDescriptor {
-  return {
-    enumerable: true,
-    get() {
-      if (shared.writing && !shared.writing.raw) shared.writing.refuse(column);
-      return name;
-    },
-  };
-}
+const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
+  enumerable: true,
+  get(this: ColumnLike) {
+    shared.writing?.refuse?.(this);
+    return read(this);
+  },
+});
 
-/** Makes a column an encrypted one. */
-export function markEncrypted(column: ColumnLike, key: EncryptionKey): void {
-  const encryption: Encryption = {
-    key: new ColumnKey(key, () => describeColumn(column)),
-    copy: THIS_COPY,
-  };
-  const { name, as } = column as { name: string; as?(alias: string): object };
-  Object.defineProperties(column, {
-    [ENCRYPTION]: { value: encryption },
-    name: guarded(column, name),
+/**
+ * Makes a column an encrypted one. All of it stands in the column's prototype: a copy of the column, however it
+ * was made, has it from there, or has no name at all.
+ *
+ * @param members What else an encrypted column has of its own.
+ */
+export function markEncrypted<T extends ColumnLike>(
+  column: T,
+  key: EncryptionKey,
+  members: PropertyDescriptorMap,
+): T {
+  const columnKey = new ColumnKey(key, () => describeColumn(column));
+  const { as } = column as { as?(alias: string): object };
+  const descriptors: PropertyDescriptorMap = {
+    ...members,
+    [ENCRYPTION]: { value: { key: columnKey, copy: THIS_COPY } },
+    name: guarded((column) => placeOf(column).column),
     // Of Drizzle 1.0: the alias is a name, too.
     ...as && {
       as: {
@@ -121,19 +111,18 @@ export function markEncrypted(column: ColumnLike, key: EncryptionKey): void {
         },
       },
     },
-  });
+  };
+  for (const name of Reflect.ownKeys(descriptors)) Reflect.deleteProperty(column, name);
+  return Object.setPrototypeOf(column, Object.create(Object.getPrototypeOf(column), descriptors));
 }
 
 /** Whether a column, or what decodes or encodes like one, is encrypted, by whatever copy of this package. */
-export function isEncrypted(column: unknown): column is ColumnLike {
-  return (column as Marked | null | undefined)?.[ENCRYPTION] !== undefined;
-}
+export const isEncrypted = (column: unknown): column is ColumnLike =>
+  (column as Marked | null | undefined)?.[ENCRYPTION] !== undefined;
 
 /** Whether another copy of this package made the column: neither its values nor its errors are known here. */
-export function isOfAnotherCopy(column: unknown): boolean {
-  const encryption = (column as Marked | null | undefined)?.[ENCRYPTION];
-  return encryption !== undefined && encryption.copy !== THIS_COPY;
-}
+export const isOfAnotherCopy = (column: unknown): boolean =>
+  isEncrypted(column) && keyOf(column) === undefined;
 
 /** The key of an encrypted column that this copy of the package made, `undefined` for anything else. */
 export function keyOf(column: unknown): ColumnKey | undefined {
@@ -147,24 +136,40 @@ export function haveSameKey(one: unknown, other: unknown): boolean {
   return key !== undefined && key === keyOf(other)?.given;
 }
 
-/** The name of a column in its table. */
-export function nameOf(column: ColumnLike): string {
-  return during(undefined, () => (column as { name: string }).name);
-}
+/** The name of a column in its table, or its alias. */
+export const nameOf = (column: ColumnLike): string =>
+  writeFreely(() => (column as { name: string }).name);
 
-/** Table and name of a column, for messages and errors. */
+const ORIGINAL_NAME = Symbol.for("drizzle:OriginalName");
+
+type Placed = {
+  readonly table: Table & { readonly [ORIGINAL_NAME]: string };
+  readonly config: { readonly name: string };
+};
+
+/** Table and name of a column in the schema, whatever a statement calls them: for messages and errors. */
 export function placeOf(column: ColumnLike): { table: string; column: string } {
-  const { table } = column as { table: Parameters<typeof getTableName>[0] };
-  return { table: getTableName(table), column: nameOf(column) };
+  const { table, config } = column as Placed;
+  return { table: table[ORIGINAL_NAME], column: config.name };
 }
 
-/** The same for people. */
+/** Like `placeOf`, worded for messages, with the alias of the table that the application chose. */
 export function describeColumn(column: ColumnLike): string {
   const { table, column: name } = placeOf(column);
-  return `the encrypted column ${JSON.stringify(name)} of table ${JSON.stringify(table)}`;
+  const alias = getTableName((column as Placed).table);
+  const here = alias === table || shared.writing?.isRelational
+    ? ""
+    : ` (here ${JSON.stringify(alias)})`;
+  return `the encrypted column ${JSON.stringify(name)} of table ${JSON.stringify(table)}${here}`;
 }
 
 const ORIGINAL = Symbol.for("drizzle:OriginalColumn");
+/** Whether the name of an encrypted column may be written. */
+const READABLE = Symbol("readable");
+
+/** Whether a column is a stand-in. */
+export const isReadable = (column: ColumnLike): boolean =>
+  (column as { [READABLE]?: boolean })[READABLE] === true;
 
 const standIns = new WeakMap<ColumnLike, ColumnLike>();
 
@@ -183,6 +188,7 @@ export function readable<T extends ColumnLike>(
     // Drizzle 1.0 writes what is behind a column's alias.
     const original = (column as { [ORIGINAL]?: () => T })[ORIGINAL];
     standIn = Object.create(column, {
+      [READABLE]: { value: true },
       name: { value: nameOf(column), configurable: true },
       mapFromDriverValue: { value: decode ?? ((stored: unknown) => stored) },
       ...original && { [ORIGINAL]: { value: () => readable(original.call(column), decode) } },
@@ -194,5 +200,18 @@ export function readable<T extends ColumnLike>(
 
 /** The opposite: a view of a column, or of a stand-in, whose name cannot be read. */
 export function withheld<T extends ColumnLike>(column: T): T {
-  return Object.create(column, { name: guarded(column, nameOf(column)) });
+  const name = nameOf(column);
+  return Object.create(column, { [READABLE]: { value: false }, name: guarded(() => name) });
 }
+
+/** A view of columns by name, with something else in the place of encrypted ones. */
+export const viewed = <T extends Readonly<Record<string, unknown>>>(
+  columns: T,
+  change: (column: ColumnLike) => ColumnLike,
+): T =>
+  new Proxy(columns, {
+    get(of, name: string) {
+      const column = of[name];
+      return isEncrypted(column) ? change(column) : column;
+    },
+  });

@@ -1,107 +1,174 @@
 /**
- * What may be said of encrypted columns in expressions. Drizzle's functions for it are free ones that ask
- * nobody, so statements are written without permits first; only of one that is refused a copy is made, in which
- * exactly these forms have stand-ins. What is missed here stays refused.
+ * Permits: what may be said of encrypted columns in expressions. Drizzle's functions for it are free ones that ask
+ * nobody, so expressions are read where a statement takes them, and a copy is made in which exactly these forms
+ * have stand-ins. What is not read here, or missed, stays refused: its name cannot be written.
  */
 
+import { type Column, type Name, SQL, sql, Subquery } from "drizzle-orm";
 import {
-  Column,
-  count,
-  exists,
-  is,
-  isNotNull,
-  isNull,
-  notExists,
-  SQL,
-  sql,
-  StringChunk,
-  Subquery,
-} from "drizzle-orm";
-import { isEncrypted, readable } from "./encrypted_column.ts";
+  describeColumn,
+  isEncrypted,
+  isReadable,
+  readable,
+  refuse,
+  refuseUse,
+} from "./encrypted_column.ts";
 import { Gate, withChunks } from "./gate.ts";
+import { encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
+import { type Builder, type Field, kindOf, mapChanged, textOf } from "./parts.ts";
 
-/** Has one of Drizzle's builders build its statement with our dialect. */
-export type Adopt = (builder: { getSQL(): SQL }) => { getSQL(): SQL };
-
-/** An expression with what is permitted in it. */
-export function permit(expression: SQL, adopt: Adopt): SQL {
+/**
+ * An expression with what is permitted in it.
+ *
+ * @param scope The statement that takes it.
+ * @param bare Whether Drizzle writes columns without their tables here.
+ */
+export function permit(expression: SQL, scope: Scope, bare = false): SQL {
   const { queryChunks } = expression;
-  let copy: unknown[] | undefined;
-  for (const [index, chunk] of queryChunks.entries()) {
-    const permitted = permitPart(chunk, adopt, expression, queryChunks[index - 1]);
-    if (permitted !== chunk) (copy ??= [...queryChunks])[index] = permitted;
-  }
-  return copy ? withChunks(expression, copy) : expression;
+  const permitted = mapChanged<unknown>(
+    queryChunks,
+    (chunk, index) => permitPart(chunk, scope, bare, queryChunks, index),
+  );
+  return permitted === queryChunks ? expression : withChunks(expression, permitted);
 }
 
-function permitPart(part: unknown, adopt: Adopt, parent: SQL, before: unknown): unknown {
-  // Most are texts.
-  if (typeof part !== "object" || part === null || is(part, StringChunk)) return part;
-  if (Array.isArray(part)) {
-    const copy = part.map((element) => permitPart(element, adopt, new SQL([]), undefined));
-    return copy.some((element, index) => element !== part[index]) ? copy : part;
+/** The same for any part of a statement, which may stand somewhere in an expression. */
+export function permitPart(
+  part: unknown,
+  scope: Scope,
+  bare = false,
+  around: readonly unknown[] = [],
+  index = 0,
+): unknown {
+  switch (kindOf(part)) {
+    case "column":
+      if (!isEncrypted(part)) scope.mention(part as Column, bare);
+      else if (!isReadable(part)) {
+        return has(COUNTED, around, index) || has(TESTED, around, index)
+          ? readable(part)
+          : refuseUse(part);
+      }
+      return part;
+    case "sql":
+      return permitStatement(part as SQL, scope, () => has(ASKED_FOR, around, index));
+    case "aliased":
+      scope.mentionAlias(part as SQL.Aliased);
+      return part;
+    case "subquery": {
+      const { sql: inner, selectedFields, alias, isWith } = (part as Subquery)._;
+      if (isWith) return part;
+      const statement = permitStatement(inner, scope, () => has(SELECTED_FROM, around, index));
+      return statement === inner ? part : new Subquery(statement, selectedFields, alias);
+    }
+    case "param": {
+      const { value } = part as { value: unknown };
+      return isEncrypted(value) ? refuseUse(value, "takes for a value") : part;
+    }
+    case "view":
+      // Expressions of it are written by their aliases.
+      assertExpressions(fieldsIn(part as object), scope);
+      return part;
+    case "table":
+      // Not in what our dialect has built.
+      if (scope.verb) assertOwnWords(part as object, scope, around);
+      return part;
+    case "other":
+      if (typeof part !== "object" || part === null) return part;
+      return permitObject(part, scope, () => has(ASKED_FOR, around, index));
+    default:
+      return part;
   }
-  const permitStatement = (statement: SQL) => {
-    const { columns = [] } = Gate.of(statement) ?? {};
-    const open = columns.length === 0 || hasForm(parent, part, "statement") ||
-      (is(part, Subquery) && isSource(before));
-    return open ? permit(Gate.open(statement), adopt) : statement;
-  };
-  if (is(part, SQL)) return permitStatement(part);
-  if (is(part, Column) && isEncrypted(part)) {
-    return hasForm(parent, part, "column") ? readable(part) : part;
+}
+
+/** Refuses fields that are expressions of encrypted columns. */
+export function assertExpressions(fields: readonly Field[], { naming, verb }: Scope): void {
+  for (const { field } of fields) {
+    const { sql: expression = field } = field as Partial<SQL.Aliased>;
+    if (kindOf(expression) === "sql") permit(expression as SQL, new Scope(naming, verb));
   }
-  if (is(part, Subquery)) {
-    const { sql: inner, selectedFields, alias, isWith } = part._;
-    return isWith ? part : new Subquery(permitStatement(inner), selectedFields, alias);
+}
+
+/** The gate of a statement is opened where it is in its place. */
+function permitStatement(statement: SQL, scope: Scope, isInPlace: () => boolean): SQL {
+  const gate = Gate.of(statement);
+  if (!gate) return permit(statement, scope);
+  if (gate.column && isInPlace()) return Gate.open(statement);
+  gate.assertHarmless();
+  return statement;
+}
+
+function permitObject(part: object, scope: Scope, isInPlace: () => boolean): unknown {
+  if (Array.isArray(part)) return mapChanged(part, (element) => permitPart(element, scope));
+  // Where the chunks of a statement were taken out of it.
+  if (part instanceof Gate) return permitStatement(new SQL([part as never]), scope, isInPlace);
+  // Builders, around whose statements Drizzle puts parentheses.
+  if ("dialect" in part && "getSQL" in part) {
+    const statement = scope.naming.adopt(part as Builder).getSQL();
+    return sql`(${permitStatement(statement, scope, isInPlace)})`;
   }
   // The values of an INSERT in Drizzle 1.0, whose class is not exported. What is sent as JSON has none.
   const { cells, encoders, constructor } = part as { cells?: unknown; encoders?: unknown };
-  if (constructor !== Object && Array.isArray(cells) && Array.isArray(encoders)) {
-    const permitted = permitPart(cells, adopt, new SQL([]), undefined);
-    return Object.create(part, { cells: { value: permitted } });
-  }
-  // Builders, around whose statements Drizzle puts parentheses.
-  if (!("dialect" in part && "getSQL" in part)) return part;
-  return sql`(${permitStatement(adopt(part as { getSQL(): SQL }).getSQL())})`;
+  if (constructor === Object || !Array.isArray(cells) || !Array.isArray(encoders)) return part;
+  return Object.create(part, { cells: { value: permitObject(cells, scope, isInPlace) } });
 }
 
-/** Drizzle's own `$count`, and templates that select from a subquery. */
-const isSource = (before: unknown) =>
-  is(before, StringChunk) && /(?<!\bdistinct\s+)\b(?:from|join|lateral)\s+$/i.test(textOf(before));
-
-let forms: { column: ReadonlySet<string>; statement: ReadonlySet<string> } | undefined;
-
-/** The texts around the operand, as applications write them, and as each line of Drizzle does. */
-function knownForms() {
-  const probe = sql`?`;
-  const formsOf = (...expressions: SQL[]) =>
-    new Set(expressions.map((expression) => formOf(expression, probe)!));
-  const templates = [sql`${probe} is null`, sql`${probe} is not null`];
-  return {
-    column: formsOf(...templates, isNull(probe), isNotNull(probe), count(probe)),
-    statement: formsOf(exists(probe), notExists(probe)),
+/**
+ * Refuses what another builder made of a table with encrypted columns: it leaves the names of columns in an
+ * expression beside the table. An application's own words name a table in one breath with what they want of it.
+ */
+function assertOwnWords(table: object, { naming }: Scope, around: readonly unknown[]): void {
+  const encrypted = encryptedColumnsOf(table).map(([, column]) => column);
+  const assertUnnamed = (part: unknown) => {
+    if (kindOf(part) === "sql") (part as SQL).queryChunks.forEach(assertUnnamed);
+    if (kindOf(part) !== "name") return;
+    const found = encrypted.find((column) => naming.nameIn(column) === (part as Name).value);
+    if (found) refuseForeign(found);
   };
+  if (encrypted.length > 0) around.filter((part) => kindOf(part) === "sql").forEach(assertUnnamed);
 }
 
-/** Whether an expression is, beside its one operand, one of the texts that mean something to the rule. */
-function hasForm(expression: SQL, operand: unknown, kind: "column" | "statement"): boolean {
-  const form = formOf(expression, operand);
-  return form !== undefined && (forms ??= knownForms())[kind].has(form);
+/** Refuses a statement of which only names are left. */
+export const refuseForeign = (column: Column): never =>
+  refuse(
+    `reads ${describeColumn(column)} in a statement that was not built with the wrapped ` +
+      "database, build it with that",
+  );
+
+const OPERAND = "\0";
+/** Any other part of an expression than its words. */
+const OTHER = "\x01";
+
+/** The forms of expressions with one operand, between the parentheses around it. */
+const COUNTED = /(?<![\w$."\x80-\uffff])count\((\(*)\0(\)*)\)/;
+const TESTED = /^(\(*)\0(\)*) ?is (?:not )?null\)*$/;
+const ASKED_FOR = /(?<![\w$."\x80-\uffff])exists ?(\(*)\0(\)*)/;
+/** Right behind FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
+const SELECTED_FROM = /(?:(?:^|[ ),])(?:join|lateral)|(?<!distinct|--.*|\/\*.*)[ )]from) ()\0()/;
+
+function has(form: RegExp, around: readonly unknown[], index: number): boolean {
+  const words = wordsOf(around, index);
+  const [, opened, closed] = form.exec(words) ?? [];
+  if (opened === undefined) return false;
+  return form === TESTED
+    ? words.split("(").length === words.split(")").length
+    : closed!.length >= opened.length;
 }
 
-/** `undefined` where the expression has anything but text beside the operand. */
-function formOf({ queryChunks }: SQL, operand: unknown): string | undefined {
-  let form = "";
-  for (const chunk of queryChunks) {
-    if (chunk === operand) form += "\0";
-    else if (is(chunk, StringChunk)) form += textOf(chunk);
-    else if (chunk !== undefined) return undefined;
-  }
-  return form;
-}
-
-/** A list in Drizzle 0.x, a string in 1.0. */
-export function textOf({ value }: StringChunk): string {
-  return [value].flat().join("");
+/** The words of an expression as PostgreSQL reads them: small letters, blanks and quotes where they matter. */
+export function wordsOf(parts: readonly unknown[], operand = -1): string {
+  const text = (part: unknown, at = -2): string => {
+    if (at === operand) return OPERAND;
+    const kind = kindOf(part);
+    if (kind === "sql") return (part as SQL).queryChunks.map((chunk) => text(chunk)).join("");
+    if (kind === "name") return `"${(part as Name).value.replaceAll('"', '""')}"`;
+    return kind === "text" ? textOf(part) : part === undefined ? "" : OTHER;
+  };
+  return parts.map(text).join("").replace(
+    /"(?:[^"]|"")*"|[ \t\n\r\f]*([().])[ \t\n\r\f]*|[ \t\n\r\f]+|[A-Z]+/g,
+    (found, mark) =>
+      mark ??
+        (found.startsWith('"')
+          ? found.replace(/^"([a-z_][a-z0-9_]*)"$/, "$1")
+          : found.trim() && found.toLowerCase() || " "),
+  ).trim();
 }

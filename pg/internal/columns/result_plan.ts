@@ -7,7 +7,8 @@ import { SQL } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
 import { isEncrypted, keyOf, placeOf, readable } from "./encrypted_column.ts";
 import { mapBounded } from "./map_bounded.ts";
-import { encryptedColumnOf, type Field } from "./selection.ts";
+import { encryptedColumnOf } from "./names.ts";
+import type { Field } from "./parts.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
 
 /** How one query's results are decrypted. */

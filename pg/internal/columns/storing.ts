@@ -1,153 +1,127 @@
-/** What statements store in encrypted columns. */
+/** Stand-ins for what statements store: the encrypted columns that they write, and the values of these. */
 
-import { Column, is, Name, Param, SQL, StringChunk } from "drizzle-orm";
+import { type Column, Param, SQL, sql } from "drizzle-orm";
 import {
   describeColumn,
   haveSameKey,
   isEncrypted,
   keyOf,
   MEANS_NOTHING,
-  nameOf,
   readable,
   refuse,
-  write,
+  viewed,
 } from "./encrypted_column.ts";
-import type { Dialect } from "./encrypting_dialect.ts";
+import { differingByPlace, encryptedColumnsOf, type Scope } from "./names.ts";
+import { type Builder, COLUMNS, columnsOf, type Fields, flattenFields, kindOf } from "./parts.ts";
 import { storingEncoder } from "./pending_ciphertext.ts";
-import { textOf } from "./permits.ts";
-import {
-  COLUMNS,
-  columnsOf,
-  encryptedColumnOf,
-  encryptedColumnsOf,
-  type Fields,
-  flattenFields,
-  type Selected,
-} from "./selection.ts";
-
-const views = new WeakMap<object, object>();
+import { permitPart, wordsOf } from "./permits.ts";
 
 /** A view of a table for statements that write it: its encrypted columns can be named, and make no values themselves. */
-export function storing(table: object): object {
-  const encrypted = encryptedColumnsOf(table);
-  if (encrypted.length === 0) return table;
-  let view = views.get(table);
-  if (!view) {
-    const columns: Record<string, object> = { ...columnsOf(table) };
-    const none = { value: undefined };
-    for (const [property, column] of encrypted) {
-      columns[property] = Object.create(readable(column), { defaultFn: none, onUpdateFn: none });
-    }
-    views.set(table, view = Object.create(table, { [COLUMNS]: { value: columns } }) as object);
-  }
-  return view;
+export function storing<T extends object>(table: T): T {
+  if (encryptedColumnsOf(table).length === 0) return table;
+  const none = { value: undefined };
+  const named = (column: object) =>
+    Object.create(readable(column), { defaultFn: none, onUpdateFn: none });
+  return Object.create(table, { [COLUMNS]: { value: viewed(columnsOf(table), named) } });
 }
 
-/** The values of rows as an INSERT writes them. */
-export function storedRows(table: object, rows: readonly Fields[]): readonly Fields[] {
+/** The values of rows as an INSERT writes them; into other tables they may be many, and are not looked at. */
+export function storedRows(
+  table: object,
+  rows: readonly Fields[],
+  scope: Scope,
+): readonly Fields[] {
   const encrypted = encryptedColumnsOf(table);
-  if (encrypted.length === 0) return rows;
-  const properties = Object.keys(columnsOf(table));
-  return rows.map((row) => {
-    const prepared: Record<string, unknown> = {};
-    for (const property of properties) prepared[property] = row[property];
+  return encrypted.length === 0 ? rows : rows.map((row) => {
+    const values: Record<string, unknown> = {};
+    for (const property in row) values[property] = permitPart(row[property], scope);
     for (const [property, column] of encrypted) {
       const make = column.defaultFn ?? (column.default ? undefined : column.onUpdateFn);
-      prepared[property] = stored(column, row[property]) ?? stored(column, make?.());
+      values[property] = stored(column, row[property], scope) ?? made(column, make, scope);
     }
-    return prepared;
+    return values;
   });
 }
 
-/** The values as SET writes them. */
-export function storedSet(table: object, set: Fields, conflicting?: Dialect): Fields {
-  const prepared: Record<string, unknown> = { ...set };
-  for (const [property, column] of encryptedColumnsOf(table)) {
-    prepared[property] = stored(column, set[property], conflicting) ??
-      stored(column, column.onUpdateFn?.());
+/** The values as SET writes them, there where `excluded` may be the row that was proposed for insertion. */
+export function storedSet(table: object, set: Fields, scope: Scope, conflicting: boolean): Fields {
+  const values: Record<string, unknown> = {};
+  for (const [property, column] of Object.entries(columnsOf(table))) {
+    values[property] = isEncrypted(column)
+      ? stored(column, set[property], scope, conflicting) ?? made(column, column.onUpdateFn, scope)
+      : permitPart(set[property], scope);
   }
-  return prepared;
+  return values;
 }
 
-/**
- * What is written for a value that is stored in an encrypted column.
- *
- * @param conflicting The dialect, where `excluded` is the row that was proposed for insertion.
- */
-function stored(column: Column, given: unknown, conflicting?: Dialect): unknown {
+/** What is written for a value that a column makes itself. */
+function made(column: Column, make: (() => unknown) | undefined, scope: Scope): unknown {
+  return make && (stored(column, make(), scope) ??
+    refuse(`gives ${describeColumn(column)} what its $default or $onUpdate made: undefined`));
+}
+
+/** What is written for a value that is stored in an encrypted column. */
+function stored(column: Column, given: unknown, scope: Scope, conflicting = false): unknown {
   // Drizzle 0.x hands values over as parameters, 1.0 as they are.
-  const value = is(given, Param) ? given.value : given;
+  const value = kindOf(given) === "param" ? (given as Param).value : given;
   if (value === undefined) return undefined;
-  if (!is(value, Column) && !is(value, SQL)) {
+  const isExpression = kindOf(value) === "sql";
+  if (kindOf(value) !== "column" && !isExpression) {
     const param = new Param(value, storingEncoder(keyOf(readable(column))!));
-    return is(given, Param) ? param : new SQL([param]);
+    return value === given ? new SQL([param]) : param;
   }
-  const only = is(value, SQL) ? onlyColumn(value) : value;
-  if (only && haveSameKey(only, column)) return new SQL([readable(only)]);
-  if (conflicting && is(value, SQL) && isExcluded(value, nameIn(conflicting, column))) return value;
+  const only = isExpression ? onlyPart(value as SQL) : value;
+  if (haveSameKey(only, column)) {
+    scope.mention(only as Column, false, true);
+    return new SQL([readable(only as Column)]);
+  }
+  if (conflicting && wordsOf([value]) === `excluded.${wordFor(column, scope)}`) return value;
   return refuse(
-    `gives ${
-      describeColumn(column)
-    } something that is neither a string, null, a placeholder nor a ` +
-      "column encrypted under the same key",
+    `gives ${describeColumn(column)} something that is neither a string, null, a placeholder ` +
+      "nor a column encrypted under the same key",
   );
 }
 
-/** The column that an expression consists of. */
-function onlyColumn({ queryChunks }: SQL): Column | undefined {
-  const [only, ...others] = queryChunks.filter((chunk) =>
-    chunk !== undefined && !(is(chunk, StringChunk) && textOf(chunk) === "")
-  );
-  return others.length === 0 && is(only, Column) ? only : undefined;
+/** What an expression consists of, if it is one thing. */
+function onlyPart({ queryChunks }: SQL): unknown {
+  const [only, ...others] = queryChunks.filter((chunk) => wordsOf([chunk]) !== "");
+  return others.length === 0 ? only : undefined;
 }
 
-/** Drizzle's idiom for the value that was proposed for insertion: `` sql`excluded.secret` ``. */
-function isExcluded({ queryChunks }: SQL, name: string): boolean {
-  let text = "";
-  for (const chunk of queryChunks) {
-    if (is(chunk, StringChunk)) text += textOf(chunk);
-    else if (is(chunk, Name)) text += `"${chunk.value}"`;
-    else if (chunk !== undefined) return false;
-  }
-  return text === `excluded.${name}` || text === `excluded."${name}"`;
-}
-
-const nameIn = ({ casing }: Dialect, column: object): string =>
-  write("", () => casing?.getColumnCasing(column), { raw: true }) ?? nameOf(column);
+const wordFor = (column: object, { naming }: Scope) =>
+  wordsOf([sql.identifier(naming.nameIn(column))]);
 
 /** Only the escaped names of a conflict's target reach the dialect, as one text. */
-export function assertConflictTarget(dialect: Dialect, table: object, onConflict?: SQL): void {
-  const target = onConflict?.queryChunks.find((chunk) => is(chunk, SQL));
-  if (!is(target, SQL)) return;
-  const texts = target.queryChunks.map((chunk) => is(chunk, StringChunk) ? textOf(chunk) : "");
+export function assertConflictTarget(
+  table: object,
+  onConflict: SQL | undefined,
+  scope: Scope,
+): void {
+  const target = onConflict?.queryChunks.find((chunk) => kindOf(chunk) === "sql");
+  const names = wordsOf([target]).split(",");
   for (const [, column] of encryptedColumnsOf(table)) {
-    if (texts.join("").split(",").includes(dialect.escapeName(nameIn(dialect, column)))) {
+    if (names.includes(wordFor(column, scope))) {
       refuse(`has ${describeColumn(column)} as the target of ON CONFLICT, ${MEANS_NOTHING}`);
     }
   }
 }
 
 /** INSERT … SELECT stores what is selected as it is. */
-export function assertSourceOfInsert(table: object, select: Selected): void {
+export function assertSourceOfInsert(table: object, select: Builder): void {
   const [[, encrypted] = []] = encryptedColumnsOf(table);
-  if (is(select, SQL) && encrypted) {
+  if (kindOf(select) === "sql" && encrypted) {
     refuse(
       `stores the result of a raw statement in ${describeColumn(encrypted)}; ` +
         "select with Drizzle's builder, or write all of it with db.execute",
     );
   }
   const { fields = {}, setOperators = [] } = select.config ?? {};
-  for (const { path: [property], field } of flattenFields(fields)) {
-    const from = encryptedColumnOf(field);
-    const to = columnsOf(table)[property!];
-    if ((from || isEncrypted(to)) && !haveSameKey(from, to)) {
-      refuse(
-        `gives ${
-          describeColumn(isEncrypted(to) ? to : from!)
-        } and what is not a column encrypted ` +
-          "under its key one value",
-      );
-    }
+  const targets = Object.keys(fields).map((property) => ({ field: columnsOf(table)[property]! }));
+  const column = differingByPlace(targets, flattenFields(fields));
+  if (column) {
+    refuse(
+      `gives ${describeColumn(column)} and what is not a column encrypted under its key one value`,
+    );
   }
   for (const { rightSelect } of setOperators) assertSourceOfInsert(table, rightSelect);
 }
