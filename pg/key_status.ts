@@ -52,7 +52,7 @@ export interface KeyStatusOptions {
  * column's key has no method `isCurrent` or comes from another copy of this package, or an option is unknown
  * or of the wrong type.
  * @throws {StorageError} Before anything is read: row-level security applies to the current user, so that rows
- * may be hidden. Or the database refused a statement or could not be reached, or a primary key cannot be
+ * may be hidden, or rows have null in their primary key. Or the database refused a statement or could not be reached, or a primary key cannot be
  * followed because its values change on the way through text. What a key rejects with reaches the caller
  * unchanged.
  *

@@ -78,7 +78,10 @@ export interface ReencryptionProgress {
 
 /** Options of {@linkcode reencrypt}. */
 export interface ReencryptOptions {
-  /** How many rows are read, and written, at once: a positive integer. Default: 500. */
+  /**
+   * How many rows are read, and written, at once: a positive integer. Fewer where values are long, so that it is
+   * about 8 MiB at once. Default: 500.
+   */
   readonly batchSize?: number | undefined;
   /** Called after each batch. */
   readonly onProgress?: ((progress: ReencryptionProgress) => void) | undefined;
@@ -109,7 +112,10 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
   scanned: number;
   /** How many values were written under the current key; in a dry run: would have been. */
   reencrypted: number;
-  /** The primary keys of the rows with a value that no key can read. Such a value is left as it is. */
+  /**
+   * The primary keys of the rows with a value that no key can read. Such a value is left as it is. Part of a key that
+   * its type in TypeScript cannot hold is here as text: a number from 2^53 on, microseconds of a `Date`.
+   */
   unreadable: PrimaryKeyOf<TTable>[];
   /**
    * The primary keys of the rows with a value that a trigger of the database kept from being written: it is
@@ -125,7 +131,7 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
  * `@wais/mitthooks-drizzle/pg/reencryption`.
  *
  * Goes through the table in the order of its primary key, with one statement that reads and at most one
- * that writes for each batch. A value that somebody else changes in the meantime is left as they wrote it;
+ * that writes for each batch (more, where long values follow short ones). A value that somebody else changes in the meantime is left as they wrote it;
  * nothing else of a row is touched, `$onUpdate` columns included. It can be ended at any time and run
  * again, or several times at once; where every value is current it writes nothing. Memory does not grow
  * with the table, apart from the lists of rows that are unreadable or were not written. Whoever is connected
@@ -141,9 +147,11 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
  * @returns What was done.
  * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
  * column's key has no method `isCurrent` or comes from another copy of this package, or an option is unknown
- * or of the wrong type.
+ * or of the wrong type. Later: a key answers with something else than a string, or than true or false; nothing of
+ * the batch is written then.
  * @throws {RangeError} Before anything is read: `batchSize` is not a positive integer.
- * @throws {StorageError} Before anything is read: row-level security applies to the current user. Or the
+ * @throws {StorageError} Before anything is read: row-level security applies to the current user, or rows have null
+ * in their primary key. Or the
  * database refused a statement or could not be reached, or a primary key cannot be followed because its values
  * change on the way through text (with `extra_float_digits` below 1, for example). The batches before are
  * done; and so it is if a key fails with an error of its own, which reaches the caller unchanged.

@@ -764,9 +764,98 @@ test("a key that is no key in the database: the rows of one value stay together,
     const { scanned } = await reencrypt(db, items, { batchSize, dryRun: true });
     assertEquals([batchSize, scanned], [batchSize, 10]);
   }
-  await sql("INSERT INTO item VALUES (NULL, NULL)");
-  const error = await assertRejects(() => keyStatus(db, items), StorageError);
-  assertStringIncludes(error.message, 'column "id" of the primary key holds null');
+});
+
+test("rows whose key is null, wherever they stand: an error, and nothing is written", async ({ db, sql, fill }) => {
+  await sql("ALTER TABLE item DROP CONSTRAINT item_pkey, ALTER id DROP NOT NULL");
+  await fill(5);
+  await sql("INSERT INTO item SELECT NULL, secret FROM item WHERE id = 1");
+  const before = await sql("SELECT * FROM item ORDER BY id");
+  const runs = [() => keyStatus(db, items), () => reencrypt(db, items, { batchSize: 2 })];
+  for (const run of runs) {
+    const { message } = await assertRejects(run, StorageError);
+    assertStringIncludes(message, 'column "id" of the primary key holds null in 1 row, which');
+  }
+  assertEquals(await sql("SELECT * FROM item ORDER BY id"), before);
+  await sql("CREATE TABLE part (a int, b text, secret text)");
+  const pair = pgTable("part", { a: integer(), b: text(), secret: secret() }, (columns) => [
+    primaryKey({ columns: [columns.a, columns.b] }),
+  ]);
+  await sql("INSERT INTO part SELECT 1, CASE WHEN id < 3 THEN id::text END FROM item");
+  const { message } = await assertRejects(() => keyStatus(db, pair), StorageError);
+  assertStringIncludes(message, 'column "b" of the primary key holds null in 4 rows, which');
+});
+
+test("keys that are reported are told exactly, as text where JavaScript's type cannot hold them", async ({ db, sql }) => {
+  const key = { name: "key" } as const;
+  const times = timestamp("key", { withTimezone: true });
+  const kinds = [
+    [bigint("key", { mode: "number" }), "bigint", "9007199254740993", "9007199254740993"],
+    [bigint("key", { mode: "number" }), "bigint", "-9007199254740991", -9007199254740991],
+    [bigint("key", { mode: "bigint" }), "bigint", "9007199254740993", 9007199254740993n],
+    [doublePrecision("key"), "float8", "1e+30", 1e30],
+    [times, "timestamptz", "2026-01-01 01:02:03.123456+00", "2026-01-01T01:02:03.123456+00:00"],
+    [times, "timestamptz", "2026-01-01 01:02:03.12+00", new Date("2026-01-01T01:02:03.120Z")],
+    [
+      timestamp("key"),
+      "timestamp",
+      "2026-01-01 01:02:03.1000001",
+      new Date("2026-01-01T01:02:03.100Z"),
+    ],
+  ] as const;
+  for (const [column, type, value, told] of kinds) {
+    await sql(`
+      SET TIME ZONE 'UTC';
+      DROP TABLE IF EXISTS kind; CREATE TABLE kind (key ${type} PRIMARY KEY, secret text);
+      INSERT INTO kind VALUES ('${value}', 'no ciphertext')`);
+    const table = pgTable("kind", { key: column.primaryKey(), secret: secret() });
+    const { unreadable } = await reencrypt(db, table);
+    assertEquals<unknown>([type, unreadable], [type, [{ [key.name]: told }]]);
+  }
+});
+
+test("a key of another type in the database than in the table's definition", async ({ db, sql, store, read }) => {
+  const kinds = [
+    [uuid(), "text", uuids],
+    [text(), "uuid", uuids],
+    [integer(), "text", ["1", "10", "2"]],
+    [integer(), "numeric", ["1", "2", "10"]],
+    [text(), "bigint", ["1", "2", "9007199254740993"]],
+  ] as const;
+  for (const [column, type, ids] of kinds) {
+    await sql(`DROP TABLE IF EXISTS kind; CREATE TABLE kind (id ${type} PRIMARY KEY, secret text)`);
+    await store("kind", await Promise.all(ids.map(async (id) => [id, await old.encrypt(id)])));
+    const table = pgTable("kind", { id: column.primaryKey(), secret: secret() });
+    const found = await reencrypt(db, table, { batchSize: 1 });
+    assertEquals<unknown>([type, found], [type, report(ids.length, ids.length)]);
+    assertEquals((await read("kind")).toSorted(), ids.toSorted());
+  }
+});
+
+test("long values: batches become smaller by themselves", async ({ open, sql, read }) => {
+  const { logger, statements, params } = statementLog();
+  const db = open({ logger });
+  const MIB = 1024 * 1024;
+  const long = "x".repeat(MIB);
+  const stored = await old.encrypt(long);
+  const longest = () => Math.max(...params.map((param) => String(param).length));
+  const count = (verb: string) => statements.filter((text) => text.startsWith(verb)).length;
+  // Short ones in front of them: only the first batch is as long as it is told to be.
+  for (const [short, updates, most] of [[0, 4, 5], [2_000, 2, 500]] as const) {
+    await sql("DELETE FROM item");
+    await sql(`INSERT INTO item SELECT id, '${await current.encrypt("short")}'
+      FROM generate_series(1, ${short}) id`);
+    await sql(`INSERT INTO item SELECT 2000 + id, '${stored}' FROM generate_series(1, 20) id`);
+    statements.length = params.length = 0;
+    const scanned = [0];
+    const onProgress = (progress: ReencryptionProgress) => scanned.push(progress.scanned);
+    assertEquals((await reencrypt(db, items, { onProgress })).reencrypted, 20);
+    const batches = scanned.slice(1).map((rows, index) => rows - scanned[index]!);
+    assertEquals(Math.max(...batches), most);
+    assert(count("update") >= updates, `${count("update")} updates`);
+    assert(longest() < 20 * MIB, `${longest()} characters`);
+    assertEquals(new Set(await read("item WHERE id > 2000")), new Set([long]));
+  }
 });
 
 test("tables that others inherit from, with the same keys, and partitioned ones", async ({ db, sql, fill, read }) => {

@@ -7,7 +7,7 @@ import { copyWith } from "../columns/copy_with.ts";
 import type { EncryptedTable } from "../columns/encrypted_table.ts";
 import { runStatement, sqlState } from "../storage/run_statement.ts";
 import { castKey } from "./primary_key.ts";
-import type { Batch, StoredRow, StoredTable } from "./stored_batches.ts";
+import { type Batch, BYTES_AT_ONCE, type StoredRow, type StoredTable } from "./stored_batches.ts";
 
 /** A new value. */
 export interface Replacement {
@@ -59,12 +59,11 @@ export async function replaceStored(
   replacements: readonly Replacement[],
 ): Promise<Replaced> {
   if (replacements.length === 0) return { count: 0, kept: [] };
-  const rows = await tryAgain(() =>
-    runStatement(
-      "reencrypt",
-      () => buildUpdate(db as unknown as Writer, description, storedTable, replacements),
-    )
-  );
+  let rows: Record<string, unknown>[] = [];
+  for (const part of fittingParts(replacements)) {
+    const update = () => buildUpdate(db as unknown as Writer, description, storedTable, part);
+    rows = rows.concat(await tryAgain(() => runStatement("reencrypt", update)));
+  }
   const count = rows.reduce((sum, row) => sum + Number(row["replaced"]), 0);
   if (count === replacements.length) return { count, kept: [] };
   const identify = (...parts: readonly unknown[]) => JSON.stringify(parts);
@@ -82,6 +81,24 @@ export async function replaceStored(
     stored.some((value, index) => before.has(identify(key, index, value)))
   );
   return { count, kept };
+}
+
+/** Parts that can be one text each. The values of one row stay together. */
+function fittingParts(replacements: readonly Replacement[]): Replacement[][] {
+  const parts: Replacement[][] = [];
+  let bytes = Infinity;
+  let last: StoredRow | undefined;
+  for (const replacement of replacements) {
+    const { row, from, to } = replacement;
+    bytes += from.length + to.length;
+    if (row !== last && bytes > 2 * BYTES_AT_ONCE) {
+      parts.push([]);
+      bytes = from.length + to.length;
+    }
+    last = row;
+    parts.at(-1)!.push(replacement);
+  }
+  return parts;
 }
 
 /** The whole batch goes as one text in JSON: its number of rows is not limited by that of parameters. */

@@ -8,7 +8,7 @@ import { getTableConfig } from "drizzle-orm/pg-core";
 import { StorageError, type StorageOperation } from "../../../errors.ts";
 import type { EncryptableDatabase } from "../../session.ts";
 import type { Column, EncryptedTable } from "../columns/encrypted_table.ts";
-import { castKey, type KeyColumn, keyColumns, unknownTypes } from "./primary_key.ts";
+import { castKey, exactly, type KeyColumn, keyColumns, typesOf } from "./primary_key.ts";
 import { runStatement, sqlState } from "../storage/run_statement.ts";
 
 /** The columns of a primary key as text, for the database. */
@@ -22,6 +22,9 @@ export interface StoredRow {
   /** What is stored in the encrypted columns, in their order. */
   readonly stored: readonly (string | null)[];
 }
+
+/** How many bytes are read and written at once, about: longer texts are more than drivers and memory hold. */
+export const BYTES_AT_ONCE = 8 * 1024 * 1024;
 
 /** Rows that follow one another. */
 export interface Batch {
@@ -54,6 +57,8 @@ export class StoredTable {
   readonly #operation: StorageOperation;
   readonly #db: Reader;
   readonly #description: EncryptedTable;
+  /** How many rows are no more than the bytes that are read at once, as far as is known. */
+  #fitting: number;
 
   /** The columns of the primary key. */
   readonly keyColumns: readonly KeyColumn[];
@@ -66,18 +71,21 @@ export class StoredTable {
     description: EncryptedTable,
     keyColumns: readonly KeyColumn[],
     total: number,
+    bytes: number,
   ) {
     this.#operation = operation;
     this.#db = db;
     this.#description = description;
     this.keyColumns = keyColumns;
     this.total = total;
+    this.#fitting = fitting(total, bytes);
   }
 
   /**
    * Counts the rows, and learns what it has to know of the primary key.
    *
-   * @throws {StorageError} Row-level security applies to who is connected, so rows may be hidden.
+   * @throws {StorageError} Row-level security applies to who is connected, so rows may be hidden. Or rows have null in
+   * their primary key.
    */
   static async open(
     operation: StorageOperation,
@@ -85,19 +93,27 @@ export class StoredTable {
     description: EncryptedTable,
   ): Promise<StoredTable> {
     const reader = db as unknown as Reader;
-    const { table, primaryKey } = description;
+    const { table, primaryKey, encrypted } = description;
     const name = qualifiedName(table);
     // It knows about owners, BYPASSRLS and FORCE ROW LEVEL SECURITY (PostgreSQL manual, 9.27.2).
     const hides = { hides: sql`row_security_active(${name}::text)::text` };
-    const types = unknownTypes(sql`${table}`, primaryKey);
+    const types = typesOf(sql`${table}`, primaryKey);
+    const lengths = encrypted.map(({ column }) => sql`coalesce(octet_length(${column}::text), 0)`);
+    const always = {
+      total: sql`count(*)::text`,
+      bytes: sql`sum(${sql.join(lengths, sql` + `)})::text`,
+      ...Object.fromEntries(
+        primaryKey.map(([, column], index) => [`keys${index}`, sql`count(${column})::text`]),
+      ),
+    };
     const found = await firstPossible([{ ...hides, ...types }, types, {}], async (fields) => {
-      const total = sql`count(*)::text`;
       const [row] = await runStatement(
         operation,
-        () => uncached(reader.select({ total, ...fields }).from(table)),
+        () => uncached(reader.select({ ...always, ...fields }).from(table)),
       );
       return row!;
     });
+    const total = Number(found["total"]);
     if (found["hides"] === "true") {
       throw new StorageError(
         operation,
@@ -107,12 +123,18 @@ export class StoredTable {
           "or as a role with BYPASSRLS",
       );
     }
+    for (const [index, [property]] of primaryKey.entries()) {
+      // They would come last, and are no key that a batch could begin after.
+      const nulls = total - Number(found[`keys${index}`]);
+      if (nulls > 0) throw holdsNull(operation, property, nulls);
+    }
     const columns = keyColumns(primaryKey, found);
-    return new StoredTable(operation, reader, description, columns, Number(found["total"]));
+    const bytes = Number(found["bytes"]);
+    return new StoredTable(operation, reader, description, columns, total, bytes);
   }
 
   /**
-   * Reads one batch. Rows with the same key, which a table can have that others inherit from, are never parted:
+   * Reads one batch, which is shorter where values are long. Rows with the same key, which a table can have that others inherit from, are never parted:
    * the next batch would begin after the second of them.
    *
    * @param after Key of the row before the first; `undefined` for the beginning of the table.
@@ -120,7 +142,7 @@ export class StoredTable {
    * @throws {StorageError} A key does not survive the way through text, so that rows would be left out.
    */
   async read(after: Key | undefined, limit: number): Promise<Batch> {
-    for (let size = limit;; size *= 2) {
+    for (let size = Math.min(limit, this.#fitting);; size *= 2) {
       const rows = await this.#select((select) =>
         select
           .where(after && this.#compare(">", after))
@@ -169,13 +191,8 @@ export class StoredTable {
       () => narrow(uncached(this.#db.select(fields).from(table))),
     );
     for (const [index, { property, certain }] of this.keyColumns.entries()) {
-      if (rows.some((row) => row[`text${index}`] === null)) {
-        throw this.#failure(
-          `column ${
-            JSON.stringify(property)
-          } of the primary key holds null, which has no place in an order`,
-        );
-      }
+      const nulls = rows.filter((row) => row[`text${index}`] === null).length;
+      if (nulls > 0) throw holdsNull(this.#operation, property, nulls);
       if (!certain && rows.some((row) => row[`survives${index}`] !== "true")) {
         throw this.#failure(
           `values of column ${
@@ -185,13 +202,21 @@ export class StoredTable {
         );
       }
     }
-    return rows.map((row) => ({
-      key: this.keyColumns.map((_, index) => String(row[`text${index}`])),
-      primaryKey: Object.fromEntries(
-        this.keyColumns.map(({ property }, index) => [property, row[`key${index}`]]),
-      ),
-      stored: encrypted.map((_, index) => row[`stored${index}`] as string | null),
-    }));
+    const found = rows.map((row) => {
+      const key = this.keyColumns.map((_, index) => String(row[`text${index}`]));
+      return {
+        key,
+        primaryKey: Object.fromEntries(
+          this.keyColumns.map((column, index) =>
+            [column.property, exactly(column, row[`key${index}`], key[index]!)] as const
+          ),
+        ),
+        stored: encrypted.map((_, index) => row[`stored${index}`] as string | null),
+      };
+    });
+    const lengths = found.flatMap(({ stored }) => stored.map((value) => value?.length ?? 0));
+    this.#fitting = fitting(found.length, lengths.reduce((sum, length) => sum + length, 0));
+    return found;
   }
 
   /** Compares whole rows (PostgreSQL manual, 9.25.5), in the collations of the columns. */
@@ -204,6 +229,21 @@ export class StoredTable {
   #failure(found: string): StorageError {
     return new StorageError(this.#operation, undefined, found);
   }
+}
+
+/** How many rows are read at once, if so many have so many bytes. */
+function fitting(rows: number, bytes: number): number {
+  return Math.max(1, Math.floor(BYTES_AT_ONCE / Math.max(1, bytes / Math.max(1, rows))));
+}
+
+function holdsNull(operation: StorageOperation, property: string, rows: number): StorageError {
+  return new StorageError(
+    operation,
+    undefined,
+    `column ${JSON.stringify(property)} of the primary key holds null in ${rows} ${
+      rows === 1 ? "row" : "rows"
+    }, which have no place in an order`,
+  );
 }
 
 /** Other databases that speak PostgreSQL's language do not have all of its functions. */
