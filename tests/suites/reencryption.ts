@@ -374,10 +374,6 @@ test("refused before anything is read", async ({ open }) => {
       itemsUnder(withoutIsCurrent),
     'the table "item" has no primary key': pgTable("item", { id: integer(), secret: secret() }),
     'the table "item" has no encrypted column': pgTable("item", { id: id() }),
-    'the table "item" has an encrypted column in its primary key': pgTable("item", {
-      id: integer(),
-      secret: secret(),
-    }, (table) => [primaryKey({ columns: [table.id, table.secret] })]),
     "table is not a PostgreSQL table": {} as typeof items,
   };
   for (const [found, table] of Object.entries(tables)) {

@@ -28,7 +28,7 @@ export interface EncryptedTable {
  * Looks at a table.
  *
  * @param attempt What for; how messages begin.
- * @throws {TypeError} It is no table, has no primary key, an encrypted one, no encrypted column, one of
+ * @throws {TypeError} It is no table, has no primary key, no encrypted column, one of
  * another copy of this package, or a key that cannot tell its own values.
  */
 export function describeTable(attempt: string, table: PgTable): EncryptedTable {
@@ -58,9 +58,6 @@ export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   if (encrypted.length === 0) throw new TypeError(`${attempt}: ${found} no encrypted column`);
   const primaryKey = primaryKeyOf(table);
   if (primaryKey.length === 0) throw new TypeError(`${attempt}: ${found} no primary key`);
-  if (primaryKey.some(([, column]) => keyOf(column))) {
-    throw new TypeError(`${attempt}: ${found} an encrypted column in its primary key`);
-  }
   return { table, primaryKey, encrypted };
 }
 
