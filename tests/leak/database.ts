@@ -18,6 +18,7 @@ import {
 import { keyStatus, reencrypt } from "../../pg/reencryption.ts";
 import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
 import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
+import { compareInstances } from "./recovery.ts";
 import { deliverWebhooks } from "./webhooks.ts";
 
 const { secret, rotatedSecret, masterPassword, otherMasterPassword, salt } = CANARIES;
@@ -68,6 +69,7 @@ export async function useDatabase(evidence: Evidence, url: string): Promise<void
     await refuseStatements(evidence, db);
     await changeKeys(evidence, db);
     await deliverWebhooks(evidence, storage);
+    await compareInstances(evidence, storage);
     evidence.inspect(key, oldKey, storage, instances, people, withEncryption(db), lastEvents);
     evidence.inspect(await db.select().from(people));
     console.log(key, storage, instances, { key, control: CONTROL });
