@@ -87,9 +87,12 @@ export type {
   ExtensionInstanceToBeAdded,
   ExtensionInstanceToBeUpdated,
   InstanceChange,
+  InstanceRemoval,
   InstanceUpdate,
   PgExtensionStorageOptions,
+  RemovedInstance,
   StorageHealth,
+  StorageLogger,
   TransactionOf,
 } from "./storage_options.ts";
 export type { InstanceState, RecordedInstance, StorageRecovery } from "./storage_recovery.ts";
