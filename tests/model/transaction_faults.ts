@@ -14,7 +14,7 @@ import { poll, query } from "../../tools/postgres/databases.ts";
 import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
 import type { AnyDatabase } from "../suites/suite.ts";
 import { Random } from "./random.ts";
-import { extensionInstances } from "./tables.ts";
+import { extensionInstances } from "./extension.ts";
 import { TcpProxy } from "./tcp_proxy.ts";
 
 /** How many instances have events at the same time. */
