@@ -39,7 +39,7 @@ export interface KeyStatusOptions {
 
 /**
  * Counts, for each encrypted column of a table, the values under the current key, under another one and
- * under none that is known, from `@wais/mitthooks-drizzle/pg/reencryption`. Before a key is removed from
+ * under none that is known, from `@wais/mitthooks-drizzle/pg`. Before a key is removed from
  * `alsoReads`, `otherKey` has to be 0 everywhere.
  *
  * Reads in batches and writes nothing. Rows that change meanwhile are counted as they were when read.
@@ -63,7 +63,7 @@ export interface KeyStatusOptions {
  * import { drizzle } from "drizzle-orm/pglite";
  * import { pgTable, text } from "drizzle-orm/pg-core";
  * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
- * import { keyStatus } from "@wais/mitthooks-drizzle/pg/reencryption";
+ * import { keyStatus } from "@wais/mitthooks-drizzle/pg";
  *
  * const token = buildEncryptedTextColumn(buildEncryptionKey("master password", "salt"));
  * const accounts = pgTable("account", { id: text().primaryKey(), token: token() });

@@ -2,9 +2,9 @@
  * # PostgreSQL
  *
  * Everything that concerns the database: {@linkcode PgExtensionStorage} keeps extension instances,
- * {@linkcode withEncryption} makes an application's own queries read and write encrypted columns, and the
- * error classes. The names of `@wais/mitthooks-drizzle/pg/encryption`,
- * `@wais/mitthooks-drizzle/pg/schema` and `@wais/mitthooks-drizzle/pg/reencryption` are here, too.
+ * {@linkcode withEncryption} makes an application's own queries read and write encrypted columns,
+ * `reencrypt` changes their keys, and the error classes. The names of `@wais/mitthooks-drizzle/pg/encryption` and
+ * `@wais/mitthooks-drizzle/pg/schema` are here, too.
  *
  * @example Query the instances with Drizzle
  * ```ts
@@ -87,9 +87,12 @@ export type {
   ExtensionInstanceToBeAdded,
   ExtensionInstanceToBeUpdated,
   InstanceChange,
+  InstanceRemoval,
   InstanceUpdate,
   PgExtensionStorageOptions,
+  RemovedInstance,
   StorageHealth,
+  StorageLogger,
   TransactionOf,
 } from "./storage_options.ts";
 export type { InstanceState, RecordedInstance, StorageRecovery } from "./storage_recovery.ts";

@@ -35,7 +35,7 @@ import { hasStoredForm } from "./internal/columns/stored_form.ts";
  *   buildEncryptionKey,
  *   plaintext,
  * } from "@wais/mitthooks-drizzle/pg/encryption";
- * import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg/reencryption";
+ * import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg";
  *
  * await using client = await PGlite.create();
  * await client.exec("CREATE TABLE account (id text PRIMARY KEY, token text)");

@@ -17,7 +17,7 @@
  * import { pgTable, text } from "drizzle-orm/pg-core";
  * import { withEncryption } from "@wais/mitthooks-drizzle/pg";
  * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
- * import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg/reencryption";
+ * import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg";
  *
  * await using client = await PGlite.create();
  * await client.exec("CREATE TABLE account (id text PRIMARY KEY, token text)");
@@ -128,7 +128,7 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
 
 /**
  * Writes every value of a table's encrypted columns under its column's current key, from
- * `@wais/mitthooks-drizzle/pg/reencryption`.
+ * `@wais/mitthooks-drizzle/pg`.
  *
  * Goes through the table in the order of its primary key, with one statement that reads and at most one
  * that writes for each batch (more, where long values follow short ones). A value that somebody else changes in the meantime is left as they wrote it;
@@ -163,7 +163,7 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
  * import { drizzle } from "drizzle-orm/pglite";
  * import { pgTable, text } from "drizzle-orm/pg-core";
  * import { buildEncryptedTextColumn, buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
- * import { reencrypt } from "@wais/mitthooks-drizzle/pg/reencryption";
+ * import { reencrypt } from "@wais/mitthooks-drizzle/pg";
  *
  * const token = buildEncryptedTextColumn(buildEncryptionKey("master password", "salt"));
  * const accounts = pgTable("account", { id: text().primaryKey(), token: token() });

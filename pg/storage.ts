@@ -2,41 +2,31 @@
 
 import { eq, getTableColumns, isNotNull, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
-import {
-  StaleEventError,
-  StorageError,
-  type StorageOperation,
-  UnknownExtensionInstanceError,
-} from "../errors.ts";
+import { UnknownExtensionInstanceError } from "../errors.ts";
 import { checkNames } from "../internal/check_options.ts";
 import type { ExtensionStorage } from "../webhooks/storage.ts";
 import type { ColumnKey } from "./internal/columns/column_key.ts";
-import { type Change, Changes } from "./internal/storage/change_handlers.ts";
+import { primaryOf, undecorated } from "./internal/columns/database.ts";
+import { isEncrypted } from "./internal/columns/encrypted_column.ts";
+import {
+  assertGiven,
+  assertId,
+  assertState,
+  assertText,
+  isStorable,
+} from "./internal/storage/check_event.ts";
 import {
   keyOfSecrets,
   readStorageOptions,
   type StorageSettings,
 } from "./internal/storage/check_storage.ts";
 import { ColumnNames } from "./internal/storage/column_names.ts";
-import { undecorated } from "./internal/columns/database.ts";
-import { isEncrypted } from "./internal/columns/encrypted_column.ts";
-import { EventFence, fenceValues, type StoringKind } from "./internal/storage/event_fence.ts";
-import {
-  type EventMoment,
-  eventMoment,
-  readEventTime,
-  type Signed,
-} from "./internal/storage/event_moment.ts";
-import type { EncryptedNames } from "./internal/storage/schema_types.ts";
+import { EventFence } from "./internal/storage/event_fence.ts";
+import { eventMoment, readEventTime } from "./internal/storage/event_moment.ts";
+import { EventStore } from "./internal/storage/event_store.ts";
 import { RecoveryAccess } from "./internal/storage/recovery_access.ts";
 import { runStatement } from "./internal/storage/run_statement.ts";
-import { invalidateCache, nameForCache, type Statement } from "./internal/storage/statement.ts";
-import { type Outcome, StorageStatements } from "./internal/storage/storage_statements.ts";
-import {
-  lacksTransactions,
-  noTransactions,
-  retryConflicts,
-} from "./internal/storage/transaction.ts";
+import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import type { ExtensionInstanceTable, InstanceWithoutSecret } from "./schema.ts";
 import { type EncryptableDatabase, withEncryption } from "./session.ts";
 import type { StorageRecovery } from "./storage_recovery.ts";
@@ -49,37 +39,16 @@ import type {
   StorageHealth,
 } from "./storage_options.ts";
 
-/** How messages begin. */
+/** How messages of reads begin. */
 const ATTEMPTS = {
-  upsertExtension: "Storing an extension instance",
-  updateExtension: "Updating an extension instance",
-  rotateSecret: "Rotating the secret of an extension instance",
-  removeInstance: "Removing an extension instance",
   getExtension: "Reading an extension instance",
   getInstance: "Reading an extension instance without its secret",
   forgetRemoved: "Forgetting removed extension instances",
 } as const;
 
-/** The event that each method stores, and the changes that it can make. */
-const EVENTS = {
-  upsertExtension: {
-    kind: "ExtensionAddedToContext",
-    changes: ["added", "updated", "secretRotated"],
-  },
-  updateExtension: { kind: "InstanceUpdated", changes: ["updated"] },
-  rotateSecret: { kind: "SecretRotated", changes: ["secretRotated"] },
-} as const satisfies Record<string, { kind: StoringKind; changes: readonly string[] }>;
-
 /** A statement of Drizzle's that is built once. */
 interface PreparedSelect {
   execute(values?: Record<string, unknown>): Promise<Record<string, unknown>[]>;
-}
-
-/** What notes the instance's last events. */
-interface FenceStatements {
-  pass(kind: StoringKind, signed: Signed): Statement;
-  readonly noteRemoval: Statement;
-  readonly forgetRemoved: Statement;
 }
 
 /**
@@ -159,16 +128,10 @@ export class PgExtensionStorage<
 
   // Types that do not depend on the type parameters: a storage of any table and database is a storage.
   readonly #db: EncryptableDatabase;
-  readonly #raw: EncryptableDatabase;
   readonly #table: ExtensionInstanceTable;
   readonly #key: ColumnKey;
   readonly #settings: StorageSettings;
-  readonly #fence: FenceStatements | undefined;
-  readonly #statements: StorageStatements;
-  /** For transactions that have passed the fence already. */
-  readonly #unfenced: StorageStatements;
-  readonly #changes: Changes;
-  readonly #cachedTables: readonly string[];
+  readonly #events: EventStore;
   #get: PreparedSelect | undefined;
   #getInstance: PreparedSelect | undefined;
   #recovery: StorageRecovery | undefined;
@@ -189,33 +152,12 @@ export class PgExtensionStorage<
     table: TTable,
     options: PgExtensionStorageOptions<TTable, TDatabase> = {},
   ) {
-    this.#db = withEncryption<EncryptableDatabase>(db);
-    this.#raw = undecorated(this.#db);
+    this.#db = withEncryption<EncryptableDatabase>(db ? primaryOf<EncryptableDatabase>(db) : db);
     this.#table = table;
     this.#key = keyOfSecrets(table);
     this.#settings = readStorageOptions(options);
-    const { lastEvents, on } = this.#settings;
-    const fence = lastEvents && new EventFence(lastEvents, new ColumnNames(this.#raw));
-    const passes = new Map<string, Statement>();
-    this.ordersEvents = fence !== undefined;
-    this.#fence = fence && {
-      pass: (kind, signed) => {
-        const key = `${kind} ${signed}`;
-        const pass = passes.get(key) ?? fence.pass(this.#raw, kind, signed);
-        passes.set(key, pass);
-        return pass;
-      },
-      noteRemoval: fence.noteRemoval(this.#raw),
-      forgetRemoved: fence.forgetRemoved(this.#raw),
-    };
-    this.#statements = new StorageStatements(this.#raw, table, fence);
-    this.#unfenced = new StorageStatements(this.#raw, table, undefined);
-    this.#changes = new Changes(this.#db, table, on);
-    this.#cachedTables = [table, ...lastEvents ? [lastEvents] : []].map(nameForCache);
-    if (
-      this.#changes.concern("added", "updated", "secretRotated", "removed") &&
-      lacksTransactions(this.#raw)
-    ) throw noTransactions();
+    this.ordersEvents = this.#settings.lastEvents !== undefined;
+    this.#events = new EventStore(undecorated(this.#db), withEncryption, table, this.#settings);
   }
 
   /**
@@ -227,13 +169,16 @@ export class PgExtensionStorage<
    */
   async upsertExtension(extension: ExtensionInstanceToBeAdded): Promise<void> {
     const { context, extensionInstanceId, contextId, consentedScopes, secret } = extension;
-    const attempt = ATTEMPTS.upsertExtension;
-    assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes });
+    const terms = this.#events.begin("upsertExtension");
+    const { attempt } = terms;
+    assertId(attempt, extensionInstanceId);
+    assertText(attempt, "extensionInstanceId", extensionInstanceId);
+    assertState(attempt, extension);
     this.#key.storable(secret);
     const moment = eventMoment(attempt, extension);
     const ciphertext = await this.#key.encrypt(secret);
     const now = new Date();
-    await this.#store("upsertExtension", moment, {
+    await this.#events.store(terms, moment, {
       id: extensionInstanceId,
       contextId,
       ...(context && { context }),
@@ -256,11 +201,14 @@ export class PgExtensionStorage<
    */
   async updateExtension(extension: ExtensionInstanceToBeUpdated): Promise<void> {
     const { context, extensionInstanceId, contextId, consentedScopes, enabled } = extension;
-    const attempt = ATTEMPTS.updateExtension;
-    assertGiven(attempt, { extensionInstanceId, contextId, consentedScopes, enabled });
+    const terms = this.#events.begin("updateExtension");
+    const { attempt } = terms;
+    assertId(attempt, extensionInstanceId);
+    assertGiven(attempt, { enabled });
+    assertState(attempt, extension);
     const moment = eventMoment(attempt, extension);
     try {
-      await this.#store("updateExtension", moment, {
+      await this.#events.store(terms, moment, {
         id: extensionInstanceId,
         contextId,
         ...(context && { context }),
@@ -293,12 +241,12 @@ export class PgExtensionStorage<
     secret: string,
     options: EventTime = {},
   ): Promise<void> {
-    const attempt = ATTEMPTS.rotateSecret;
-    assertGiven(attempt, { extensionInstanceId });
+    const terms = this.#events.begin("rotateSecret");
+    assertId(terms.attempt, extensionInstanceId);
     this.#key.storable(secret);
-    const moment = readEventTime(attempt, options);
+    const moment = readEventTime(terms.attempt, options);
     const ciphertext = await this.#key.encrypt(secret);
-    await this.#store("rotateSecret", moment, {
+    await this.#events.store(terms, moment, {
       id: extensionInstanceId,
       secret: ciphertext,
       updatedAt: new Date(),
@@ -312,25 +260,10 @@ export class PgExtensionStorage<
    * @param options The time of the event.
    */
   async removeInstance(extensionInstanceId: string, options: EventTime = {}): Promise<void> {
-    const attempt = ATTEMPTS.removeInstance;
-    assertGiven(attempt, { extensionInstanceId });
-    const values = fenceValues(extensionInstanceId, readEventTime(attempt, options));
-    const mark = async (db: EncryptableDatabase) => {
-      await this.#fence?.noteRemoval.run(db, values);
-    };
-    const deletion = this.#statements.delete();
-    if (this.#changes.concern("removed")) {
-      await this.#changes.remove({
-        id: extensionInstanceId,
-        mark,
-        delete: (db) => deletion.run(db, values),
-      });
-    } else {
-      await this.#run("removeInstance", () => mark(this.#raw));
-      // Its snapshot is taken when the mark is there: it sees every row that was written before.
-      await this.#run("removeInstance", () => deletion.run(this.#raw, values));
-    }
-    await this.#invalidateCache("removeInstance");
+    const terms = this.#events.begin("removeInstance");
+    assertId(terms.attempt, extensionInstanceId);
+    const moment = readEventTime(terms.attempt, options);
+    await this.#events.remove(terms, moment, extensionInstanceId);
   }
 
   /**
@@ -357,17 +290,14 @@ export class PgExtensionStorage<
    */
   async forgetRemoved(before: Date): Promise<number> {
     const attempt = ATTEMPTS.forgetRemoved;
-    const fence = this.#fence;
-    if (!fence) throw new TypeError(`${attempt}: the storage has no table of last events`);
+    if (!this.ordersEvents) {
+      throw new TypeError(`${attempt}: the storage has no table of last events`);
+    }
     if (!(before instanceof Date) || Number.isNaN(before.getTime())) {
       throw new TypeError(`${attempt}: before is not a valid Date`);
     }
     if (before.getTime() > Date.now()) throw new RangeError(`${attempt}: before is in the future`);
-    const [row] = await this.#run(
-      "forgetRemoved",
-      () => fence.forgetRemoved.run(this.#raw, { at: before }),
-    );
-    return Number(row?.["count"]);
+    return await this.#events.forgetRemoved(before);
   }
 
   /**
@@ -381,7 +311,8 @@ export class PgExtensionStorage<
   async getExtension(
     extensionInstanceId: string,
   ): Promise<TTable["$inferSelect"] | undefined> {
-    assertGiven(ATTEMPTS.getExtension, { extensionInstanceId });
+    assertId(ATTEMPTS.getExtension, extensionInstanceId);
+    if (!isStorable(extensionInstanceId)) return undefined;
     const table = this.#table;
     const select = this.#get ??= prepare(
       this.#reader().select().from(table).where(eq(table.id, sql.placeholder("id")))
@@ -429,7 +360,8 @@ export class PgExtensionStorage<
     extensionInstanceId: string,
     options?: { readonly decrypt: readonly string[] },
   ): Promise<unknown> {
-    assertGiven(ATTEMPTS.getInstance, { extensionInstanceId });
+    assertId(ATTEMPTS.getInstance, extensionInstanceId);
+    if (!isStorable(extensionInstanceId)) return undefined;
     const select = options === undefined
       ? this.#getInstance ??= this.#selectInstance([])
       : this.#selectInstance(readDecrypt(options));
@@ -516,12 +448,13 @@ export class PgExtensionStorage<
    */
   get recovery(): StorageRecovery {
     const { lastEvents } = this.#settings;
+    const db = undecorated(this.#db);
     return this.#recovery ??= new RecoveryAccess({
-      db: this.#raw,
+      db,
       table: this.#table,
       key: this.#key,
-      fence: lastEvents && new EventFence(lastEvents, new ColumnNames(this.#raw)),
-      store: (operation, ...event) => this.#store(operation, ...event),
+      fence: lastEvents && new EventFence(lastEvents, new ColumnNames(db)),
+      store: (operation, ...event) => this.#events.store(this.#events.begin(operation), ...event),
       remove: (id) => this.removeInstance(id),
     });
   }
@@ -530,60 +463,6 @@ export class PgExtensionStorage<
   #reader(): PgDatabase<PgQueryResultHKT> {
     return this.#db as unknown as PgDatabase<PgQueryResultHKT>;
   }
-
-  #run<T>(operation: StorageOperation, statement: () => Promise<T>): Promise<T> {
-    return retryConflicts(this.#raw, () => runStatement(operation, statement));
-  }
-
-  /** Stores an event, with its handlers where it has some. */
-  async #store(
-    operation: keyof typeof EVENTS,
-    moment: EventMoment,
-    values: Readonly<Record<string, unknown>> & { readonly id: string },
-    secret?: Change["secret"],
-  ): Promise<void> {
-    const attempt = ATTEMPTS[operation];
-    const { kind, changes } = EVENTS[operation];
-    const event = { kind, values, moment };
-    if (this.#fence && this.#changes.concern(...changes)) {
-      const pass = this.#fence.pass(kind, moment.signed);
-      const fenced = fenceValues(values.id, moment);
-      await this.#changes.store({
-        operation,
-        attempt,
-        id: values.id,
-        secret,
-        pass: async (db) => (await pass.run(db, fenced)).length > 0,
-        prepare: async (remember) => {
-          const write = await this.#unfenced.prepare(event, remember);
-          return async (db) => assertStored(operation, values.id, await write(db));
-        },
-      });
-    } else {
-      const write = await this.#statements.prepare(event);
-      const outcome = await this.#run(operation, () => write(this.#raw));
-      assertStored(operation, values.id, outcome);
-    }
-    await this.#invalidateCache(operation);
-  }
-
-  /** Once the rows have changed: whoever reads them then fills the cache anew. */
-  #invalidateCache(operation: StorageOperation): Promise<void> {
-    return runStatement(operation, () => invalidateCache(this.#raw, this.#cachedTables));
-  }
-}
-
-function assertStored(operation: keyof typeof EVENTS, id: string, outcome: Outcome): void {
-  if (outcome === "stored") return;
-  if (outcome === "stale") throw new StaleEventError(ATTEMPTS[operation], id);
-  if (operation !== "upsertExtension") {
-    throw new UnknownExtensionInstanceError(ATTEMPTS[operation], id);
-  }
-  throw new StorageError(
-    operation,
-    undefined,
-    "a trigger or a policy kept the row from being written",
-  );
 }
 
 /** Without a name, unlike the `prepare` of Drizzle 1.0, which makes one up where none is given. */
@@ -596,13 +475,4 @@ function readDecrypt(options: { readonly decrypt: readonly string[] }): readonly
   checkNames(attempt, options, ["decrypt"]);
   if (!Array.isArray(options.decrypt)) throw new TypeError(`${attempt}: decrypt is not an array`);
   return options.decrypt;
-}
-
-/** Drizzle leaves out what is undefined, and the old value would silently stay. */
-function assertGiven(attempt: string, fields: Record<string, unknown>): void {
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined || value === null) {
-      throw new TypeError(`${attempt}: ${name} is missing`);
-    }
-  }
 }

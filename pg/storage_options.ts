@@ -1,6 +1,7 @@
 /** What `PgExtensionStorage` takes: instances, times of events, options. */
 
 import type { ExtensionToBeAdded, ExtensionToBeUpdated } from "../webhooks/storage.ts";
+import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "./schema.ts";
 import type { EncryptableDatabase } from "./session.ts";
 
@@ -68,6 +69,27 @@ export interface InstanceUpdate<
   readonly before: TTable["$inferSelect"];
 }
 
+/** An instance that is about to be removed. */
+export interface InstanceRemoval<
+  TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
+  TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
+> extends Pick<InstanceChange<TTable, TDatabase>, "tx"> {
+  /** The row as it is; encrypted columns are decrypted, those that cannot be read are null. */
+  readonly instance: RemovedInstance<TTable>;
+  /**
+   * The encrypted columns that cannot be read: they were written under another key, or are damaged. That keeps no
+   * removal from happening.
+   */
+  readonly unreadable: readonly (keyof TTable["$inferSelect"] & string)[];
+}
+
+/** The row of an instance that is about to be removed: each encrypted column may be null. */
+export type RemovedInstance<TTable extends ExtensionInstanceTable = ExtensionInstanceTable> = {
+  [TKey in keyof TTable["$inferSelect"]]:
+    | TTable["$inferSelect"][TKey]
+    | (TKey extends "secret" | EncryptedNames<TTable> ? null : never);
+};
+
 /**
  * What an application does when its instances change, in the transaction that stores the change. Each is called, and
  * awaited, only if an event makes the change, whichever event that is: mittwald delivers an event more than once, and a
@@ -92,7 +114,7 @@ export interface ChangeHandlers<
   /** The secret differs. */
   readonly secretRotated?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
   /** The instance is removed. Its row, and rows of the application that reference it, are still there. */
-  readonly removed?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
+  readonly removed?: ((change: InstanceRemoval<TTable, TDatabase>) => unknown) | undefined;
 }
 
 /** What `verify` of {@linkcode PgExtensionStorage} found. */
@@ -102,6 +124,12 @@ export interface StorageHealth {
    * that is played back can bring back a removed instance or an old secret.
    */
   readonly ordersEvents: boolean;
+}
+
+/** What the storage tells the operator; `console` is one. */
+export interface StorageLogger {
+  /** Something went wrong that is no failure of what was asked for. */
+  warn(message: string): void;
 }
 
 /** Options of {@linkcode PgExtensionStorage}. */
@@ -116,6 +144,16 @@ export type PgExtensionStorageOptions<
      * A new secret for an unknown instance always rejects.
      */
     readonly unknownInstances?: "error" | "ignore" | undefined;
+    /**
+     * How long an event may take in milliseconds, the wait for others of its instance and handlers included. A
+     * transaction that takes longer is rolled back, by the server if need be. Default: 5000.
+     */
+    readonly timeoutMs?: number | undefined;
+    /**
+     * Is told if Drizzle's cache fails after an event was stored. Without it, such a failure is ignored: rows in the
+     * cache are old until they expire there, and the storage itself never reads them.
+     */
+    readonly logger?: StorageLogger | undefined;
   }
   & (
     | {

@@ -7,7 +7,6 @@ import { endOfImports } from "./import_traps.ts";
 import * as root from "../../mod.ts";
 import * as encryption from "../../pg/encryption.ts";
 import * as pg from "../../pg/mod.ts";
-import * as reencryption from "../../pg/reencryption.ts";
 import * as recovery from "../../recovery/mod.ts";
 import * as schema from "../../pg/schema.ts";
 import * as sessions from "../../sessions/mod.ts";
@@ -21,7 +20,6 @@ export const imported: Readonly<Record<string, object>> = {
   "./pg": pg,
   "./pg/encryption": encryption,
   "./pg/schema": schema,
-  "./pg/reencryption": reencryption,
   "./recovery": recovery,
   "./sessions": sessions,
   "./testing": testing,

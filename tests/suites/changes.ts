@@ -1,9 +1,12 @@
 /** What `PgExtensionStorage` does with handlers for changes. */
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { sql } from "drizzle-orm";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
+import { DeadlineExceededError } from "../../errors.ts";
 import {
   buildEncryptedTextColumn,
+  buildEncryptionKey,
   buildExtensionInstanceTable,
   type ChangeHandlers,
   DecryptionError,
@@ -116,7 +119,7 @@ test("each change once, with its rows; what changes nothing calls nothing", asyn
   assertEquals([last?.secret, last?.hidden], ["third", "made"]);
   await storage.removeInstance(ID);
   await storage.removeInstance(ID);
-  assertEquals<unknown>(seen, [{ change: "removed", instance: last }]);
+  assertEquals<unknown>(seen, [{ change: "removed", instance: last, unreadable: [] }]);
   assertEquals((await counts())[0], 0);
 });
 
@@ -247,9 +250,7 @@ test("a stored secret that cannot be read: replaced, but not handed out", async 
   names();
   await sql("UPDATE extension_instance SET secret = 'damaged'");
   const before = await dump();
-  for (const event of [remove, update]) {
-    await assertRejects(() => event(storage), DecryptionError);
-  }
+  await assertRejects(() => update(storage), DecryptionError);
   assertEquals(await dump(), before);
   assertEquals(seen, []);
   await rotate(storage);
@@ -257,6 +258,30 @@ test("a stored secret that cannot be read: replaced, but not handed out", async 
   await sql("UPDATE extension_instance SET secret = NULL");
   await add(storage);
   assertEquals(names(), ["secretRotated"]);
+});
+
+test("what cannot be read keeps no removal from happening: it is null, and named", async ({ storage, sql, seen, counts }) => {
+  const { ciphertext } = { ciphertext: await buildEncryptionKey("another", "salt").encrypt("x") };
+  const damages = {
+    "secret = 'damaged', hidden = NULL": ["secret"],
+    [`secret = '${ciphertext}'`]: ["secret"],
+    "hidden = 'damaged'": ["hidden"],
+    "secret = 'damaged', hidden = 'damaged'": ["secret", "hidden"],
+  };
+  for (const [index, [damage, unreadable]] of Object.entries(damages).entries()) {
+    const extensionInstanceId = `instance ${index}`;
+    await storage.upsertExtension({ ...INSTANCE, extensionInstanceId });
+    const stored = await storage.getExtension(extensionInstanceId);
+    await sql(`UPDATE extension_instance SET ${damage}`);
+    seen.length = 0;
+    await storage.removeInstance(extensionInstanceId);
+    const nulls = Object.fromEntries(unreadable.map((name) => [name, null]));
+    const hidden = damage.includes("hidden = NULL") ? { hidden: null } : {};
+    assertEquals<unknown>(seen, [
+      { change: "removed", instance: { ...stored, ...hidden, ...nulls }, unreadable },
+    ]);
+  }
+  assertEquals((await counts())[0], 0);
 });
 
 test("a slow key service holds no lock: all of it is asked before the transaction begins", async ({ storageOn, open, watch }) => {
@@ -358,21 +383,334 @@ test("the same event many times at once: added once, rotated once, removed once"
   }
 });
 
-test("a conflict in a handler is tried again, with the handler; five times in all", async ({ storageOn, sql, counts }) => {
+test("a conflict in a handler is tried again, with the handler, until the time is up", async ({ storageOn, db, sql, counts }) => {
   let calls = 0;
   let conflicts = 2;
-  const storage = storageOn({
+  const on: Handlers = {
     added: async ({ tx }) => {
       calls++;
       await tx.insert(sites).values({ instanceId: ID });
       if (conflicts-- > 0) await tx.execute(`DO $$ BEGIN RAISE SQLSTATE '40001'; END $$`);
     },
-  });
-  await add(storage);
+  };
+  await add(storageOn(on));
   assertEquals([calls, await counts()], [3, [1, 1, 1]]);
   await sql("DELETE FROM extension_instance");
-  [calls, conflicts] = [0, 99];
+  [calls, conflicts] = [0, Infinity];
+  const error = await assertRejects(() => add(storageOn(on, db, { timeoutMs: 1_000 })), Error);
+  // The last try ends by its conflict, or by the time that it had.
+  assert(error instanceof HandlerFailedError || error instanceof DeadlineExceededError);
+  assert(calls > 1);
+  assertEquals((await counts())[0], 0);
+});
+
+/** Statements that an application sends through a transaction, in every way that there is. */
+const uses: Record<string, (tx: AnyDatabase) => Promise<unknown>> = {
+  "insert": (tx) => tx.insert(sites).values({ instanceId: ID }),
+  "select": (tx) => tx.select().from(sites),
+  "execute": (tx) => tx.execute(`DELETE FROM site`),
+  "count": (tx) => tx.$count(sites),
+  "a nested transaction": (tx) => tx.transaction((inner) => inner.select().from(sites)),
+};
+
+test("a statement through tx after the handler's end is refused, and not sent", async ({ storageOn, counts }) => {
+  let kept: AnyDatabase | undefined;
+  let prepared: ((tx: AnyDatabase) => Promise<unknown>) | undefined;
+  let nested: AnyDatabase | undefined;
+  const keep: Handlers["added"] = async ({ tx }) => {
+    kept = tx;
+    const select = tx.select().from(sites).prepare("late");
+    prepared = () => select.execute();
+    await prepared(tx);
+    await tx.transaction(async (inner) => void await (nested = inner).select().from(sites));
+  };
+  const storage = storageOn({ added: keep, secretRotated: keep });
+  for (const event of [add, rotate]) {
+    await event(storage);
+    for (const [name, use] of Object.entries({ ...uses, prepared: prepared! })) {
+      for (const tx of [kept!, nested!]) {
+        const error = await assertRejects(() => use(tx), Error, undefined, name);
+        // Drizzle may have wrapped it.
+        const cause = error instanceof TypeError ? error : error.cause as Error;
+        assertEquals(
+          cause.message,
+          "Using the transaction of a handler: the handler has ended, await all statements in it",
+        );
+      }
+    }
+  }
+  assertEquals(await counts(), [1, 1, 0]);
+});
+
+test("a Promise.all of which one branch throws: no statement of the other one is sent late", async ({ storageOn, counts, sql }) => {
+  const branches: Promise<unknown>[] = [];
+  let failing = true;
+  const write = (tx: AnyDatabase, instanceId: string) => tx.insert(sites).values({ instanceId });
+  const storage = storageOn({
+    added: async ({ instance, tx }) => {
+      let throwIt = () => {};
+      const thrown = new Promise<void>((resolve) => throwIt = resolve);
+      const slow = (async () => {
+        await write(tx, instance.id);
+        if (failing) throwIt();
+        // The transaction has come to its end meanwhile.
+        if (failing) await new Promise((resolve) => setTimeout(resolve, 200));
+        await write(tx, instance.id);
+      })();
+      branches.push(slow);
+      slow.catch(() => {});
+      await Promise.all([
+        slow,
+        failing
+          ? thrown.then(() => Promise.reject(new Error("one branch")))
+          : write(tx, instance.id),
+      ]);
+    },
+  });
+  await assertRejects(() => add(storage), HandlerFailedError);
+  // Meanwhile another instance's event runs on the same connections.
+  const other = { ...INSTANCE, extensionInstanceId: "another" };
+  failing = false;
+  await storage.upsertExtension(other);
+  await assertRejects(async () => void await branches[0]!);
+  assertEquals(
+    await sql("SELECT instance_id FROM site"),
+    Array(3).fill({ instance_id: "another" }),
+  );
+  await add(storage);
+  assertEquals(await counts(), [2, 2, 6]);
+});
+
+test("a handler that returns while a statement of it is under way: an error, nothing is stored", async ({ storageOn, counts }) => {
+  let sent: Promise<unknown> | undefined;
+  const storage = storageOn({
+    added: ({ tx }) => {
+      sent = Promise.all([
+        tx.insert(sites).values({ instanceId: ID }),
+        tx.insert(sites).values({ instanceId: ID }),
+      ]);
+      sent.catch(() => {});
+    },
+  });
   const error = await assertRejects(() => add(storage), HandlerFailedError);
-  assert(error.cause instanceof Error);
-  assertEquals([calls, (await counts())[0]], [5, 0]);
+  assertEquals(
+    (error.cause as Error).message,
+    "Running a handler: it returned while statements of it were under way, await all of them",
+  );
+  await Promise.allSettled([sent]);
+  assertEquals(await counts(), [0, 0, 0]);
+});
+
+test("a handler that would end its transaction: the statement is refused, nothing is stored", async ({ storageOn, counts }) => {
+  const refused = [
+    ...["COMMIT", "ROLLBACK", "END", "ABORT", "commit work", "rollback and chain"],
+    ...['/* " */ ROLLBACK', "-- it's\n commit", "SELECT 1; commit", "select ';'; end;"],
+    "PREPARE TRANSACTION 'mine'",
+  ];
+  let statement = "";
+  const storage = storageOn({ added: ({ tx }) => tx.execute(statement) });
+  for (statement of refused) {
+    const error = await assertRejects(() => add(storage), HandlerFailedError, "", statement);
+    assertEquals(
+      (error.cause as Error).message,
+      "Using the transaction of a handler: it cannot be ended there",
+    );
+  }
+  assertEquals(await counts(), [0, 0, 0]);
+  const allowed = [
+    "SAVEPOINT mine; ROLLBACK TO SAVEPOINT mine",
+    "SAVEPOINT mine; rollback work to mine",
+    "SELECT 'x; COMMIT' AS \"a; COMMIT\" -- ; COMMIT",
+    "DO $a$ BEGIN NULL; END $a$",
+    "SELECT case when true then 1 end",
+  ];
+  for (const [index, statements] of allowed.entries()) {
+    const storage = storageOn({
+      async added({ tx }) {
+        const each = statements.startsWith("SAVEPOINT") ? statements.split("; ") : [statements];
+        for (const statement of each) await tx.execute(statement);
+      },
+    });
+    await storage.upsertExtension({ ...INSTANCE, extensionInstanceId: `instance ${index}` });
+  }
+  assertEquals(await counts(), [allowed.length, allowed.length, 0]);
+});
+
+/** Sends a statement past Drizzle, where nobody looks at it. */
+async function sendPast(tx: AnyDatabase, statement: string): Promise<unknown> {
+  type Send = (statement: string) => Promise<unknown>;
+  const { session } = tx as unknown as { session: { client: { unsafe?: Send; query: Send } } };
+  const { client } = session;
+  return await (client.unsafe ? client.unsafe(statement) : client.query(statement));
+}
+
+test("a handler that ends its transaction past Drizzle: an error, nobody else's is ended, none is left open", async ({ storageOn, db, counts, sql }) => {
+  const fine = storageOn({
+    added: async ({ instance, tx }) => {
+      await tx.insert(sites).values({ instanceId: instance.id });
+      await tx.insert(sites).values({ instanceId: instance.id });
+    },
+  });
+  for (const [index, end] of ["COMMIT", "ROLLBACK"].entries()) {
+    const extensionInstanceId = `instance ${index}`;
+    let calls = 0;
+    const storage = storageOn(
+      {
+        added: async ({ tx }) => {
+          calls++;
+          await sendPast(tx, end);
+        },
+      },
+      db,
+      { timeoutMs: 2_000 },
+    );
+    const event = () => storage.upsertExtension({ ...INSTANCE, extensionInstanceId });
+    const others = ["a", "b", "c", "d", "e"].map((other) =>
+      fine.upsertExtension({ ...INSTANCE, extensionInstanceId: `${other} ${index}` })
+    );
+    // postgres.js may hand the connection on before it answers; the time is up then.
+    const failed = async () => {
+      const error = await assertRejects(event, Error, "", end);
+      assert(error instanceof HandlerFailedError || error instanceof DeadlineExceededError);
+    };
+    await failed();
+    await Promise.all(others);
+    // What it committed is there; what it rolled back is tried again.
+    const before = calls;
+    if (end === "COMMIT") await event();
+    else await failed();
+    assertEquals(calls - before, end === "COMMIT" ? 0 : 1, end);
+  }
+  const open = await sql(
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+     AND state LIKE 'idle in transaction%'`,
+  );
+  assertEquals(open, []);
+  assertEquals(await counts(), [11, 11, 20]);
+});
+
+test("in a transaction of the application: a handler that rolls back further than its own work", async ({ storageOn, db, counts }) => {
+  await assertRejects(() =>
+    db.transaction(async (tx) => {
+      const storage = storageOn({
+        added: async ({ tx }) => void await tx.execute("ROLLBACK TO SAVEPOINT mine"),
+      }, tx);
+      await tx.execute("SAVEPOINT mine");
+      await assertRejects(() => add(storage), Error);
+      tx.rollback();
+    })
+  );
+  assertEquals(await counts(), [0, 0, 0]);
+});
+
+test("limits of the time that is left, in the transaction alone; shorter ones stay", async ({ storageOn, db, counts }) => {
+  const names = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
+  const read = async (from: AnyDatabase) => {
+    const settings = names.map((name) => sql`current_setting(${name}) as ${sql.identifier(name)}`);
+    const result = await from.execute(sql`select ${sql.join(settings, sql`, `)}`);
+    const [row] = Array.isArray(result) ? result : (result as unknown as { rows: unknown[] }).rows;
+    return Object.values(row as Record<string, string>).map((value) =>
+      value.endsWith("ms") ? parseInt(value) : value.endsWith("s") ? 1000 * parseInt(value) : value
+    );
+  };
+  const before = await read(db);
+  const found: unknown[][] = [];
+  const on: Handlers = { added: async ({ tx }) => void found.push(await read(tx)) };
+  await add(storageOn(on, db, { timeoutMs: 4_000 }));
+  const [lock, statement, idle] = found[0] as number[];
+  assert(lock! > 0 && lock! <= 4_000 && statement === lock && idle === lock! + 1_000, `${found}`);
+  assertEquals(await read(db), before);
+  // A transaction of the application's keeps its own.
+  await db.transaction(async (tx) => {
+    await tx.execute("SET LOCAL statement_timeout = 70");
+    await storageOn(on, tx).upsertExtension({ ...INSTANCE, extensionInstanceId: "another" });
+    assertEquals(await read(tx), found[1]!);
+  });
+  assertEquals([found[1]![1], (await counts())[0]], [70, 2]);
+});
+
+test("a handler that never ends: its time is up, all is rolled back, others are answered", async ({ storageOn, db, counts, sql }) => {
+  let hang = true;
+  let goOn = () => {};
+  const late: Promise<unknown>[] = [];
+  const storage = storageOn(
+    {
+      added: async ({ instance, tx }) => {
+        await tx.insert(sites).values({ instanceId: instance.id });
+        if (!hang || instance.id !== ID) return;
+        await new Promise<void>((resolve) => goOn = resolve);
+        const write = tx.insert(sites).values({ instanceId: "late" });
+        late.push(write.then(() => "written", () => "refused"));
+        await write;
+      },
+    },
+    db,
+    { timeoutMs: 1_500 },
+  );
+  const hanging = add(storage);
+  hanging.catch(() => {});
+  const others = ["a", "b", "c", "d", "e", "f"].map((extensionInstanceId) =>
+    storage.upsertExtension({ ...INSTANCE, extensionInstanceId })
+  );
+  const error = await assertRejects(() => hanging, DeadlineExceededError);
+  assertEquals(error.message, "Storing an extension instance: not finished after 1500 ms");
+  await Promise.all(others);
+  goOn();
+  hang = false;
+  await add(storage);
+  assertEquals(await Promise.all(late), ["refused"]);
+  assertEquals(await sql("SELECT instance_id FROM site WHERE instance_id = 'late'"), []);
+  assertEquals(await counts(), [7, 7, 7]);
+});
+
+test("events of one instance wait for each other, not for a handler's own call", async ({ storageOn, db, counts }) => {
+  // It would wait for itself for ever.
+  const storage: PgExtensionStorage<typeof instances> = storageOn(
+    {
+      added: () => storage.rotateSecret(ID, "second"),
+    },
+    db,
+    { timeoutMs: 1_000 },
+  );
+  await assertRejects(() => add(storage), Error);
+  assertEquals(await counts(), [0, 0, 0]);
+});
+
+test("a trigger that deletes what was written: an error, nothing is stored", async ({ storage, sql, counts, names }) => {
+  await sql(`
+    CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN DELETE FROM extension_instance WHERE id = NEW.id; RETURN NULL; END';
+    CREATE TRIGGER undo AFTER INSERT ON extension_instance FOR EACH ROW EXECUTE FUNCTION undo()`);
+  const error = await assertRejects(() => add(storage), StorageError);
+  assertEquals(
+    error.message,
+    "Running upsertExtension: a trigger deleted the row that was written",
+  );
+  assertEquals([await counts(), names()], [[0, 0, 0], []]);
+});
+
+test("a removal that a trigger prevents, or whose mark: an error, nothing is stored", async ({ storage, sql, dump }) => {
+  await add(storage);
+  const before = await dump();
+  await sql(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
+  );
+  const triggers = {
+    "the row from being deleted": "DELETE ON extension_instance",
+    "the removal from being noted": "INSERT OR UPDATE ON extension_instance_last_event",
+  };
+  for (const [what, event] of Object.entries(triggers)) {
+    await sql(`CREATE TRIGGER refuse BEFORE ${event} FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    const error = await assertRejects(() => remove(storage), StorageError);
+    assertEquals(error.message, `Running removeInstance: a trigger or a policy kept ${what}`);
+    assertEquals(await dump(), before);
+    await sql(`DROP TRIGGER refuse ON ${event.split(" ON ")[1]}`);
+  }
+  await sql(`CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON extension_instance_last_event
+    FOR EACH ROW EXECUTE FUNCTION refuse()`);
+  const error = await assertRejects(() => rotate(storage), StorageError);
+  assertEquals(
+    error.message,
+    "Running rotateSecret: a trigger or a policy kept the event from being noted",
+  );
 });

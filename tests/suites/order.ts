@@ -371,6 +371,49 @@ test("a trigger that keeps a row from being written is an error, nothing is lost
       "Running upsertExtension: a trigger or a policy kept the row from being written",
     );
   }
+  await sql("ALTER TABLE extension_instance DISABLE TRIGGER refuse");
+  await storage.upsertExtension(INSTANCE);
+  await sql("ALTER TABLE extension_instance ENABLE TRIGGER refuse");
+  for (const each of [storage, unordered]) {
+    for (const event of [events.updateExtension, events.rotateSecret]) {
+      await assertRejects(
+        () => event(each),
+        StorageError,
+        "a trigger or a policy kept the row from being written",
+      );
+    }
+  }
+});
+
+test("a removal that a trigger prevents, or the note of an event: an error that says so", async ({ storage, unordered, sql, stored }) => {
+  await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
+  const before = await stored();
+  await sql(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+     CREATE TRIGGER refuse BEFORE DELETE ON extension_instance
+     FOR EACH ROW EXECUTE FUNCTION refuse()`,
+  );
+  const KEPT = "Running removeInstance: a trigger or a policy kept";
+  for (const each of [storage, unordered]) {
+    const error = await assertRejects(() => each.removeInstance(ID), StorageError);
+    assertEquals(error.message, `${KEPT} the row from being deleted`);
+  }
+  assertEquals(await stored(), before);
+  await sql(
+    `DROP TRIGGER refuse ON extension_instance;
+     DELETE FROM extension_instance_last_event;
+     CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON extension_instance_last_event
+     FOR EACH ROW EXECUTE FUNCTION refuse()`,
+  );
+  for (const [operation, event] of Object.entries(events)) {
+    const error = await assertRejects(() => event(storage, { occurredAt: at(2) }), StorageError);
+    const what = operation === "removeInstance" ? "removal" : "event";
+    assertEquals(
+      error.message,
+      `Running ${operation}: a trigger or a policy kept the ${what} from being noted`,
+    );
+  }
+  assertEquals(await stored(), before);
 });
 
 test("added, waiting for a removal that then is committed: stays removed", async ({ context, storage, stored }) => {

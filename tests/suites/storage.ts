@@ -10,6 +10,7 @@ import {
   buildExtensionInstanceTable,
   DecryptionError,
   PgExtensionStorage,
+  StaleEventError,
   StorageError,
   UnknownExtensionInstanceError,
 } from "../../pg/mod.ts";
@@ -267,6 +268,33 @@ test("Drizzle's cache: reads do not come from it, writes tell it", async ({ open
   assertEquals(asked, []);
 });
 
+test("Drizzle's cache fails after an event was stored: the logger is told, the event succeeded", async ({ open, storedRow, sql }) => {
+  class BrokenCache extends MemoryCache {
+    override onMutate(): Promise<void> {
+      const error = new Error("connecting to redis://user:passw0rd@cache");
+      return Promise.reject(Object.assign(error, { code: "ECONNREFUSED" }));
+    }
+  }
+  const db = open({ cache: new BrokenCache(false) });
+  const warnings: string[] = [];
+  const logger = { warn: (message: string) => void warnings.push(message) };
+  for (const options of [{ logger }, { logger, lastEvents }, {}]) {
+    const storage = new PgExtensionStorage(db, extensionInstances, options);
+    await storage.upsertExtension(INSTANCE);
+    await storage.rotateSecret(ID, "second");
+    assertEquals((await storedRow()).secret, "second");
+    await storage.removeInstance(ID);
+    await sql("DELETE FROM extension_instance_last_event");
+  }
+  assertEquals(
+    warnings,
+    Array(6).fill(
+      "Telling Drizzle's cache that extension instances changed: it failed (Error, ECONNREFUSED), " +
+        "so it may hand out rows as they were",
+    ),
+  );
+});
+
 test("functions of columns of the application's own are called for each statement", async ({ db, sql: past }) => {
   await past(`ALTER TABLE extension_instance
     ADD made int, ADD token text, ADD seen text, ADD stamp text`);
@@ -383,6 +411,127 @@ test("a missing field, or a secret that is no well-formed string: TypeError, not
   await assertRejects(() => storage.getInstance(nobody), TypeError);
   await assertRejects(() => storage.rotateSecret(nobody, "x"), TypeError);
   assertEquals(await dump(), before);
+});
+
+test("an id that no column can hold is that of an unknown instance", async ({ storage, ordered, sql, dump }) => {
+  await storage.upsertExtension(INSTANCE);
+  const before = await dump();
+  const ids = ["x".repeat(37), "\u{1f680}".repeat(37), `${ID.slice(1)}\0`, "\ud800"];
+  for (const id of ids) {
+    for (const each of [storage, ordered]) {
+      await each.removeInstance(id);
+      await assertRejects(() => each.rotateSecret(id, "lost"), UnknownExtensionInstanceError);
+      const update = { ...UPDATE, extensionInstanceId: id };
+      await assertRejects(() => each.updateExtension(update), UnknownExtensionInstanceError);
+      assertEquals(await each.getExtension(id), undefined);
+      assertEquals(await each.getInstance(id), undefined);
+    }
+  }
+  assertEquals(await dump(), before);
+  // The longest that there is.
+  const longest = "\u{1f680}".repeat(36);
+  await ordered.upsertExtension({ ...INSTANCE, extensionInstanceId: longest });
+  await ordered.rotateSecret(longest, "second");
+  assertEquals((await ordered.getExtension(longest))?.secret, "second");
+  await ordered.removeInstance(longest);
+  // Columns that were made longer in the database.
+  await sql(`ALTER TABLE extension_instance ALTER id TYPE varchar(64);
+    ALTER TABLE extension_instance_last_event ALTER instance_id TYPE varchar(64)`);
+  const long = "x".repeat(64);
+  await ordered.upsertExtension({ ...INSTANCE, extensionInstanceId: long });
+  await ordered.rotateSecret(long, "second");
+  assertEquals((await ordered.getExtension(long))?.secret, "second");
+  await ordered.removeInstance(long);
+  const again = () => ordered.upsertExtension({ ...INSTANCE, extensionInstanceId: long });
+  await assertRejects(again, StaleEventError);
+});
+
+test("an id that no column can hold, in a transaction of the application: it goes on", async ({ db, stored }) => {
+  await db.transaction(async (tx) => {
+    for (const options of [{}, { lastEvents }]) {
+      const storage = new PgExtensionStorage(tx, extensionInstances, options);
+      await storage.removeInstance("x".repeat(37));
+      await storage.upsertExtension(INSTANCE);
+    }
+  });
+  assertEquals((await stored()).length, 1);
+});
+
+test("a state that the columns cannot keep as it is: TypeError that names the field", async ({ ordered, storage, dump }) => {
+  await ordered.upsertExtension(INSTANCE);
+  const before = await dump();
+  const refused: [object, string][] = [
+    [{ consentedScopes: "a" }, "consentedScopes is not an array"],
+    [{ consentedScopes: { 0: "a" } }, "consentedScopes is not an array"],
+    [{ consentedScopes: ["a", 1] }, "a scope in consentedScopes is not a string"],
+    [{ consentedScopes: ["a", null] }, "a scope in consentedScopes is not a string"],
+    [{ consentedScopes: ["\0"] }, "a scope in consentedScopes has a character that PostgreSQL"],
+    [{ variantKey: "pro\0" }, "variantKey has a character that PostgreSQL cannot store"],
+    [{ variantKey: "\udc00" }, "variantKey has a character that PostgreSQL cannot store"],
+    [{ variantKey: 7 }, "variantKey is not a string"],
+    [{ contextId: "p\0" }, "contextId has a character that PostgreSQL cannot store"],
+    [{ contextId: 7 }, "contextId is not a string"],
+    [{ context: "server" }, 'context is neither "customer" nor "project"'],
+    [{ enabled: "yes" }, "enabled is not a boolean"],
+    [{ extensionInstanceId: 7 }, "extensionInstanceId is not a string"],
+  ];
+  for (const [field, message] of refused) {
+    for (const each of [storage, ordered]) {
+      const upsert = () => each.upsertExtension({ ...INSTANCE, ...field } as typeof INSTANCE);
+      await assertRejects(upsert, TypeError, `Storing an extension instance: ${message}`);
+      const update = () => each.updateExtension({ ...UPDATE, ...field } as typeof UPDATE);
+      await assertRejects(update, TypeError, `Updating an extension instance: ${message}`);
+    }
+  }
+  const unstorable = { ...INSTANCE, extensionInstanceId: "\0" };
+  await assertRejects(
+    () => ordered.upsertExtension(unstorable),
+    TypeError,
+    "extensionInstanceId has",
+  );
+  assertEquals(await dump(), before);
+});
+
+test("row-level security: what it hides from a removal is an error, what is not there is gone", async ({ db, sql, stored }) => {
+  const role = `mitthooks_hidden_${crypto.randomUUID().replaceAll("-", "")}`;
+  const other = { ...INSTANCE, extensionInstanceId: "other" };
+  const remove = (id: string, options: object) =>
+    db.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL ROLE ${role}`);
+      await new PgExtensionStorage(tx, extensionInstances, options).removeInstance(id);
+    });
+  await sql(`CREATE ROLE ${role}; GRANT USAGE ON SCHEMA public TO ${role};
+    GRANT ALL ON extension_instance, extension_instance_last_event TO ${role};
+    CREATE POLICY visible ON extension_instance FOR SELECT USING (id <> '${ID}');
+    CREATE POLICY locked ON extension_instance FOR UPDATE USING (true);
+    CREATE POLICY deleted ON extension_instance FOR DELETE USING (id <> 'kept');
+    CREATE POLICY written ON extension_instance FOR INSERT WITH CHECK (true);
+    ALTER TABLE extension_instance ENABLE ROW LEVEL SECURITY`);
+  try {
+    for (const options of [{}, { lastEvents }, { lastEvents, on: { removed: () => {} } }]) {
+      const all = new PgExtensionStorage(db, extensionInstances);
+      await all.upsertExtension(INSTANCE);
+      await all.upsertExtension(other);
+      await all.upsertExtension({ ...INSTANCE, extensionInstanceId: "kept" });
+      const hidden = await assertRejects(() => remove(ID, options), StorageError);
+      const kept = await assertRejects(() => remove("kept", options), StorageError);
+      const found = [
+        "nothing was deleted, and row-level security may hide the row from the current user",
+        "a trigger or a policy kept the row from being deleted",
+      ].map((what) => `Running removeInstance: ${what}`);
+      assertEquals([hidden.message, kept.message], found);
+      await remove("other", options);
+      await remove("other", options);
+      await remove("never stored", options);
+      assertEquals((await stored()).length, 2);
+    }
+    // Nobody can tell: no row may be written, so none would be in the way.
+    await sql("DROP POLICY written ON extension_instance");
+    const error = await assertRejects(() => remove("never stored", {}), StorageError);
+    assertEquals(sqlStateOf(error.cause), "42501");
+  } finally {
+    await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
 });
 
 test("verify: all is well without a row, without a secret, and with a secret that can be read", async ({ storage, sql, dump }) => {

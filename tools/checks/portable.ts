@@ -11,7 +11,6 @@ const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
   "./mitthooks": [MITTHOOKS],
   "./pg": ["drizzle-orm", "scrypt-js"],
   "./pg/encryption": ["drizzle-orm", "scrypt-js"],
-  "./pg/reencryption": ["drizzle-orm", "scrypt-js"],
   "./pg/schema": ["drizzle-orm"],
   "./recovery": [],
   "./sessions": ["jose"],

@@ -5,18 +5,19 @@ import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import {
   DecryptionError,
   HandlerFailedError,
-  StaleEventError,
+  StorageError,
   type StorageOperation,
 } from "../../../errors.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
 import type { EncryptableDatabase } from "../../session.ts";
 import type { ChangeHandlers } from "../../storage_options.ts";
-import { undecorated } from "../columns/database.ts";
 import { keyOf } from "../columns/encrypted_column.ts";
 import type { Column } from "../columns/encrypted_table.ts";
+import { retryConflicts } from "./retry.ts";
 import { runStatement } from "./run_statement.ts";
-import { retryConflicts, runTransaction } from "./transaction.ts";
 import type { Remember } from "./storage_statements.ts";
+import type { Terms } from "./time_limit.ts";
+import { type OwnTransaction, Transactions } from "./transaction.ts";
 
 /** How often the stored values are decrypted ahead before it is done while the row is locked. */
 const MAX_TRIES_AHEAD = 5;
@@ -28,14 +29,11 @@ type Row = ExtensionInstanceTable["$inferSelect"] & Record<string, unknown>;
 
 /** An event, and how it is stored. */
 export interface Change {
-  readonly operation: StorageOperation;
-  /** How messages begin. */
-  readonly attempt: string;
   readonly id: string;
   /** The secret that it brings, and what is stored of it. */
   readonly secret?: { readonly plaintext: string; readonly ciphertext: string } | undefined;
-  /** Notes it as the instance's last event, and has its other events wait; or is refused. */
-  pass(db: EncryptableDatabase): Promise<boolean>;
+  /** Notes it as the instance's last event, and has its other events wait; or throws why it is refused. */
+  pass(db: EncryptableDatabase): Promise<void>;
   /** Makes what writes the row, or throws if there is none to be written. It tells which ciphertexts it has made. */
   prepare(remember: Remember): Promise<(db: EncryptableDatabase) => Promise<void>>;
 }
@@ -44,9 +42,9 @@ export interface Change {
 export interface Removal {
   readonly id: string;
   /** Notes it as the instance's last event, and has its other events wait. */
-  mark(db: EncryptableDatabase): Promise<unknown>;
-  /** Deletes the row. */
-  delete(db: EncryptableDatabase): Promise<unknown>;
+  mark(db: EncryptableDatabase): Promise<void>;
+  /** Deletes the row, or throws if it is still there. */
+  delete(db: EncryptableDatabase): Promise<void>;
 }
 
 /** Stored values that nobody has decrypted so far; leaves a transaction, and this file never. */
@@ -93,13 +91,26 @@ class Opened {
 
   /** @throws {DecryptionError} One of the values cannot be read. */
   read(row: Row): Row {
-    const result = { ...row };
+    const { instance, errors } = this.#readAll(row);
+    for (const error of Object.values(errors)) throw error;
+    return instance;
+  }
+
+  /** Values that cannot be read are null, and their properties are listed. */
+  readReadable(row: Row): { readonly instance: Row; readonly unreadable: readonly string[] } {
+    const { instance, errors } = this.#readAll(row);
+    return { instance, unreadable: Object.keys(errors) };
+  }
+
+  #readAll(row: Row) {
+    const instance = { ...row };
+    const errors: Record<string, DecryptionError> = {};
     for (const [property, , ciphertext] of this.#sealed(row)) {
       const found = this.#plaintexts.get(ciphertext)!;
-      if (typeof found !== "string") throw found;
-      Object.assign(result, { [property]: found });
+      if (typeof found !== "string") errors[property] = found;
+      Object.assign(instance, { [property]: typeof found === "string" ? found : null });
     }
-    return result;
+    return { instance, errors };
   }
 
   #sealed(row: Row): (readonly [property: string, column: Column, ciphertext: string])[] {
@@ -113,17 +124,27 @@ class Opened {
 /** The handlers of one storage. */
 export class Changes {
   readonly #db: EncryptableDatabase;
+  readonly #decorate: (db: EncryptableDatabase) => EncryptableDatabase;
+  readonly #transactions: Transactions;
   readonly #table: ExtensionInstanceTable;
   readonly #handlers: ChangeHandlers;
   readonly #encrypted: Readonly<Record<string, Column>>;
 
   /**
-   * @param db The decorated database: so are the transactions of it.
+   * @param db The undecorated database.
+   * @param decorate Decorates the transactions that handlers get.
    * @param table The table of extension instances.
    * @param handlers The application's handlers.
    */
-  constructor(db: EncryptableDatabase, table: ExtensionInstanceTable, handlers: ChangeHandlers) {
+  constructor(
+    db: EncryptableDatabase,
+    decorate: (db: EncryptableDatabase) => EncryptableDatabase,
+    table: ExtensionInstanceTable,
+    handlers: ChangeHandlers,
+  ) {
     this.#db = db;
+    this.#decorate = decorate;
+    this.#transactions = new Transactions(db);
     this.#table = table;
     this.#handlers = handlers;
     this.#encrypted = Object.fromEntries(
@@ -139,28 +160,36 @@ export class Changes {
   /**
    * Stores an event and calls the handlers of the changes that it makes.
    *
-   * @throws {StaleEventError} A newer event was applied before, or the instance was removed.
+   * @throws {StorageError} The row that was written is gone.
    * @throws {HandlerFailedError} A handler threw.
    */
-  async store(change: Change): Promise<void> {
-    const { operation, attempt, id, secret } = change;
+  async store(terms: Terms, change: Change): Promise<void> {
+    const { id, secret } = change;
+    const { operation } = terms;
     const opened = new Opened(this.#encrypted);
     const remember = opened.remember.bind(opened);
     if (secret) remember(secret.ciphertext, secret.plaintext);
     const write = await change.prepare(remember);
-    await this.#inTransaction(operation, id, opened, change.pass, async (tx, before, passed) => {
-      if (!passed) throw new StaleEventError(attempt, id);
-      const raw = undecorated(tx);
-      await runStatement(operation, () => write(raw));
-      const after = (await this.#read(operation, raw, id))!;
+    await this.#inTransaction(terms, id, opened, change.pass, async (transaction, before) => {
+      const { db } = transaction;
+      await write(db);
+      const after = await this.#read(operation, db, id);
+      if (!after) {
+        throw new StorageError(operation, undefined, "a trigger deleted the row that was written");
+      }
       // Known but for what a trigger may have put there.
       await opened.open(after);
-      if (!before) return await this.#call("added", tx, opened, after);
+      const instance = () => opened.read(after);
+      if (!before) return await this.#call("added", transaction, () => ({ instance: instance() }));
       if (STATE.some((name) => !isSame(before[name], after[name]))) {
-        await this.#call("updated", tx, opened, after, before);
+        await this.#call(
+          "updated",
+          transaction,
+          () => ({ before: opened.read(before), instance: instance() }),
+        );
       }
       if (secret && opened.plaintext(before.secret) !== secret.plaintext) {
-        await this.#call("secretRotated", tx, opened, after);
+        await this.#call("secretRotated", transaction, () => ({ instance: instance() }));
       }
     });
   }
@@ -168,16 +197,16 @@ export class Changes {
   /**
    * Removes an instance and calls the handler for it before its row is deleted.
    *
-   * @throws {DecryptionError} The handler's row cannot be read.
+   * @returns Whether there was a row.
    * @throws {HandlerFailedError} The handler threw.
    */
-  async remove(removal: Removal): Promise<void> {
+  async remove(terms: Terms, { id, mark, delete: deleteRow }: Removal): Promise<boolean> {
     const opened = new Opened(this.#encrypted);
-    const { id, mark } = removal;
-    await this.#inTransaction("removeInstance", id, opened, mark, async (tx, before) => {
-      if (!before) return;
-      await this.#call("removed", tx, opened, before);
-      await runStatement("removeInstance", () => removal.delete(undecorated(tx)));
+    return await this.#inTransaction(terms, id, opened, mark, async (transaction, before) => {
+      if (!before) return false;
+      await this.#call("removed", transaction, () => opened.readReadable(before));
+      await deleteRow(transaction.db);
+      return true;
     });
   }
 
@@ -186,30 +215,29 @@ export class Changes {
    * key service holds no lock. Where it is another value by then, the transaction ends and begins anew.
    */
   async #inTransaction<T>(
-    operation: StorageOperation,
+    terms: Terms,
     id: string,
     opened: Opened,
-    pass: (db: EncryptableDatabase) => Promise<T>,
-    run: (tx: EncryptableDatabase, before: Row | undefined, passed: T) => Promise<void>,
-  ): Promise<void> {
-    const ahead = await this.#read(operation, undecorated(this.#db), id);
+    pass: (db: EncryptableDatabase) => Promise<void>,
+    run: (transaction: OwnTransaction, before: Row | undefined) => Promise<T>,
+  ): Promise<T> {
+    const { operation } = terms;
+    const ahead = await this.#read(operation, this.#db, id);
     if (ahead) await opened.open(ahead);
     for (let tried = 1;; tried++) {
+      const attempt = () =>
+        this.#transactions.run(terms, async (transaction) => {
+          const { db } = transaction;
+          await pass(db);
+          const before = await this.#read(operation, db, id, "locked");
+          if (before && !opened.has(before)) {
+            if (tried < MAX_TRIES_AHEAD) throw new Unopened(before);
+            await opened.open(before);
+          }
+          return await run(transaction, before);
+        });
       try {
-        return await retryConflicts(
-          this.#db,
-          () =>
-            runTransaction(operation, this.#db, async (tx) => {
-              const raw = undecorated(tx);
-              const passed = await runStatement(operation, () => pass(raw));
-              const before = await this.#read(operation, raw, id, "locked");
-              if (before && !opened.has(before)) {
-                if (tried < MAX_TRIES_AHEAD) throw new Unopened(before);
-                await opened.open(before);
-              }
-              await run(tx, before, passed);
-            }),
-        );
+        return await retryConflicts(this.#db, terms.limit, attempt);
       } catch (error) {
         if (!(error instanceof Unopened)) throw error;
         await opened.open(error.row);
@@ -235,18 +263,14 @@ export class Changes {
 
   async #call(
     name: keyof ChangeHandlers,
-    tx: EncryptableDatabase,
-    opened: Opened,
-    instance: Row,
-    before: Row = instance,
+    transaction: OwnTransaction,
+    change: () => object,
   ): Promise<void> {
     const handler = this.#handlers[name] as ((change: unknown) => unknown) | undefined;
     if (!handler) return;
-    const change = { instance: opened.read(instance), tx };
+    const known = change();
     try {
-      await handler(name === "updated" ? { ...change, before: opened.read(before) } : change);
-      // A handler that caught the database's error leaves a transaction that would end as if it was committed.
-      await (tx as unknown as PgDatabase<PgQueryResultHKT>).execute(sql`select 1`);
+      await transaction.lend((tx) => handler({ ...known, tx: this.#decorate(tx) }));
     } catch (error) {
       throw new HandlerFailedError(error);
     }

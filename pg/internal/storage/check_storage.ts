@@ -2,13 +2,17 @@
 
 import { getTableColumns, is } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
-import { checkNames } from "../../../internal/check_options.ts";
+import { checkDuration, checkMethods, checkNames } from "../../../internal/check_options.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "../../schema.ts";
-import type { ChangeHandlers } from "../../storage_options.ts";
+import type { ChangeHandlers, StorageLogger } from "../../storage_options.ts";
 import type { ColumnKey } from "../columns/column_key.ts";
 import { isOfAnotherCopy, keyOf } from "../columns/encrypted_column.ts";
 
 const ATTEMPT = "Creating an extension storage";
+
+/** That of the webhook handler: mittwald waits for 6 seconds. */
+const TIMEOUT_MS = 5_000;
+
 const HANDLERS = ["added", "updated", "secretRotated", "removed"] as const;
 
 /** The names of the columns that the storage writes or reads, in both tables. */
@@ -32,6 +36,8 @@ export interface StorageSettings {
   readonly unknownInstances: "error" | "ignore";
   readonly lastEvents: LastEventTable | undefined;
   readonly on: ChangeHandlers;
+  readonly timeoutMs: number;
+  readonly logger: StorageLogger | undefined;
 }
 
 /**
@@ -61,10 +67,14 @@ export function keyOfSecrets(table: ExtensionInstanceTable): ColumnKey {
  * Checks the options and fills in the defaults.
  *
  * @throws {TypeError} A name or a value is none of those that there are.
+ * @throws {RangeError} A duration is out of its limits.
  */
 export function readStorageOptions(options: unknown): StorageSettings {
-  checkNames(ATTEMPT, options, ["unknownInstances", "lastEvents", "on"]);
-  const { unknownInstances = "error", lastEvents, on } = options as Partial<StorageSettings>;
+  checkNames(ATTEMPT, options, ["unknownInstances", "lastEvents", "on", "timeoutMs", "logger"]);
+  const { unknownInstances = "error", lastEvents, on, logger } = options as Partial<
+    StorageSettings
+  >;
+  const { timeoutMs = TIMEOUT_MS } = options as Partial<StorageSettings>;
   if (unknownInstances !== "error" && unknownInstances !== "ignore") {
     throw new TypeError(`${ATTEMPT}: the option unknownInstances is neither "error" nor "ignore"`);
   }
@@ -80,7 +90,9 @@ export function readStorageOptions(options: unknown): StorageSettings {
       throw new TypeError(`${ATTEMPT}: the option on needs the option lastEvents`);
     }
   }
-  return { unknownInstances, lastEvents, on: on ?? {} };
+  checkDuration("timeoutMs", timeoutMs);
+  if (logger !== undefined) checkMethods("logger", logger, ["warn"]);
+  return { unknownInstances, lastEvents, on: on ?? {}, timeoutMs, logger };
 }
 
 function assertColumns(name: keyof typeof COLUMNS, table: unknown, builder: string): void {

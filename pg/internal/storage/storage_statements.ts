@@ -7,8 +7,8 @@ import { ColumnNames } from "./column_names.ts";
 import { keyOf } from "../columns/encrypted_column.ts";
 import type { Column } from "../columns/encrypted_table.ts";
 import { type EventFence, fenceValues, type StoringKind } from "./event_fence.ts";
-import type { EventMoment } from "./event_moment.ts";
-import { Statement } from "./statement.ts";
+import type { EventMoment, Signed } from "./event_moment.ts";
+import { render, Statement } from "./statement.ts";
 
 /** What came of a statement. */
 export type Outcome =
@@ -105,12 +105,65 @@ export class StorageStatements {
     };
   }
 
-  /** Deletes the instance with the value `id`. */
+  /** Deletes the instance with the value `id`, and returns a row if there was one. */
   delete(): Statement {
+    const table = this.#table;
     return this.#once("delete", () =>
       new Statement(
         this.#db,
-        sql`delete from ${this.#table} where ${this.#table.id} = ${this.#placeholder("id")}`,
+        sql`delete from ${table}
+        where ${table.id} = ${this.#placeholder("id")}
+        returning ${this.#names.of(table.id)}`,
+      ));
+  }
+
+  /**
+   * Looks why an event was not stored: whether the instance with the value `id` is there (`stored`), and whether the fence
+   * refuses the event (`refused`).
+   *
+   * @param signed Whether the sender signed its time.
+   */
+  look(signed: Signed): Statement {
+    const table = this.#table;
+    return this.#once(`look ${signed}`, () =>
+      new Statement(
+        this.#db,
+        sql`select
+          exists (
+            select 1 from ${table} where ${table.id} = ${
+          this.#placeholder("id")
+        })::text as "stored",
+          ${this.#fence?.refuses(signed) ?? sql`false`}::text as "refused"`,
+      ));
+  }
+
+  /** Whether row-level security may hide rows from the current user (`hides`). */
+  hides(): Statement {
+    const name = render(this.#db, sql`${this.#table}`);
+    return this.#once(
+      "hides",
+      () =>
+        new Statement(this.#db, sql`select row_security_active(${name}::text)::text as "hides"`),
+    );
+  }
+
+  /**
+   * Fails with a division by zero if no instance has the value `id`, and leaves nothing behind; otherwise a hidden row is
+   * in the way, or policies refuse the row that is tried.
+   */
+  findHidden(): Statement {
+    const table = this.#table;
+    const { id, contextId, active, consentedScopes } = table;
+    const names = [id, contextId, active, consentedScopes].map((column) => this.#names.of(column));
+    return this.#once("find hidden", () =>
+      new Statement(
+        this.#db,
+        sql`with "mitthooks_inserted" as (
+          insert into ${table} (${sql.join(names, sql`, `)})
+          values (${this.#placeholder("id")}, '', false, '{}')
+          on conflict (${names[0]}) do nothing
+          returning 1)
+        select 1 / (1 - count(*)) from "mitthooks_inserted"`,
       ));
   }
 

@@ -12,7 +12,7 @@ import {
   buildEncryptedTextColumn,
   importEncryptionKey,
 } from "@wais/mitthooks-drizzle/pg/encryption";
-import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg/reencryption";
+import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg";
 import { key as oldKey } from "./our_key.ts";
 import { readJob } from "./serve.ts";
 

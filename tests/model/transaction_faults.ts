@@ -1,0 +1,331 @@
+/**
+ * Events with handlers, and everything that can go wrong in their transactions: backends that are ended, connections that
+ * are cut and stalled, statements that time out on both sides, handlers that throw early, late, in one of two branches,
+ * that do not wait, never end, or end the transaction themselves.
+ *
+ * The sender repeats each event until it succeeds. In the end there is exactly one row of the application's for each
+ * change, nothing is left open, and the pool has all its clients back.
+ */
+
+import { sql } from "drizzle-orm";
+import { pgTable, serial, text } from "drizzle-orm/pg-core";
+import { type ChangeHandlers, PgExtensionStorage } from "../../mod.ts";
+import { poll, query } from "../../tools/postgres/databases.ts";
+import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
+import type { AnyDatabase } from "../suites/suite.ts";
+import { Random } from "./random.ts";
+import { extensionInstances } from "./extension.ts";
+import { TcpProxy } from "./tcp_proxy.ts";
+
+/** How many instances have events at the same time. */
+const AT_ONCE = 6;
+
+/** What an event may take, in milliseconds. */
+const TIMEOUT_MS = 1_500;
+
+/** Longest time for anything, in milliseconds: it hangs. */
+const HANGS_AFTER_MS = 30_000;
+
+/** How a fault of the driver's is counted. */
+const DRIVER_FAULT = "driver at fault";
+
+/** What handlers wrote: a row for each call that was committed. */
+const calls = pgTable("call", {
+  id: serial().primaryKey(),
+  instanceId: text("instance_id").notNull(),
+  /** Which change it was, and to what. */
+  change: text().notNull(),
+});
+
+/** A driver's client under test. */
+export interface FaultyClient {
+  readonly db: AnyDatabase;
+  /** What is wrong with the pool when nothing is under way. */
+  check(): Promise<string[]>;
+  close(): Promise<unknown>;
+}
+
+export interface FaultOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** URL of an empty database. */
+  readonly url: string;
+  /** Connects to it, with at least four connections; the URL leads through a proxy. */
+  connect(url: string): FaultyClient;
+  /** What the driver itself does wrong, by its stack: it loses a connection then. */
+  readonly driverFault?: RegExp | undefined;
+}
+
+export interface FaultResult {
+  /** How often each was done, or came of an attempt. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly differences: readonly string[];
+}
+
+/** Says what a run did, in a few lines. */
+export function describeFaults({ seed }: FaultOptions, { counts, differences }: FaultResult) {
+  const list = Object.entries(counts).sort().map(([name, count]) => `${count} ${name}`);
+  return [`seed ${seed}: ${list.join(", ")}`, ...differences].join("\n  ");
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+type Handlers = Required<ChangeHandlers<typeof extensionInstances, AnyDatabase>>;
+type Change = Pick<
+  Parameters<NonNullable<Handlers["added" | "removed"]>>[0],
+  "instance" | "tx"
+>;
+
+/** Runs it. */
+export async function runFaults(options: FaultOptions): Promise<FaultResult> {
+  const { seed, seconds, url } = options;
+  await query(
+    url,
+    `${extensionInstanceDdl} ${lastEventDdl} CREATE TABLE "call"
+     (id serial PRIMARY KEY, instance_id text NOT NULL, change text NOT NULL)`,
+  );
+  const counts: Record<string, number> = {};
+  const count = (name: string) => counts[name] = (counts[name] ?? 0) + 1;
+  const differences: string[] = [];
+  let begin = () => {};
+  const uncaught = (event: ErrorEvent | PromiseRejectionEvent) => {
+    event.preventDefault();
+    const error = "reason" in event ? event.reason : event.error;
+    const stack = String(error?.stack ?? error);
+    if (options.driverFault?.test(stack)) {
+      // An application that it ends is started again.
+      count(DRIVER_FAULT);
+      begin();
+    } else differences.push(`uncaught: ${stack}`);
+  };
+  addEventListener("error", uncaught);
+  addEventListener("unhandledrejection", uncaught);
+  const server = new URL(url);
+  await using proxy = new TcpProxy(() => ({
+    hostname: server.hostname,
+    port: Number(server.port || 5432),
+  }));
+  const through = new URL(url);
+  through.host = `127.0.0.1:${proxy.port}`;
+  const clients: FaultyClient[] = [];
+  let storage: PgExtensionStorage<typeof extensionInstances, AnyDatabase>;
+  try {
+    const end = Date.now() + 1000 * seconds;
+    const expected: [instanceId: string, change: string][] = [];
+
+    const draw = new Random(seed, "handlers");
+    const note = ({ instance, tx }: Change, change: string) =>
+      tx.insert(calls).values({ instanceId: instance.id, change });
+    const misbehave = async (change: Change, name: string): Promise<unknown> => {
+      const write = () => note(change, name);
+      const { tx } = change;
+      // Those of the probe do nothing wrong.
+      const kind = change.instance.id.startsWith("probe") ? 1 : draw.next();
+      const branch = draw.between(0, 5);
+      const fail = () => Promise.reject(new Error("on purpose"));
+      const did = (what: string) => count(`handler ${what}`);
+      if (kind < 0.05) return did("throws early"), await fail();
+      if (kind < 0.10) return did("throws late"), await write(), await fail();
+      if (kind < 0.15) {
+        did("throws in one of two branches");
+        const slow = async () => {
+          await write();
+          await pause(branch);
+          await write();
+          await write();
+        };
+        return await Promise.all([slow(), pause(branch).then(fail)]);
+      }
+      if (kind < 0.18) {
+        did("does not wait");
+        void write().catch(() => {});
+        void (async () => (await write(), await pause(branch), await write()))().catch(() => {});
+        return;
+      }
+      if (kind < 0.20) return did("never ends"), await write(), await new Promise(() => {});
+      if (kind < 0.23) {
+        did("is slow");
+        await write();
+        return await tx.execute("SELECT pg_sleep(3)");
+      }
+      if (kind < 0.26) {
+        did("hides an error");
+        await write();
+        return await Promise.resolve(tx.execute("SELECT 1/0")).catch(() => {});
+      }
+      if (kind < 0.28) {
+        did("rolls back in part");
+        await Promise.resolve(tx.transaction(async (inner) => {
+          await note({ ...change, tx: inner as typeof tx }, "never");
+          inner.rollback();
+        })).catch(() => {});
+        return await write();
+      }
+      if (kind < 0.30) return did("rolls back"), await write(), await tx.execute("ROLLBACK");
+      // What the handler of a removal commits is committed before the row is deleted, so it comes again.
+      if (kind < 0.31 && name !== "removed") {
+        return did("commits"), await write(), await tx.execute("COMMIT");
+      }
+      if (kind < 0.32) {
+        did("ends its own connection");
+        await write();
+        return await tx.execute("SELECT pg_terminate_backend(pg_backend_pid())");
+      }
+      return await write();
+    };
+    const on: Handlers = {
+      added: (change) => misbehave(change, `added ${change.instance.secret}`),
+      updated: (change) => misbehave(change, `updated ${change.instance.variantKey}`),
+      secretRotated: (change) => misbehave(change, `rotated ${change.instance.secret}`),
+      removed: (change) => misbehave(change, "removed"),
+    };
+    begin = () => {
+      const client = options.connect(through.href);
+      clients.push(client);
+      storage = new PgExtensionStorage(client.db, extensionInstances, {
+        lastEvents,
+        on,
+        timeoutMs: TIMEOUT_MS,
+      });
+    };
+    begin();
+
+    /** Attempts an event until it succeeds, some attempts twice at once. */
+    const tell = async (
+      random: Random,
+      instanceId: string,
+      change: string,
+      deliver: (time: { occurredAt: Date; requestId: string }) => Promise<void>,
+    ) => {
+      expected.push([instanceId, change]);
+      const attempt = async () => {
+        const time = { occurredAt: new Date(), requestId: crypto.randomUUID() };
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const hangs = new Promise<never>((_, reject) => {
+          timer = setTimeout(() => {
+            differences.push(`${instanceId} ${change}: an attempt hangs`);
+            reject(new Error("hangs"));
+          }, HANGS_AFTER_MS);
+        });
+        try {
+          await Promise.race([deliver(time), hangs]);
+          count("success");
+          return true;
+        } catch (error) {
+          count((error as { code?: string }).code ?? String(error));
+          return false;
+        } finally {
+          clearTimeout(timer);
+        }
+      };
+      for (let tries = 0;; tries++) {
+        const twice = random.chance(0.15);
+        const results = await Promise.all([attempt(), ...twice ? [attempt()] : []]);
+        if (results.includes(true)) return;
+        if (Date.now() > end + HANGS_AFTER_MS) throw new Error(`${instanceId} ${change}: no end`);
+        await pause(random.between(1, 50));
+      }
+    };
+    const live = async (random: Random, id: string, steps: number) => {
+      const state = { extensionInstanceId: id, contextId: "c", consentedScopes: [], enabled: true };
+      let secret = "0";
+      let variantKey = "";
+      await tell(
+        random,
+        id,
+        `added ${secret}`,
+        (time) => storage.upsertExtension({ ...state, secret, ...time }),
+      );
+      for (let step = 1; step <= steps; step++) {
+        if (random.chance(0.5)) {
+          variantKey = `${step}`;
+          const update = { ...state, variantKey };
+          await tell(
+            random,
+            id,
+            `updated ${variantKey}`,
+            (time) => storage.updateExtension({ ...update, ...time }),
+          );
+        } else {
+          secret = `${step}`;
+          const told = secret;
+          await tell(random, id, `rotated ${told}`, (time) => storage.rotateSecret(id, told, time));
+        }
+      }
+      await tell(random, id, "removed", (time) => storage.removeInstance(id, time));
+    };
+    let instances = 0;
+    const work = async (name: string) => {
+      do {
+        const random = new Random(seed, name, instances++);
+        await live(random, `${name} ${instances}`, random.between(1, 4));
+        count(`${name}s lived`);
+      } while (Date.now() < end);
+    };
+
+    let working = true;
+    const disturb = async () => {
+      const random = new Random(seed, "disturbances");
+      while (Date.now() < end && working) {
+        await pause(random.between(20, 300));
+        const kind = random.next();
+        if (kind < 0.6) {
+          count("backend ended");
+          await query(
+            url,
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1
+             OFFSET ${random.between(0, 3)}`,
+          );
+        } else if (kind < 0.8) {
+          count("connections cut");
+          proxy.cut();
+        } else {
+          count("connections stalled");
+          await proxy.stall(random.between(50, 700));
+        }
+      }
+    };
+    await Promise.all([
+      Promise.all([...Array.from({ length: AT_ONCE }, () => work("instance")), work("probe")])
+        .finally(() => working = false),
+      disturb(),
+    ]);
+
+    // The server ends what the storage had to leave.
+    const open = () =>
+      query(
+        url,
+        `SELECT state, query FROM pg_stat_activity WHERE datname = current_database()
+         AND pid <> pg_backend_pid() AND (state = 'active' OR xact_start IS NOT NULL)`,
+      );
+    await poll(async () => (await open()).length === 0, { timeoutMs: 20_000 }).catch(() => {});
+    for (const { state, query } of await open()) differences.push(`left open: ${state}, ${query}`);
+    differences.push(...await clients.at(-1)!.check());
+    const rows = await query(url, `SELECT instance_id, change FROM "call"`);
+    const found = Map.groupBy(rows, ({ instance_id, change }) => `${instance_id}: ${change}`);
+    for (const [id, change] of expected) {
+      const times = found.get(`${id}: ${change}`)?.length ?? 0;
+      found.delete(`${id}: ${change}`);
+      if (times !== 1) differences.push(`${id}: ${change}: ${times} times`);
+    }
+    for (const call of found.keys()) differences.push(`${call}: nobody told of it`);
+    counts["events"] = expected.length;
+    const left = await query(url, "SELECT id FROM extension_instance");
+    if (left.length > 0) differences.push(`${left.length} instances are left`);
+  } finally {
+    for (const client of clients) await client.close();
+    removeEventListener("error", uncaught);
+    removeEventListener("unhandledrejection", uncaught);
+  }
+  return { counts, differences };
+}
+
+/** Takes all connections of a client at once: one that is lost never comes. */
+export async function takeAll(db: AnyDatabase, connections: number): Promise<string[]> {
+  const all = Promise.allSettled(
+    Array.from({ length: connections }, () => db.execute(sql`select pg_sleep(0.2)`)),
+  );
+  const taken = await Promise.race([all, pause(10_000)]);
+  return taken ? [] : [`not all of ${connections} connections can be had`];
+}

@@ -1,0 +1,339 @@
+/** Transactions of the storage on real pools: what the pool, the server and handlers do to them. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
+import { pgTable, text, withReplicas } from "drizzle-orm/pg-core";
+import { drizzle as drizzlePgProxy } from "drizzle-orm/pg-proxy";
+import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
+// @ts-types="@types/pg"
+import pg from "pg";
+import postgres from "postgres";
+import { DeadlineExceededError } from "../errors.ts";
+import {
+  type ChangeHandlers,
+  HandlerFailedError,
+  PgExtensionStorage,
+  type PgExtensionStorageOptions,
+  StorageError,
+  withEncryption,
+} from "../pg/mod.ts";
+import { closingOf } from "./runtimes/close_pool.ts";
+import { events, ID, INSTANCE } from "./suites/instances.ts";
+import { type AnyDatabase, sqlStateOf } from "./suites/suite.ts";
+import {
+  extensionInstanceDdl,
+  extensionInstances,
+  lastEventDdl,
+  lastEvents,
+} from "./support/extension_instance.ts";
+import { createDatabase, poll, query } from "../tools/postgres/databases.ts";
+
+const sites = pgTable("site", { instanceId: text("instance_id").notNull() });
+
+type Handlers = ChangeHandlers<typeof extensionInstances, AnyDatabase>;
+type Added = Parameters<NonNullable<Handlers["added"]>>[0];
+
+/** A database with the tables, and what is asked of it past drivers under test. */
+async function openDatabase() {
+  const database = await createDatabase();
+  const { url } = database;
+  const sql = (statement: string) => query(url, statement);
+  await sql(
+    `${extensionInstanceDdl} ${lastEventDdl} CREATE TABLE site (instance_id text NOT NULL)`,
+  );
+  return {
+    url,
+    sql,
+    /** The instances that the handler wrote a row for, as many times as it did. */
+    written: async () =>
+      (await sql("SELECT instance_id AS id FROM site ORDER BY 1")).map(({ id }) => id),
+    stored: async () =>
+      (await sql("SELECT id FROM extension_instance ORDER BY 1")).map(({ id }) => id),
+    /** How many other sessions are in this state. */
+    sessions: async (condition: string) =>
+      (await sql(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+         AND pid <> pg_backend_pid() AND ${condition}`,
+      )).length,
+    [Symbol.asyncDispose]: () => database.drop(),
+  };
+}
+
+/** A pool of node-postgres, which reports idle connections that break. */
+function openPool(connectionString: string, config: pg.PoolConfig = {}) {
+  const pool = new pg.Pool({ connectionString, max: 4, ...config });
+  const close = closingOf(pool);
+  pool.on("error", () => {});
+  return {
+    pool,
+    db: drizzleNodePostgres(pool) as AnyDatabase,
+    /** How many clients are not back. */
+    missing: () => pool.totalCount - pool.idleCount,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function openPostgresJs(url: string, options: { max?: number } = {}) {
+  const client = postgres(url, { max: 4, onnotice: () => {}, ...options });
+  return {
+    client,
+    db: drizzlePostgresJs(client) as unknown as AnyDatabase,
+    // Without a limit it would wait for ever for connections that broke in a statement.
+    [Symbol.asyncDispose]: () => client.end({ timeout: 1 }),
+  };
+}
+
+const open = {
+  "node-postgres": (url: string, options: { max?: number } = {}) => openPool(url, options),
+  "postgres.js": openPostgresJs,
+};
+
+const storageOn = (
+  db: AnyDatabase,
+  on: Handlers,
+  options: Partial<PgExtensionStorageOptions> = {},
+) => new PgExtensionStorage(db, extensionInstances, { ...options, lastEvents, on });
+
+const write = async ({ instance, tx }: Added) => {
+  await tx.insert(sites).values({ instanceId: instance.id });
+};
+
+const named = (extensionInstanceId: string) => ({ ...INSTANCE, extensionInstanceId });
+
+for (const [driver, openClient] of Object.entries(open)) {
+  const test = (
+    name: string,
+    run: (database: Awaited<ReturnType<typeof openDatabase>>) => Promise<void>,
+  ) =>
+    Deno.test(`transactions (${driver}): ${name}`, async () => {
+      await using database = await openDatabase();
+      await run(database);
+    });
+
+  test("a connection that comes with somebody's transaction: an error, nothing of both is stored", async ({ url, written, stored }) => {
+    await using client = openClient(url, { max: 1 });
+    const storage = storageOn(client.db, { added: write });
+    await client.db.execute("BEGIN");
+    await client.db.execute("INSERT INTO site VALUES ('somebody''s')");
+    const error = await assertRejects(() => storage.upsertExtension(INSTANCE), StorageError);
+    assertEquals(
+      error.message,
+      "Running upsertExtension: the connection came with a transaction that somebody left open",
+    );
+    assertEquals([await written(), await stored()], [[], []]);
+    await storage.upsertExtension(INSTANCE);
+    assertEquals([await written(), await stored()], [[ID], [ID]]);
+  });
+
+  test("connections that the server ends, idle in a handler and in its statement: errors, then all is well", async ({ url, sql, written }) => {
+    await using client = openClient(url);
+    const pid = async (tx: AnyDatabase) => {
+      const result = await tx.execute("SELECT pg_backend_pid() AS pid");
+      const [row] = Array.isArray(result)
+        ? result
+        : (result as unknown as { rows: unknown[] }).rows;
+      return (row as { pid: number }).pid;
+    };
+    const late: Promise<unknown>[] = [];
+    const failures = [
+      async (tx: AnyDatabase) => {
+        await sql(`SELECT pg_terminate_backend(${await pid(tx)})`);
+        // The driver may have ended the transaction by itself, and connected again.
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const writing = tx.insert(sites).values({ instanceId: "late" });
+        late.push(writing.then(() => {}, () => {}));
+        await writing;
+      },
+      (tx: AnyDatabase) => tx.execute("SELECT pg_terminate_backend(pg_backend_pid())"),
+      async (tx: AnyDatabase) => {
+        await tx.execute("SET LOCAL idle_in_transaction_session_timeout = 50");
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      },
+    ];
+    let failure: typeof failures[number] | undefined;
+    const storage = storageOn(client.db, {
+      async added(change) {
+        await write(change);
+        await failure?.(change.tx);
+      },
+    });
+    for (failure of failures) {
+      const error = await assertRejects(() => storage.upsertExtension(INSTANCE), Error);
+      assert(error instanceof HandlerFailedError || error instanceof StorageError);
+    }
+    failure = undefined;
+    await poll(() => late.length === 1);
+    await Promise.all(late);
+    await storage.upsertExtension(INSTANCE);
+    assertEquals(await written(), [ID]);
+    if ("missing" in client) assertEquals(client.missing(), 0);
+  });
+
+  test("a handler that never ends costs one connection until its time is up, then none", async ({ url, sessions, written }) => {
+    await using client = openClient(url);
+    let calls = 0;
+    const hanging = storageOn(client.db, {
+      added: () => {
+        calls++;
+        return new Promise(() => {});
+      },
+    }, { timeoutMs: 2_000 });
+    const storage = storageOn(client.db, { added: write });
+    const attempts = Array.from({ length: 12 }, () => hanging.upsertExtension(INSTANCE));
+    for (const attempt of attempts) attempt.catch(() => {});
+    await poll(() => calls > 0);
+    for (const id of ["a", "b", "c"]) await storage.upsertExtension(named(id));
+    assertEquals(await sessions("xact_start IS NOT NULL"), 1);
+    assertEquals(await written(), ["a", "b", "c"]);
+    for (const attempt of attempts) await assertRejects(() => attempt, DeadlineExceededError);
+    assertEquals(await sessions("xact_start IS NOT NULL"), 0);
+    if ("missing" in client) assertEquals(client.missing(), 0);
+    await storage.upsertExtension(INSTANCE);
+    assertEquals(await written(), [ID, "a", "b", "c"]);
+  });
+
+  test("a handler that takes another connection of a pool of one: its time is up, then all is well", async ({ url, written }) => {
+    await using client = openClient(url, { max: 1 });
+    const careless = storageOn(client.db, {
+      added: async () => void await client.db.select().from(sites),
+    }, { timeoutMs: 500 });
+    await assertRejects(() => careless.upsertExtension(INSTANCE), DeadlineExceededError);
+    await storageOn(client.db, { added: write }).upsertExtension(INSTANCE);
+    assertEquals(await written(), [ID]);
+  });
+
+  test("a statement that takes longer than the time that is left is ended by the server", async ({ url, sessions, written }) => {
+    await using client = openClient(url);
+    let slow = true;
+    const storage = storageOn(client.db, {
+      async added(change) {
+        await write(change);
+        if (slow) await change.tx.execute("SELECT pg_sleep(60)");
+      },
+    }, { timeoutMs: 700 });
+    await assertRejects(() => storage.upsertExtension(INSTANCE), Error);
+    await poll(async () => await sessions("state = 'active'") === 0);
+    slow = false;
+    await storage.upsertExtension(INSTANCE);
+    assertEquals(await written(), [ID]);
+  });
+
+  test("serializable as the default, and 40 instances at once: each change once", async ({ url, sql, written }) => {
+    const [{ name } = {}] = await sql("SELECT current_database() AS name");
+    await sql(`ALTER DATABASE "${name}" SET default_transaction_isolation TO 'serializable'`);
+    await using client = openClient(url);
+    const storage = storageOn(client.db, { added: write }, { timeoutMs: 60_000 });
+    const ids = Array.from({ length: 40 }, (_, index) => `instance ${100 + index}`);
+    await Promise.all(ids.map((id) => storage.upsertExtension(named(id))));
+    assertEquals(await written(), ids);
+  });
+
+  test("a database with replicas: the storage writes and reads on the primary", async ({ url, written }) => {
+    await using client = openClient(url);
+    const replica = drizzlePgProxy(() =>
+      Promise.reject(new Error("asked"))
+    ) as unknown as AnyDatabase;
+    const databases = [
+      withReplicas(client.db as never, [replica as never]),
+      withReplicas(withEncryption(client.db) as never, [withEncryption(replica) as never]),
+    ] as unknown as AnyDatabase[];
+    for (const [index, db] of databases.entries()) {
+      const storage = storageOn(db, { added: write });
+      await storage.verify();
+      for (const event of Object.values(events)) {
+        await event(storage);
+        assertEquals(
+          (await storage.getExtension(ID))?.contextId,
+          event === events.removeInstance ? undefined : INSTANCE.contextId,
+        );
+        await storage.getInstance(ID);
+      }
+      assertEquals(await storage.forgetRemoved(new Date()), 1);
+      assertEquals((await written()).length, index + 1);
+    }
+  });
+}
+
+Deno.test("transactions (node-postgres): query_timeout: nothing of a transaction that failed is committed", async () => {
+  await using database = await openDatabase();
+  const { url, written, stored } = database;
+  await using client = openPool(url, { max: 1, query_timeout: 300 });
+  let slow = true;
+  const storage = storageOn(client.db, {
+    async added(change) {
+      await write(change);
+      if (slow && change.instance.id === ID) await change.tx.execute("SELECT pg_sleep(1)");
+    },
+  });
+  const error = await assertRejects(() => storage.upsertExtension(INSTANCE), HandlerFailedError);
+  assert(String((error.cause as Error).cause).includes("Query read timeout"));
+  await storage.upsertExtension(named("another"));
+  assertEquals([await written(), await stored()], [["another"], ["another"]]);
+  slow = false;
+  await storage.upsertExtension(INSTANCE);
+  assertEquals([await written(), await stored()], [[ID, "another"], [ID, "another"]]);
+  assertEquals(client.missing(), 0);
+});
+
+Deno.test("transactions (node-postgres): a BEGIN that fails leaks no client", async () => {
+  await using database = await openDatabase();
+  await using client = openPool(database.url, { max: 2 });
+  const storage = storageOn(client.db, { added: write });
+  for (let time = 0; time < 3; time++) {
+    for (const statement of ["BEGIN", "SELECT 1"]) await client.db.execute(statement);
+    const error = await assertRejects(() => storage.upsertExtension(INSTANCE), StorageError);
+    assertEquals(sqlStateOf(error.cause), "25001");
+    assertEquals(client.pool.totalCount, 0);
+  }
+  await storage.upsertExtension(INSTANCE);
+  assertEquals(await database.written(), [ID]);
+});
+
+Deno.test("transactions (node-postgres): a client that comes too late goes back to the pool", async () => {
+  await using database = await openDatabase();
+  await using client = openPool(database.url, { max: 1 });
+  const on = { added: write, secretRotated: write };
+  const storage = storageOn(client.db, on);
+  const hurried = storageOn(client.db, on, { timeoutMs: 300 });
+  await storage.upsertExtension(INSTANCE);
+  // The reads that go ahead of the transaction get one, the transaction none.
+  let taken: pg.PoolClient | undefined;
+  client.pool.once("acquire", () => void client.pool.connect().then((one) => taken = one));
+  await assertRejects(() => hurried.rotateSecret(ID, "second"), DeadlineExceededError);
+  assertEquals([client.pool.waitingCount, client.missing()], [1, 1]);
+  taken!.release();
+  await poll(() => client.missing() === 0);
+  await storage.rotateSecret(ID, "second");
+  assertEquals(await database.written(), [ID, ID]);
+});
+
+Deno.test("transactions (node-postgres): on a single connection one event follows the other", async () => {
+  await using database = await openDatabase();
+  const { url, written, stored } = database;
+  const connection = new pg.Client({ connectionString: url });
+  await connection.connect();
+  try {
+    const db = drizzleNodePostgres(connection) as AnyDatabase;
+    const storage = storageOn(db, {
+      async added(change) {
+        await write(change);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        if (change.instance.id.startsWith("fails")) throw new Error("on purpose");
+      },
+    });
+    // Without a handler there is no transaction: in another event's it would be rolled back with that one.
+    const plain = new PgExtensionStorage(db, extensionInstances, { lastEvents });
+    const results = await Promise.allSettled([
+      storage.upsertExtension(named("fails 1")),
+      plain.upsertExtension(named("plain 1")),
+      storage.upsertExtension(named("works")),
+      storage.upsertExtension(named("fails 2")),
+      plain.upsertExtension(named("plain 2")),
+    ]);
+    const succeeded = results.map(({ status }) => status === "fulfilled");
+    assertEquals(succeeded, [false, true, true, false, true]);
+    assertEquals([await written(), await stored()], [["works"], ["plain 1", "plain 2", "works"]]);
+  } finally {
+    await connection.end();
+  }
+});
