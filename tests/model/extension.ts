@@ -33,7 +33,7 @@ export const IS_OURS = /file:(?![^\n]*node_modules)/;
 /** The key of the secrets: it needs no derivation, for a program that starts often. */
 export const key = importEncryptionKey(new Uint8Array(32).map((_, index) => index));
 
-export const extensionInstances = buildExtensionInstanceTable(buildEncryptedTextColumn(key));
+const extensionInstances = buildExtensionInstanceTable(buildEncryptedTextColumn(key));
 
 /** What the handlers write: a row for each call. */
 const changes = pgTable("change", {

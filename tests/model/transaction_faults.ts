@@ -11,10 +11,14 @@ import { sql } from "drizzle-orm";
 import { pgTable, serial, text } from "drizzle-orm/pg-core";
 import { type ChangeHandlers, PgExtensionStorage } from "../../mod.ts";
 import { poll, query } from "../../tools/postgres/databases.ts";
-import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
+import {
+  extensionInstanceDdl,
+  extensionInstances,
+  lastEventDdl,
+  lastEvents,
+} from "../support/extension_instance.ts";
 import type { AnyDatabase } from "../suites/suite.ts";
-import { Random } from "./random.ts";
-import { extensionInstances } from "./extension.ts";
+import { pause, randomOf } from "./instance.ts";
 import { TcpProxy } from "./tcp_proxy.ts";
 
 /** How many instances have events at the same time. */
@@ -53,7 +57,7 @@ export interface FaultOptions {
   /** Connects to it, with at least four connections; the URL leads through a proxy. */
   connect(url: string): FaultyClient;
   /** What the driver itself does wrong, by its stack: it loses a connection then. */
-  readonly driverFault?: RegExp | undefined;
+  readonly isDriverFault?: ((stack: string) => boolean) | undefined;
 }
 
 export interface FaultResult {
@@ -68,7 +72,10 @@ export function describeFaults({ seed }: FaultOptions, { counts, differences }: 
   return [`seed ${seed}: ${list.join(", ")}`, ...differences].join("\n  ");
 }
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+type Random = ReturnType<typeof randomOf>;
+
+/** A share of all cases, from 0 up to, but not including, 1. */
+const drawShare = ({ between }: Random) => between(0, 9_999) / 10_000;
 
 type Handlers = Required<ChangeHandlers<typeof extensionInstances, AnyDatabase>>;
 type Change = Pick<
@@ -92,7 +99,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     event.preventDefault();
     const error = "reason" in event ? event.reason : event.error;
     const stack = String(error?.stack ?? error);
-    if (options.driverFault?.test(stack)) {
+    if (options.isDriverFault?.(stack)) {
       // An application that it ends is started again.
       count(DRIVER_FAULT);
       begin();
@@ -113,14 +120,14 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     const end = Date.now() + 1000 * seconds;
     const expected: [instanceId: string, change: string][] = [];
 
-    const draw = new Random(seed, "handlers");
+    const draw = randomOf(`${seed} handlers`);
     const note = ({ instance, tx }: Change, change: string) =>
       tx.insert(calls).values({ instanceId: instance.id, change });
     const misbehave = async (change: Change, name: string): Promise<unknown> => {
       const write = () => note(change, name);
       const { tx } = change;
       // Those of the probe do nothing wrong.
-      const kind = change.instance.id.startsWith("probe") ? 1 : draw.next();
+      const kind = change.instance.id.startsWith("probe") ? 1 : drawShare(draw);
       const branch = draw.between(0, 5);
       const fail = () => Promise.reject(new Error("on purpose"));
       const did = (what: string) => count(`handler ${what}`);
@@ -257,7 +264,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     let instances = 0;
     const work = async (name: string) => {
       do {
-        const random = new Random(seed, name, instances++);
+        const random = randomOf(`${seed} ${name} ${instances++}`);
         await live(random, `${name} ${instances}`, random.between(1, 4));
         count(`${name}s lived`);
       } while (Date.now() < end);
@@ -265,10 +272,10 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
 
     let working = true;
     const disturb = async () => {
-      const random = new Random(seed, "disturbances");
+      const random = randomOf(`${seed} disturbances`);
       while (Date.now() < end && working) {
         await pause(random.between(20, 300));
-        const kind = random.next();
+        const kind = drawShare(random);
         if (kind < 0.6) {
           count("backend ended");
           await query(
