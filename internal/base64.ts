@@ -30,13 +30,16 @@ export function encodeBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
+/** The end of a text, by the number of bytes in its last group. */
+const PADDINGS = ["", "==", "="] as const;
+
 /** The bytes, or `undefined` where the text is not canonical base64. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   try {
     const bytes = Base64.fromBase64?.(text, { lastChunkHandling: "strict" }) ?? decodeBinary(text);
     // Both decoders skip white space, which the canonical length leaves no room for, if the padding is all there.
-    const padding = "=".repeat((3 - bytes.length % 3) % 3);
-    return text.length === 4 * Math.ceil(bytes.length / 3) && text.endsWith(padding)
+    return text.length === 4 * Math.ceil(bytes.length / 3) &&
+        text.endsWith(PADDINGS[bytes.length % 3]!)
       ? bytes
       : undefined;
   } catch {

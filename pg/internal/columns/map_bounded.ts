@@ -1,4 +1,4 @@
-/** Maps many values without starting all of them at once, and without holding up the event loop. */
+/** Works on many values without starting all of them at once, and without holding up the event loop. */
 
 /** Enough to keep every core, or a key service, busy; few enough to stay small. */
 const CONCURRENCY = 256;
@@ -9,30 +9,32 @@ const VALUES_IN_A_TURN = 256;
 /** A text counts as one value more for every so many characters. */
 const CHARACTERS_OF_A_VALUE = 4_096;
 
+/** How to work on many values. */
+export interface Bounds {
+  /** How many may be at work at once. */
+  readonly limit?: number;
+  /** Makes what is thrown of what the value of an index failed with. */
+  readonly explain?: (error: unknown, index: number) => unknown;
+}
+
 /**
- * Maps values, a limited number at a time: the next one begins as soon as one of them has ended.
+ * Works on values by their indexes, a limited number at a time: the next one begins as soon as one of them has ended.
  *
- * @param values What to map.
- * @param map Called in the order of the values. A result that is no promise is taken at once.
- * @param options `limit`: how many may be at work at once. `explain`: makes what is thrown of what `map` failed
- * with.
- * @returns The results, in the order of the values.
+ * @param count How many there are.
+ * @param work Called for each index, in order. A result that is no promise counts as done at once.
  * @throws What the first of them that failed, in their order, failed with. None is at work any more then, and
  * none begins after a failure.
  */
-export async function mapBounded<T, U>(
-  values: readonly T[],
-  map: (value: T) => U | Promise<U>,
-  { limit = CONCURRENCY, explain = (error) => error }: {
-    limit?: number;
-    explain?: (error: unknown, value: T) => unknown;
-  } = {},
-): Promise<U[]> {
-  const results = new Array<U>(values.length);
+export async function eachBounded(
+  count: number,
+  work: (index: number) => unknown,
+  { limit = CONCURRENCY, explain = (error) => error }: Bounds = {},
+): Promise<void> {
   let next = 0;
-  let firstFailed = values.length;
+  let firstFailed = count;
   let reason: unknown;
   let done = 0;
+  let turns = 0;
   let turn: Promise<void> | undefined;
   let begun = 0;
   const lanes: Promise<void>[] = [];
@@ -43,7 +45,7 @@ export async function mapBounded<T, U>(
   const lane = async () => {
     while (next < firstFailed) {
       if (done >= VALUES_IN_A_TURN) {
-        turn ??= turnOfEventLoop().then(() => {
+        turn ??= turnOfEventLoop(turns++).then(() => {
           done = 0;
           turn = undefined;
         });
@@ -52,22 +54,41 @@ export async function mapBounded<T, U>(
       }
       const index = next++;
       try {
-        const mapped = map(values[index]!);
-        if (isPromise(mapped)) {
+        let result = work(index);
+        if (isPromise(result)) {
           if (begun < limit && next < firstFailed) beginLane();
-          results[index] = await mapped;
-        } else results[index] = mapped;
+          result = await result;
+        }
+        done += 1 + (typeof result === "string" ? result.length / CHARACTERS_OF_A_VALUE : 0);
       } catch (error) {
         // Those that began before are still at work, and one of them may fail, too.
-        if (index < firstFailed) [firstFailed, reason] = [index, explain(error, values[index]!)];
+        if (index < firstFailed) [firstFailed, reason] = [index, explain(error, index)];
       }
-      const result: unknown = results[index];
-      done += 1 + (typeof result === "string" ? result.length / CHARACTERS_OF_A_VALUE : 0);
     }
   };
   beginLane();
   for (const lane of lanes) await lane;
-  if (firstFailed < values.length) throw reason;
+  if (firstFailed < count) throw reason;
+}
+
+/**
+ * The same for an array.
+ *
+ * @param map Called in the order of the values. A result that is no promise is taken at once.
+ * @returns The results, in the order of the values.
+ */
+export async function mapBounded<T, U>(
+  values: readonly T[],
+  map: (value: T) => U | Promise<U>,
+  bounds?: Bounds,
+): Promise<U[]> {
+  const results = new Array<U>(values.length);
+  await eachBounded(values.length, (index) => {
+    const mapped = map(values[index]!);
+    return isPromise(mapped)
+      ? mapped.then((result) => results[index] = result)
+      : results[index] = mapped;
+  }, bounds);
   return results;
 }
 
@@ -79,13 +100,15 @@ interface Runtime {
   readonly setImmediate?: (run: () => void) => void;
 }
 
-/** Resolves after timers and sockets had their turn, as far as the runtime has such a thing. */
-async function turnOfEventLoop(): Promise<void> {
+/** Deno looks at sockets only when it waits for another thread, which costs more than all else: every so many turns. */
+const TURNS_WITHOUT_SOCKETS = 8;
+
+/** Resolves after timers, and now and then sockets, had their turn, as far as the runtime has such a thing. */
+async function turnOfEventLoop(number: number): Promise<void> {
   const { setImmediate } = globalThis as Runtime;
-  await Promise.all([
-    // Bun and Deno look at timers before one of these.
-    setImmediate && new Promise<void>((resolve) => setImmediate(resolve)),
-    // Deno looks at sockets when it waits for another thread; for fewer bytes Bun needs none.
-    crypto.subtle.digest("SHA-256", new Uint8Array(128)),
-  ]);
+  if (setImmediate) await new Promise<void>((resolve) => setImmediate(resolve));
+  // For fewer bytes Bun asks no other thread.
+  if (!setImmediate || number % TURNS_WITHOUT_SOCKETS === 0) {
+    await crypto.subtle.digest("SHA-256", new Uint8Array(128));
+  }
 }

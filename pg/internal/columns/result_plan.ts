@@ -6,7 +6,7 @@
 import { SQL } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
 import { isEncrypted, keyOf, placeOf, readable } from "./encrypted_column.ts";
-import { mapBounded } from "./map_bounded.ts";
+import { eachBounded } from "./map_bounded.ts";
 import { encryptedColumnOf } from "./names.ts";
 import type { Field } from "./parts.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
@@ -19,14 +19,17 @@ export interface ResultPlan {
   decrypt(result: unknown): Promise<unknown>;
 }
 
-/** Values that are decrypted together. */
+/** A value in a result. */
 interface Found {
   readonly column: object;
   readonly stored: unknown;
-  /** Called once all could be decrypted. */
-  replace(plaintext: string): void;
-  path(): string;
+  /** What the plaintext is put into, and under which name. */
+  readonly container: Container;
+  readonly property: string | number;
+  readonly path: readonly (string | number)[];
 }
+
+type Container = Record<string | number, unknown>;
 
 /** The plan of a query with these fields; `undefined` where none of them is encrypted. */
 export function planRows(fields: readonly Field[]): ResultPlan | undefined {
@@ -40,39 +43,33 @@ export function planRows(fields: readonly Field[]): ResultPlan | undefined {
   if (encrypted.length === 0) return undefined;
   return {
     fields: replaced,
-    async decrypt(rows) {
-      const found: Found[] = [];
+    async decrypt(result) {
+      const rows = result as Container[];
+      const { length } = encrypted;
       // Rows are made anew by every mapping, so they can be filled in place.
-      for (const [index, row] of (rows as Record<string, unknown>[]).entries()) {
-        for (const { path, column } of encrypted) {
-          const group = groupOf(row, path);
-          const property = path[path.length - 1]!;
-          const stored = group?.[property];
-          if (stored === null || stored === undefined) continue;
-          found.push({
-            column,
-            stored,
-            replace(plaintext) {
-              group![property] = plaintext;
-            },
-            path: () => `[${index}].${path.join(".")}`,
-          });
-        }
-      }
-      await decryptAll(found);
+      await eachBounded(rows.length * length, (index) => {
+        const { path, column } = encrypted[index % length]!;
+        const group = groupOf(rows[Math.floor(index / length)]!, path);
+        const property = path[path.length - 1]!;
+        const stored = group?.[property];
+        if (stored === null || stored === undefined) return;
+        return decryptInto(group!, property, column, stored);
+      }, {
+        explain(error, index) {
+          const { path, column } = encrypted[index % length]!;
+          return located(error, column, [Math.floor(index / length), ...path]);
+        },
+      });
       return rows;
     },
   };
 }
 
 /** The object that the last property of a path is in; of a missing side of a join there is none. */
-function groupOf(
-  row: Record<string, unknown>,
-  path: readonly string[],
-): Record<string, unknown> | undefined {
-  let group: Record<string, unknown> | null | undefined = row;
+function groupOf(row: Container, path: readonly string[]): Container | undefined {
+  let group: Container | null | undefined = row;
   for (let depth = 0; depth < path.length - 1; depth++) {
-    group = group?.[path[depth]!] as Record<string, unknown> | null | undefined;
+    group = group?.[path[depth]!] as Container | null | undefined;
   }
   return group ?? undefined;
 }
@@ -118,11 +115,12 @@ export function planRelations(selection: readonly unknown[]): ResultPlan | undef
 export async function decryptTree(result: unknown): Promise<unknown> {
   const found: Found[] = [];
   const copied = copyTree(result, [], found);
-  await decryptAll(found);
+  await eachBounded(found.length, (index) => {
+    const { container, property, column, stored } = found[index]!;
+    return decryptInto(container, property, column, stored);
+  }, { explain: (error, index) => located(error, found[index]!.column, found[index]!.path) });
   return copied;
 }
-
-type Container = Record<string | number, unknown>;
 
 function copyTree(value: unknown, path: readonly (string | number)[], found: Found[]): unknown {
   if (!isContainer(value)) return value;
@@ -133,15 +131,8 @@ function copyTree(value: unknown, path: readonly (string | number)[], found: Fou
     const here = [...path, property];
     if (inner instanceof UndecryptedValue) {
       copy ??= copyOf(value);
-      const container = copy;
-      found.push({
-        column: inner.column,
-        stored: inner.stored,
-        replace(plaintext) {
-          container[property] = plaintext;
-        },
-        path: () => formatPath(here),
-      });
+      const { column, stored } = inner;
+      found.push({ column, stored, container: copy, property, path: here });
     } else {
       const inside = copyTree(inner, here, found);
       if (inside !== inner) (copy ??= copyOf(value))[property] = inside;
@@ -167,24 +158,27 @@ function formatPath(path: readonly (string | number)[]): string {
     .join("");
 }
 
-/** Replaces all of them, or none. */
-async function decryptAll(found: readonly Found[]): Promise<void> {
-  const plaintexts = await mapBounded(found, decryptOne, { explain: located });
-  for (let index = 0; index < found.length; index++) found[index]!.replace(plaintexts[index]!);
-}
-
-function decryptOne({ column, stored }: Found): string | Promise<string> {
+/** Puts the plaintext of a stored value where it belongs; returns it, or a promise of it. */
+function decryptInto(
+  container: Container,
+  property: string | number,
+  column: object,
+  stored: unknown,
+): string | Promise<string> {
   if (typeof stored !== "string") throw new InvalidCiphertextError();
-  return keyOf(column)!.decrypt(stored);
+  const plaintext = keyOf(column)!.decrypt(stored);
+  return typeof plaintext === "string"
+    ? container[property] = plaintext
+    : plaintext.then((plaintext) => container[property] = plaintext);
 }
 
 /** The same error, with the place of the value. */
-function located(error: unknown, { column, path }: Found): unknown {
+function located(error: unknown, column: object, path: readonly (string | number)[]): unknown {
   if (!(error instanceof DecryptionError)) return error;
   const place = placeOf(column);
   return error instanceof InvalidCiphertextError
-    ? new InvalidCiphertextError(path(), place)
-    : new DecryptionError(path(), place);
+    ? new InvalidCiphertextError(formatPath(path), place)
+    : new DecryptionError(formatPath(path), place);
 }
 
 type Mapper = (rows: unknown[]) => unknown;

@@ -19,9 +19,11 @@ const LONGEST_NOW = 65_536;
 
 const base64Length = (bytes: number) => 4 * Math.ceil(bytes / 3);
 
+const IV_CHARACTERS = base64Length(IV_BYTES);
+const TAG_CHARACTERS = base64Length(TAG_BYTES);
+
 /** Length of the stored form of such a value. */
-const LONGEST_STORED_NOW = base64Length(IV_BYTES) + base64Length(LONGEST_NOW) +
-  base64Length(TAG_BYTES) + 2;
+const LONGEST_STORED_NOW = IV_CHARACTERS + base64Length(LONGEST_NOW) + TAG_CHARACTERS + 2;
 
 const encoder = new TextEncoder();
 // A leading U+FEFF belongs to the value; a decoder would take it for a byte order mark.
@@ -67,9 +69,13 @@ function format({ iv, ciphertext, tag }: Sealed): string {
 
 /** A shorter tag could be forged, and a runtime takes one (SP 800-38D, appendix C), so lengths are settled here. */
 function parse(stored: string): Sealed | undefined {
-  const parts = stored.split(":");
-  if (parts.length !== 3) return undefined;
-  const [iv, ciphertext, tag] = parts.map(decodeBase64);
+  const [ivEnd, tagStart] = [IV_CHARACTERS, stored.length - TAG_CHARACTERS];
+  if (ivEnd + 1 >= tagStart || stored[ivEnd] !== ":" || stored[tagStart - 1] !== ":") {
+    return undefined;
+  }
+  const iv = decodeBase64(stored.slice(0, ivEnd));
+  const ciphertext = decodeBase64(stored.slice(ivEnd + 1, tagStart - 1));
+  const tag = decodeBase64(stored.slice(tagStart));
   return iv?.length === IV_BYTES && ciphertext && tag?.length === TAG_BYTES
     ? { iv, ciphertext, tag }
     : undefined;
