@@ -88,6 +88,21 @@ export class DecryptionError extends MitthooksDrizzleError {
   override readonly code: "ERR_DECRYPTION_FAILED" | "ERR_INVALID_CIPHERTEXT" =
     "ERR_DECRYPTION_FAILED";
 
+  /**
+   * Errors of another copy of this package count as well, by their code: its keys may decrypt for this one.
+   *
+   * @param value What is asked about.
+   * @returns Whether `value instanceof DecryptionError`, or of the class that this is called on.
+   */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    const code = value instanceof Error ? (value as { code?: unknown }).code : undefined;
+    if (this === InvalidCiphertextError) return code === "ERR_INVALID_CIPHERTEXT";
+    if (this === DecryptionError) {
+      return code === "ERR_DECRYPTION_FAILED" || code === "ERR_INVALID_CIPHERTEXT";
+    }
+    return Function.prototype[Symbol.hasInstance].call(this, value);
+  }
+
   /** Where in the query's result the value stood, for example `[3].secret`; `undefined` outside of a query. */
   readonly path: string | undefined;
 

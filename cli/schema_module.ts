@@ -46,7 +46,7 @@ export async function findTables(paths: readonly string[]): Promise<ProjectTable
       `Loading ${loaded}: the encrypted columns of ${
         foreign.map(({ name }) => name).join(", ")
       } are ` +
-        "made by another copy of this package, start the command from the directory where the " +
+        "made by another version of this package, start the command from the directory where the " +
         "application has it installed, and let the application have one copy",
     );
   }

@@ -49,7 +49,7 @@ export interface KeyStatusOptions {
  * @param options Progress.
  * @returns The counts, by the columns' names in TypeScript.
  * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
- * column's key has no method `isCurrent` or comes from another copy of this package, or an option is unknown
+ * column's key has no method `isCurrent` or comes from another version of this package, or an option is unknown
  * or of the wrong type.
  * @throws {StorageError} Before anything is read: row-level security applies to the current user, so that rows
  * may be hidden, or rows have null in their primary key. Or the database refused a statement or could not be reached, or a primary key cannot be

@@ -146,7 +146,7 @@ export interface ReencryptionReport<TTable extends PgTable = PgTable> {
  * @param options Size of the batches, progress, an end before the end, and a dry run.
  * @returns What was done.
  * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
- * column's key has no method `isCurrent` or comes from another copy of this package, or an option is unknown
+ * column's key has no method `isCurrent` or comes from another version of this package, or an option is unknown
  * or of the wrong type. Later: a key answers with something else than a string, or than true or false; nothing of
  * the batch is written then.
  * @throws {RangeError} Before anything is read: `batchSize` is not a positive integer.

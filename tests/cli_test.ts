@@ -373,7 +373,7 @@ Deno.test("arguments that make no sense: status 2, and they are not repeated", (
   ]));
 
 Deno.test("modules, files and keys that cannot be used", async (t) => {
-  await using copy = await copyPackage();
+  await using copy = await copyPackage(true);
   const env = { ...KEYS, DATABASE_URL: NOWHERE };
   const schema = (text: string) => ({ env, files: { "schema.ts": text } });
   const config = (text: string) => ({ env, files: { "drizzle.config.ts": text } });
@@ -384,7 +384,7 @@ import { buildEncryptedTextColumn, importEncryptionKey } from "${copy.module("pg
 const secret = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
 export const strange = pgTable("strange", { id: integer().primaryKey(), secret: secret() });`);
   const foreign =
-    "Loading ./schema.ts: the encrypted columns of strange are made by another copy of this package";
+    "Loading ./schema.ts: the encrypted columns of strange are made by another version of this package";
   const STATUS = "status --schema ./schema.ts";
   await assertFailures(t, 1, [
     [STATUS, "Loading ./schema.ts: there is no such file", { env }],

@@ -1,22 +1,32 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { eq, isNotNull } from "drizzle-orm";
 import { drizzle as drizzleMySql } from "drizzle-orm/mysql-proxy";
 import type { PgDialect } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePgProxy } from "drizzle-orm/pg-proxy";
 import { PrismaPgSession } from "drizzle-orm/prisma/pg/session";
 import { drizzle as drizzleSqlite } from "drizzle-orm/sqlite-proxy";
-import { jsonb, pgTable } from "drizzle-orm/pg-core";
+import { integer, jsonb, pgTable, text, unionAll } from "drizzle-orm/pg-core";
 import postgresJs from "postgres";
-import { withEncryption } from "../pg/mod.ts";
+import {
+  buildEncryptedTextColumn,
+  DecryptionError as OurError,
+  keyStatus,
+  PgExtensionStorage as OurStorage,
+  reencrypt,
+  withEncryption,
+} from "../pg/mod.ts";
 import { confidentiality } from "./suites/confidentiality.ts";
 import { damage } from "./suites/damage.ts";
 import { reads } from "./suites/reads.ts";
 import { refusals } from "./suites/refusals.ts";
 import { relational } from "./suites/relational.ts";
 import { rule, scalarSubquery } from "./suites/rule.ts";
+import { assertStored, createTables } from "./suites/tables.ts";
 import { transactions } from "./suites/transactions.ts";
 import { writes } from "./suites/writes.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { testOnEachDriver } from "./support/drivers.ts";
+import { drivers, testOnEachDriver } from "./support/drivers.ts";
+import { extensionInstanceDdl } from "./support/extension_instance.ts";
 
 testOnEachDriver("rule", [...rule, scalarSubquery]);
 testOnEachDriver("writes", writes);
@@ -89,3 +99,63 @@ Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, 
   }
   withEncryption(postgres);
 });
+
+// Next.js with Turbopack loads one for pages and one for route handlers, and globalThis has one database for both.
+for (const [driver, open] of Object.entries(drivers)) {
+  Deno.test(`two copies of one version work together (${driver})`, async () => {
+    await using copy = await copyPackage();
+    await using context = await open();
+    const other = await import(copy.module("pg/mod.ts")) as typeof import("../pg/mod.ts");
+    await createTables(context);
+    const key = other.importEncryptionKey(new Uint8Array(32).fill(1));
+    const id = () => integer().primaryKey();
+    const secret = other.buildEncryptedTextColumn(key);
+    const theirs = pgTable("person", { id: id(), name: text().notNull(), phone: secret() });
+    const ours = pgTable("person", {
+      id: id(),
+      name: text().notNull(),
+      phone: buildEncryptedTextColumn(key)(),
+    });
+    const db = withEncryption(context.open());
+    assertStrictEquals(other.withEncryption(db), db);
+
+    const ada = { id: 1, name: "Ada", phone: "555" };
+    assertEquals(await db.insert(theirs).values(ada).returning(), [ada]);
+    await assertStored(context, "SELECT phone FROM person", "555");
+    await db.transaction(async (tx) => {
+      await other.withEncryption(tx).update(theirs).set({ phone: "777" }).where(eq(theirs.id, 1));
+      assertEquals(await tx.$count(theirs, isNotNull(theirs.phone)), 1);
+    });
+    const phones = [theirs, ours].map((table) => db.select({ phone: table.phone }).from(table));
+    assertEquals(await unionAll(phones[0]!, phones[1]!), [{ phone: "777" }, { phone: "777" }]);
+    const comparing = async () => await db.delete(theirs).where(eq(theirs.phone, "777"));
+    await assertRejects(comparing, TypeError, "means nothing to the database");
+    const sealed = await context.open().select().from(theirs);
+    assertThrows(() => `${sealed[0]!.phone}`, TypeError, "wrap the database");
+
+    const unread = other.importEncryptionKey(new Uint8Array(32).fill(2), { alsoReads: [key] });
+    const rotated = pgTable("person", {
+      id: id(),
+      phone: other.buildEncryptedTextColumn(unread)(),
+    });
+    assertEquals((await reencrypt(db, rotated)).reencrypted, 1);
+    // Decrypted by their key, located by our session.
+    const error = await assertRejects(() => db.select().from(theirs).execute());
+    for (const { DecryptionError } of [{ DecryptionError: OurError }, other]) {
+      assert(error instanceof DecryptionError);
+    }
+    assertEquals((error as OurError).path, "[0].phone");
+    assertEquals((await keyStatus(db, theirs)).phone?.unreadable, 1);
+    class Special extends OurError {}
+    assert(new Special() instanceof Special && !(new OurError() instanceof Special));
+
+    await context.sql(extensionInstanceDdl);
+    const instances = other.buildExtensionInstanceTable(secret);
+    const instance = { contextId: "p-abc123", consentedScopes: [], secret: "s3cr3t" };
+    for (const { PgExtensionStorage } of [{ PgExtensionStorage: OurStorage }, other]) {
+      const storage = new PgExtensionStorage(db, instances);
+      await storage.upsertExtension({ ...instance, extensionInstanceId: "instance" });
+      assertEquals((await storage.getExtension("instance"))?.secret, "s3cr3t");
+    }
+  });
+}

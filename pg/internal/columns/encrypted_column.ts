@@ -14,10 +14,13 @@ export type ColumnLike = object;
 // Registered, so that columns which another copy of this package made are recognised, too. Not the package's
 // name: that is another one on npm.
 const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
-/** Tells this copy of the package from others. */
-const THIS_COPY = {};
+/**
+ * Copies of this package that agree on it use each other's columns: bundlers load one copy for pages and another one for
+ * route handlers. Raise it when the mark, a member of the column or a method of its key comes to mean something else.
+ */
+const CONTRACT = 1;
 
-type Marked = { readonly [ENCRYPTION]?: { readonly key: ColumnKey; readonly copy: object } };
+type Marked = { readonly [ENCRYPTION]?: { readonly key: ColumnKey; readonly contract: number } };
 
 /** A statement that is being built or written, synchronously. */
 export interface Writing {
@@ -66,14 +69,15 @@ export const MEANS_NOTHING =
   "whose stored text is random and means nothing to the database; only IS NULL, IS NOT NULL and count() work, " +
   "to find a value keep a keyed hash of it in a column of its own";
 
-const OF_ANOTHER_COPY =
-  "which another copy of this package made; the application and its schema have to load the same one";
+const OF_ANOTHER_VERSION =
+  "which another version of this package made; the application and its schema have to load the same one " +
+  "(npm ls @weissaufschwarz/mitthooks-drizzle)";
 
 /** Refuses to write a column. */
 export const refuseUse = (column: ColumnLike, how = "uses"): never =>
   refuse(
     `${how} ${describeColumn(column)}, ${
-      isOfAnotherCopy(column) ? OF_ANOTHER_COPY : MEANS_NOTHING
+      isOfAnotherVersion(column) ? OF_ANOTHER_VERSION : MEANS_NOTHING
     }`,
   );
 
@@ -101,7 +105,7 @@ export function markEncrypted<T extends ColumnLike>(
   const { as } = column as { as?(alias: string): object };
   const descriptors: PropertyDescriptorMap = {
     ...members,
-    [ENCRYPTION]: { value: { key: columnKey, copy: THIS_COPY } },
+    [ENCRYPTION]: { value: { key: columnKey, contract: CONTRACT } },
     name: guarded((column) => placeOf(column).column),
     // Of Drizzle 1.0: the alias is a name, too.
     ...as && {
@@ -120,14 +124,14 @@ export function markEncrypted<T extends ColumnLike>(
 export const isEncrypted = (column: unknown): column is ColumnLike =>
   (column as Marked | null | undefined)?.[ENCRYPTION] !== undefined;
 
-/** Whether another copy of this package made the column: neither its values nor its errors are known here. */
-export const isOfAnotherCopy = (column: unknown): boolean =>
+/** Whether another version of this package made the column: what it means is not known here. */
+export const isOfAnotherVersion = (column: unknown): boolean =>
   isEncrypted(column) && keyOf(column) === undefined;
 
-/** The key of an encrypted column that this copy of the package made, `undefined` for anything else. */
+/** The key of an encrypted column that this version of the package made, `undefined` for anything else. */
 export function keyOf(column: unknown): ColumnKey | undefined {
   const encryption = (column as Marked | null | undefined)?.[ENCRYPTION];
-  return encryption?.copy === THIS_COPY ? encryption.key : undefined;
+  return encryption?.contract === CONTRACT ? encryption.key : undefined;
 }
 
 /** Whether two columns are encrypted under the very same key. */
@@ -165,7 +169,7 @@ export function describeColumn(column: ColumnLike): string {
 
 const ORIGINAL = Symbol.for("drizzle:OriginalColumn");
 /** Whether the name of an encrypted column may be written. */
-const READABLE = Symbol("readable");
+const READABLE = Symbol.for("mitthooks-drizzle:readable");
 
 /** Whether a column is a stand-in. */
 export const isReadable = (column: ColumnLike): boolean =>
@@ -184,7 +188,7 @@ export function readable<T extends ColumnLike>(
 ): T {
   let standIn = decode ? undefined : standIns.get(column);
   if (!standIn) {
-    if (isOfAnotherCopy(column)) refuseUse(column);
+    if (isOfAnotherVersion(column)) refuseUse(column);
     // Drizzle 1.0 writes what is behind a column's alias.
     const original = (column as { [ORIGINAL]?: () => T })[ORIGINAL];
     standIn = Object.create(column, {

@@ -3,7 +3,7 @@
 import { getTableColumns, is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import type { ColumnKey } from "./column_key.ts";
-import { isOfAnotherCopy, keyOf } from "./encrypted_column.ts";
+import { isOfAnotherVersion, keyOf } from "./encrypted_column.ts";
 
 /** A column of any table. */
 export type Column = ReturnType<typeof getTableColumns<PgTable>>[string];
@@ -29,7 +29,7 @@ export interface EncryptedTable {
  *
  * @param attempt What for; how messages begin.
  * @throws {TypeError} It is no table, has no primary key, no encrypted column, one of
- * another copy of this package, or a key that cannot tell its own values.
+ * another version of this package, or a key that cannot tell its own values.
  */
 export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   if (!is(table, PgTable)) throw new TypeError(`${attempt}: table is not a PostgreSQL table`);
@@ -39,12 +39,12 @@ export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   for (const [property, column] of Object.entries(getTableColumns(table))) {
     const key = keyOf(column);
     if (!key) {
-      if (!isOfAnotherCopy(column)) continue;
+      if (!isOfAnotherVersion(column)) continue;
       throw new TypeError(
         `${attempt}: column ${JSON.stringify(property)} of ${
           JSON.stringify(name)
         } is encrypted by another ` +
-          "copy of this package, take both from the same one",
+          "version of this package, take both from the same one",
       );
     }
     if (!canTellItsOwn(key)) {
@@ -66,9 +66,9 @@ export function hasEncryptedColumns(table: PgTable): boolean {
   return Object.values(getTableColumns(table)).some(keyOf);
 }
 
-/** Whether a table has columns that another copy of this package encrypts. */
+/** Whether a table has columns that another version of this package encrypts. */
 export function hasForeignEncryptedColumns(table: PgTable): boolean {
-  return Object.values(getTableColumns(table)).some(isOfAnotherCopy);
+  return Object.values(getTableColumns(table)).some(isOfAnotherVersion);
 }
 
 function canTellItsOwn(key: ColumnKey): key is ColumnKey & Required<ColumnKey> {

@@ -6,7 +6,7 @@ import { checkDuration, checkMethods, checkNames } from "../../../internal/check
 import type { ExtensionInstanceTable, LastEventTable } from "../../schema.ts";
 import type { ChangeHandlers, StorageLogger } from "../../storage_options.ts";
 import type { ColumnKey } from "../columns/column_key.ts";
-import { isOfAnotherCopy, keyOf } from "../columns/encrypted_column.ts";
+import { isOfAnotherVersion, keyOf } from "../columns/encrypted_column.ts";
 
 const ATTEMPT = "Creating an extension storage";
 
@@ -48,9 +48,9 @@ export interface StorageSettings {
 export function keyOfSecrets(table: ExtensionInstanceTable): ColumnKey {
   assertColumns("table", table, "buildExtensionInstanceTable");
   const key = keyOf(table.secret);
-  if (isOfAnotherCopy(table.secret)) {
+  if (isOfAnotherVersion(table.secret)) {
     throw new TypeError(
-      `${ATTEMPT}: the table was built by another copy of this package, let the application have one copy ` +
+      `${ATTEMPT}: the table was built by another version of this package, let the application have one copy ` +
         "(npm ls @weissaufschwarz/mitthooks-drizzle)",
     );
   }
