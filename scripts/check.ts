@@ -17,7 +17,7 @@ import { repository } from "../tools/paths.ts";
 
 /** The other examples import the npm package; their tests install it. */
 const TYPED =
-  "cli examples/deno-deploy internal mitthooks pg recovery scripts sessions testing tests tokens tools " +
+  "bench cli examples/deno-deploy internal mitthooks pg recovery scripts sessions testing tests tokens tools " +
   "webhooks cli.ts errors.ts mod.ts";
 
 const checks: readonly Check[] = [

@@ -64,7 +64,7 @@ export async function bundle(options: BundleOptions): Promise<void> {
 
 /** Whether a path is one of what the bundles are made of besides the package. */
 function isOfTests(path: string): boolean {
-  return path.startsWith(join(repository, "tests/"));
+  return ["tests/", "tools/", "bench/"].some((folder) => path.startsWith(join(repository, folder)));
 }
 
 /** The package's own modules become imports of the package. */
@@ -92,6 +92,8 @@ async function asPackage(
           if (INTERNAL.includes(absolute)) return undefined;
           return { errors: [{ text: `${path} is no public module of the package` }] };
         }
+        const [, named, inside = ""] = /^npm:(@?[^@]+)@[^/]+(\/.+)?$/.exec(path) ?? [];
+        if (named !== undefined) return { path: named + inside, external: true };
         // Modules of a runtime have a scheme.
         if (subpath === undefined && /^[a-z]+:/.test(path)) return undefined;
         const name = subpath === undefined ? path : NPM_NAME + subpath.slice(1);

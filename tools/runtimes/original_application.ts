@@ -14,12 +14,11 @@ import { nodeProgram } from "../npm/programs.ts";
 import { runSteps, type Target } from "./target.ts";
 
 /** What the original asks of an application, in the versions of its time. */
-const DEPENDENCIES = {
+export const ORIGINAL = {
   [NPM_NAME]: "0.1.0",
   "drizzle-orm": "0.44.7",
   "pg": "8.16.3",
   "@weissaufschwarz/mitthooks": "0.3.0",
-  ...TYPE_PACKAGES,
 };
 
 const BY_ORIGINAL = "00000000-0000-4000-8000-000000000001";
@@ -36,7 +35,7 @@ export const originalApplication: Target = {
     await sql.unsafe(`${extensionInstanceDdl}
       ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`)
       .finally(() => sql.end());
-    await createProject(directory, DEPENDENCIES);
+    await createProject(directory, { ...ORIGINAL, ...TYPE_PACKAGES });
     const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
     const node = await nodeProgram(20);
     const drizzle = await installedVersion(directory, "drizzle-orm");
@@ -56,7 +55,7 @@ export const originalApplication: Target = {
         INSTANCE_IDS: instanceIds.join(),
       });
     };
-    const versions = `Node ${node.version}, drizzle-orm ${drizzle}, pg ${DEPENDENCIES.pg}`;
+    const versions = `Node ${node.version}, drizzle-orm ${drizzle}, pg ${ORIGINAL.pg}`;
     return await runSteps(versions, {
       "compiles and runs with the original": () => compileAndRun("original", [BY_ORIGINAL]),
       "compiles and runs, unchanged, with the tarball": async () => {

@@ -1,0 +1,64 @@
+/** What contestants share: their job, the data, queries of Drizzle. */
+
+import { eq, lte } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { integer, pgTable, text } from "drizzle-orm/pg-core";
+
+export const PASSWORD = "a master password";
+export const SALT = "a salt";
+export const EXTENSION_ID = "2e3cf3c4-9df5-4e26-8a27-a2ee7b3d4ec6";
+
+/** Pieces of work that are ready together and done 16 at once. */
+export const MANY = 256;
+
+/** The first that a contestant's process reads. */
+export interface Job {
+  readonly url: string;
+  /** Base64 of mStudio's public key, and arguments of `new Request` that it signed. */
+  readonly publicKey: string;
+  readonly requests: readonly (readonly [url: string, init: RequestInit])[];
+}
+
+/** What contestants do, each the way its users would; `get` reads a secret, `selectPlain` what is not encrypted. */
+export interface Contestant {
+  handle(request: Request): Promise<{ readonly status: number }>;
+  handleInOrder?(request: Request): Promise<{ readonly status: number }>;
+  upsert(instance: Instance): unknown;
+  rotate(instance: Instance): unknown;
+  update(instance: Instance): unknown;
+  get(instance: Instance): Promise<string | null | undefined>;
+  select(rows: number): Promise<Item[]>;
+  selectOne(id: number): Promise<Item[]>;
+  insert(items: Item[]): unknown;
+  selectPlain(id: number): Promise<readonly unknown[]>;
+  /** Re-encrypts a table under another key, and back the next time; the number of rows. */
+  reencrypt?(): Promise<number>;
+}
+
+export type Instance = ReturnType<typeof instanceOf>;
+export type Item = { readonly id: number; readonly secret: string | null };
+
+/** As long as the secrets of mStudio; 1,000 different ones. */
+export const secretOf = (number: number) => `-${number % 1_000}`.padStart(44, "0");
+
+export const instanceOf = (number: number) => ({
+  extensionInstanceId: `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`,
+  contextId: "7a9d8971-09b0-4c39-8c64-546b6e1875ce",
+  consentedScopes: ["project:read", "project:write"],
+  enabled: true,
+  secret: secretOf(number),
+});
+
+/** The queries that are the same with and without this library. */
+export function drizzleQueries(db: NodePgDatabase, encryptedText: typeof text) {
+  const columns = () => ({ id: integer().primaryKey(), secret: encryptedText() });
+  const [items, inserted] = [pgTable("item", columns()), pgTable("inserted", columns())];
+  const notes = pgTable("note", { id: integer().primaryKey(), body: text() });
+  return {
+    select: (rows: number): Promise<Item[]> =>
+      db.select().from(items).where(lte(items.id, rows)).orderBy(items.id),
+    selectOne: (id: number): Promise<Item[]> => db.select().from(items).where(eq(items.id, id)),
+    insert: (items: Item[]) => db.insert(inserted).values(items),
+    selectPlain: (id: number) => db.select().from(notes).where(eq(notes.id, id)),
+  };
+}

@@ -1,0 +1,81 @@
+/** What a run leaves: lines in a terminal, docs/benchmarks.md with its picture, three rows of README.md. */
+
+import { barChart } from "../tools/bar_chart.ts";
+import { renewSection } from "../tools/marked_section.ts";
+import { join, repository } from "../tools/paths.ts";
+import type { Row } from "./rows.ts";
+
+/** A row on one runtime: of each contestant the time of one piece, round by round, in milliseconds. */
+export type Measured = Row & { readonly times: Readonly<Record<string, readonly number[]>> };
+
+/** Rows by runtime. */
+export type Runtimes = Readonly<Record<string, readonly Measured[]>>;
+
+const IN_README = ["webhook", "select10000", "coldStart"];
+const BETTER = { rate: "more is better", time: "less is better" } as const;
+
+const median = (values: readonly number[]) =>
+  values.toSorted((one, other) => one - other)[values.length >> 1]!;
+
+/** The first contestant divided by another one, round by round. */
+const ratiosOf = ({ quantity, times }: Measured, other: string) =>
+  Object.values(times)[0]!.map((ms, round) =>
+    quantity === "rate" ? times[other]![round]! / ms : ms / times[other]![round]!
+  );
+
+function amountOf({ quantity, times }: Measured, name: string): string {
+  const ms = median(times[name]!);
+  if (quantity === "rate") return `${Math.round(1_000 / ms).toLocaleString("en-US")}/s`;
+  return ms < 1 ? `${Math.round(ms * 1_000)} µs` : `${Number(ms.toPrecision(3))} ms`;
+}
+
+/** A row in a terminal. */
+export function describe(row: Measured): string {
+  const [first, ...others] = Object.keys(row.times);
+  const amounts = Object.keys(row.times).map((name) => `${name} ${amountOf(row, name)}`);
+  const ratios = others.map((other) => {
+    const all = ratiosOf(row, other);
+    const spread = `${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}`;
+    return `${row.quantity} of ${first} ÷ ${other}: ${median(all).toFixed(2)} (${spread})`;
+  });
+  return [`${row.name}, ${BETTER[row.quantity]}`, amounts.join(", "), ...ratios].join("\n    ");
+}
+
+/** A line for each comparison, for one alone in the README; on the page also one for what this library does. */
+function table(runtimes: Runtimes, names: readonly string[], inReadme: boolean): string {
+  const lines = names.flatMap((name) => {
+    const rows = Object.values(runtimes).map((rows) => rows.find((row) => row.name === name)!);
+    const { work, quantity, times } = rows[0]!;
+    const [first, ...others] = Object.keys(times);
+    const ratios = others.map((other) => [
+      `${quantity} ÷ ${other}, ${BETTER[quantity]}`,
+      ...rows.map((row) => median(ratiosOf(row, other)).toFixed(2)),
+    ]);
+    const amounts = [first!, ...rows.map((row) => amountOf(row, first!))];
+    return (inReadme ? ratios.slice(0, 1) : [amounts, ...ratios]).map((cells) => [work, ...cells]);
+  });
+  const head = ["work", "", ...Object.keys(runtimes)];
+  const all = [head, head.map(() => "---"), ...lines];
+  return all.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** Bars for what each contestant does in a second. */
+function picture(runtimes: Runtimes): string {
+  const groups = Object.entries(runtimes).map(([runtime, rows]) => {
+    const row = rows.find(({ name }) => name === "webhook")!;
+    const bars = Object.entries(row.times)
+      .map(([name, ms]) => ({ label: `${amountOf(row, name)} ${name}`, value: 1 / median(ms) }));
+    return [runtime, bars];
+  });
+  return barChart(`Signed webhooks stored per second, ${BETTER.rate}`, Object.fromEntries(groups));
+}
+
+/** Renews the page, its picture and the README. */
+export async function writeDocuments(runtimes: Runtimes, note: string): Promise<void> {
+  const names = Object.values(runtimes)[0]!.map(({ name }) => name);
+  const renew = (path: string, ...more: [string[], boolean]) =>
+    renewSection(join(repository, path), "bench", `${table(runtimes, ...more)}\n\n${note}`);
+  await renew("docs/benchmarks.md", names, false);
+  await renew("README.md", IN_README, true);
+  await Deno.writeTextFile(join(repository, "docs/benchmarks.svg"), picture(runtimes));
+}

@@ -1,0 +1,139 @@
+/**
+ * `deno task bench`: measures this library beside the package that it continues, and beside a bare cipher with
+ * hand-written SQL. They take turns in short slices, each in a process of its own; a ratio is taken in each round, and
+ * its median counts. Figures mean something relative to each other, on a machine that does nothing else.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import { cpus } from "node:os";
+import { createInterface } from "node:readline";
+import { buildEvent, buildPayload } from "../testing/events.ts";
+import { generateSigningKey, signatureHeaders } from "../testing/key_pair.ts";
+import { beginGuardedRun } from "../tools/guarded_run.ts";
+import { NPM_NAME } from "../tools/npm/manifest.ts";
+import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
+import { createProject, installedVersion } from "../tools/npm/project.ts";
+import { join, repository } from "../tools/paths.ts";
+import { query } from "../tools/postgres/databases.ts";
+import { bundle, endBundler } from "../tools/runtimes/bundle.ts";
+import { ORIGINAL } from "../tools/runtimes/original_application.ts";
+import { Shared } from "../tools/runtimes/shared.ts";
+import { EXTENSION_ID, instanceOf, type Job, MANY } from "./contestants/common.ts";
+import { describe, type Measured, writeDocuments } from "./documents.ts";
+import { type Row, ROWS } from "./rows.ts";
+import { tables } from "./tables.ts";
+
+const RUNTIMES = {
+  deno: () => denoProgram(),
+  node20: () => nodeProgram(20),
+  node24: () => nodeProgram(24),
+  bun: () => bunProgram(),
+};
+const NAMES = [...Object.keys(RUNTIMES), ...ROWS.map(({ name }) => name)];
+const names = Deno.args.filter((name) => !/^--(quick|write)$/.test(name));
+const [quick, write] = [Deno.args.includes("--quick"), Deno.args.includes("--write")];
+const [rounds, sliceMs] = quick ? [1, 10] : [5, 300];
+if (names.some((name) => !NAMES.includes(name)) || (write && (quick || names.length > 0))) {
+  console.log(`deno task bench [NAME…] [--quick] [--write]
+
+  NAME     one of ${NAMES.join(", ")}; all of them if left out
+  --quick  shows that everything works; its figures mean nothing
+  --write  renews docs/benchmarks.md, its picture and README.md; only after all of it`);
+  Deno.exit(names.includes("--help") ? 0 : 2);
+}
+const chosen = <T>(all: readonly (readonly [string, T])[]) =>
+  all.some(([name]) => names.includes(name)) ? all.filter(([name]) => names.includes(name)) : all;
+
+const { directory, providePostgres, finish } = beginGuardedRun();
+const shared = new Shared(directory, true);
+await finish(async () => {
+  await providePostgres();
+  const [pg, tinybench, drizzle] = await Promise.all(
+    ["pg", "tinybench", "drizzle-orm"].map((name) => installedVersion(repository, name)),
+  ) as [string, string, string];
+  const ours = { "drizzle-orm": drizzle, [NPM_NAME]: `file:${await shared.tarball()}` };
+  for (const [name, packages] of Object.entries({ ours, original: ORIGINAL, floor: ours })) {
+    await createProject(shared.path(name), { ...packages, pg, tinybench });
+    const entries = { main: join(repository, `bench/contestants/${name}.ts`) };
+    await bundle({ entries, outDir: shared.path(name) });
+  }
+  // The first is emptied for each webhook.
+  const urls = [await shared.database(), await shared.database()] as const;
+  for (const url of urls) await query(url, await tables(quick ? 20_000 : 100_000));
+  const signed = await signRequests();
+  const result: Record<string, Measured[]> = {};
+  for (const [, program] of chosen(Object.entries(RUNTIMES))) {
+    const { name, version, path } = await program();
+    const command = name === "Deno" ? [path, "run", "-A", "--quiet"] : [path];
+    console.log(`${name} ${version}`);
+    const measured: Measured[] = result[`${name} ${version}`] = [];
+    for (const [name, row] of chosen(ROWS.map((row) => [row.name, row]))) {
+      const job = { ...signed, url: urls[/webhook|coldStart/.test(name) ? 0 : 1] };
+      const start = (program: string) => startContestant(command, program, job);
+      measured.push({ ...row, times: await measure(row, start) });
+      console.log(describe(measured.at(-1)!));
+    }
+  }
+  const [cores, date] = [cpus(), new Date().toISOString().slice(0, 10)];
+  const note = `Medians of ${rounds} rounds on ${cores.length} cores of ${cores[0]?.model}, ` +
+    `PostgreSQL, node-postgres ${pg}, drizzle-orm ${drizzle}, ${date}.`;
+  if (write) await writeDocuments(result, note);
+  return 0;
+}, endBundler);
+
+/** Signs webhooks that add instances. */
+async function signRequests() {
+  const { serial, publicKey, sign } = await generateSigningKey();
+  const url = "https://extension.example/webhooks";
+  const requests = Array.from({ length: MANY }, async (_, number) => {
+    const { extensionInstanceId: id, contextId, ...fields } = instanceOf(number);
+    const event = { ...fields, id, context: { id: contextId }, extensionId: EXTENSION_ID };
+    const body = JSON.stringify(buildPayload(buildEvent("ExtensionAddedToContext", event), url));
+    const headers = signatureHeaders(serial, await sign(new TextEncoder().encode(body)));
+    return [url, { method: "POST", headers, body }] as const;
+  });
+  return { publicKey, requests: await Promise.all(requests) };
+}
+
+/** Starts a contestant, which answers what it is asked with a number. */
+function startContestant([command, ...args]: string[], name: string, job: Job) {
+  const { stdin, stdout } = spawn(command!, [...args, "main.js"], {
+    cwd: shared.path(name),
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
+  const tell = (what: unknown) => stdin.write(`${JSON.stringify(what)}\n`);
+  tell(job);
+  return {
+    end: () => stdin.end(),
+    async ask(work: string, ms: number) {
+      tell([work, ms]);
+      const { value } = await lines.next();
+      if (value === undefined) throw new Error(`Running the contestant ${name}: it ended`);
+      return Number(value);
+    },
+  };
+}
+
+/** Has contestants take turns; a first round warms them up. */
+async function measure(
+  { name, programs }: Row,
+  start: (program: string) => ReturnType<typeof startContestant>,
+): Promise<Record<string, number[]>> {
+  const isCold = name === "coldStart";
+  const times = Object.fromEntries(Object.keys(programs).map((title) => [title, [] as number[]]));
+  const contestants = Object.entries(programs)
+    .map(([title, program]) => ({ title, program, running: isCold ? undefined : start(program) }));
+  for (let round = -1; round < rounds; round++) {
+    for (const { title, program, running } of contestants.reverse()) {
+      const begin = performance.now();
+      const { ask, end } = running ?? start(program);
+      const ms = await ask(name, isCold ? 0 : round < 0 ? 3 * sliceMs : sliceMs);
+      if (round >= 0) times[title]!.push(isCold ? performance.now() - begin : ms);
+      if (isCold) end();
+    }
+  }
+  for (const { running } of contestants) running?.end();
+  return times;
+}
