@@ -17,6 +17,7 @@ import {
 } from "../pg/mod.ts";
 import { confidentiality } from "./suites/confidentiality.ts";
 import { damage } from "./suites/damage.ts";
+import { randomStatements } from "./suites/random_statements.ts";
 import { reads } from "./suites/reads.ts";
 import { refusals } from "./suites/refusals.ts";
 import { relational } from "./suites/relational.ts";
@@ -29,6 +30,7 @@ import { drivers, testOnEachDriver } from "./support/drivers.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 
 testOnEachDriver("rule", [...rule, scalarSubquery]);
+testOnEachDriver("random statements", randomStatements);
 testOnEachDriver("writes", writes);
 testOnEachDriver("reads", reads);
 testOnEachDriver("relational queries", relational);
