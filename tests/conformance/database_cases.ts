@@ -9,7 +9,6 @@ import { changes } from "../suites/changes.ts";
 import { confidentiality } from "../suites/confidentiality.ts";
 import { damage } from "../suites/damage.ts";
 import { order } from "../suites/order.ts";
-import { randomStatements } from "../suites/random_statements.ts";
 import { reads } from "../suites/reads.ts";
 import { recovery } from "../suites/recovery.ts";
 import { reencryption } from "../suites/reencryption.ts";
@@ -28,7 +27,6 @@ type Sql = (statement: string) => Promise<Record<string, unknown>[]>;
 
 const suitesOfAll: Suites = {
   rule,
-  "random statements": randomStatements,
   writes,
   reads,
   "relational queries": relational,

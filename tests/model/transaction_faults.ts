@@ -197,6 +197,14 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     };
     begin();
 
+    const restartIfSilent = async () => {
+      const client = clients.at(-1)!;
+      const isSilent = (await takeAll(client.db, 4)).length > 0;
+      if (!isSilent || client !== clients.at(-1)) return;
+      count(DRIVER_FAULT);
+      begin();
+    };
+
     /** Attempts an event until it succeeds, some attempts twice at once. */
     const tell = async (
       random: Random,
@@ -205,6 +213,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
       deliver: (time: { occurredAt: Date; requestId: string }) => Promise<void>,
     ) => {
       expected.push([instanceId, change]);
+      let lastError: unknown;
       const attempt = async () => {
         const time = { occurredAt: new Date(), requestId: crypto.randomUUID() };
         let timer: ReturnType<typeof setTimeout> | undefined;
@@ -220,6 +229,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
           return true;
         } catch (error) {
           count((error as { code?: string }).code ?? String(error));
+          lastError = error;
           return false;
         } finally {
           clearTimeout(timer);
@@ -229,7 +239,21 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
         const twice = random.chance(0.15);
         const results = await Promise.all([attempt(), ...twice ? [attempt()] : []]);
         if (results.includes(true)) return;
-        if (Date.now() > end + HANGS_AFTER_MS) throw new Error(`${instanceId} ${change}: no end`);
+        // A client of postgres.js can fall silent after a connection broke; its own statements tell.
+        if (options.isDriverFault && tries % 5 === 4) await restartIfSilent();
+        if (Date.now() > end + HANGS_AFTER_MS) {
+          const sessions = await query(
+            url,
+            `SELECT state, wait_event, now() - xact_start AS age, query FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+          );
+          throw new Error(
+            `seed ${seed}: ${instanceId} ${change} does not come to an end: ${lastError}, ${
+              JSON.stringify([counts, sessions])
+            }`,
+            { cause: lastError },
+          );
+        }
         await pause(random.between(1, 50));
       }
     };

@@ -3,12 +3,12 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { sql } from "drizzle-orm";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
-import { DeadlineExceededError } from "../../errors.ts";
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
   type ChangeHandlers,
+  DeadlineExceededError,
   DecryptionError,
   type EncryptionKey,
   HandlerFailedError,
