@@ -18,7 +18,11 @@ import { deriveWithPbkdf2, deriveWithScrypt } from "../pg/internal/columns/key_d
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { encryption, replacing } from "./conformance/encryption.ts";
 
-const cases = encryption({ nativeScrypt: true, nativeAes: true });
+const cases = encryption({
+  nativeScrypt: true,
+  // In Deno before 2.7 the cipher of node:crypto takes no Uint8Array.
+  nativeAes: !/^2\.[0-6]\./.test(Deno.version.deno),
+});
 for (const { name, run } of cases) Deno.test(name, async () => void await run());
 
 const raw = (byte: number) => new Uint8Array(32).fill(byte);
