@@ -15,16 +15,20 @@ export type ErrorCode =
   | "ERR_BODY_INVALID"
   | "ERR_BODY_TOO_LARGE"
   | "ERR_BUSY"
+  | "ERR_CLOSED"
   | "ERR_DEADLINE_EXCEEDED"
   | "ERR_DECRYPTION_FAILED"
   | "ERR_DELIVERY_IN_FUTURE"
   | "ERR_DELIVERY_TOO_OLD"
+  | "ERR_DROPPED"
+  | "ERR_GAVE_UP"
   | "ERR_HANDLER_FAILED"
   | "ERR_INSTANCE_INACTIVE"
   | "ERR_INVALID_CIPHERTEXT"
   | "ERR_METHOD"
   | "ERR_MSTUDIO_UNAVAILABLE"
   | "ERR_NO_DRY_RUN"
+  | "ERR_NO_RESPONSE"
   | "ERR_PUBLIC_KEY_UNAVAILABLE"
   | "ERR_SECRET_REFUSED"
   | "ERR_SESSION_EXPIRED"
@@ -455,7 +459,15 @@ export class SignatureInvalidError extends MitthooksDrizzleError {
  */
 export class WebhookRequestError extends MitthooksDrizzleError {
   /** What is wrong with the request. */
-  override readonly code: WebhookRequestErrorCode;
+  override readonly code:
+    | "ERR_BODY_INVALID"
+    | "ERR_BODY_TOO_LARGE"
+    | "ERR_DELIVERY_IN_FUTURE"
+    | "ERR_DELIVERY_TOO_OLD"
+    | "ERR_METHOD"
+    | "ERR_NO_DRY_RUN"
+    | "ERR_UNKNOWN_KIND"
+    | "ERR_WRONG_EXTENSION";
 
   /**
    * Makes the error.
@@ -463,22 +475,11 @@ export class WebhookRequestError extends MitthooksDrizzleError {
    * @param code What is wrong with the request.
    * @param message The same in words; nothing of the body but kind and field names.
    */
-  constructor(code: WebhookRequestErrorCode, message: string) {
+  constructor(code: WebhookRequestError["code"], message: string) {
     super(message);
     this.code = code;
   }
 }
-
-/** The codes of {@linkcode WebhookRequestError}. */
-export type WebhookRequestErrorCode =
-  | "ERR_BODY_INVALID"
-  | "ERR_BODY_TOO_LARGE"
-  | "ERR_DELIVERY_IN_FUTURE"
-  | "ERR_DELIVERY_TOO_OLD"
-  | "ERR_METHOD"
-  | "ERR_NO_DRY_RUN"
-  | "ERR_UNKNOWN_KIND"
-  | "ERR_WRONG_EXTENSION";
 
 /**
  * Nobody owns a public key of the given serial, so no signature that names it can be valid. A public key provider
@@ -591,19 +592,7 @@ export class HandlerFailedError extends MitthooksDrizzleError {
   }
 }
 
-/** The codes of {@linkcode SessionError}. */
-export type SessionErrorCode =
-  | "ERR_ACCESS_TOKEN_REFUSED"
-  | "ERR_INSTANCE_INACTIVE"
-  | "ERR_PUBLIC_KEY_UNAVAILABLE"
-  | "ERR_SESSION_EXPIRED"
-  | "ERR_SESSION_INVALID"
-  | "ERR_SESSION_MISSING"
-  | "ERR_TOKEN_UNAVAILABLE"
-  | "ERR_UNKNOWN_INSTANCE"
-  | "ERR_WRONG_EXTENSION";
-
-const SESSION_STATUS: Readonly<Record<SessionErrorCode, number>> = {
+const SESSION_STATUS: Readonly<Record<SessionError["code"], number>> = {
   ERR_SESSION_MISSING: 401,
   ERR_SESSION_INVALID: 401,
   ERR_SESSION_EXPIRED: 401,
@@ -633,7 +622,16 @@ const SESSION_STATUS: Readonly<Record<SessionErrorCode, number>> = {
  */
 export class SessionError extends MitthooksDrizzleError {
   /** Why. */
-  override readonly code: SessionErrorCode;
+  override readonly code:
+    | "ERR_ACCESS_TOKEN_REFUSED"
+    | "ERR_INSTANCE_INACTIVE"
+    | "ERR_PUBLIC_KEY_UNAVAILABLE"
+    | "ERR_SESSION_EXPIRED"
+    | "ERR_SESSION_INVALID"
+    | "ERR_SESSION_MISSING"
+    | "ERR_TOKEN_UNAVAILABLE"
+    | "ERR_UNKNOWN_INSTANCE"
+    | "ERR_WRONG_EXTENSION";
 
   /** The HTTP status that goes with the code: 401, 403 or 502. */
   readonly status: number;
@@ -645,7 +643,7 @@ export class SessionError extends MitthooksDrizzleError {
    * @param message The same in words; nothing of a token, a claim or a key.
    * @param options `cause`: the error that led to this one.
    */
-  constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: SessionError["code"], message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
     this.status = SESSION_STATUS[code];
@@ -680,7 +678,10 @@ export class SessionError extends MitthooksDrizzleError {
  */
 export class CompareError extends MitthooksDrizzleError {
   /** See {@linkcode MitthooksDrizzleError.code}. */
-  override readonly code: CompareErrorCode;
+  override readonly code:
+    | "ERR_API_TOKEN_REFUSED"
+    | "ERR_MSTUDIO_UNAVAILABLE"
+    | "ERR_WRONG_EXTENSION";
 
   /**
    * Makes the error.
@@ -689,14 +690,52 @@ export class CompareError extends MitthooksDrizzleError {
    * @param message What was attempted, colon, what was found.
    * @param options `cause`: the error that led to this one.
    */
-  constructor(code: CompareErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: CompareError["code"], message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
 }
 
-/** The codes of {@linkcode CompareError}. */
-export type CompareErrorCode =
-  | "ERR_API_TOKEN_REFUSED"
-  | "ERR_MSTUDIO_UNAVAILABLE"
-  | "ERR_WRONG_EXTENSION";
+/**
+ * A simulated mStudio could not deliver an event:
+ *
+ * - `ERR_GAVE_UP`: `maxAttempts` attempts failed. The message lists their statuses and the `code`s of
+ *   their JSON answers, never anything else of them.
+ * - `ERR_DROPPED`: the instance was removed before.
+ * - `ERR_NO_RESPONSE`: a single attempt got no response.
+ * - `ERR_CLOSED`: the simulator was closed before.
+ *
+ * @example Tell why
+ * ```ts
+ * import { assertEquals, assertRejects } from "@std/assert";
+ * import { DeliveryError, SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
+ *
+ * await using mstudio = await SimulatedMstudio.create({
+ *   extensionId: "my-extension",
+ *   target: () => Response.json({ code: "ERR_STORAGE_FAILED" }, { status: 500 }),
+ *   maxAttempts: 1,
+ * });
+ * const error = await assertRejects(() => mstudio.addInstance({ id: "i-1" }), DeliveryError);
+ * assertEquals(error.code, "ERR_GAVE_UP");
+ * assertEquals(
+ *   error.message,
+ *   'Delivering ExtensionAddedToContext of instance "i-1": 1 of 1 attempts failed: 500 ERR_STORAGE_FAILED',
+ * );
+ * ```
+ */
+export class DeliveryError extends MitthooksDrizzleError {
+  /** Why the delivery did not happen. */
+  override readonly code: "ERR_GAVE_UP" | "ERR_DROPPED" | "ERR_NO_RESPONSE" | "ERR_CLOSED";
+
+  /**
+   * Made by the simulator.
+   *
+   * @param code Why the delivery did not happen.
+   * @param message What was attempted, colon, what was found.
+   * @param options `cause`: the error that led to this one.
+   */
+  constructor(code: DeliveryError["code"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -8,8 +8,7 @@
 import { spawn } from "node:child_process";
 import { cpus } from "node:os";
 import { createInterface } from "node:readline";
-import { buildEvent, buildPayload } from "../testing/events.ts";
-import { generateSigningKey, signatureHeaders } from "../testing/key_pair.ts";
+import { SimulatedMstudio } from "../testing/mod.ts";
 import { beginGuardedRun } from "../tools/guarded_run.ts";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
 import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
@@ -84,16 +83,22 @@ await finish(async () => {
 
 /** Signs webhooks that add instances. */
 async function signRequests() {
-  const { serial, publicKey, sign } = await generateSigningKey();
-  const url = "https://extension.example/webhooks";
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: EXTENSION_ID,
+    target: () => new Response(),
+  });
   const requests = Array.from({ length: MANY }, async (_, number) => {
     const { extensionInstanceId: id, contextId, ...fields } = instanceOf(number);
-    const event = { ...fields, id, context: { id: contextId }, extensionId: EXTENSION_ID };
-    const body = JSON.stringify(buildPayload(buildEvent("ExtensionAddedToContext", event), url));
-    const headers = signatureHeaders(serial, await sign(new TextEncoder().encode(body)));
-    return [url, { method: "POST", headers, body }] as const;
+    const event = { ...fields, id, context: { id: contextId } };
+    const request = await mstudio.request(mstudio.event("ExtensionAddedToContext", event));
+    const { url, method, headers } = request;
+    return [url, {
+      method,
+      headers: Object.fromEntries(headers),
+      body: await request.text(),
+    }] as const;
   });
-  return { publicKey, requests: await Promise.all(requests) };
+  return { publicKey: mstudio.publicKey, requests: await Promise.all(requests) };
 }
 
 /** Starts a contestant, which answers what it is asked with a number. */

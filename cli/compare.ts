@@ -7,10 +7,10 @@ import type { ExtensionInstanceTable, LastEventTable } from "../pg/schema.ts";
 import type { EncryptableDatabase } from "../pg/session.ts";
 import { PgExtensionStorage } from "../pg/storage.ts";
 import {
+  type ComparedState,
   compareWithMstudio,
   type Comparison,
   type ComparisonProgress,
-  type InstanceState,
   repair,
   type RepairProgress,
   type RepairReport,
@@ -280,19 +280,19 @@ function printRows<T>(
   if (items.length > LISTED) stdout.line(`  and ${formatNumber(items.length - LISTED)} more`);
 }
 
-function describe(state: InstanceState): string {
+function describe(state: ComparedState): string {
   return Object.values(parts(state)).join(", ");
 }
 
 /** What differs, each as it is in the table and at mStudio. */
-function changes(stored: InstanceState, mstudio: InstanceState): string[] {
+function changes(stored: ComparedState, mstudio: ComparedState): string[] {
   const [before, after] = [parts(stored), parts(mstudio)];
   return Object.keys(before).flatMap((name) =>
     before[name] === after[name] ? [] : [`${before[name]} → ${after[name]}`]
   );
 }
 
-function parts(state: InstanceState): Record<string, string> {
+function parts(state: ComparedState): Record<string, string> {
   const { contextId, context, active, variantKey, consentedScopes } = state;
   return {
     context: `${context} ${contextId}`,

@@ -3,7 +3,7 @@
 import process from "node:process";
 import { stripVTControlCharacters } from "node:util";
 import type { Delivery } from "../testing/delivery.ts";
-import { DeliveryError } from "../testing/errors.ts";
+import { DeliveryError } from "../errors.ts";
 import type { SimulatedInstance } from "../testing/simulated_instance.ts";
 import { SimulatedMstudio } from "../testing/simulator.ts";
 import { UsageError } from "./errors.ts";

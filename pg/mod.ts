@@ -83,7 +83,6 @@ export type {
   ChangeHandlers,
   ContextKind,
   DbClientWithExtensionInstances,
-  EventTime,
   ExtensionInstanceToBeAdded,
   ExtensionInstanceToBeUpdated,
   InstanceChange,
@@ -95,4 +94,5 @@ export type {
   StorageLogger,
   TransactionOf,
 } from "./storage_options.ts";
-export type { InstanceState, RecordedInstance, StorageRecovery } from "./storage_recovery.ts";
+export type { ComparedState, RecordedInstance, StorageRecovery } from "./storage_recovery.ts";
+export type { EventTime } from "../webhooks/storage.ts";

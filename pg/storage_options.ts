@@ -1,6 +1,6 @@
 /** What `PgExtensionStorage` takes: instances, times of events, options. */
 
-import type { ExtensionToBeAdded, ExtensionToBeUpdated } from "../webhooks/storage.ts";
+import type { EventTime, ExtensionToBeAdded, ExtensionToBeUpdated } from "../webhooks/storage.ts";
 import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "./schema.ts";
 import type { EncryptableDatabase } from "./session.ts";
@@ -13,21 +13,6 @@ export type DbClientWithExtensionInstances = EncryptableDatabase;
 
 /** What an extension instance belongs to. */
 export type ContextKind = "customer" | "project";
-
-/** When an event occurred. */
-export interface EventTime {
-  /**
-   * The time of the event as mittwald signed it: `request.createdAt`. Without it the time of the call counts: the call
-   * is refused if a later one, or an event signed later, was applied before. It moves no signed time, so an event that
-   * was signed before the call and arrives after it is applied.
-   */
-  occurredAt?: Date | undefined;
-  /**
-   * The id of the request as mittwald signed it: `request.id`. Of two events of the same time it tells a new one, which
-   * is applied, from one that was applied before and is played back. Needs `occurredAt`.
-   */
-  requestId?: string | undefined;
-}
 
 /** An instance as mitthooks hands it over when it was added, and what mittwald sends besides. */
 export interface ExtensionInstanceToBeAdded extends ExtensionToBeAdded, EventTime {

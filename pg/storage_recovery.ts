@@ -3,7 +3,7 @@
 import type { ContextKind } from "./storage_options.ts";
 
 /** The state of an instance: all that mStudio tells of it, but for its secret. */
-export interface InstanceState {
+export interface ComparedState {
   /** Id of the customer or project that it belongs to. */
   readonly contextId: string;
   /** Which of the two. */
@@ -21,7 +21,7 @@ export interface RecordedInstance {
   /** Id of the instance. */
   readonly id: string;
   /** `undefined` where it is not stored. */
-  readonly state: InstanceState | undefined;
+  readonly state: ComparedState | undefined;
   /** The stored secret, encrypted; `null` where there is none. */
   readonly sealedSecret: string | null;
   /** Whether its last event was its removal. */
@@ -57,7 +57,7 @@ export interface StorageRecovery {
    */
   adopt(
     instance: RecordedInstance,
-    state: InstanceState,
+    state: ComparedState,
     settledBefore?: Date | undefined,
   ): Promise<boolean>;
   /** Stores a secret. See `adopt`. */

@@ -78,17 +78,12 @@ export {
   type UnmendedInstance,
 } from "./repair.ts";
 export type {
+  ComparedState,
   Comparison,
   InstanceDifference,
-  InstanceState,
   UnusableReason,
   UnusableSecret,
   WebhookDelivery,
 } from "./report.ts";
-export {
-  CompareError,
-  type CompareErrorCode,
-  type ErrorCode,
-  MitthooksDrizzleError,
-} from "../errors.ts";
+export { CompareError, type ErrorCode, MitthooksDrizzleError } from "../errors.ts";
 export type { RecordedInstance, StorageRecovery } from "../pg/storage_recovery.ts";

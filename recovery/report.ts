@@ -1,18 +1,18 @@
 /** What a comparison found. */
 
-import type { InstanceState } from "../pg/storage_recovery.ts";
+import type { ComparedState } from "../pg/storage_recovery.ts";
 import type { WebhookDelivery } from "./internal/answers.ts";
 
-export type { InstanceState, WebhookDelivery };
+export type { ComparedState, WebhookDelivery };
 
 /** An instance that is not the same on both sides. */
 export interface InstanceDifference {
   /** Id of the instance. */
   readonly id: string;
   /** Its state at mStudio; `undefined` where it is gone there. */
-  readonly mstudio?: InstanceState;
+  readonly mstudio?: ComparedState;
   /** Its state in the table; `undefined` where it is missing there. */
-  readonly stored?: InstanceState;
+  readonly stored?: ComparedState;
 }
 
 /** Why a secret is of no use. */
@@ -41,9 +41,9 @@ export interface Comparison {
   /** How many instances there are. */
   readonly counts: { readonly mstudio: number; readonly stored: number };
   /** At mStudio, and not in the table. */
-  readonly missing: readonly (InstanceDifference & { readonly mstudio: InstanceState })[];
+  readonly missing: readonly (InstanceDifference & { readonly mstudio: ComparedState })[];
   /** In the table, and not at mStudio. */
-  readonly gone: readonly (InstanceDifference & { readonly stored: InstanceState })[];
+  readonly gone: readonly (InstanceDifference & { readonly stored: ComparedState })[];
   /** On both sides, and not the same. */
   readonly different: readonly Required<InstanceDifference>[];
   /** Stored instances that mStudio has, too, without a secret that works. */
@@ -61,8 +61,8 @@ export interface Comparison {
 
 /** Whether two states are the same. The order of the scopes means nothing. */
 export function isSameState(
-  one: InstanceState | undefined,
-  other: InstanceState | undefined,
+  one: ComparedState | undefined,
+  other: ComparedState | undefined,
 ): boolean {
   if (one === undefined || other === undefined) return one === other;
   return one.contextId === other.contextId && one.context === other.context &&

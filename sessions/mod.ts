@@ -51,6 +51,5 @@ export {
   MitthooksDrizzleError,
   PublicKeyUnavailableError,
   SessionError,
-  type SessionErrorCode,
   UnknownPublicKeyError,
 } from "../errors.ts";

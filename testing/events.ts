@@ -45,7 +45,7 @@ export interface EventState {
 }
 
 /** The extension was added to a customer or a project. */
-export interface ExtensionAddedToContextEvent extends EventBase, EventState {
+export interface ExtensionAddedToContextPayload extends EventBase, EventState {
   /** Tells the events apart. */
   readonly kind: "ExtensionAddedToContext";
   /** The instance's first secret. */
@@ -53,13 +53,13 @@ export interface ExtensionAddedToContextEvent extends EventBase, EventState {
 }
 
 /** Scopes, variant or state of an instance changed. */
-export interface InstanceUpdatedEvent extends EventBase, EventState {
+export interface InstanceUpdatedPayload extends EventBase, EventState {
   /** Tells the events apart. */
   readonly kind: "InstanceUpdated";
 }
 
 /** An instance got a new secret; the old one is void. */
-export interface SecretRotatedEvent extends EventBase {
+export interface SecretRotatedPayload extends EventBase {
   /** Tells the events apart. */
   readonly kind: "SecretRotated";
   /** The new secret. */
@@ -67,29 +67,23 @@ export interface SecretRotatedEvent extends EventBase {
 }
 
 /** The extension was removed from a customer or a project. */
-export interface InstanceRemovedFromContextEvent extends EventBase, EventState {
+export interface InstanceRemovedFromContextPayload extends EventBase, EventState {
   /** Tells the events apart. */
   readonly kind: "InstanceRemovedFromContext";
 }
 
 /** Any of the four events, without the part that describes a single HTTP request. */
 export type LifecycleEvent =
-  | ExtensionAddedToContextEvent
-  | InstanceUpdatedEvent
-  | SecretRotatedEvent
-  | InstanceRemovedFromContextEvent;
+  | ExtensionAddedToContextPayload
+  | InstanceUpdatedPayload
+  | SecretRotatedPayload
+  | InstanceRemovedFromContextPayload;
 
 /** The kinds of events. */
 export type LifecycleKind = LifecycleEvent["kind"];
 
 /** The event of one kind. */
 export type EventOfKind<Kind extends LifecycleKind> = Extract<LifecycleEvent, { kind: Kind }>;
-
-/**
- * The two spellings in which kinds come: `short` is the one of mittwald's reference and of mitthooks; `long` puts
- * `ExtensionInstance` in front of the three kinds that concern an instance, as mittwald's Go library knows it.
- */
-export type KindSpelling = "short" | "long";
 
 /** The fields of an event that can be chosen. What isn't has a valid value, ids and secrets a random one. */
 export interface EventFields {
@@ -111,33 +105,12 @@ export interface EventFields {
   readonly secret?: string | undefined;
 }
 
-/** The part of a payload that describes one HTTP request; every attempt has its own. */
-export interface EventRequest {
-  /** Id of the request. */
-  readonly id: string;
-  /** When it was made: ISO 8601, UTC. */
-  readonly createdAt: string;
-  /** Where it is sent to. */
-  readonly target: {
-    /** Always `POST`. */
-    readonly method: "POST";
-    /** The URL, with its query. */
-    readonly url: string;
-  };
-}
-
-/** What is signed and sent: an event, and the request that carries it. */
-export type LifecyclePayload = LifecycleEvent & {
-  /** The request that carries the event. */
-  readonly request: EventRequest;
-};
-
 /**
  * Builds an event.
  *
  * @param kind Which of the four.
  * @param fields What to choose; all else gets a valid value.
- * @returns The event. To send it, it needs the request as well: {@linkcode buildPayload}.
+ * @returns The event. `SimulatedMstudio` delivers it, or makes a signed request of it.
  * @throws {TypeError} `kind` is none of the four.
  *
  * @example An instance of a customer, switched off
@@ -188,53 +161,6 @@ function build(kind: LifecycleKind, fields: EventFields): LifecycleEvent {
         `Building an event: there is no kind ${JSON.stringify(kind satisfies never)}`,
       );
   }
-}
-
-/**
- * Completes an event with the request that carries it.
- *
- * @param event The event.
- * @param url Where the request is sent to, with its query.
- * @param createdAt When the request is made. Default: now.
- * @returns The payload. Its JSON is the body that is signed and sent.
- *
- * @example The body of a request
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { buildEvent, buildPayload } from "@wais/mitthooks-drizzle/testing";
- *
- * const payload = buildPayload(buildEvent("SecretRotated"), "https://extension.example/webhooks");
- * assertEquals(payload.request.target, {
- *   method: "POST",
- *   url: "https://extension.example/webhooks",
- * });
- * ```
- */
-export function buildPayload(
-  event: LifecycleEvent,
-  url: string,
-  createdAt: Date = new Date(),
-): LifecyclePayload {
-  return {
-    ...event,
-    request: {
-      id: crypto.randomUUID(),
-      createdAt: createdAt.toISOString(),
-      target: { method: "POST", url },
-    },
-  };
-}
-
-const LONG_KINDS: Readonly<Record<LifecycleKind, string>> = {
-  ExtensionAddedToContext: "ExtensionAddedToContext",
-  InstanceUpdated: "ExtensionInstanceUpdated",
-  SecretRotated: "ExtensionInstanceSecretRotated",
-  InstanceRemovedFromContext: "ExtensionInstanceRemovedFromContext",
-};
-
-/** A kind as it is written in a body. */
-export function spellKind(kind: LifecycleKind, spelling: KindSpelling): string {
-  return spelling === "long" ? LONG_KINDS[kind] : kind;
 }
 
 /** A secret nobody can guess: 32 random bytes in base64. */

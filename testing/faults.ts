@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { KindSpelling } from "./events.ts";
-
 /**
  * The faults of a delivery that is repeated until it succeeds. Where a fault is for the first attempts,
  * `true` means the first one, a number the first so many, and `Infinity` all of them.
@@ -56,6 +54,4 @@ export interface AttemptOptions {
   readonly dryRun?: boolean | { readonly executingUserId: string } | undefined;
   /** When the request claims to be made. Default: now. */
   readonly createdAt?: Date | undefined;
-  /** How the kind is spelled. Default: as everywhere in this simulator. */
-  readonly kindSpelling?: KindSpelling | undefined;
 }

@@ -69,15 +69,6 @@ export async function generateSigningKey(
  * @param serial Serial of the public key.
  * @param signature Base64 of the signature's 64 bytes.
  * @returns The headers.
- *
- * @example Headers of a signature that is wrong
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { signatureHeaders } from "@wais/mitthooks-drizzle/testing";
- *
- * const headers = signatureHeaders("serial-1", btoa("\0".repeat(64)));
- * assertEquals(headers["X-Marketplace-Signature-Algorithm"], "Ed25519");
- * ```
  */
 export function signatureHeaders(serial: string, signature: string): Record<string, string> {
   return {

@@ -32,21 +32,20 @@
  */
 
 export { SimulatedMstudio } from "./simulator.ts";
-export { buildEvent, buildPayload } from "./events.ts";
-export { generateSigningKey, signatureHeaders } from "./key_pair.ts";
-export { DeliveryError } from "./errors.ts";
+export { buildEvent } from "./events.ts";
+export { generateSigningKey } from "./key_pair.ts";
+export { DeliveryError, type ErrorCode, MitthooksDrizzleError } from "../errors.ts";
 
 export type { SimulatedMstudioOptions } from "./options.ts";
 export type {
   DeliverOptions,
   InstanceActions,
-  InstanceChange,
   InstanceFields,
+  InstancePatch,
   RotateNowOptions,
   SimulatedInstance,
 } from "./simulated_instance.ts";
 export type { AttemptFailure, Backoff, Delivery, DeliveryTarget } from "./delivery.ts";
-export type { DeliveryErrorCode } from "./errors.ts";
 export type { AttemptOptions, Faults } from "./faults.ts";
 export type { SessionTokenOptions, SimulatedSession } from "./session_token.ts";
 export type { SigningKey } from "./key_pair.ts";
@@ -55,14 +54,11 @@ export type {
   EventContext,
   EventFields,
   EventOfKind,
-  EventRequest,
   EventState,
-  ExtensionAddedToContextEvent,
-  InstanceRemovedFromContextEvent,
-  InstanceUpdatedEvent,
-  KindSpelling,
+  ExtensionAddedToContextPayload,
+  InstanceRemovedFromContextPayload,
+  InstanceUpdatedPayload,
   LifecycleEvent,
   LifecycleKind,
-  LifecyclePayload,
-  SecretRotatedEvent,
+  SecretRotatedPayload,
 } from "./events.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Backoff, DeliveryTarget } from "./delivery.ts";
-import { type KindSpelling, randomSecret } from "./events.ts";
+import { randomSecret } from "./events.ts";
 import type { Faults } from "./faults.ts";
 import { checkFaults } from "./internal/faults.ts";
 import { checkFunction, checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
@@ -40,8 +40,6 @@ export interface SimulatedMstudioOptions {
   readonly serial?: string | undefined;
   /** The faults of all deliveries; see `setFaults`. Default: none. */
   readonly faults?: Faults | undefined;
-  /** How it spells the kinds of events. Default: `short`. */
-  readonly kindSpelling?: KindSpelling | undefined;
   /**
    * Whether every attempt is stamped with the time at which it is made. With `false` all attempts of an event keep the
    * time at which it was queued. mittwald does not say which of both mStudio does. Default: `true`.
@@ -73,7 +71,6 @@ export interface Settings {
   readonly attemptTimeoutMs: number;
   readonly maxAttempts: number;
   readonly faults: Faults;
-  readonly kindSpelling: KindSpelling;
   readonly restamp: boolean;
   readonly tokenLifetimeMs: number;
   readonly newSecretRefusedMs: number;
@@ -92,7 +89,6 @@ const NAMES = [
   "maxAttempts",
   "serial",
   "faults",
-  "kindSpelling",
   "restamp",
   "tokenLifetimeMs",
   "newSecretRefusedMs",
@@ -104,14 +100,11 @@ const DEFAULT_URL = "https://extension.example/webhooks";
 /** Throws a `TypeError` or a `RangeError` that names what is wrong. */
 export function settingsOf(options: SimulatedMstudioOptions): Settings {
   checkNames("Setting up a simulated mStudio", options, NAMES);
-  const { extensionId, target, backoff, faults = {}, kindSpelling = "short" } = options;
+  const { extensionId, target, backoff, faults = {} } = options;
   if (typeof extensionId !== "string" || extensionId === "") {
     throw new TypeError('Setting the option "extensionId": it is not a string, or empty');
   }
   const inProcess = typeof target === "function";
-  if (kindSpelling !== "short" && kindSpelling !== "long") {
-    throw new TypeError('Setting the option "kindSpelling": it is neither "short" nor "long"');
-  }
   const ms = (name: keyof SimulatedMstudioOptions, standard: number) =>
     inRange(name, options[name] as number | undefined ?? standard, MAX_TIMER_MS);
   const attemptTimeoutMs = ms("attemptTimeoutMs", 6_000);
@@ -140,7 +133,6 @@ export function settingsOf(options: SimulatedMstudioOptions): Settings {
       1,
     ),
     faults,
-    kindSpelling,
     restamp: options.restamp ?? true,
     tokenLifetimeMs: ms("tokenLifetimeMs", 3_600_000),
     newSecretRefusedMs: ms("newSecretRefusedMs", 2_000),

@@ -21,7 +21,7 @@ import type { SessionTokenOptions } from "./session_token.ts";
 export type InstanceFields = Omit<EventFields, "extensionId" | "contributorId">;
 
 /** What can change in an instance. What is left out stays; `variantKey: undefined` removes the variant. */
-export type InstanceChange = Pick<EventFields, "consentedScopes" | "enabled" | "variantKey">;
+export type InstancePatch = Pick<EventFields, "consentedScopes" | "enabled" | "variantKey">;
 
 /** How a delivery is made. */
 export interface DeliverOptions {
@@ -198,7 +198,7 @@ export class SimulatedInstance {
    * @throws {TypeError} Rejects, if the instance was removed.
    * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
    */
-  update(change: InstanceChange = {}, options: DeliverOptions = {}): Promise<Delivery> {
+  update(change: InstancePatch = {}, options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Updating");
     this.#fields = { ...this.#fields, ...change };
     return this.#actions.enqueue(this.event("InstanceUpdated"), options);

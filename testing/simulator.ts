@@ -15,7 +15,7 @@ import {
   type LifecycleKind,
   randomSecret,
 } from "./events.ts";
-import { DeliveryError } from "./errors.ts";
+import { DeliveryError } from "../errors.ts";
 import { answerApiRequest } from "./internal/api.ts";
 import type { AttemptOptions, Faults } from "./faults.ts";
 import { InstanceRegister } from "./internal/instance_register.ts";

@@ -59,12 +59,12 @@ export type { Logger, PublicKeyProvider } from "./interfaces.ts";
 export type { MittwaldPublicKeysOptions, PublicKeyOptions } from "./public_keys.ts";
 export type { WebhookResponseBody, WebhookResponseCode } from "./responses.ts";
 export type {
+  EventTime,
   ExtensionStorage,
   ExtensionToBeAdded,
   ExtensionToBeUpdated,
   InstanceDetails,
-  Occurrence,
   WebhookStorage,
 } from "./storage.ts";
 export type { VerifiedWebhook, VerifyWebhookOptions } from "./verify_webhook.ts";
-export type { ErrorCode, StorageOperation, WebhookRequestErrorCode } from "../errors.ts";
+export type { ErrorCode, StorageOperation } from "../errors.ts";

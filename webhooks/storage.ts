@@ -36,19 +36,26 @@ export interface ExtensionStorage {
   removeInstance: (extensionInstanceId: string) => Promise<void> | void;
 }
 
-/** When an event occurred, for storages that refuse what is older than what they have. */
-export interface Occurrence {
-  /** The time of the event, as mStudio signed it. */
-  readonly occurredAt: Date;
+/** When an event occurred. */
+export interface EventTime {
   /**
-   * The id of the delivery, as mStudio signed it: never used twice, so that deliveries of the same time can be told
-   * apart. Missing where the delivery has none.
+   * The time of the event as mittwald signed it: `request.createdAt`. Without it the time of the call counts: the call
+   * is refused if a later one, or an event signed later, was applied before. It moves no signed time, so an event that
+   * was signed before the call and arrives after it is applied.
+   */
+  readonly occurredAt?: Date | undefined;
+  /**
+   * The id of the request as mittwald signed it: `request.id`. Of two events of the same time it tells a new one, which
+   * is applied, from one that was applied before and is played back. Needs `occurredAt`. Missing where the delivery has
+   * none.
    */
   readonly requestId?: string | undefined;
 }
 
 /** What a delivery says of an instance beyond mitthooks' fields. */
-export interface InstanceDetails extends Occurrence {
+export interface InstanceDetails extends EventTime {
+  /** The time of the event, as mittwald signed it. */
+  readonly occurredAt: Date;
   /** What the instance belongs to. */
   readonly context: "customer" | "project";
   /** Whether the instance is enabled. */
@@ -91,10 +98,13 @@ export interface WebhookStorage {
   rotateSecret(
     extensionInstanceId: string,
     secret: string,
-    occurrence: Occurrence,
+    time: Pick<InstanceDetails, "occurredAt" | "requestId">,
   ): Promise<void> | void;
   /** Removes an instance; succeeds where it is not stored. */
-  removeInstance(extensionInstanceId: string, occurrence: Occurrence): Promise<void> | void;
+  removeInstance(
+    extensionInstanceId: string,
+    time: Pick<InstanceDetails, "occurredAt" | "requestId">,
+  ): Promise<void> | void;
   /**
    * Reads an instance; `undefined` or `null` where it is not stored. With it the handler notices when what says that it
    * is a dry run concerns an instance that is stored.

@@ -1,13 +1,13 @@
 /** What the API's answers say. Nothing of them is believed that was not looked at. */
 
-import type { InstanceState } from "../../pg/storage_recovery.ts";
+import type { ComparedState } from "../../pg/storage_recovery.ts";
 
 /** An instance as mStudio has it. */
 export interface RemoteInstance {
   readonly id: string;
   readonly extensionId: string;
   readonly contributorId: string | undefined;
-  readonly state: InstanceState;
+  readonly state: ComparedState;
   /** It was not added yet as far as its webhook goes, or is being removed. */
   readonly installing: boolean;
   readonly removing: boolean;

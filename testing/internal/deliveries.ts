@@ -8,7 +8,7 @@ import type { AttemptResult, WireRequest } from "./attempt.ts";
 import type { Delivery } from "../delivery.ts";
 import type { LifecycleEvent } from "../events.ts";
 import type { Undone } from "./delivery_queue.ts";
-import { DeliveryError } from "../errors.ts";
+import { DeliveryError } from "../../errors.ts";
 
 /** What was sent in an attempt. */
 export interface Sent {

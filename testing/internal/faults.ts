@@ -61,7 +61,6 @@ const OPTIONS: Readonly<Record<keyof AttemptOptions, Check>> = {
   arriveLateMs: FAULTS.arriveLateMs,
   dryRun: () => {},
   createdAt: () => {},
-  kindSpelling: () => {},
 };
 
 type Check = (name: string, value: unknown, attemptTimeoutMs: number) => void;

@@ -5,7 +5,7 @@
  */
 
 import type { WireRequest } from "./attempt.ts";
-import { buildPayload, type LifecycleEvent, spellKind } from "../events.ts";
+import type { LifecycleEvent } from "../events.ts";
 import type { AttemptOptions } from "../faults.ts";
 import { dryRunUrl, tampered } from "./faults.ts";
 import type { KeyRing } from "./key_ring.ts";
@@ -25,16 +25,19 @@ export class RequestBuilder {
 
   /** Builds and signs a request; each has an id of its own. */
   async build(event: LifecycleEvent, options: AttemptOptions): Promise<WireRequest> {
-    const { dryRun, createdAt, forge, tamper, kindSpelling } = options;
+    const { dryRun, createdAt, forge, tamper } = options;
     const { url } = this.#settings;
-    const payload = buildPayload(event, url, createdAt);
-    const kind = spellKind(event.kind, kindSpelling ?? this.#settings.kindSpelling);
-    const body = new TextEncoder().encode(JSON.stringify({ ...payload, kind }));
+    const request = {
+      id: crypto.randomUUID(),
+      createdAt: (createdAt ?? new Date()).toISOString(),
+      target: { method: "POST", url },
+    };
+    const body = new TextEncoder().encode(JSON.stringify({ ...event, request }));
     const { current } = this.#keys;
     const key = forge ? await (this.#forgersKey ??= generateSigningKey()) : current;
     return {
-      requestId: payload.request.id,
-      createdAt: payload.request.createdAt,
+      requestId: request.id,
+      createdAt: request.createdAt,
       url: dryRun ? dryRunUrl(url, dryRun) : url,
       headers: {
         "Content-Type": "application/json",

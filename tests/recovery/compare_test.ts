@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { buildEncryptionKey } from "../../mod.ts";
-import { CompareError, type InstanceState } from "../../recovery/mod.ts";
+import { type ComparedState, CompareError } from "../../recovery/mod.ts";
 import { PgExtensionStorage } from "../../pg/mod.ts";
 import type { SimulatedInstance } from "../../testing/mod.ts";
 import { extensionInstances } from "../support/extension_instance.ts";
@@ -12,7 +12,7 @@ const test = (name: string, run: () => Promise<void>) =>
 
 const ids = (found: readonly { readonly id: string }[]) => found.map(({ id }) => id);
 
-const stateOf = (instance: SimulatedInstance): InstanceState => ({
+const stateOf = (instance: SimulatedInstance): ComparedState => ({
   contextId: instance.context.id,
   context: instance.context.kind,
   active: instance.enabled,

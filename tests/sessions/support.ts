@@ -6,7 +6,6 @@ import {
   MstudioSessions,
   type MstudioSessionsOptions,
   SessionError,
-  type SessionErrorCode,
   type SessionInstance,
   UnknownPublicKeyError,
 } from "../../sessions/mod.ts";
@@ -89,7 +88,7 @@ export async function openSessions<TInstance extends SessionInstance | undefined
 
 /** Asserts that something is refused, and that the refusal has nothing of a token in it. */
 export async function assertRefused(
-  code: SessionErrorCode,
+  code: SessionError["code"],
   action: () => Promise<unknown>,
   found = "",
 ): Promise<SessionError> {

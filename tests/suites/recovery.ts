@@ -5,7 +5,7 @@ import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
-  type InstanceState,
+  type ComparedState,
   PgExtensionStorage,
   StaleEventError,
 } from "../../pg/mod.ts";
@@ -21,7 +21,7 @@ const { cases, test } = suite(async (context) => {
 
 export { cases as recovery };
 
-const STATE: InstanceState = {
+const STATE: ComparedState = {
   contextId: "c-1",
   context: "customer",
   active: false,

@@ -2,17 +2,17 @@
 
 import type { ExtensionInstanceTable } from "../../pg/mod.ts";
 import {
+  type EventTime,
   type ExtensionStorage,
   type ExtensionToBeAdded,
   type ExtensionToBeUpdated,
   type InstanceDetails,
-  type Occurrence,
   UnknownExtensionInstanceError,
 } from "../../webhooks/mod.ts";
 
 /** What the webhook handler passes on beyond mitthooks' fields. */
 type Details = Partial<InstanceDetails>;
-type Times = { readonly [Name in keyof Occurrence]?: Occurrence[Name] | undefined };
+type Times = { readonly [Name in keyof EventTime]?: EventTime[Name] | undefined };
 
 export type MemoryRow = Omit<ExtensionInstanceTable["$inferSelect"], "createdAt" | "updatedAt">;
 

@@ -6,12 +6,10 @@ import { webhookSchema } from "@weissaufschwarz/mitthooks/schemas";
 import { WebhookVerifier } from "@weissaufschwarz/mitthooks/verification/verify";
 import {
   DeliveryError,
-  type LifecyclePayload,
+  type LifecycleEvent,
   SimulatedMstudio,
   type SimulatedMstudioOptions,
 } from "@wais/mitthooks-drizzle/testing";
-import { KINDS } from "../webhooks/support.ts";
-
 export { ADDED, KINDS, REMOVED, ROTATED, UPDATED } from "../webhooks/support.ts";
 export const HOUR_MS = 3_600_000;
 
@@ -28,21 +26,26 @@ export async function isSigned(
   });
 }
 
+/** An event with the request that carries it. */
+type Payload = LifecycleEvent & {
+  readonly request: Record<"id" | "createdAt", string> & {
+    readonly target: Record<"method" | "url", string>;
+  };
+};
+
 /** Reads a payload as strictly as mitthooks can: a field its schemas don't know is an error as well. */
-export function parsePayload(rawBody: string): LifecyclePayload {
-  const body = JSON.parse(rawBody);
-  // mitthooks knows the short spelling only.
-  const payload = { ...body, kind: KINDS.find((kind) => body.kind.endsWith(kind)) };
+export function parsePayload(rawBody: string): Payload {
+  const payload = JSON.parse(rawBody);
   for (const schema of webhookSchema.options) {
     const parsed = schema.strict().safeParse(payload);
-    if (parsed.success) return parsed.data as LifecyclePayload;
+    if (parsed.success) return parsed.data as Payload;
   }
   throw new TypeError(`Reading a payload: no schema fits ${rawBody}`);
 }
 
 /** What the receiver got. Not the request itself: a server's is void once it is answered. */
 export interface Received {
-  readonly payload: LifecyclePayload;
+  readonly payload: Payload;
   readonly kind: string;
   readonly signed: boolean;
   readonly url: string;

@@ -10,7 +10,7 @@ import type {
   WebhookEvent,
   WebhookEventBase,
 } from "../events.ts";
-import type { InstanceDetails, Occurrence, WebhookStorage } from "../storage.ts";
+import type { InstanceDetails, WebhookStorage } from "../storage.ts";
 import {
   type Fields,
   invalidField,
@@ -66,7 +66,7 @@ const secretRotated: EventKind<SecretRotatedEvent> = {
   aliases: ["ExtensionInstanceSecretRotated"],
   read: (body) => ({ secret: readSecret(body["secret"], "secret") }),
   operation: "rotateSecret",
-  store: (storage, event) => storage.rotateSecret(event.id, event.secret, occurrenceOf(event)),
+  store: (storage, event) => storage.rotateSecret(event.id, event.secret, timeOf(event)),
   would: "the secret of the stored instance would have been replaced",
 };
 
@@ -78,7 +78,7 @@ const instanceRemovedFromContext: EventKind<InstanceRemovedFromContextEvent> = {
   operation: "removeInstance",
   // What no column can hold is stored nowhere, and the removal of an unknown instance has to succeed.
   store: (storage, event) =>
-    isStorable(event.id) ? storage.removeInstance(event.id, occurrenceOf(event)) : undefined,
+    isStorable(event.id) ? storage.removeInstance(event.id, timeOf(event)) : undefined,
   would: "the stored instance would have been removed",
 };
 
@@ -149,7 +149,7 @@ function readExtensionId(body: Fields): string {
   return readAnyText(readObject(body["meta"], "meta")["extensionId"], "meta.extensionId");
 }
 
-function occurrenceOf({ createdAt, requestId }: WebhookEvent): Occurrence {
+function timeOf({ createdAt, requestId }: WebhookEvent) {
   return { occurredAt: createdAt, ...requestId !== undefined && { requestId } };
 }
 
@@ -193,7 +193,7 @@ function toExtension(event: ExtensionAddedToContextEvent | InstanceUpdatedEvent)
     context: event.context.kind,
     consentedScopes: [...event.consentedScopes],
     enabled: event.enabled,
-    ...occurrenceOf(event),
+    ...timeOf(event),
   };
   if (event.variantKey !== null) extension.variantKey = event.variantKey;
   return extension;

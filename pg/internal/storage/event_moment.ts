@@ -1,7 +1,7 @@
 /** When an event occurred, as far as its order goes. */
 
 import { checkNames } from "../../../internal/check_options.ts";
-import type { EventTime } from "../../storage_options.ts";
+import type { EventTime } from "../../../webhooks/storage.ts";
 
 /** How far the clocks of the sender and of this computer may differ, in milliseconds. */
 const MAX_AHEAD_MS = 5 * 60 * 1000;

@@ -8,7 +8,7 @@ import {
 } from "../../../errors.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
 import type { EncryptableDatabase } from "../../session.ts";
-import type { InstanceState, RecordedInstance, StorageRecovery } from "../../storage_recovery.ts";
+import type { ComparedState, RecordedInstance, StorageRecovery } from "../../storage_recovery.ts";
 import type { ColumnKey } from "../columns/column_key.ts";
 import type { EventFence } from "./event_fence.ts";
 import type { EventMoment } from "./event_moment.ts";
@@ -88,7 +88,7 @@ export class RecoveryAccess implements StorageRecovery {
   /** See {@linkcode StorageRecovery.adopt}. */
   async adopt(
     { id, version }: RecordedInstance,
-    state: InstanceState,
+    state: ComparedState,
     settledBefore: Date = NEVER,
   ): Promise<boolean> {
     const { consentedScopes, ...others } = state;
@@ -181,7 +181,7 @@ function toRecord(row: ResultRow): RecordedInstance {
     id: text("id"),
     state: row["stored"] !== "true" ? undefined : {
       contextId: text("contextId"),
-      context: text("context") as InstanceState["context"],
+      context: text("context") as ComparedState["context"],
       active: row["active"] === "true",
       variantKey: row["variantKey"] as string | null,
       consentedScopes: JSON.parse(text("consentedScopes")),

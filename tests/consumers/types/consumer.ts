@@ -36,12 +36,7 @@ import {
   context,
   type LastEventTable,
 } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
-import {
-  MstudioSessions,
-  type Session,
-  SessionError,
-  type SessionErrorCode,
-} from "@weissaufschwarz/mitthooks-drizzle/sessions";
+import { MstudioSessions, type Session, SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
 import { createWebhookHandler } from "@weissaufschwarz/mitthooks-drizzle/webhooks";
 import { eq } from "drizzle-orm";
 import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
@@ -354,7 +349,7 @@ export function codes(error: unknown): StorageOperation | string | undefined {
     return error.operation;
   }
   if (error instanceof SessionError) {
-    expectType<Equal<typeof error.code, SessionErrorCode>>();
+    expectType<Equal<typeof error.code, Extract<ErrorCode, typeof error.code>>>();
     return String(error.status);
   }
   if (error instanceof StaleEventError) return error.extensionInstanceId;
