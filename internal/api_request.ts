@@ -29,6 +29,7 @@ export class ApiPausedError extends ApiError {
 
 /** What every option of a class that makes requests has. */
 export interface ApiOptions {
+  /** Default, also for the empty string of a variable left blank: mittwald's. */
   readonly apiUrl?: string | URL | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
@@ -64,9 +65,9 @@ export class MittwaldApi {
   #pausedUntil = 0;
 
   /** @throws {TypeError} When an option is wrong. */
-  constructor({ apiUrl = DEFAULT_API_URL, fetch }: ApiOptions) {
+  constructor({ apiUrl, fetch }: ApiOptions) {
     if (fetch !== undefined) checkFunction("fetch", fetch);
-    this.#apiUrl = checkApiUrl(apiUrl);
+    this.#apiUrl = checkApiUrl(apiUrl || DEFAULT_API_URL);
     // Looked up at the call: tools that replace the global fetch do so at any time.
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
   }

@@ -60,7 +60,7 @@ export interface MstudioSessionsOptions<TInstance extends SessionInstance = Sess
    * with `purpose: "session_token"`.
    */
   readonly publicKeys?: PublicKeyProvider | undefined;
-  /** Base URL of the API, `http:` or `https:`. Default: `https://api.mittwald.de`. */
+  /** Base URL of the API, `http:` or `https:`. Default, also for `""`: `https://api.mittwald.de`. */
   readonly apiUrl?: string | URL | undefined;
   /** Makes the requests. What it throws becomes the `cause` of an error as it is. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;

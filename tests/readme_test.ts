@@ -107,8 +107,8 @@ console.log(reads.map((row) => row.join("")).join(" "));
     "adopting.ts: the key reads plaintext and writes none",
     `import { PGlite } from "@electric-sql/pglite";
 import { drizzle } from "drizzle-orm/pglite";
-import { withEncryption } from "@weissaufschwarz/mitthooks-drizzle/pg";
-import { keyStatus, reencrypt } from "@weissaufschwarz/mitthooks-drizzle/pg";
+import { withEncryption } from "@wais/mitthooks-drizzle/pg";
+import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg";
 import { accounts } from "./adopting.ts";
 await using client = await PGlite.create();
 await client.exec("CREATE TABLE account (id text PRIMARY KEY, api_token text)");

@@ -54,7 +54,7 @@ export interface InstanceSecretStorage {
 export interface InstanceTokensOptions {
   /** Where the secrets are stored. It is read at every call; calls at the same time share one read. */
   readonly storage: InstanceSecretStorage;
-  /** Base URL of the API, `http:` or `https:`. Default: `https://api.mittwald.de`. */
+  /** Base URL of the API, `http:` or `https:`. Default, also for `""`: `https://api.mittwald.de`. */
   readonly apiUrl?: string | URL | undefined;
   /** Makes the requests. What it throws becomes the `cause` of an error as it is. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;

@@ -37,7 +37,7 @@ const AGAIN_EVERY_MS = 5 * 60_000;
 
 /** Options of {@linkcode MittwaldPublicKeys}; its example uses them. */
 export interface MittwaldPublicKeysOptions {
-  /** Base URL of the API, `http:` or `https:`. Default: `https://api.mittwald.de`. */
+  /** Base URL of the API, `http:` or `https:`. Default, also for `""`: `https://api.mittwald.de`. */
   readonly apiUrl?: string | URL | undefined;
   /** Makes the requests. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;

@@ -2,14 +2,14 @@ import process from "node:process";
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
-} from "@weissaufschwarz/mitthooks-drizzle/pg/encryption";
+} from "@wais/mitthooks-drizzle/pg/encryption";
 import {
   buildExtensionInstanceTable,
   buildLastEventTable,
-} from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
+} from "@wais/mitthooks-drizzle/pg/schema";
 
 // drizzle-kit creates only what the schema exports.
-export { context } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
+export { context } from "@wais/mitthooks-drizzle/pg/schema";
 
 const encryptionKey = buildEncryptionKey(
   process.env.ENCRYPTION_MASTER_PASSWORD!,

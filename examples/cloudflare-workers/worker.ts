@@ -1,9 +1,6 @@
-import { PgExtensionStorage } from "@weissaufschwarz/mitthooks-drizzle/pg";
-import { MstudioSessions, SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
-import {
-  createWebhookHandler,
-  MittwaldPublicKeys,
-} from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+import { MstudioSessions, SessionError } from "@wais/mitthooks-drizzle/sessions";
+import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { extensionInstances, lastEvents } from "./schema.ts";

@@ -1,12 +1,9 @@
 import process from "node:process";
 import { serve } from "@hono/node-server";
-import { PgExtensionStorage, withEncryption } from "@weissaufschwarz/mitthooks-drizzle/pg";
-import { MstudioSessions, SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
-import { InstanceTokens } from "@weissaufschwarz/mitthooks-drizzle/tokens";
-import {
-  createWebhookHandler,
-  MittwaldPublicKeys,
-} from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { PgExtensionStorage, withEncryption } from "@wais/mitthooks-drizzle/pg";
+import { MstudioSessions, SessionError } from "@wais/mitthooks-drizzle/sessions";
+import { InstanceTokens } from "@wais/mitthooks-drizzle/tokens";
+import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { Hono } from "hono";

@@ -2,14 +2,14 @@ import process from "node:process";
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
-} from "@weissaufschwarz/mitthooks-drizzle/pg/encryption";
+} from "@wais/mitthooks-drizzle/pg/encryption";
 import {
   buildExtensionInstanceTable,
   buildLastEventTable,
-} from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
+} from "@wais/mitthooks-drizzle/pg/schema";
 import { pgTable, serial, text, varchar } from "drizzle-orm/pg-core";
 
-export { context } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
+export { context } from "@wais/mitthooks-drizzle/pg/schema";
 
 const encryptedText = buildEncryptedTextColumn(
   buildEncryptionKey(process.env.ENCRYPTION_MASTER_PASSWORD!, process.env.ENCRYPTION_SALT!),

@@ -1,10 +1,7 @@
 import process from "node:process";
 import { serve } from "@hono/node-server";
-import { PgExtensionStorage } from "@weissaufschwarz/mitthooks-drizzle/pg";
-import {
-  createWebhookHandler,
-  MittwaldPublicKeys,
-} from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { Hono } from "hono";
 import postgres from "postgres";

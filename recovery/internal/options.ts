@@ -15,7 +15,7 @@ export interface RecoverableStorage {
 export interface ApiAccess {
   /** An API token of a member of the extension's contributor. It is sent to the API alone. */
   readonly apiToken: string;
-  /** Base URL of mittwald's API, without a version. Default: `https://api.mittwald.de`. */
+  /** Base URL of mittwald's API, without a version. Default, also for `""`: `https://api.mittwald.de`. */
   readonly apiUrl?: string | URL | undefined;
   /** Makes the requests. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;

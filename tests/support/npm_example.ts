@@ -2,7 +2,6 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { buildNpmPackage, packNpmPackage } from "../../tools/npm/package.ts";
-import { NPM_NAME } from "../../tools/npm/manifest.ts";
 import { dirname, join } from "../../tools/paths.ts";
 import { npmInstall, toolProject } from "../../tools/npm/project.ts";
 import { nodeProgram } from "../../tools/npm/programs.ts";
@@ -19,6 +18,9 @@ import {
 /** How the files of an example that has no `tsconfig.json` are checked: as Node.js understands them. */
 const TSC =
   "tsc --strict --skipLibCheck --noEmit --module nodenext --target es2024 --types node --allowImportingTsExtensions *.ts";
+
+/** The name that examples import the package by, an alias of npm's. */
+const JSR_NAME = "@wais/mitthooks-drizzle";
 
 let tarball: Promise<string> | undefined;
 
@@ -51,7 +53,7 @@ export class NpmExample extends Application {
   ): Promise<NpmExample> {
     const files = await readFolder(`examples/${name}`);
     const manifest = JSON.parse(files["package.json"]!);
-    manifest.dependencies[NPM_NAME] = `file:${await packageTarball()}`;
+    manifest.dependencies[JSR_NAME] = `file:${await packageTarball()}`;
     manifest.devDependencies["@types/node"] ??= "^24.0.0";
     // The compiler is big, and the same for all.
     for (const unneeded of [...without, "typescript"]) delete manifest.devDependencies[unneeded];

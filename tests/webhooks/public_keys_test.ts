@@ -75,6 +75,18 @@ function keysOf(
 const notFound = () => new Response(null, { status: 404 });
 const keyOf = (serial: string, key = KEY) => Response.json({ serial, key });
 
+Deno.test("apiUrl is mittwald's API where it is left out or blank", async () => {
+  for (const apiUrl of [undefined, ""]) {
+    const asked: string[] = [];
+    const fetch = (url: RequestInfo | URL) => {
+      asked.push(String(url));
+      return Promise.resolve(mittwald(new Request(String(url))));
+    };
+    await new MittwaldPublicKeys({ apiUrl, fetch }).getPublicKey("known");
+    assertEquals(asked[0], `https://api.mittwald.de${LATEST}`);
+  }
+});
+
 Deno.test("the latest key is asked for once, and by one request for all who want it at the same time", async () => {
   await using endpoint = serve(mittwald);
   const get = () => endpoint.publicKeys.getPublicKey("known-latest");

@@ -7,13 +7,14 @@ import { jsrHas } from "../import_map.ts";
 import { readManifest } from "../manifest.ts";
 import { NPM_NAME, type NpmManifest, npmManifest } from "./manifest.ts";
 import { runInDirectory } from "./process.ts";
+import { npmReadme } from "./readme.ts";
 import { dirname, join, repository } from "../paths.ts";
 
 /** The Deno whose `pack` compiles, whatever Deno this is: the package is the same, and older ones have no `pack`. */
 const PACKING_DENO = "2.9.6";
 
-/** Documents of the package. */
-const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
+/** Documents of the package that are those of the repository. */
+const DOCUMENTS = ["CHANGELOG.md", "LICENSE"];
 
 /** The only specifiers of own modules that compilers leave: `from "./x.js"`, `import("./x.js")`, `import "./x.js"`. */
 const RELATIVE_IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+\.js)"/g;
@@ -71,6 +72,8 @@ export async function buildNpmPackage(
     const manifest = npmManifest(source);
     await copyModules(root, compiled, directory, manifest, source.name);
     for (const name of DOCUMENTS) await Deno.copyFile(join(root, name), join(directory, name));
+    const readme = await Deno.readTextFile(join(root, "README.md"));
+    await Deno.writeTextFile(join(directory, "README.md"), npmReadme(readme, source));
     await Deno.writeTextFile(
       join(directory, "package.json"),
       `${JSON.stringify(manifest, null, 2)}\n`,

@@ -1,12 +1,9 @@
 import process from "node:process";
 import { MittwaldAPIV2Client } from "@mittwald/api-client";
-import { PgExtensionStorage } from "@weissaufschwarz/mitthooks-drizzle/pg";
-import { MstudioSessions } from "@weissaufschwarz/mitthooks-drizzle/sessions";
-import { InstanceTokens } from "@weissaufschwarz/mitthooks-drizzle/tokens";
-import {
-  createWebhookHandler,
-  MittwaldPublicKeys,
-} from "@weissaufschwarz/mitthooks-drizzle/webhooks";
+import { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
+import { MstudioSessions } from "@wais/mitthooks-drizzle/sessions";
+import { InstanceTokens } from "@wais/mitthooks-drizzle/tokens";
+import { createWebhookHandler, MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { extensionInstances, lastEvents } from "./schema.ts";

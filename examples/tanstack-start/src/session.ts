@@ -1,7 +1,7 @@
 import { getSessionToken } from "@mittwald/ext-bridge/browser";
 import { createMiddleware } from "@tanstack/react-start";
 import { getRequest } from "@tanstack/react-start/server";
-import { SessionError } from "@weissaufschwarz/mitthooks-drizzle/sessions";
+import { SessionError } from "@wais/mitthooks-drizzle/sessions";
 import { clientOfInstance, clientOfUser, sessions } from "./extension.server.ts";
 
 /** mStudio's token for this page; that of the simulated one while the page is worked on outside of mStudio. */
