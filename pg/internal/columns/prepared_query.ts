@@ -34,14 +34,18 @@ export interface Preparing {
 /** What a parameter is to be encrypted from in one execution. */
 type Pend = (values: PlaceholderValues) => PendingCiphertext | null;
 
-interface Decrypted {
-  /** The query with Drizzle's own mapping, which leaves ciphertexts as they are. */
-  readonly mapping: PreparedQuery;
-  decrypt(result: unknown): Promise<unknown>;
-}
+/** Where the state of a prepared query is kept. */
+const STATE = Symbol("state");
 
-/** Prepared queries whose results are decrypted. */
-const decrypted = new WeakMap<object, Decrypted>();
+interface State {
+  /** The driver's own query, whose mapping leaves ciphertexts as they are. */
+  readonly inner: PreparedQuery;
+  /** The `execute` of that one. */
+  readonly send: PreparedQuery["execute"];
+  /** Encrypts what is sent. */
+  readonly fill: ((values: PlaceholderValues) => Promise<PlaceholderValues>) | undefined;
+  readonly decrypt: ((result: unknown) => Promise<unknown>) | undefined;
+}
 
 /** What a batch asks for before it sends a query, and maps its result with, in Drizzle 0.x and in 1.0. */
 const OF_BATCHES = ["isResponseInArrayMode", "mode", "mapResult", "mapper"];
@@ -53,17 +57,49 @@ function refuse(): never {
   );
 }
 
-/** Keeps others from mapping results, which would not be decrypted then. */
-function withOwnMapping(prepared: PreparedQuery): PreparedQuery {
-  const mapping = Object.create(prepared);
-  for (const name of OF_BATCHES) {
-    if (!(name in prepared)) continue;
-    const value = Reflect.get(prepared, name);
-    mapping[name] = value;
-    if (typeof value === "function") Reflect.set(prepared, name, refuse);
-    else Object.defineProperty(prepared, name, { get: refuse });
+type Encrypting = PreparedQuery & { readonly [STATE]: State };
+
+async function execute(
+  this: Encrypting,
+  values: PlaceholderValues = {},
+  ...rest: unknown[]
+): Promise<unknown> {
+  const { inner, send, fill, decrypt } = this[STATE];
+  // Drizzle sets some properties from outside.
+  for (const name of Object.keys(this)) Reflect.set(inner, name, Reflect.get(this, name));
+  const result = await send.call(inner, fill ? await fill(values) : values, ...rest);
+  return decrypt ? await decrypt(result) : result;
+}
+
+function getQuery(this: Encrypting): Query {
+  return this[STATE].inner.getQuery();
+}
+
+const prototypes = new WeakMap<object, object>();
+
+/**
+ * The prototype of the encrypting queries of one driver: one for all of them, as an object that is a prototype itself
+ * costs V8 more than the query. It keeps others from mapping results, which would not be decrypted then.
+ */
+function encryptingPrototype(inner: PreparedQuery): object {
+  const driver = Object.getPrototypeOf(inner);
+  let prototype = prototypes.get(driver);
+  if (!prototype) {
+    prototype = Object.create(driver, {
+      execute: { value: execute, writable: true },
+      getQuery: { value: getQuery, writable: true },
+    }) as object;
+    for (const name of OF_BATCHES) {
+      if (!(name in inner)) continue;
+      Object.defineProperty(
+        prototype,
+        name,
+        typeof Reflect.get(inner, name) === "function" ? { value: refuse } : { get: refuse },
+      );
+    }
+    prototypes.set(driver, prototype);
   }
-  return mapping;
+  return prototype;
 }
 
 /** Prepares a query. One that has nothing to do with encrypted columns stays Drizzle's own. */
@@ -87,19 +123,20 @@ export function prepareEncrypting(
     params ? { ...query, params } : query,
     ...planned?.rest ?? rest,
   );
-  const prepared: PreparedQuery = Object.create(inner);
-  const { decrypt } = planned ?? {};
-  const mapping = decrypt ? withOwnMapping(prepared) : prepared;
   const names = params && placeholderNames(query.params);
-  prepared.execute = async (values = {}, ...others) => {
-    // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
-    const filled = names ? readAll(names, values) : values;
-    if (names) filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
-    // Inherits from what the caller has: Drizzle sets some properties from outside.
-    const result = await inner.execute.call(mapping, filled, ...others);
-    return decrypt ? await decrypt(result) : result;
+  const state: State = {
+    inner,
+    send: inner.execute,
+    fill: names && (async (values) => {
+      // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
+      const filled = readAll(names, values);
+      filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
+      return filled;
+    }),
+    decrypt: planned?.decrypt,
   };
-  if (decrypt) decrypted.set(prepared, { mapping, decrypt });
+  const prepared = Object.create(encryptingPrototype(inner));
+  prepared[STATE] = state;
   return prepared;
 }
 
@@ -183,8 +220,8 @@ export async function batchEncrypting(
   const prepared = queries.map((query) => query._prepare());
   // A statement of db.execute is sent when it is awaited, so none may be what this returns.
   const filled = await Promise.all(prepared.map(async (query): Promise<Batchable> => {
-    const { mapping = query } = decrypted.get(query) ?? {};
-    const { params, ...built } = query.getQuery();
+    const { inner: mapping = query } = (query as Partial<Encrypting>)[STATE] ?? {};
+    const { params, ...built } = mapping.getQuery();
     const pending = params.map((param) => pendOf(param)?.({}));
     if (pending.every((ciphertext) => ciphertext === undefined)) return { _prepare: () => mapping };
     const ciphertexts = await encryptAll(pending);
@@ -199,7 +236,7 @@ export async function batchEncrypting(
   }));
   const results = await batch(filled);
   return await Promise.all(results.map((result, index) => {
-    const decrypting = decrypted.get(prepared[index]!)?.decrypt(result);
+    const decrypting = (prepared[index] as Partial<Encrypting>)[STATE]?.decrypt?.(result);
     return decrypting ? decrypting.catch((error) => refuseResult(error, index)) : result;
   }));
 }
