@@ -41,8 +41,7 @@ export interface AesGcm {
 
 /** Imports the 32 bytes of a key, and leaves them as they are. */
 export async function importAesKey(bytes: Bytes): Promise<AesGcm> {
-  const web = await importWebKey(bytes);
-  return { web, node: await importNodeKey(bytes, web) };
+  return { web: await importWebKey(bytes), node: await importNodeKey(bytes) };
 }
 
 async function importWebKey(bytes: Bytes): Promise<AesGcm["web"]> {
@@ -89,10 +88,12 @@ interface NodeDecipher {
 }
 
 /** `undefined` where the runtime has no such cipher, or only imitates it. */
-async function importNodeKey(bytes: Bytes, web: AesGcm["web"]): Promise<AesGcm["node"]> {
+async function importNodeKey(bytes: Bytes): Promise<AesGcm["node"]> {
+  // Tried with a key that nothing else is encrypted under.
+  const throwaway = crypto.getRandomValues(new Uint8Array(32));
+  const web = await importWebKey(throwaway);
   try {
-    const node = createNodeCipher(bytes);
-    // The IV is of no other use, and what is encrypted under it goes nowhere.
+    const node = createNodeCipher(throwaway);
     const iv = new Uint8Array(IV_BYTES);
     for (const plaintext of [new Uint8Array(), Uint8Array.of(1)]) {
       const sealed = node.seal(iv, plaintext);
@@ -100,7 +101,7 @@ async function importNodeKey(bytes: Bytes, web: AesGcm["web"]): Promise<AesGcm["
       const opened = [node.open(sealed), await web.open(sealed)].map((bytes) => bytes?.join());
       if (opened.some((text) => text !== plaintext.join()) || node.open(forged)) return undefined;
     }
-    return node;
+    return createNodeCipher(bytes);
   } catch {
     return undefined;
   }
