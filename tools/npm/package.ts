@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as esbuild from "esbuild";
 import { jsrHas } from "../import_map.ts";
 import { readManifest } from "../manifest.ts";
 import { NPM_NAME, type NpmManifest, npmManifest } from "./manifest.ts";
@@ -132,7 +133,10 @@ const compileWithPack: Compile = async (root, outDir) => {
   await runInDirectory(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
 };
 
-/** Copies the modules that can be reached from an export, and their declarations. */
+/**
+ * Joins what the subpaths share into few modules, since Node.js takes about as long for each as this package's own start
+ * takes in all. Copies the declarations that can be reached from an export.
+ */
 async function copyModules(
   root: string,
   from: string,
@@ -141,27 +145,42 @@ async function copyModules(
   sourceName: string,
 ): Promise<void> {
   const commands = new Set(Object.values(manifest.bin ?? {}));
-  const paths = new Set(
-    Object.values(manifest.exports).flatMap((entry) => [entry.types, entry.default]),
-  );
-  // What a module imports is appended, and comes later.
+  const entries = Object.values(manifest.exports);
+  await esbuild.build({
+    absWorkingDir: from,
+    entryPoints: entries.map((entry) => entry.default),
+    outdir: to,
+    outbase: from,
+    bundle: true,
+    splitting: true,
+    chunkNames: "internal/[name]-[hash]",
+    packages: "external",
+    format: "esm",
+    target: "es2023",
+    logLevel: "silent",
+    tsconfigRaw: {},
+  });
+  for (const path of commands) {
+    const text = await Deno.readTextFile(join(to, path));
+    const program = `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
+    await Deno.writeTextFile(join(to, path), program);
+    await Deno.chmod(join(to, path), 0o755);
+  }
+  // What a declaration imports is appended, and comes later.
+  const paths = new Set(entries.map((entry) => entry.types));
   for (const path of paths) {
     let text = await Deno.readTextFile(join(from, path));
     for (const [, specifier] of text.matchAll(RELATIVE_IMPORT)) {
-      const target = `./${join(dirname(path), specifier!)}`;
-      paths.add(path.endsWith(".d.ts") ? target.replace(/\.js$/, ".d.ts") : target);
+      paths.add(`./${join(dirname(path), specifier!)}`.replace(/\.js$/, ".d.ts"));
     }
-    if (path.endsWith(".d.ts")) {
-      text = text.replace(/^#!.*\n/, "").replace(PRIVATE_FIELDS, "");
-      const source = await Deno.readTextFile(join(root, path.replace(/\.d\.ts$/, ".ts")));
-      const comment = MODULE_COMMENT.exec(source)?.[1];
-      // `deno pack` loses some.
-      if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;
-    }
+    text = text.replace(/^#!.*\n/, "").replace(PRIVATE_FIELDS, "");
+    const source = await Deno.readTextFile(join(root, path.replace(/\.d\.ts$/, ".ts")));
+    const comment = MODULE_COMMENT.exec(source)?.[1];
+    // `deno pack` loses some.
+    if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;
     // The examples in the documentation import the package by its name on JSR; whoever writes `jsr:` means JSR.
     text = text.replaceAll(new RegExp(`(?<!jsr:)${sourceName}`, "g"), NPM_NAME);
-    if (commands.has(path)) text = `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
     await Deno.mkdir(dirname(join(to, path)), { recursive: true });
-    await Deno.writeTextFile(join(to, path), text, { mode: commands.has(path) ? 0o755 : 0o644 });
+    await Deno.writeTextFile(join(to, path), text);
   }
 }
