@@ -1,6 +1,7 @@
 /** The column type that stores text encrypted. */
 
 import { text } from "drizzle-orm/pg-core";
+import { kindOf } from "../internal/kind_of.ts";
 import { type EncryptionKey, isEncryptionKey } from "./encryption_key.ts";
 import {
   describeColumn,
@@ -12,13 +13,12 @@ import {
   checkKeysOf,
   REFUSED_MODIFIERS,
   refusedIndex,
-  type RefusedModifiers,
-  type TextBuilder,
+  type RefusingTextBuilder,
 } from "./internal/columns/column_modifiers.ts";
 import { createSealedValue } from "./internal/columns/sealed_value.ts";
 
 /** A column builder that has Drizzle's methods, but for those that an encrypted column refuses. */
-export type EncryptedTextColumnBuilder = TextBuilder & RefusedModifiers;
+export type EncryptedTextColumnBuilder = RefusingTextBuilder;
 
 /**
  * What {@linkcode buildEncryptedTextColumn} returns: a function that makes the column, with its database
@@ -59,15 +59,11 @@ export function buildEncryptedTextColumn(encryptionKey: EncryptionKey): Encrypte
   if (!isEncryptionKey(encryptionKey)) {
     throw new TypeError(
       "Building an encrypted column: encryptionKey is not an encryption key" +
-        (encryptionKey as unknown instanceof Uint8Array
-          ? ", pass its bytes to importEncryptionKey"
-          : ""),
+        (kindOf(encryptionKey) === "Uint8Array" ? ", pass its bytes to importEncryptionKey" : ""),
     );
   }
   return (name) =>
-    encrypting(name === undefined ? text() : text(name), encryptionKey) as
-      & TextBuilder
-      & RefusedModifiers;
+    encrypting(name === undefined ? text() : text(name), encryptionKey) as RefusingTextBuilder;
 }
 
 /** What Drizzle's builders make the columns of a table with. */

@@ -4,6 +4,7 @@ import { type AesGcm, importAesKey } from "./internal/columns/aes_gcm.ts";
 import { askKey } from "./internal/columns/ask_key.ts";
 import { checkNames } from "../internal/check_options.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
+import { kindOf } from "../internal/kind_of.ts";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
 import {
   DEFAULT_PBKDF2_ITERATIONS,
@@ -289,8 +290,9 @@ export function buildEncryptionKey(
  * @param rawKey Exactly 32 bytes from a cryptographic source of randomness; they are copied.
  * @param options Which other keys' values it also reads.
  * @returns The key. It shows nothing of itself when it is logged or serialised.
- * @throws {TypeError} `rawKey` is not a `Uint8Array`, or an option is unknown or has the wrong type.
- * @throws {RangeError} `rawKey` does not have 32 bytes.
+ * @throws {TypeError} `rawKey` is not a `Uint8Array`, or an option is unknown or has the wrong type. On first use:
+ * `rawKey` is empty, as it is where a schema is loaded without secrets; the message says where the key was made.
+ * @throws {RangeError} `rawKey` has neither 32 bytes nor none.
  *
  * @example Import a random key
  * ```ts
@@ -308,17 +310,22 @@ export function importEncryptionKey(
 ): EncryptionKey {
   const attempt = "Importing an encryption key";
   checkNames(attempt, options, ["alsoReads"]);
-  if (!(rawKey instanceof Uint8Array)) {
+  if (kindOf(rawKey) !== "Uint8Array") {
     throw new TypeError(`${attempt}: rawKey is not a Uint8Array`);
+  }
+  const alsoReads = checkedKeys(attempt, options.alsoReads);
+  // A variable that is not set, where a schema is loaded without secrets: as with a missing password, the first use says so.
+  if (rawKey.length === 0) {
+    const message = `${attempt}: rawKey is empty; the key was made ${
+      placeOfCall(importEncryptionKey)
+    }, and \`npx mitthooks-drizzle keygen --raw --write .env\` makes one`;
+    return new AesEncryptionKey(() => Promise.reject(new ConfigurationError(message)), alsoReads);
   }
   if (rawKey.length !== KEY_BYTES) {
     throw new RangeError(`${attempt}: rawKey has ${rawKey.length} bytes instead of ${KEY_BYTES}`);
   }
   const bytes = new Uint8Array(rawKey);
-  return new AesEncryptionKey(
-    () => Promise.resolve(bytes),
-    checkedKeys(attempt, options.alsoReads),
-  );
+  return new AesEncryptionKey(() => Promise.resolve(bytes), alsoReads);
 }
 
 /** Checks for the three methods' presence alone: a key may be anybody's object. */

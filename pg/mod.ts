@@ -71,6 +71,7 @@ export {
   buildExtensionInstanceTable,
   buildLastEventTable,
   type CheckedColumns,
+  type CheckedSecret,
   context,
   type ExtensionInstanceTable,
   type InstanceWithoutSecret,

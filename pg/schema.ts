@@ -45,6 +45,10 @@ import type {
 /** Columns that an application adds, by their names in TypeScript. */
 export type AdditionalColumns = Columns;
 
+/** Turns a column of the secret that is not encrypted into a type error that says so. */
+export type CheckedSecret<TSecret> = TSecret extends EncryptedTextColumn ? TSecret
+  : "the column of the secret has to be encrypted, pass what buildEncryptedTextColumn returned";
+
 /** Turns columns that the storage could not fill, or that exist already, into type errors. */
 export type CheckedColumns<TAdditional extends AdditionalColumns> =
   & {
@@ -77,7 +81,7 @@ export type InstanceWithoutSecret<
 /**
  * The table that {@linkcode buildLastEventTable} builds: of each instance the last event that was applied.
  */
-export type LastEventTable = LastEventTableType;
+export interface LastEventTable extends LastEventTableType {}
 
 /** Where a table is built, and under which name. */
 export interface TableOptions {
@@ -145,8 +149,9 @@ export const context: ContextEnum = pgEnum("context", ["customer", "project"]);
  */
 export function buildExtensionInstanceTable<
   TAdditional extends AdditionalColumns = Record<never, never>,
+  TSecret = EncryptedTextColumn,
 >(
-  secretColumn: EncryptedTextColumn,
+  secretColumn: CheckedSecret<TSecret>,
   additionalColumns?: TAdditional & CheckedColumns<TAdditional>,
   options: TableOptions = {},
 ): ExtensionInstanceTable<TAdditional> {
@@ -172,12 +177,12 @@ export function buildExtensionInstanceTable<
     consentedScopes: text("consented_scopes").array().notNull(),
     ...options.table === undefined
       ? {
-        secret: secretColumn(),
+        secret: (secretColumn as EncryptedTextColumn)(),
         createdAt: timestamp().defaultNow().notNull(),
         updatedAt: timestamp().defaultNow().$onUpdate(() => new Date()).notNull(),
       }
       : {
-        secret: secretColumn("secret"),
+        secret: (secretColumn as EncryptedTextColumn)("secret"),
         createdAt: timestamp("createdAt").defaultNow().notNull(),
         updatedAt: timestamp("updatedAt").defaultNow().$onUpdate(() => new Date()).notNull(),
       },

@@ -4,6 +4,7 @@ import { eq, getTableColumns, isNotNull, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { UnknownExtensionInstanceError } from "../errors.ts";
 import { checkNames } from "../internal/check_options.ts";
+import { kindOf } from "../internal/kind_of.ts";
 import type { ExtensionStorage } from "../webhooks/storage.ts";
 import type { ColumnKey } from "./internal/columns/column_key.ts";
 import { primaryOf, undecorated } from "./internal/columns/database.ts";
@@ -293,7 +294,7 @@ export class PgExtensionStorage<
     if (!this.ordersEvents) {
       throw new TypeError(`${attempt}: the storage has no table of last events`);
     }
-    if (!(before instanceof Date) || Number.isNaN(before.getTime())) {
+    if (kindOf(before) !== "Date" || Number.isNaN(before.getTime())) {
       throw new TypeError(`${attempt}: before is not a valid Date`);
     }
     if (before.getTime() > Date.now()) throw new RangeError(`${attempt}: before is in the future`);

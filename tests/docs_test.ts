@@ -131,7 +131,7 @@ Deno.test("docs: the refusals are those of sessions", () => {
 Deno.test("docs: the errors are all there", () => {
   const classes = [...sources["errors.ts"]!.matchAll(/^export class (\w+)/gm)];
   const responses = /^(Session|Signature|Webhook|UnknownPublicKey|PublicKeyUnavailable|Busy)/;
-  const { text } = page("docs/encryption.md");
+  const { text } = page("docs/errors.md");
   const missing = classes.map(([, name]) => name!)
     .filter((name) => !responses.test(name) && !text.includes(`\`${name}\``));
   assertEquals(missing, []);

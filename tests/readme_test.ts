@@ -58,7 +58,23 @@ export const getDatabase = () => drizzle(getEnvironmentVariables().DATABASE_URL,
 
 /** Programs that use what pages show, and what they print. */
 const PROGRAMS: readonly [title: string, code: string, printed: string][] = [
-  ["keys.ts runs", 'import "./keys.ts";', "still readable"],
+  [
+    "json_column.ts: an object is stored encrypted, under the key of raw_key.ts",
+    `import { PGlite } from "@electric-sql/pglite";
+import { drizzle } from "drizzle-orm/pglite";
+import { withEncryption } from "@wais/mitthooks-drizzle/pg";
+import { accounts, fromJson, toJson } from "./json_column.ts";
+await using client = await PGlite.create();
+await client.exec("CREATE TABLE account (id text PRIMARY KEY, login text)");
+const db = withEncryption(drizzle(client));
+await db.insert(accounts).values({ id: "ada", login: toJson({ user: "ada", password: "p" }) });
+const [row] = await db.select().from(accounts);
+console.log(row?.login && fromJson(row.login).password);
+const { rows } = await client.query<{ login: string }>("SELECT login FROM account");
+console.log(rows[0]?.login.split(":").length);
+`,
+    "p 3",
+  ],
   ["custom_columns.ts runs", 'import "./custom_columns.ts"; Deno.exit();', ""],
   ["new_table.ts runs", 'import "./new_table.ts";', ""],
   [
@@ -177,6 +193,7 @@ Deno.test("README and docs", async (t) => {
       DATABASE_URL: database.url,
       ENCRYPTION_MASTER_PASSWORD: "master password",
       ENCRYPTION_SALT: "salt",
+      ENCRYPTION_KEY: btoa("k".repeat(32)),
       NEW_ENCRYPTION_MASTER_PASSWORD: "new master password",
       NEW_ENCRYPTION_SALT: "new salt",
       EXTENSION_ID: "my-extension",

@@ -15,11 +15,25 @@ export const REFUSED_MODIFIERS = {
   unique: NEVER_EQUAL,
 } as const;
 
-/** Drizzle's builder of a text column. */
-export type TextBuilder = ReturnType<typeof text>;
+type Reasons = typeof REFUSED_MODIFIERS;
+type TextBuilder = ReturnType<typeof text>;
 
-/** The refused modifiers, as a type that cannot be called. */
-export type RefusedModifiers = { readonly [TName in keyof typeof REFUSED_MODIFIERS]: never };
+/**
+ * Drizzle's builder of a text column. The type of `this` is the reason why a call is a type error, so that compilers
+ * show it; and it is behind every modifier that returns `this`.
+ */
+export interface RefusingTextBuilder extends TextBuilder {
+  array(this: Reasons["array"], ...args: unknown[]): never;
+  default(this: Reasons["default"], ...args: unknown[]): never;
+  generatedAlwaysAs(this: Reasons["generatedAlwaysAs"], ...args: unknown[]): never;
+  primaryKey(this: Reasons["primaryKey"], ...args: unknown[]): never;
+  references(this: Reasons["references"], ...args: unknown[]): never;
+  unique(this: Reasons["unique"], ...args: unknown[]): never;
+  $type<TType>(
+    this: [TType] extends [string] ? this
+      : "an encrypted column stores strings, so that its type has to be one",
+  ): this & { _: { $type: TType } };
+}
 
 /** An index, or a key, that an encrypted column cannot be part of. */
 class KeyRefusal extends TypeError {

@@ -1,6 +1,7 @@
 /** When an event occurred, as far as its order goes. */
 
 import { checkNames } from "../../../internal/check_options.ts";
+import { kindOf } from "../../../internal/kind_of.ts";
 import type { EventTime } from "../../../webhooks/storage.ts";
 
 /** How far the clocks of the sender and of this computer may differ, in milliseconds. */
@@ -33,7 +34,7 @@ export function eventMoment(attempt: string, { occurredAt, requestId }: EventTim
     if (requestId !== undefined) throw new TypeError(`${attempt}: requestId needs occurredAt`);
     return { at: new Date(), signed: false, requestIds: [] };
   }
-  if (!(occurredAt instanceof Date) || Number.isNaN(occurredAt.getTime())) {
+  if (kindOf(occurredAt) !== "Date" || Number.isNaN(occurredAt.getTime())) {
     throw new TypeError(`${attempt}: occurredAt is not a valid Date`);
   }
   if (occurredAt.getTime() > Date.now() + MAX_AHEAD_MS) {

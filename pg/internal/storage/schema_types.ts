@@ -5,7 +5,7 @@
 
 import type { boolean, pgEnum, pgTable, text, timestamp, varchar } from "drizzle-orm/pg-core";
 import type { EncryptedTextColumn } from "../../encrypted_text_column.ts";
-import type { RefusedModifiers } from "../columns/column_modifiers.ts";
+import type { RefusingTextBuilder } from "../columns/column_modifiers.ts";
 
 /** What `pgTable` takes as columns. */
 export type Columns = ReturnType<Parameters<typeof pgTable>[1]>;
@@ -49,8 +49,10 @@ declare const encrypted: unique symbol;
 /** A table of which it is noted which columns are encrypted. One with more of them is one with fewer, too. */
 export type WithEncrypted<TColumns> = {
   readonly [encrypted]?: {
-    readonly [TKey in keyof TColumns as TColumns[TKey] extends RefusedModifiers ? TKey : never]:
-      true;
+    readonly [
+      TKey in keyof TColumns as TColumns[TKey] extends Pick<RefusingTextBuilder, "unique"> ? TKey
+        : never
+    ]: true;
   };
 };
 /** The names of the columns that are noted as encrypted. */

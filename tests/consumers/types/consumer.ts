@@ -33,6 +33,7 @@ import {
 import {
   buildExtensionInstanceTable,
   buildLastEventTable,
+  type CheckedSecret,
   context,
   type LastEventTable,
 } from "@weissaufschwarz/mitthooks-drizzle/pg/schema";
@@ -101,6 +102,15 @@ encryptedText().array();
 encryptedText().generatedAlwaysAs("x");
 // @ts-expect-error equal values are stored differently
 encryptedText("api_token").notNull().unique();
+// The compiler's message has the reason.
+type Reason = ThisParameterType<ReturnType<EncryptedTextColumn>["unique"]>;
+expectType<Equal<Reason, "equal values are stored differently, so it would never take effect">>();
+// @ts-expect-error only strings are stored
+encryptedText().$type<{ token: string }>();
+// @ts-expect-error only strings are stored
+encryptedText().notNull().$type<string[]>();
+const roles = pgTable("role", { role: encryptedText().$type<"admin" | "user">().notNull() });
+expectType<Equal<typeof roles.$inferSelect["role"], "admin" | "user">>();
 // To Drizzle and its ecosystem it is a text column.
 const texts = pgTable("text", { plain: text(), encrypted: encryptedText() });
 expectType<Equal<typeof texts.encrypted["_"]["dataType"], typeof texts.plain["_"]["dataType"]>>();
@@ -172,6 +182,15 @@ eq(instances.customField, "x");
 buildExtensionInstanceTable(encryptedText, { required: text().notNull() });
 // @ts-expect-error this column exists already
 buildExtensionInstanceTable(encryptedText, { secret: text() });
+// @ts-expect-error the secret has to be encrypted
+buildExtensionInstanceTable(text);
+type NotEncrypted = CheckedSecret<typeof text>;
+expectType<
+  Equal<
+    NotEncrypted,
+    "the column of the secret has to be encrypted, pass what buildEncryptedTextColumn returned"
+  >
+>();
 const columns: AdditionalColumns = { note: text() };
 void columns;
 
