@@ -398,7 +398,8 @@ const refusedQueries: Shapes<Query> = {
     db.insert(notes).select(asNote(db, sql`${people.name}`.mapWith(people.phone))),
   "insert … select of one behind UNION ALL": (db) =>
     db.insert(notes).select(
-      asNote(db, people.phone).unionAll(asNote(db, sql`${people.name}`.mapWith(people.phone))),
+      asNote(db, people.phone)
+        .unionAll(asNote(db, sql`${people.name}`.mapWith(people.phone).as("body"))),
     ),
   "insert … select of a value, with another builder": (db) =>
     db.insert(notes).select((given) =>

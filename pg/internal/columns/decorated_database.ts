@@ -4,7 +4,12 @@ import type { SQL } from "drizzle-orm";
 import { QueryBuilder } from "drizzle-orm/pg-core";
 import { copyWith } from "./copy_with.ts";
 import { DECORATED, isDatabase, isDecorated } from "./database.ts";
-import { allowRaw, type Dialect, encryptingDialect, ownStatement } from "./encrypting_dialect.ts";
+import {
+  type Dialect,
+  encryptingDialect,
+  ownStatement,
+  rawStatement,
+} from "./encrypting_dialect.ts";
 import { inheritedMethods, readOwn } from "./itself.ts";
 import {
   type Batchable,
@@ -164,8 +169,7 @@ function handingOut(name: string, method: Method): Method {
 /** The statement of `execute`, which is built once. */
 function own(query: unknown): unknown {
   const statement = (query as { getSQL?(): SQL }).getSQL?.();
-  if (statement) allowRaw(statement);
-  return statement ?? query;
+  return statement ? rawStatement(statement) : query;
 }
 
 const handOut = (value: unknown): unknown =>

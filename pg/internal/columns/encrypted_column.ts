@@ -1,7 +1,6 @@
 /**
  * The sink and the stand-ins. The name of an encrypted column cannot be read while a decorated dialect writes a
- * statement. Whoever writes a column into SQL has to read its name, so the column only gets where we put a
- * stand-in, whose name can be read.
+ * statement. Whoever writes a column into SQL has to read its name, so the column only gets where we put a stand-in.
  */
 
 import { getTableName, type Table } from "drizzle-orm";
@@ -26,12 +25,12 @@ type Marked = { readonly [ENCRYPTION]?: { readonly key: ColumnKey; readonly cont
 export interface Writing {
   /** `SELECT`, `INSERT` … */
   readonly verb: string;
-  /** Refuses a column whose name is read; missing where names may be read. */
-  readonly refuse?: ((column: ColumnLike) => never) | undefined;
+  /** Whether names may be read. */
+  readonly isFree?: boolean;
   /** Whether Drizzle made up the aliases of its tables. */
-  readonly isRelational?: boolean | undefined;
+  readonly isRelational?: boolean;
   /** The built statements that it consists of. */
-  written?: object[] | undefined;
+  readonly written?: object[];
 }
 
 /** Shared by all copies of this package: the columns of one must not slip through the dialect of another. */
@@ -52,16 +51,13 @@ export function write<T>(statement: Writing, run: () => T): T {
   }
 }
 
-/** Runs what writes the application's own words, or reads names. */
-export const writeFreely = <T>(run: () => T): T => write({ verb: "query" }, run);
-
-/** A statement that cannot be built. */
-export class Refusal extends TypeError {}
+/** Runs what reads names. */
+export const writeFreely = <T>(run: () => T): T => write({ verb: "query", isFree: true }, run);
 
 /** Refuses to build the statement that is being written. */
 export function refuse(found: string): never {
   const { verb = "query" } = shared.writing ?? {};
-  throw new Refusal(`Building ${/^[AEIOU]/.test(verb) ? "an" : "a"} ${verb}: it ${found}`);
+  throw new TypeError(`Building ${/^[AEIOU]/.test(verb) ? "an" : "a"} ${verb}: it ${found}`);
 }
 
 /** Ends a message about what cannot be done with an encrypted column. */
@@ -69,23 +65,15 @@ export const MEANS_NOTHING =
   "whose stored text is random and means nothing to the database; only IS NULL, IS NOT NULL and count() work, " +
   "to find a value keep a keyed hash of it in a column of its own";
 
-const OF_ANOTHER_VERSION =
-  "which another version of this package made; the application and its schema have to load the same one " +
-  "(npm ls @weissaufschwarz/mitthooks-drizzle)";
-
 /** Refuses to write a column. */
 export const refuseUse = (column: ColumnLike, how = "uses"): never =>
-  refuse(
-    `${how} ${describeColumn(column)}, ${
-      isOfAnotherVersion(column) ? OF_ANOTHER_VERSION : MEANS_NOTHING
-    }`,
-  );
+  refuse(`${how} ${describeColumn(column)}, ${MEANS_NOTHING}`);
 
 /** A name that can be read by everybody but by who writes a statement. */
 const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
   enumerable: true,
   get(this: ColumnLike) {
-    shared.writing?.refuse?.(this);
+    if (shared.writing && !shared.writing.isFree) refuseUse(this);
     return read(this);
   },
 });
@@ -103,18 +91,15 @@ export function markEncrypted<T extends ColumnLike>(
 ): T {
   const columnKey = new ColumnKey(key, () => describeColumn(column));
   const { as } = column as { as?(alias: string): object };
+  // Of Drizzle 1.0: the alias is a name, too.
+  const value = as && function (this: ColumnLike, alias: string) {
+    return withheld(as.call(this, alias));
+  };
   const descriptors: PropertyDescriptorMap = {
     ...members,
     [ENCRYPTION]: { value: { key: columnKey, contract: CONTRACT } },
     name: guarded((column) => placeOf(column).column),
-    // Of Drizzle 1.0: the alias is a name, too.
-    ...as && {
-      as: {
-        value(this: ColumnLike, alias: string) {
-          return withheld(as.call(this, alias));
-        },
-      },
-    },
+    ...value && { as: { value } },
   };
   for (const name of Reflect.ownKeys(descriptors)) Reflect.deleteProperty(column, name);
   return Object.setPrototypeOf(column, Object.create(Object.getPrototypeOf(column), descriptors));
@@ -160,20 +145,16 @@ export function placeOf(column: ColumnLike): { table: string; column: string } {
 /** Like `placeOf`, worded for messages, with the alias of the table that the application chose. */
 export function describeColumn(column: ColumnLike): string {
   const { table, column: name } = placeOf(column);
-  const alias = getTableName((column as Placed).table);
-  const here = alias === table || shared.writing?.isRelational
-    ? ""
-    : ` (here ${JSON.stringify(alias)})`;
+  const alias = shared.writing?.isRelational ? table : getTableName((column as Placed).table);
+  const here = alias === table ? "" : ` (here ${JSON.stringify(alias)})`;
   return `the encrypted column ${JSON.stringify(name)} of table ${JSON.stringify(table)}${here}`;
 }
 
 const ORIGINAL = Symbol.for("drizzle:OriginalColumn");
-/** Whether the name of an encrypted column may be written. */
-const READABLE = Symbol.for("mitthooks-drizzle:readable");
 
-/** Whether a column is a stand-in. */
+/** Whether a column is a stand-in: the name of any other encrypted one is no value. */
 export const isReadable = (column: ColumnLike): boolean =>
-  (column as { [READABLE]?: boolean })[READABLE] === true;
+  Object.getOwnPropertyDescriptor(column, "name")?.value !== undefined;
 
 const standIns = new WeakMap<ColumnLike, ColumnLike>();
 
@@ -188,11 +169,17 @@ export function readable<T extends ColumnLike>(
 ): T {
   let standIn = decode ? undefined : standIns.get(column);
   if (!standIn) {
-    if (isOfAnotherVersion(column)) refuseUse(column);
+    if (isOfAnotherVersion(column)) {
+      refuse(
+        `uses ${
+          describeColumn(column)
+        }, which another version of this package made; the application ` +
+          "and its schema have to load the same one (npm ls @weissaufschwarz/mitthooks-drizzle)",
+      );
+    }
     // Drizzle 1.0 writes what is behind a column's alias.
     const original = (column as { [ORIGINAL]?: () => T })[ORIGINAL];
     standIn = Object.create(column, {
-      [READABLE]: { value: true },
       name: { value: nameOf(column), configurable: true },
       mapFromDriverValue: { value: decode ?? ((stored: unknown) => stored) },
       ...original && { [ORIGINAL]: { value: () => readable(original.call(column), decode) } },
@@ -205,7 +192,7 @@ export function readable<T extends ColumnLike>(
 /** The opposite: a view of a column, or of a stand-in, whose name cannot be read. */
 export function withheld<T extends ColumnLike>(column: T): T {
   const name = nameOf(column);
-  return Object.create(column, { [READABLE]: { value: false }, name: guarded(() => name) });
+  return Object.create(column, { name: guarded(() => name) });
 }
 
 /** A view of columns by name, with something else in the place of encrypted ones. */

@@ -5,58 +5,16 @@
  */
 
 import { aliasedTable, type Column, SQL, Subquery, type Table } from "drizzle-orm";
-import {
-  describeColumn,
-  isEncrypted,
-  nameOf,
-  readable,
-  Refusal,
-  refuse,
-  refuseUse,
-  viewed,
-  withheld,
-  write,
-  writeFreely,
-  type Writing,
-  writing,
-} from "./encrypted_column.ts";
+import { describeColumn, isEncrypted, nameOf } from "./encrypted_column.ts";
+import { readable, refuse, refuseUse, viewed, withheld } from "./encrypted_column.ts";
+import { write, writeFreely, writing } from "./encrypted_column.ts";
 import { Gate } from "./gate.ts";
-import {
-  assertSameKeys,
-  differing,
-  encryptedColumnIn,
-  encryptedColumnsOf,
-  fieldsIn,
-  Naming,
-  Scope,
-} from "./names.ts";
-import {
-  type Builder,
-  COLUMNS,
-  columnsOf,
-  type Config,
-  type Field,
-  type Fields,
-  fieldsOf,
-  flattenFields,
-  flattenSelection,
-  type Join,
-  kindOf,
-  mapChanged,
-  type Relational,
-  type RelationalConfig,
-  type Selection,
-  type SetOperator,
-} from "./parts.ts";
+import { differing, encryptedColumnIn, encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
+import { type Builder, COLUMNS, columnsOf, type Config, type Field, type Fields } from "./parts.ts";
+import { flattenChunks, flattenFields, kindOf, mapChanged, type SetOperator } from "./parts.ts";
 import { assertExpressions, permit, permitPart, refuseForeign } from "./permits.ts";
 import { type MapperGenerators, planningMappers } from "./result_plan.ts";
-import {
-  assertConflictTarget,
-  assertSourceOfInsert,
-  storedRows,
-  storedSet,
-  storing,
-} from "./storing.ts";
+import { assertConflictTarget, storedRows, storedSet, storing } from "./storing.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
 
 /** The part of Drizzle's PgDialect that is decorated. */
@@ -80,79 +38,87 @@ export interface Dialect {
   collectRelationalQuery?(config: RelationalConfig, ...rest: unknown[]): unknown;
 }
 
-/** Where applications write expressions. */
-const CLAUSES = ["where", "having", "groupBy", "orderBy", "onConflict"] as const;
-
-/** Statements that the application wrote itself, ciphertext and all, and sends with `execute`. */
-const rawStatements = new WeakSet<SQL>();
-
-/** Lets a statement of the application's own name encrypted columns. */
-export function allowRaw(statement: SQL): void {
-  if (!Gate.of(statement)) rawStatements.add(statement);
+/** What a relational query is made of. */
+interface RelationalConfig {
+  readonly tableConfig: { readonly columns?: Fields; readonly table: object };
+  readonly queryConfig: true | Fields;
+  /** Where it stands within another. */
+  readonly nestedQueryRelation?: unknown;
 }
 
+/** A relational query, and what it selects. */
+interface Relational {
+  readonly sql: SQL;
+  readonly selection: readonly RelationalField[];
+}
+
+interface RelationalField {
+  readonly field: object;
+  readonly selection?: Relational["selection"];
+}
+
+/** Where applications write expressions, and what they select from. */
+const CLAUSES = ["where", "having", "groupBy", "orderBy", "onConflict"] as const;
+const SOURCES = ["table", "from"] as const;
+
+/** Whether a statement is in the application's own words, or another dialect's. */
+const isOwnWords = (query: unknown): query is SQL =>
+  kindOf(query) === "sql" && !Gate.of(query as SQL);
+
+/** A statement of the application's own, which may name encrypted columns: it handles ciphertext itself. */
+export const rawStatement = (statement: SQL): SQL =>
+  isOwnWords(statement) ? Gate.closed(new Scope(nameOf, "query", [], true), statement) : statement;
+
 /** What a CTE of a decorated database consists of: its dialect builds it, or the application's own words are it. */
-export function ownStatement(own: Dialect, query: unknown): unknown {
-  if (typeof query === "function") return query;
-  const naming = new Naming(nameOf, own);
-  return kindOf(query) === "sql" && !Gate.of(query as SQL)
-    ? Gate.closed(new Scope(naming, "SELECT"), query as SQL, {})
-    : naming.adopt(query as Builder);
+export const ownStatement = (own: Dialect, query: unknown): unknown =>
+  isOwnWords(query) ? Gate.closed(new Scope(nameOf, "SELECT"), query) : adopted(own, query);
+
+/** Has one of Drizzle's builders build its statement with a dialect: only then it is known what that is. */
+function adopted<T>(own: Dialect, builder: T): T {
+  const { dialect = own } = builder as { dialect?: object };
+  return dialect === own ? builder : Object.create(builder as object, { dialect: { value: own } });
 }
 
 /** Decorates a dialect. The given one stays as it is. */
 export function encryptingDialect(dialect: Dialect): Dialect {
   const own: Dialect = Object.create(dialect);
   const { casing, mapperGenerators, buildRelationalQuery, collectRelationalQuery } = dialect;
-  const naming = new Naming(
-    casing ? (column) => writeFreely(() => casing.getColumnCasing(column)) : nameOf,
-    own,
-  );
+  const nameIn = casing
+    ? (column: object) => writeFreely(() => casing.getColumnCasing(column))
+    : nameOf;
   /** The statement that is being built. */
-  let scope = new Scope(naming, "query");
-
-  const built = (verb: string, config: Config, selection: Selection, build: () => SQL): SQL => {
-    const { withList, table, from, joins } = config;
-    const sources = [table];
-    if (withList) sources.push(...withList);
-    if (from) sources.push(from);
-    joins?.forEach((join) => sources.push(join.table));
-    const outer = scope;
-    scope = new Scope(naming, verb, sources);
-    try {
-      return Gate.closed(scope, write(scope, build), selection);
-    } finally {
-      scope = outer;
-    }
+  const scope = () => writing() as Scope;
+  const built = (verb: string, config: Config, build: () => SQL): SQL => {
+    const { withList = [], table, from, joins = [] } = config;
+    const sources = [table, ...withList, ...from ? [from] : [], ...joins.map((join) => join.table)];
+    const statement = new Scope(nameIn, verb, sources);
+    return Gate.closed(statement, write(statement, build), statement.selected);
   };
-  const expression = <T>(part: T): T => permitPart(part, scope) as T;
+  const expression = <T>(part: T): T => permitPart(part, scope()) as T;
   /** Opens a statement at a place that is made for one. */
   const opened = ({ sql, selectedFields, alias }: Subquery["_"]): SQL => {
     const gate = Gate.of(sql);
     const fields = flattenFields(selectedFields);
+    const found = gate && differing(gate.fields, fields, nameIn);
+    if (found) {
+      refuse(
+        `declares ${JSON.stringify(alias)} otherwise than what it selects: one has ` +
+          `${describeColumn(found)}, the other something else, leave the declaration to Drizzle`,
+      );
+    }
     if (!gate) {
       // Only names are left of what another dialect has built.
-      const read = encryptedColumnIn(fields) ?? encryptedSourceIn(sql);
-      if (read) refuseForeign(read);
-      assertExpressions(fields, scope);
-    } else if (gate.column ?? encryptedColumnIn(fields)) {
-      const found = differing(naming.columns(gate.fields), naming.columns(fields), true);
-      if (found) {
-        refuse(
-          `declares ${JSON.stringify(alias)} otherwise than what it selects: ` +
-            `one has ${
-              describeColumn(found)
-            }, the other something else, leave the declaration to Drizzle`,
-        );
-      }
+      const tables = flattenChunks(sql).filter((part) => kindOf(part) === "table");
+      const [[, read] = []] = tables.flatMap((table) => encryptedColumnsOf(table as Table));
+      const column = encryptedColumnIn(fields) ?? read;
+      if (column) refuseForeign(column);
+      assertExpressions(fields, scope());
     }
     return Gate.open(sql);
   };
   /** What is selected from. */
-  const source = <T extends object | undefined>(table: T): T => {
-    const kind = kindOf(table);
-    if (kind === "sql" || kind === "view") return expression(table);
-    if (kind !== "subquery") return table;
+  const source = <T extends object>(table: T): T => {
+    if (kindOf(table) !== "subquery") return expression(table);
     const { _ } = table as unknown as Subquery;
     const inner = _.isWith ? _.sql : opened(_);
     return inner === _.sql ? table : new Subquery(inner, _.selectedFields, _.alias) as unknown as T;
@@ -162,20 +128,20 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     const { sql, selectedFields, isWith } = field._;
     const read = isWith && encryptedColumnIn(flattenFields(selectedFields));
     if (read) refuseUse(read, "takes a whole CTE for a value, with");
+    const views = scope().sources.filter((from) => kindOf(from) === "view");
     const isSame = (of: Field) => (of.field as Partial<Subquery>)._?.sql === sql;
-    const views = scope.sources.filter((from) => kindOf(from) === "view");
     return views.some((view) => fieldsIn(view).some(isSame)) ? field : source(field);
   };
   const selectedExpression = (field: SQL | SQL.Aliased, bare: boolean): SQL | SQL.Aliased => {
     const alias = kindOf(field) === "aliased" ? field as SQL.Aliased : undefined;
     const expression = alias?.sql ?? field as SQL;
     const { decoder } = expression as unknown as { decoder: unknown };
-    if (isEncrypted(decoder)) {
-      refuse(`maps an expression with ${describeColumn(decoder)}, select the column itself`);
+    if (isEncrypted(decoder)) refuseUse(decoder, "maps an expression with");
+    if ((field as { isSelectionField?: boolean }).isSelectionField) {
+      scope().mentionAlias(alias!);
+      return field;
     }
-    const { isSelectionField } = field as { isSelectionField?: boolean };
-    if (isSelectionField) scope.mentionAlias(alias!);
-    const permitted = isSelectionField ? expression : permit(expression, scope, bare);
+    const permitted = permit(expression, scope(), bare);
     if (permitted === expression) return field;
     return alias ? new SQL.Aliased(permitted, alias.fieldAlias) : permitted;
   };
@@ -184,7 +150,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     const kind = kindOf(field);
     let change: object = field;
     if (kind === "column") {
-      scope.mention(field as Column, bare, true);
+      scope().mention(field as Column, bare, true);
       if (isEncrypted(field)) change = readable(field);
     } else if (kind === "subquery") change = scalar(field as Subquery);
     // Drizzle 1.0 leaves the tables of columns in expressions to those that need them.
@@ -193,42 +159,48 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   };
   /** What a statement is built from, with what is permitted in it. */
   const prepared = (config: Config): Config => {
-    let changes: Record<string, unknown> | undefined;
-    const put = (name: string, part: unknown) => {
-      if (part !== config[name]) (changes ??= {})[name] = part;
-    };
-    for (const clause of CLAUSES) if (config[clause]) put(clause, expression(config[clause]));
-    put("table", source(config.table));
-    if (config.from) put("from", source(config.from));
-    const joined = (join: Join) => ({
+    const changed: Record<string, unknown> = { ...config };
+    for (const name of CLAUSES) if (config[name]) changed[name] = expression(config[name]);
+    for (const name of SOURCES) if (config[name]) changed[name] = source(config[name]);
+    const { distinct, joins } = config;
+    if (typeof distinct === "object") changed["distinct"] = { on: expression(distinct.on) };
+    changed["joins"] = joins?.map((join) => ({
       ...join,
       table: source(join.table),
       on: expression(join.on),
-    });
-    if (config.joins?.length) put("joins", config.joins.map(joined));
-    const { distinct } = config;
-    if (typeof distinct === "object") put("distinct", { on: expression(distinct.on) });
-    return changes ? { ...config, ...changes } : config;
+    }));
+    return changed as unknown as Config;
+  };
+  /** INSERT … SELECT stores what is selected as it is. */
+  const sourceOfInsert = (table: object, select: Builder): Builder => {
+    if (kindOf(select) === "sql") {
+      const [[, encrypted] = []] = encryptedColumnsOf(table);
+      if (!encrypted) return expression(select);
+      refuse(
+        `stores the result of a raw statement in ${describeColumn(encrypted)}; ` +
+          "select with Drizzle's builder, or write all of it with db.execute",
+      );
+    }
+    const query = adopted(own, select);
+    const statement = query.getSQL();
+    const fields = Gate.of(statement)?.fields ?? [];
+    const found = differing(
+      fields.map(({ path: [property] }) => ({ field: columnsOf(table)[property!]! })),
+      fields,
+    );
+    if (found) {
+      refuse(
+        `gives ${describeColumn(found)} and what is not a column encrypted under its key one value`,
+      );
+    }
+    return Object.create(query, { getSQL: { value: () => Gate.open(statement) } });
   };
   const send = (original: Dialect["sqlToQuery"]): Dialect["sqlToQuery"] => (statement, ...rest) => {
-    if (rawStatements.has(statement)) {
-      return writeFreely(() => original.call(own, statement, ...rest));
-    }
     const gate = Gate.of(statement);
-    const whole = gate?.scope ?? new Scope(naming, writing()?.verb ?? "query");
-    const attempt = (root: SQL) => {
-      whole.written = undefined;
-      return original.call(own, root, ...rest);
-    };
+    const whole = gate?.scope ?? new Scope(nameIn, writing()?.verb ?? "query");
     return write(whole, () => {
-      let query;
-      try {
-        query = attempt(gate?.statement ?? permit(statement, whole));
-      } catch (error) {
-        if (!gate || !(error instanceof Refusal)) throw error;
-        // Values of an INSERT may not have been read yet.
-        query = attempt(permit(gate.statement, new Scope(naming, "")));
-      }
+      whole.written.length = 0;
+      const query = original.call(own, gate?.statement ?? permit(statement, whole), ...rest);
       whole.assertAgreement();
       return query;
     });
@@ -237,84 +209,78 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   Object.assign<Dialect, Partial<Dialect>>(own, {
     sqlToQuery: send(dialect.sqlToQuery),
 
-    buildSelection: (fields, options) => {
+    buildSelection(fields, options) {
+      const statement = scope();
+      // Drizzle 1.0 selects the same once more around set operations.
+      if (statement.selected.length === 0) statement.selected = fields;
       const bare = options?.isSingleTable ?? false;
-      const items = mapChanged(fields, (item) => selected(item, bare));
-      return dialect.buildSelection.call(own, items, options);
+      return dialect.buildSelection.call(
+        own,
+        mapChanged(fields, (item) => selected(item, bare)),
+        options,
+      );
     },
 
     buildSelectQuery: (config) =>
-      built("SELECT", config, config, () => {
-        if (config.distinct === true) scope.assertDistinct(fieldsOf(config));
-        config.setOperators?.forEach((other) => assertSameKeys(fieldsOf(config), other));
-        try {
-          return dialect.buildSelectQuery.call(own, prepared(config));
-        } catch (error) {
-          // Drizzle names a column whose table is missing, to say just that.
-          if (error instanceof Refusal) writeFreely(() => dialect.buildSelectQuery(config));
-          throw error;
-        }
+      built("SELECT", config, () => {
+        const query = dialect.buildSelectQuery.call(own, prepared(config));
+        if (config.distinct === true) scope().assertDistinct(scope().selected);
+        return query;
       }),
 
     buildSetOperationQuery({ leftSelect, setOperator }) {
-      const rightSelect = Gate.open(naming.adopt(setOperator.rightSelect).getSQL());
+      const right = adopted(own, setOperator.rightSelect).getSQL();
+      const sides = [scope().selected, Gate.of(right)?.fields ?? []] as const;
+      const { type, isAll } = setOperator;
+      // Both are read with the columns of the first.
+      const found = isAll && type === "union"
+        ? differing(...sides)
+        : encryptedColumnIn(sides.flat());
+      if (found) {
+        refuseUse(found, `compares by ${type.toUpperCase()}, or puts beside something else,`);
+      }
       // Written without their tables.
       const orderBy = setOperator.orderBy?.map((part) =>
-        kindOf(part) === "sql" ? permit(part as SQL, scope, true) : permitPart(part, scope, true)
+        kindOf(part) === "sql"
+          ? permit(part as SQL, scope(), true)
+          : permitPart(part, scope(), true)
       );
-      const operation = { leftSelect, setOperator: { ...setOperator, rightSelect, orderBy } };
-      return dialect.buildSetOperationQuery.call(own, operation);
+      const operation = { ...setOperator, rightSelect: Gate.open(right), orderBy };
+      return dialect.buildSetOperationQuery.call(own, { leftSelect, setOperator: operation });
     },
 
     buildWithCTE: (queries) =>
       dialect.buildWithCTE.call(own, queries?.map(({ _ }) => ({ _: { ..._, sql: opened(_) } }))),
 
     buildInsertQuery: (config) =>
-      built("INSERT", config, { fieldsFlat: config.returning ?? [] }, () => {
+      built("INSERT", config, () => {
         const { table, onConflict, select } = config;
-        assertConflictTarget(table, onConflict, scope);
-        let values = config.values;
-        if (select) {
-          const query = naming.adopt(values as Builder);
-          assertSourceOfInsert(table, query);
-          values = kindOf(query) === "sql"
-            ? expression(query)
-            : Object.create(query, { getSQL: { value: () => Gate.open(query.getSQL()) } });
-        } else values = storedRows(table, values as readonly Fields[], scope);
+        assertConflictTarget(table, onConflict, scope());
+        const values = select
+          ? sourceOfInsert(table, config.values as Builder)
+          : storedRows(table, config.values as readonly Fields[], scope());
         const statement = { ...prepared(config), table: storing(table), values };
-        return dialect.buildInsertQuery.call(own, statement as Config);
+        return dialect.buildInsertQuery.call(own, statement);
       }),
 
     buildUpdateSet(table, set) {
-      if (scope.verb === "UPDATE") {
-        const values = storedSet(table, set, scope, false);
-        return dialect.buildUpdateSet.call(own, storing(table), values);
-      }
+      const isUpdate = writing()?.verb === "UPDATE";
       // Called by `onConflictDoUpdate`, before the statement is built.
-      const excluded = aliasedTable(table as Table, "excluded");
-      const conflict = new Scope(naming, "INSERT", [table, excluded]);
-      return write(conflict, () => {
-        const values = storedSet(table, set, conflict, true);
-        conflict.assertAgreement();
+      const statement = isUpdate
+        ? scope()
+        : new Scope(nameIn, "INSERT", [table, aliasedTable(table as Table, "excluded")]);
+      return write(statement, () => {
+        const values = storedSet(table, set, statement);
+        if (!isUpdate) statement.assertAgreement();
         return dialect.buildUpdateSet.call(own, storing(table), values);
       });
     },
 
     buildUpdateQuery: (config) =>
-      built(
-        "UPDATE",
-        config,
-        { fieldsFlat: config.returning ?? [] },
-        () => dialect.buildUpdateQuery.call(own, prepared(config)),
-      ),
+      built("UPDATE", config, () => dialect.buildUpdateQuery.call(own, prepared(config))),
 
     buildDeleteQuery: (config) =>
-      built(
-        "DELETE",
-        config,
-        { fieldsFlat: config.returning ?? [] },
-        () => dialect.buildDeleteQuery.call(own, prepared(config)),
-      ),
+      built("DELETE", config, () => dialect.buildDeleteQuery.call(own, prepared(config))),
   });
 
   if (casing) {
@@ -328,26 +294,24 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   if (mapperGenerators) {
     Object.defineProperty(own, "mapperGenerators", { value: planningMappers(mapperGenerators) });
   }
-  const relational: Writing = { verb: "SELECT", refuse: refuseUse, isRelational: true };
-  const gated = ({ sql, selection, ...query }: Relational): Relational => ({
-    ...query,
-    selection,
-    sql: Gate.closed(
-      new Scope(naming, "SELECT"),
-      permit(Gate.open(sql), new Scope(naming, "SELECT")),
-      { fieldsFlat: flattenSelection(selection) },
-    ),
-  });
+  const relational = (
+    config: RelationalConfig,
+    build: (config: RelationalConfig) => Relational,
+  ) => {
+    const statement = Object.assign(new Scope(nameIn, "SELECT"), { isRelational: true });
+    return write(statement, () => {
+      const query = build.call(own, config);
+      if (config.nestedQueryRelation) return query;
+      const sql = permit(Gate.open(query.sql), statement);
+      return { ...query, sql: Gate.closed(statement, sql, flattenSelection(query.selection)) };
+    });
+  };
   if (buildRelationalQueryWithoutPK) {
     own.buildRelationalQueryWithoutPK = (config) =>
-      write(relational, () => {
-        const query = buildRelationalQueryWithoutPK.call(own, readableRelation(config));
-        return config.nestedQueryRelation ? query : gated(query);
-      });
+      relational(readableRelation(config), buildRelationalQueryWithoutPK);
   }
   if (buildRelationalQuery && collectRelationalQuery) {
-    own.buildRelationalQuery = (config) =>
-      write(relational, () => gated(buildRelationalQuery.call(own, config)));
+    own.buildRelationalQuery = (config) => relational(config, buildRelationalQuery);
     own.collectRelationalQuery = ({ tableConfig, ...config }, ...rest) => {
       const { table } = tableConfig;
       source(table);
@@ -360,29 +324,22 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   return own;
 }
 
-/** An encrypted column of a table that a statement names. Of tables with an alias only the names are left. */
-function encryptedSourceIn({ queryChunks }: SQL): Column | undefined {
-  return queryChunks.map((chunk) => {
-    const kind = kindOf(chunk);
-    if (kind === "sql") return encryptedSourceIn(chunk as SQL);
-    if (kind === "subquery") return encryptedSourceIn((chunk as Subquery)._.sql);
-    return kind === "table" ? encryptedColumnsOf(chunk as Table)[0]?.[1] : undefined;
-  }).find(Boolean);
-}
+const flattenSelection = (selection: Relational["selection"]): Field[] =>
+  selection.flatMap((item) => [{ ...item, path: [] }, ...flattenSelection(item.selection ?? [])]);
 
 /** Relational queries of Drizzle 0.x have their conditions made from the columns that they select. */
 function readableRelation(config: RelationalConfig): RelationalConfig {
   const { tableConfig, queryConfig } = config;
   const decoding = (column: object) => readable(column, UndecryptedValue.decoderOf(column));
-  const parts = queryConfig === true ? [] : Object.entries(queryConfig).map(([name, part]) => [
-    name,
+  const withholding = (part: unknown) =>
     typeof part === "function"
       ? (fields: Fields, ...rest: unknown[]) => part(viewed(fields, withheld), ...rest)
-      : part,
-  ]);
+      : part;
   return {
     ...config,
     tableConfig: { ...tableConfig, columns: viewed(tableConfig.columns!, decoding) },
-    queryConfig: queryConfig === true || Object.fromEntries(parts),
+    queryConfig: queryConfig === true || Object.fromEntries(
+      Object.entries(queryConfig).map(([name, part]) => [name, withholding(part)]),
+    ),
   };
 }

@@ -1,9 +1,13 @@
-/** The gate: it stands before every statement that our dialect has built. */
+/**
+ * The gate, which stands for a built statement in the one expression that is handed to Drizzle. Our dialect opens it at
+ * places that are made for statements. Whoever puts it into an expression, where the ciphertext that it selects would be
+ * compared or handed out, writes the closed gate.
+ */
 
 import { type Column, SQL } from "drizzle-orm";
 import { refuseUse, writing } from "./encrypted_column.ts";
 import { encryptedColumnIn, type Scope } from "./names.ts";
-import { type Field, fieldsOf, type Selection } from "./parts.ts";
+import type { Field } from "./parts.ts";
 
 /** A copy of an expression with other chunks. */
 export function withChunks(expression: SQL, chunks: readonly unknown[]): SQL {
@@ -11,22 +15,22 @@ export function withChunks(expression: SQL, chunks: readonly unknown[]): SQL {
   return Object.assign(new SQL(chunks as never), { decoder, shouldInlineParams });
 }
 
-/**
- * Stands for a built statement in the one expression that is handed to Drizzle. At places that are made for
- * statements our dialect opens it. Whoever puts it into an expression, where the ciphertext that it selects would
- * be compared or handed out, writes the closed gate.
- */
 export class Gate {
+  /** An encrypted column among the fields. */
+  readonly column: Column | undefined;
+
   private constructor(
     readonly scope: Scope,
     readonly statement: SQL,
-    readonly selection: Selection,
+    readonly fields: readonly Field[],
     readonly isOpen = false,
-  ) {}
+  ) {
+    this.column = encryptedColumnIn(fields);
+  }
 
-  /** A statement behind a gate, as Drizzle takes it. */
-  static closed(scope: Scope, statement: SQL, selection: Selection): SQL {
-    return new SQL([new Gate(scope, statement, selection) as never]);
+  /** A statement that selects fields, behind a gate, as Drizzle takes it. */
+  static closed(scope: Scope, statement: SQL, fields: Gate["fields"] = []): SQL {
+    return new SQL([new Gate(scope, statement, fields) as never]);
   }
 
   /** The gate that an expression consists of. */
@@ -39,30 +43,15 @@ export class Gate {
   static open(expression: SQL): SQL {
     const gate = Gate.of(expression);
     if (!gate?.column || gate.isOpen) return expression;
-    return withChunks(expression, [new Gate(gate.scope, gate.statement, gate.selection, true)]);
-  }
-
-  /** What the statement selects. */
-  get fields(): readonly Field[] {
-    return fieldsOf(this.selection);
-  }
-
-  /** An encrypted column among that. */
-  get column(): Column | undefined {
-    return encryptedColumnIn(this.fields);
-  }
-
-  /** Refuses the statement as part of an expression. */
-  assertHarmless(): void {
-    const column = this.isOpen ? undefined : this.column;
-    if (column) refuseUse(column, "has a subquery that selects");
+    return withChunks(expression, [new Gate(gate.scope, gate.statement, gate.fields, true)]);
   }
 
   /** The statement, for who writes the gate, or looks for the tables of the statement. */
   getSQL(): SQL {
     const whole = writing();
-    if (whole?.refuse) this.assertHarmless();
-    if (whole) (whole.written ??= []).push(this.scope);
+    const column = !whole || whole.isFree || this.isOpen ? undefined : this.column;
+    if (column) refuseUse(column, "has a subquery that selects");
+    whole?.written?.push(this.scope);
     return this.statement;
   }
 

@@ -9,21 +9,11 @@ import {
   describeColumn,
   haveSameKey,
   isEncrypted,
-  MEANS_NOTHING,
   refuse,
-  refuseUse,
   type Writing,
   writing,
 } from "./encrypted_column.ts";
-import {
-  columnsOf,
-  type Field,
-  type Fields,
-  fieldsOf,
-  flattenFields,
-  kindOf,
-  type SetOperator,
-} from "./parts.ts";
+import { columnsOf, type Field, type Fields, flattenFields, kindOf } from "./parts.ts";
 
 const encryptedColumns = new WeakMap<object, readonly (readonly [string, Column])[]>();
 
@@ -47,76 +37,50 @@ export function encryptedColumnOf(field: unknown): Column | undefined {
   return others.length === 0 ? encryptedColumnOf(only?.field) : undefined;
 }
 
+type AnyFields = readonly Pick<Field, "field">[];
+
 /** An encrypted column among fields. */
-export const encryptedColumnIn = (fields: readonly Field[]): Column | undefined =>
+export const encryptedColumnIn = (fields: AnyFields): Column | undefined =>
   encryptedColumnOf(fields.find(({ field }) => encryptedColumnOf(field))?.field);
 
-/** Encrypted columns, and `undefined` for others, by names or places. */
-type Columns = ReadonlyMap<unknown, Column | undefined>;
-
-/** Where two lists of columns differ, among those that both have, or among all. */
-export function differing(one: Columns, other: Columns, all: boolean): Column | undefined {
-  for (const key of [...one.keys(), ...all ? other.keys() : []]) {
-    const [column, same] = [one.get(key), other.get(key)];
-    const isCompared = all || other.has(key);
-    if (isCompared && column !== same && !haveSameKey(column, same)) return column ?? same;
+/**
+ * Where fields differ by their places: what is encrypted under one key stands beside something else.
+ *
+ * @param nameIn Tells names, which have to be the same, too.
+ */
+export function differing(one: AnyFields, other: AnyFields, nameIn?: Scope["nameIn"]) {
+  const length = Math.max(one.length, other.length);
+  for (let place = 0; place < length; place++) {
+    const [a, b] = [encryptedColumnOf(one[place]?.field), encryptedColumnOf(other[place]?.field)];
+    if (a === b || (haveSameKey(a, b) && (!nameIn || nameIn(a!) === nameIn(b!)))) continue;
+    return a ?? b;
   }
   return undefined;
 }
 
-/** The same of fields by their places. */
-export function differingByPlace(...sides: readonly (readonly Pick<Field, "field">[])[]) {
-  const [one, other] = sides.map((fields) =>
-    new Map(fields.map(({ field }, place) => [place, encryptedColumnOf(field)]))
-  );
-  return differing(one!, other!, true);
-}
-
-/** Refuses what would compare ciphertexts: both sides of a set operation are read with the columns of the first. */
-export function assertSameKeys(
-  left: readonly Field[],
-  { type, isAll, rightSelect }: SetOperator,
-): void {
-  const right = fieldsOf(rightSelect.config ?? { fields: rightSelect.getSelectedFields?.() });
-  const operation = `${type.toUpperCase()}${isAll ? " ALL" : ""}`;
-  if (operation === "UNION ALL") {
-    const found = differingByPlace(left, right);
-    if (found) refuse(`puts ${describeColumn(found)} beside what is not encrypted under its key`);
-  } else {
-    const found = encryptedColumnIn([...left, ...right]);
-    if (found) refuse(`compares ${describeColumn(found)} by ${operation}, ${MEANS_NOTHING}`);
-  }
-}
-
 type Symbols = { readonly [symbol: symbol]: unknown };
 
-const [NAME, ORIGINAL, SCHEMA, IS_ALIAS, VIEW] = "Name OriginalName Schema IsAlias ViewBaseConfig"
-  .split(" ").map((name) => Symbol.for(`drizzle:${name}`)) as [
-    symbol,
-    symbol,
-    symbol,
-    symbol,
-    symbol,
-  ];
+const symbol = (name: string) => Symbol.for(`drizzle:${name}`);
+const [NAME, ORIGINAL, SCHEMA] = [symbol("Name"), symbol("OriginalName"), symbol("Schema")];
+const [IS_ALIAS, VIEW] = [symbol("IsAlias"), symbol("ViewBaseConfig")];
 
 /** How SQL calls a table where it writes a column of it, and a second name by which a CTE may hide it. */
 function namesOf(table: object): unknown[] {
   const { [NAME]: name, [ORIGINAL]: original, [SCHEMA]: schema, [IS_ALIAS]: isAlias } =
     table as Symbols;
   if (schema !== undefined) return [isAlias ? name : `${schema}.${name}`];
-  return name === original ? [name] : [name, original];
+  return [name, original];
 }
 
 /** The names and the fields of what is selected from. */
 function describe(source: object): { names: unknown[]; fields: Fields } {
   const kind = kindOf(source);
   if (kind === "table") return { names: namesOf(source), fields: columnsOf(source) };
-  const view = (kind === "view" ? (source as Symbols)[VIEW] : {}) as Record<string, unknown>;
-  const subquery = kind === "subquery" ? (source as Subquery)._ : undefined;
-  return {
-    names: [view["name"], view["originalName"], subquery?.alias],
-    fields: (view["selectedFields"] ?? subquery?.selectedFields ?? {}) as Fields,
-  };
+  const of = kind === "view"
+    ? (source as Symbols)[VIEW]
+    : kind === "subquery" && (source as Subquery)._;
+  const { name, originalName, alias, selectedFields = {} } = (of || {}) as Fields;
+  return { names: [name, originalName, alias].filter(Boolean), fields: selectedFields as Fields };
 }
 
 /** What a source consists of. */
@@ -127,66 +91,29 @@ const hasEncrypted = (source: object): boolean =>
     ? encryptedColumnsOf(source).length > 0
     : encryptedColumnIn(fieldsIn(source)) !== undefined;
 
-/** Columns by the names that SQL knows them by, and the names of what they are in. */
-interface Named {
+/** A column that is named, and by which names of what it is in. */
+interface Mention {
   readonly names: readonly unknown[];
-  readonly columns: Columns;
-  /** An encrypted column that has to be one of a source. */
-  readonly sought?: Column | undefined;
-}
-
-/** What the statements of one dialect have in common. */
-export class Naming {
-  readonly #known = new WeakMap<object, Named>();
-
-  /** @param nameIn Tells the name that a column has in SQL. */
-  constructor(readonly nameIn: (column: object) => string, readonly dialect: object) {}
-
-  /** Has one of Drizzle's builders build its statement with this dialect: only then it is known what that is. */
-  adopt<T extends object>(builder: T): T {
-    const { dialect = this.dialect } = builder as { dialect?: object };
-    return dialect === this.dialect
-      ? builder
-      : Object.create(builder, { dialect: { value: this.dialect } });
-  }
-
-  /** Fields by the names that they have in SQL. */
-  columns(fields: readonly Field[]): Columns {
-    return new Map(fields.map(({ field }) => {
-      const { fieldAlias, _ } = field as { fieldAlias?: string; _?: Subquery["_"] };
-      const name = kindOf(field) === "column" ? this.nameIn(field) : fieldAlias ?? _?.alias;
-      return [name, encryptedColumnOf(field)];
-    }));
-  }
-
-  named(source: object): Named {
-    let named = this.#known.get(source);
-    if (!named) {
-      const { names, fields } = describe(source);
-      named = { names, columns: this.columns(flattenFields(fields)) };
-      this.#known.set(source, named);
-    }
-    return named;
-  }
+  readonly name: string;
+  readonly column: Column | undefined;
+  /** Whether it has to be one of a source. */
+  readonly own?: boolean;
 }
 
 /** A statement that is being built or written: what it selects from, and what else it names. */
 export class Scope implements Writing {
-  readonly isRelational = writing()?.isRelational;
-  #mentions: Named[] | undefined;
+  readonly isRelational = writing()?.isRelational ?? false;
+  readonly #mentions: Mention[] = [];
+  readonly written: Scope[] = [];
+  selected: readonly Field[] = [];
 
-  /** The built statements that it consists of. */
-  written: Scope[] | undefined;
-
+  /** @param nameIn Tells the name that a column has in SQL. */
   constructor(
-    readonly naming: Naming,
+    readonly nameIn: (column: object) => string,
     readonly verb: string,
     readonly sources: readonly object[] = [],
+    readonly isFree = false,
   ) {}
-
-  get refuse(): Writing["refuse"] {
-    return refuseUse;
-  }
 
   /**
    * Notes a column.
@@ -198,67 +125,84 @@ export class Scope implements Writing {
     if (this.sources.includes(column.table)) return;
     const names = bare && this.sources.length === 1
       ? describe(this.sources[0]!).names
-      : [namesOf(column.table)[0]];
-    const encrypted = isEncrypted(column) ? column : undefined;
-    const columns = new Map([[this.naming.nameIn(column), encrypted]]);
-    (this.#mentions ??= []).push({ names, columns, sought: own ? encrypted : undefined });
+      : namesOf(column.table).slice(0, 1);
+    this.#mentions.push({
+      names,
+      name: this.nameIn(column),
+      column: encryptedColumnOf(column),
+      own,
+    });
   }
 
   /** Notes the alias of an expression, which is written with or without its source. */
-  mentionAlias({ fieldAlias, origin }: { fieldAlias: string; origin?: string }): void {
+  mentionAlias({ fieldAlias: name, origin }: { fieldAlias: string; origin?: string }): void {
     const names = origin ? [origin] : this.sources.flatMap((source) => describe(source).names);
-    (this.#mentions ??= []).push({ names, columns: new Map([[fieldAlias, undefined]]) });
+    this.#mentions.push({ names, name, column: undefined });
   }
 
   /** Refuses what was written if a name means an encrypted column here and not there. */
   assertAgreement(): void {
-    if (!this.written && !this.#mentions && this.sources.length < 2) return;
-    const scopes: Scope[] = [this, ...this.written ?? []];
-    const mentions = scopes.flatMap((scope) => scope.#mentions ?? []);
+    const scopes = this.written.length > 0 ? [this, ...this.written] : [this];
+    const mentions = scopes.flatMap((scope) => scope.#mentions);
+    if (scopes.length + mentions.length + this.sources.length < 3) return;
     const isConcerned = scopes.some(({ sources }) => sources.some(hasEncrypted));
-    if (!isConcerned && !mentions.some(({ sought }) => sought)) return;
-    const named = scopes.flatMap(({ naming, sources }) => sources.map((of) => naming.named(of)));
-    for (const { names, columns, sought } of [...named, ...mentions]) {
-      const sharing = (of: Named) =>
-        of.names.some((name) => name !== undefined && names.includes(name));
-      const found = [...named, ...mentions].filter(sharing)
-        .map((of) => differing(columns, of.columns, false)).find(Boolean);
-      const isThere = named.filter(sharing).some((of) => of.columns.has([...columns.keys()][0]));
-      if (!found && (!sought || isThere)) continue;
-      refuse(
-        `uses a name for ${describeColumn((found ?? sought)!)} and for something else, give the ` +
-          "sources of a statement names of their own, and select from them alone",
-      );
+    if (!isConcerned && !mentions.some(({ own, column }) => own && column)) return;
+    const meanings = new Map<string, Column | undefined>();
+    const note = ({ names, name, column, own }: Mention) => {
+      const places = names.map((of) => JSON.stringify([of, name]));
+      const isKnown = places.some((place) => meanings.has(place));
+      for (const place of places) {
+        const other = meanings.get(place);
+        const isSame = column === other || !meanings.has(place) || haveSameKey(column, other);
+        if (!isSame || (own && column && !isKnown)) {
+          refuse(
+            `uses a name for ${describeColumn((column ?? other)!)} and for something else, give ` +
+              "the sources of a statement names of their own, and select from them alone",
+          );
+        }
+        meanings.set(place, column);
+      }
+    };
+    for (const { sources, nameIn } of scopes) {
+      for (const source of sources) {
+        const { names, fields } = describe(source);
+        for (const { field } of flattenFields(fields)) {
+          note({ names, name: nameOfField(field, nameIn), column: encryptedColumnOf(field) });
+        }
+      }
     }
+    mentions.forEach(note);
   }
 
   /**
    * Refuses DISTINCT where equal values would count as different ones. With the primary key among what is
    * selected they stand in the same row anyway.
    */
-  assertDistinct(selected: readonly Field[]): void {
+  assertDistinct(selected: AnyFields): void {
     for (const { field } of selected) {
       const column = encryptedColumnOf(field);
       if (!column) continue;
       const [name] = namesOf(column.table);
-      const of = this.sources.find((source) => describe(source).names[0] === name);
-      const columns = this.naming.columns(
-        selected.filter(({ field }) =>
-          kindOf(field) === "column" && namesOf((field as Column).table)[0] === name
-        ),
-      );
-      const isSelected = (part: Column) => columns.has(this.naming.nameIn(part));
+      const isOwn = (part: object) =>
+        kindOf(part) === "column" && namesOf((part as Column).table)[0] === name;
+      const columns = selected.flatMap(({ field }) => isOwn(field) ? this.nameIn(field) : []);
       // What is selected from a view or a subquery may be of several tables, and there several times.
+      const of = this.sources.find((source) => describe(source).names[0] === name);
       const key = column === field && kindOf(of) === "table" ? primaryKeyOf(of as PgTable) : [];
-      if (key.length > 0 && key.every(isSelected)) continue;
+      if (key.length > 0 && key.every((part) => columns.includes(this.nameIn(part)))) continue;
       refuse(
-        `compares ${
-          describeColumn(column)
-        } by DISTINCT, whose equal values are stored differently; ` +
-          "select the primary key of its table, too (of a view or a subquery none is known)",
+        `compares ${describeColumn(column)} by DISTINCT, whose equal values are stored ` +
+          "differently; select the primary key of its table, too (of a view or a subquery none is known)",
       );
     }
   }
+}
+
+/** The name that a field of a source has in SQL. */
+function nameOfField(field: object, nameIn: Scope["nameIn"]): string {
+  if (kindOf(field) === "column") return nameIn(field);
+  const { fieldAlias, _ } = field as { fieldAlias?: string; _?: Subquery["_"] };
+  return fieldAlias ?? _?.alias ?? "";
 }
 
 function primaryKeyOf(table: PgTable): readonly Column[] {

@@ -1,17 +1,6 @@
-/** What Drizzle's statements consist of, in all supported lines. Little of it is in its public types. */
+/** The parts of Drizzle's statements, in all supported lines: what permits and names read. Few of its types are public. */
 
-import {
-  Column,
-  is,
-  Name,
-  Param,
-  Placeholder,
-  SQL,
-  StringChunk,
-  Subquery,
-  Table,
-  View,
-} from "drizzle-orm";
+import { Column, is, Name, Param, SQL, StringChunk, Subquery, Table, View } from "drizzle-orm";
 
 const CLASSES = {
   text: StringChunk,
@@ -23,7 +12,6 @@ const CLASSES = {
   aliased: SQL.Aliased,
   subquery: Subquery,
   view: View,
-  placeholder: Placeholder,
 } as const;
 
 type Kind = keyof typeof CLASSES | "other";
@@ -32,9 +20,8 @@ const kinds = new WeakMap<object, Kind>();
 
 /** Which of Drizzle's classes something is of. Drizzle's own `is` is too slow to be asked of every part. */
 export function kindOf(part: unknown): Kind {
-  if (typeof part !== "object" || part === null) return "other";
-  const prototype = Object.getPrototypeOf(part);
-  if (prototype === null) return "other";
+  const prototype = typeof part === "object" && part !== null && Object.getPrototypeOf(part);
+  if (!prototype) return "other";
   let kind = kinds.get(prototype);
   if (kind === undefined) {
     const found = Object.entries(CLASSES).find(([, of]) => is(part, of as typeof SQL));
@@ -43,23 +30,20 @@ export function kindOf(part: unknown): Kind {
   return kind;
 }
 
-/** A list in Drizzle 0.x, a string in 1.0. */
-export function textOf(text: unknown): string {
-  const { value } = text as StringChunk;
-  return typeof value === "string" ? value : value.join("");
-}
-
 /** The same list where no element changes. */
-export function mapChanged<T>(
-  list: readonly T[],
-  change: (element: T, index: number) => T,
-): readonly T[] {
+export function mapChanged<T>(list: readonly T[], change: (element: T, index: number) => T) {
   let copy: T[] | undefined;
   for (let index = 0; index < list.length; index++) {
     const changed = change(list[index]!, index);
     if (changed !== list[index]) (copy ??= [...list])[index] = changed;
   }
   return copy ?? list;
+}
+
+/** The parts of an expression, those of its expressions and subqueries too. */
+export function flattenChunks(part: unknown): unknown[] {
+  const inner = kindOf(part) === "subquery" ? (part as Subquery)._.sql : part;
+  return kindOf(inner) === "sql" ? (inner as SQL).queryChunks.flatMap(flattenChunks) : [inner];
 }
 
 /** One selected field, and where it stands in a row of the result. */
@@ -75,9 +59,8 @@ export type Fields = Readonly<Record<string, unknown>>;
 export const COLUMNS = Symbol.for("drizzle:Columns");
 
 /** These columns. */
-export function columnsOf(table: object): Readonly<Record<string, Column>> {
-  return (table as { [COLUMNS]?: Record<string, Column> })[COLUMNS] ?? {};
-}
+export const columnsOf = (table: object): Readonly<Record<string, Column>> =>
+  (table as { [COLUMNS]?: Record<string, Column> })[COLUMNS] ?? {};
 
 /** The fields one after another, in the order in which they are sent. */
 export function flattenFields(fields: Fields, path: readonly string[] = []): Field[] {
@@ -91,31 +74,17 @@ export function flattenFields(fields: Fields, path: readonly string[] = []): Fie
   });
 }
 
-/** What a SELECT selects, in whichever form its builder has it. */
-export interface Selection {
-  readonly fields?: Fields | undefined;
-  readonly fieldsFlat?: readonly Field[] | undefined;
-}
-
 /** What a builder has for its statement. */
-export interface Config extends Selection {
+export interface Config {
   readonly table: object;
   readonly withList?: readonly Subquery[];
   readonly from?: object;
-  readonly joins?: readonly Join[];
+  readonly joins?: readonly { readonly table: object; readonly on?: unknown }[];
   readonly distinct?: boolean | { readonly on: readonly unknown[] };
-  readonly setOperators?: readonly SetOperator[];
   readonly values?: readonly Fields[] | Builder;
   readonly select?: boolean;
   readonly onConflict?: SQL;
-  readonly returning?: readonly Field[];
   readonly [clause: string]: unknown;
-}
-
-/** A source that is joined. */
-export interface Join {
-  readonly table: object;
-  readonly on?: unknown;
 }
 
 /** Another SELECT that is put beside the first. */
@@ -128,39 +97,5 @@ export interface SetOperator {
 
 /** A builder of a statement. */
 export interface Builder {
-  readonly config?: Config;
-  getSelectedFields?(): Fields | undefined;
   getSQL(): SQL;
-}
-
-/** The selected fields one after another. */
-export function fieldsOf({ fields, fieldsFlat }: Selection): readonly Field[] {
-  return fieldsFlat ?? flattenFields(fields ?? {});
-}
-
-/** What a relational query is made of. */
-export interface RelationalConfig {
-  readonly tableConfig: { readonly columns?: Fields; readonly table: object };
-  readonly queryConfig: true | Fields;
-  /** Where it stands within another. */
-  readonly nestedQueryRelation?: unknown;
-}
-
-/** A relational query, and what it selects. */
-export interface Relational {
-  readonly sql: SQL;
-  readonly selection: readonly RelationalField[];
-}
-
-interface RelationalField {
-  readonly field: object;
-  readonly selection?: readonly RelationalField[];
-}
-
-/** The fields of a relational query one after another. */
-export function flattenSelection(selection: Relational["selection"]): Field[] {
-  return selection.flatMap(({ field, selection = [] }) => [
-    { path: [], field },
-    ...flattenSelection(selection),
-  ]);
 }

@@ -4,18 +4,12 @@
  * have stand-ins. What is not read here, or missed, stays refused: its name cannot be written.
  */
 
-import { type Column, type Name, SQL, sql, Subquery } from "drizzle-orm";
-import {
-  describeColumn,
-  isEncrypted,
-  isReadable,
-  readable,
-  refuse,
-  refuseUse,
-} from "./encrypted_column.ts";
+import { type Column, type Name, type SQL, sql, type StringChunk, Subquery } from "drizzle-orm";
+import { describeColumn, isEncrypted, isReadable } from "./encrypted_column.ts";
+import { readable, refuse, refuseUse } from "./encrypted_column.ts";
 import { Gate, withChunks } from "./gate.ts";
 import { encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
-import { type Builder, type Field, kindOf, mapChanged, textOf } from "./parts.ts";
+import { type Builder, type Field, flattenChunks, kindOf, mapChanged } from "./parts.ts";
 
 /**
  * An expression with what is permitted in it.
@@ -24,12 +18,12 @@ import { type Builder, type Field, kindOf, mapChanged, textOf } from "./parts.ts
  * @param bare Whether Drizzle writes columns without their tables here.
  */
 export function permit(expression: SQL, scope: Scope, bare = false): SQL {
-  const { queryChunks } = expression;
+  const { queryChunks: around } = expression;
   const permitted = mapChanged<unknown>(
-    queryChunks,
-    (chunk, index) => permitPart(chunk, scope, bare, queryChunks, index),
+    around,
+    (part, index) => permitPart(part, scope, bare, around, index),
   );
-  return permitted === queryChunks ? expression : withChunks(expression, permitted);
+  return permitted === around ? expression : withChunks(expression, permitted);
 }
 
 /** The same for any part of a statement, which may stand somewhere in an expression. */
@@ -40,6 +34,11 @@ export function permitPart(
   around: readonly unknown[] = [],
   index = 0,
 ): unknown {
+  const statement = (given: SQL, form: RegExp) => {
+    const gate = Gate.of(given);
+    if (!gate) return permit(given, scope);
+    return gate.column && has(form, around, index) ? Gate.open(given) : given;
+  };
   switch (kindOf(part)) {
     case "column":
       if (!isEncrypted(part)) scope.mention(part as Column, bare);
@@ -50,81 +49,52 @@ export function permitPart(
       }
       return part;
     case "sql":
-      return permitStatement(part as SQL, scope, () => has(ASKED_FOR, around, index));
+      return statement(part as SQL, ASKED_FOR);
     case "aliased":
       scope.mentionAlias(part as SQL.Aliased);
       return part;
     case "subquery": {
       const { sql: inner, selectedFields, alias, isWith } = (part as Subquery)._;
-      if (isWith) return part;
-      const statement = permitStatement(inner, scope, () => has(SELECTED_FROM, around, index));
-      return statement === inner ? part : new Subquery(statement, selectedFields, alias);
-    }
-    case "param": {
-      const { value } = part as { value: unknown };
-      return isEncrypted(value) ? refuseUse(value, "takes for a value") : part;
+      const opened = isWith ? inner : statement(inner, SELECTED_FROM);
+      return opened === inner ? part : new Subquery(opened, selectedFields, alias);
     }
     case "view":
       // Expressions of it are written by their aliases.
       assertExpressions(fieldsIn(part as object), scope);
       return part;
     case "table":
-      // Not in what our dialect has built.
-      if (scope.verb) assertOwnWords(part as object, scope, around);
+      assertOwnWords(part as object, scope, around);
       return part;
     case "other":
-      if (typeof part !== "object" || part === null) return part;
-      return permitObject(part, scope, () => has(ASKED_FOR, around, index));
+      if (Array.isArray(part)) return mapChanged(part, (element) => permitPart(element, scope));
+      // Builders, around whose statements Drizzle puts parentheses.
+      return typeof part === "object" && part && "dialect" in part && "getSQL" in part
+        ? sql`(${statement((part as Builder).getSQL(), ASKED_FOR)})`
+        : part;
     default:
       return part;
   }
 }
 
 /** Refuses fields that are expressions of encrypted columns. */
-export function assertExpressions(fields: readonly Field[], { naming, verb }: Scope): void {
+export function assertExpressions(fields: readonly Field[], { nameIn, verb }: Scope): void {
   for (const { field } of fields) {
     const { sql: expression = field } = field as Partial<SQL.Aliased>;
-    if (kindOf(expression) === "sql") permit(expression as SQL, new Scope(naming, verb));
+    if (kindOf(expression) === "sql") permit(expression as SQL, new Scope(nameIn, verb));
   }
-}
-
-/** The gate of a statement is opened where it is in its place. */
-function permitStatement(statement: SQL, scope: Scope, isInPlace: () => boolean): SQL {
-  const gate = Gate.of(statement);
-  if (!gate) return permit(statement, scope);
-  if (gate.column && isInPlace()) return Gate.open(statement);
-  gate.assertHarmless();
-  return statement;
-}
-
-function permitObject(part: object, scope: Scope, isInPlace: () => boolean): unknown {
-  if (Array.isArray(part)) return mapChanged(part, (element) => permitPart(element, scope));
-  // Where the chunks of a statement were taken out of it.
-  if (part instanceof Gate) return permitStatement(new SQL([part as never]), scope, isInPlace);
-  // Builders, around whose statements Drizzle puts parentheses.
-  if ("dialect" in part && "getSQL" in part) {
-    const statement = scope.naming.adopt(part as Builder).getSQL();
-    return sql`(${permitStatement(statement, scope, isInPlace)})`;
-  }
-  // The values of an INSERT in Drizzle 1.0, whose class is not exported. What is sent as JSON has none.
-  const { cells, encoders, constructor } = part as { cells?: unknown; encoders?: unknown };
-  if (constructor === Object || !Array.isArray(cells) || !Array.isArray(encoders)) return part;
-  return Object.create(part, { cells: { value: permitObject(cells, scope, isInPlace) } });
 }
 
 /**
  * Refuses what another builder made of a table with encrypted columns: it leaves the names of columns in an
  * expression beside the table. An application's own words name a table in one breath with what they want of it.
  */
-function assertOwnWords(table: object, { naming }: Scope, around: readonly unknown[]): void {
-  const encrypted = encryptedColumnsOf(table).map(([, column]) => column);
-  const assertUnnamed = (part: unknown) => {
-    if (kindOf(part) === "sql") (part as SQL).queryChunks.forEach(assertUnnamed);
-    if (kindOf(part) !== "name") return;
-    const found = encrypted.find((column) => naming.nameIn(column) === (part as Name).value);
-    if (found) refuseForeign(found);
-  };
-  if (encrypted.length > 0) around.filter((part) => kindOf(part) === "sql").forEach(assertUnnamed);
+function assertOwnWords(table: object, { nameIn }: Scope, around: readonly unknown[]): void {
+  const encrypted = encryptedColumnsOf(table);
+  if (encrypted.length === 0) return;
+  const names = around.flatMap((part) => kindOf(part) === "sql" ? flattenChunks(part) : [])
+    .map((part) => kindOf(part) === "name" && (part as Name).value);
+  const found = encrypted.find(([, column]) => names.includes(nameIn(column)));
+  if (found) refuseForeign(found[1]);
 }
 
 /** Refuses a statement of which only names are left. */
@@ -161,7 +131,9 @@ export function wordsOf(parts: readonly unknown[], operand = -1): string {
     const kind = kindOf(part);
     if (kind === "sql") return (part as SQL).queryChunks.map((chunk) => text(chunk)).join("");
     if (kind === "name") return `"${(part as Name).value.replaceAll('"', '""')}"`;
-    return kind === "text" ? textOf(part) : part === undefined ? "" : OTHER;
+    // A list in Drizzle 0.x, a string in 1.0.
+    if (kind === "text") return [(part as StringChunk).value].flat().join("");
+    return part === undefined ? "" : OTHER;
   };
   return parts.map(text).join("").replace(
     /"(?:[^"]|"")*"|[ \t\n\r\f]*([().])[ \t\n\r\f]*|[ \t\n\r\f]+|[A-Z]+/g,

@@ -2,12 +2,7 @@
 
 import { is, Param, Placeholder, sql } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
-import {
-  describeColumn,
-  isEncrypted,
-  MEANS_NOTHING,
-  refuse as refuseUse,
-} from "./encrypted_column.ts";
+import { isEncrypted, refuseUse } from "./encrypted_column.ts";
 import { mapBounded } from "./map_bounded.ts";
 import { isStoringEncoder, makeUnsendable, PendingCiphertext } from "./pending_ciphertext.ts";
 import { planArguments } from "./result_plan.ts";
@@ -171,12 +166,11 @@ type Ciphertexts = readonly (string | null)[];
 function pendOf(param: unknown): Pend | undefined {
   if (typeof param !== "object" || param === null) return undefined;
   if (param instanceof PendingCiphertext) return () => param;
+  if (isEncrypted(param)) refuseUse(param, "takes for a value");
   if (!is(param, Param)) return undefined;
   if (param.encoder instanceof CiphertextAt) return param.encoder.pend;
   const bound: unknown = param.encoder;
-  if (isEncrypted(bound)) {
-    refuseUse(`compares a value with ${describeColumn(bound)}, ${MEANS_NOTHING}`);
-  }
+  if (isEncrypted(bound)) refuseUse(bound, "compares a value with");
   if (!isStoringEncoder(param.encoder) || !is(param.value, Placeholder)) return undefined;
   const { encoder, value: { name } } = param;
   return (values) => {
