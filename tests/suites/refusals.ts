@@ -145,9 +145,11 @@ test("the result of a prepared query is not mapped for others, who would not dec
       mapper?(rows: unknown[]): unknown;
       mapResult?(result: unknown): unknown;
     };
-    const { mapper, mapResult } = prepared;
     assertThrows(
-      () => mapper ? mapper([]) : mapResult!.call(prepared, { rows: [] }),
+      () => {
+        const { mapper, mapResult } = prepared;
+        return mapper ? mapper([]) : mapResult!.call(prepared, { rows: [] });
+      },
       TypeError,
       "Reading the result of a prepared query: it is not decrypted yet",
     );
