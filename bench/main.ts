@@ -9,13 +9,13 @@ import { spawn } from "node:child_process";
 import { cpus } from "node:os";
 import { createInterface } from "node:readline";
 import { SimulatedMstudio } from "../testing/mod.ts";
-import { beginGuardedRun } from "../tools/guarded_run.ts";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
 import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
 import { createProject, installedVersion } from "../tools/npm/project.ts";
 import { join, repository } from "../tools/paths.ts";
 import { query } from "../tools/postgres/databases.ts";
-import { bundle, endBundler } from "../tools/runtimes/bundle.ts";
+import { providePostgres, runTask } from "../tools/run.ts";
+import { bundle } from "../tools/runtimes/bundle.ts";
 import { ORIGINAL } from "../tools/runtimes/original_application.ts";
 import { Shared } from "../tools/runtimes/shared.ts";
 import { EXTENSION_ID, instanceOf, type Job, MANY } from "./contestants/common.ts";
@@ -44,10 +44,9 @@ if (names.some((name) => !NAMES.includes(name)) || (write && (quick || names.len
 const chosen = <T>(all: readonly (readonly [string, T])[]) =>
   all.some(([name]) => names.includes(name)) ? all.filter(([name]) => names.includes(name)) : all;
 
-const { directory, providePostgres, finish } = beginGuardedRun();
-const shared = new Shared(directory, true);
-await finish(async () => {
-  await providePostgres();
+await runTask(async (directory) => {
+  const shared = new Shared(directory, true);
+  console.log(await providePostgres(directory));
   const [pg, tinybench, drizzle] = await Promise.all(
     ["pg", "tinybench", "drizzle-orm"].map((name) => installedVersion(repository, name)),
   ) as [string, string, string];
@@ -69,7 +68,7 @@ await finish(async () => {
     const measured: Measured[] = result[`${name} ${version}`] = [];
     for (const [name, row] of chosen(ROWS.map((row) => [row.name, row]))) {
       const job = { ...signed, url: urls[/webhook|coldStart/.test(name) ? 0 : 1] };
-      const start = (program: string) => startContestant(command, program, job);
+      const start = (program: string) => startContestant(command, shared.path(program), job);
       measured.push({ ...row, times: await measure(row, start) });
       console.log(describe(measured.at(-1)!));
     }
@@ -79,7 +78,7 @@ await finish(async () => {
     `PostgreSQL, node-postgres ${pg}, drizzle-orm ${drizzle}, ${date}.`;
   if (write) await writeDocuments(result, note);
   return 0;
-}, endBundler);
+});
 
 /** Signs webhooks that add instances. */
 async function signRequests() {
@@ -102,9 +101,9 @@ async function signRequests() {
 }
 
 /** Starts a contestant, which answers what it is asked with a number. */
-function startContestant([command, ...args]: string[], name: string, job: Job) {
+function startContestant([command, ...args]: string[], cwd: string, job: Job) {
   const { stdin, stdout } = spawn(command!, [...args, "main.js"], {
-    cwd: shared.path(name),
+    cwd,
     stdio: ["pipe", "pipe", "inherit"],
   });
   const lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
@@ -115,7 +114,7 @@ function startContestant([command, ...args]: string[], name: string, job: Job) {
     async ask(work: string, ms: number) {
       tell([work, ms]);
       const { value } = await lines.next();
-      if (value === undefined) throw new Error(`Running the contestant ${name}: it ended`);
+      if (value === undefined) throw new Error(`Running the contestant in ${cwd}: it ended`);
       return Number(value);
     },
   };

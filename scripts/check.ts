@@ -11,9 +11,9 @@ import { manifests } from "../tools/checks/manifests.ts";
 import { npmPackage } from "../tools/checks/npm_package.ts";
 import { portable } from "../tools/checks/portable.ts";
 import { workflows } from "../tools/checks/workflows.ts";
-import { GuardedDirectory } from "../tools/guarded_directory.ts";
 import { importMapWithoutJsr } from "../tools/import_map.ts";
 import { repository } from "../tools/paths.ts";
+import { runTask } from "../tools/run.ts";
 
 /** The other examples import the npm package; their tests install it. */
 const TYPED =
@@ -44,9 +44,8 @@ if (unknown !== undefined) {
   Deno.exit(2);
 }
 
-let failed = 0;
-{
-  await using directory = new GuardedDirectory();
+await runTask(async (directory) => {
+  let [passed, failed] = [0, 0];
   const importMap = await importMapWithoutJsr(directory.path);
   const context = { root: repository, temporary: directory.path, importMap };
   for (const check of checks) {
@@ -55,6 +54,8 @@ let failed = 0;
     console.log(`${findings.length === 0 ? "ok" : "FAILED"} ${check.name}`);
     for (const line of findings) console.log(`    ${line}`);
     if (findings.length > 0) failed++;
+    else passed++;
   }
-}
-Deno.exit(failed === 0 ? 0 : 1);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+});

@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { beginGuardedRun } from "../tools/guarded_run.ts";
 import { importMapWithoutJsr } from "../tools/import_map.ts";
-import { join, repository } from "../tools/paths.ts";
+import { repository } from "../tools/paths.ts";
+import { startProgram } from "../tools/program.ts";
+import { providePostgres, runTask } from "../tools/run.ts";
 
 /** The suites, and the examples in the documentation of every module that belongs to the library. */
 const EVERYTHING =
@@ -18,13 +19,12 @@ const EVERYTHING =
       " ",
     );
 
-const { directory, providePostgres, finish } = beginGuardedRun();
-await finish(async () => {
-  await providePostgres();
+await runTask(async (directory) => {
+  console.log(await providePostgres(directory));
   const all = !Deno.args.some((argument) => /\.ts$|^\.?\/?tests\b/.test(argument));
   if (all) console.log("All tests take ten minutes and more on two cores; name files to run some");
   const importMap = await importMapWithoutJsr(directory.path);
-  const tests = directory.spawn(Deno.execPath(), {
+  const tests = startProgram(Deno.execPath(), {
     args: [
       "test",
       "-A",
@@ -38,11 +38,12 @@ await finish(async () => {
       ...Deno.args,
     ],
     cwd: repository,
-    env: { TMPDIR: join(directory.path, "tmp") },
-    stdin: "null",
+    env: { TMPDIR: directory.path },
+    stdout: "inherit",
+    stderr: "inherit",
   });
   const start = performance.now();
-  const { code } = await tests.status;
+  const { code } = await tests.ended;
   const minutes = ((performance.now() - start) / 60_000).toFixed(1);
   console.log(`Tests: ${code === 0 ? "passed" : "FAILED"} after ${minutes} min`);
   return code;

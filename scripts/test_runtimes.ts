@@ -7,10 +7,9 @@
  * @module
  */
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
-import { beginGuardedRun } from "../tools/guarded_run.ts";
 import { renewSection } from "../tools/marked_section.ts";
 import { join, repository } from "../tools/paths.ts";
-import { endBundler } from "../tools/runtimes/bundle.ts";
+import { providePostgres, runTask } from "../tools/run.ts";
 import { Shared } from "../tools/runtimes/shared.ts";
 import {
   messageOf,
@@ -33,9 +32,8 @@ if (chosen.length === 0) {
   Deno.exit(2);
 }
 
-const { directory, providePostgres, finish } = beginGuardedRun();
-await finish(async () => {
-  await providePostgres();
+await runTask(async (directory) => {
+  console.log(await providePostgres(directory));
   const shared = new Shared(directory, !all && names.length === 0);
   const outcomes = await mapBounded(chosen, (target) => report(target, shared), { limit: AT_ONCE });
   if (all && names.length === 0) {
@@ -45,7 +43,7 @@ await finish(async () => {
   const failed = outcomes.reduce((sum, { failures }) => sum + failures.length, 0);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
-}, endBundler);
+});
 
 /** Runs a target, and says what came of it and how long it took. */
 async function report(target: Target, shared: Shared): Promise<Outcome> {

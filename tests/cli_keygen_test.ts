@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { decodeBase64 } from "@std/encoding";
 import { buildEncryptionKey, importEncryptionKey } from "../mod.ts";
 import { createFolder, runCommand } from "./support/cli.ts";
+import { runProgram } from "../tools/program.ts";
 
 const LINES = /^ENCRYPTION_MASTER_PASSWORD=([\w+/]{43}=)\nENCRYPTION_SALT=([\w+/]{22}==)\n$/;
 
@@ -74,13 +75,9 @@ Deno.test("keygen --write: what a new file in its place would break stays, and i
     await t.step(what, async () => {
       await using folder = await createFolder();
       const cwd = folder.path;
-      const list = async () => {
-        const args = ["-c", "ls -li; find . -type f -exec cat {} +"];
-        return new TextDecoder().decode(
-          (await new Deno.Command("sh", { args, cwd }).output()).stdout,
-        );
-      };
-      await new Deno.Command("sh", { args: ["-c", prepare], cwd }).output();
+      const shell = async (line: string) => (await runProgram(cwd, "sh", ["-c", line])).stdout;
+      const list = () => shell("ls -li; find . -type f -exec cat {} +");
+      await shell(prepare);
       const before = await list();
       const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd });
       assertEquals([code, stderr], [1, `keygen: Writing .env: ${found}\n`]);

@@ -20,6 +20,7 @@ import {
 import { copyPackage } from "./support/copied_package.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 import { createDatabase, poll } from "../tools/postgres/databases.ts";
+import { runProgram } from "../tools/program.ts";
 
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
 const REEXPORT = `export * from "file://${SCHEMA}";`;
@@ -600,19 +601,16 @@ Deno.test("--env-file is read as the runtime reads it for the application", asyn
   });
   const { path } = folder;
   const env = { TAKEN: "before" };
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--env-file=.env", "print.ts"],
-    cwd: path,
-    env,
-  }).output();
-  const expected = new TextDecoder().decode(stdout).trim();
+  const printed = ["run", "-A", "--env-file=.env", "print.ts"];
+  const { stdout } = await runProgram(path, Deno.execPath(), printed, env);
+  const expected = stdout.trim();
   assertStringIncludes(expected, '["TAKEN","before"]');
   const told = `status: Loading ./schema.ts: ${expected}\n`;
   const command = "status --schema ./schema.ts --env-file";
   assertEquals((await run(`${command} .env`, { cwd: path, env })).stderr, told);
   if (Deno.build.os === "windows") return;
   // Password managers hand variables over through a pipe.
-  await new Deno.Command("mkfifo", { args: ["pipe"], cwd: path }).output();
+  await runProgram(path, "mkfifo", ["pipe"]);
   const piped = run(`${command} pipe`, { cwd: path, env });
   await Deno.writeTextFile(`${path}/pipe`, lines.join("\n"));
   assertEquals((await piped).stderr, told);

@@ -1,21 +1,20 @@
 import { assert, assertEquals, assertLessOrEqual, assertMatch, assertNotMatch } from "@std/assert";
 import postgres from "postgres";
+import { startProgram } from "../tools/program.ts";
 
 const root = new URL("..", import.meta.url);
 
 async function runDemo(env: Record<string, string>) {
   const temporary = await Deno.makeTempDir();
   try {
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
       args: ["task", "--quiet", "demo"],
       cwd: root,
       env: { NO_COLOR: "1", TMPDIR: temporary, ...env },
-      stdin: "null",
-    }).output();
-    const output = new TextDecoder().decode(stdout);
-    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    }).ended;
+    assertEquals([code, stderr], [0, ""]);
     assertEquals([...Deno.readDirSync(temporary)], []);
-    return output;
+    return stdout;
   } finally {
     await Deno.remove(temporary, { recursive: true });
   }

@@ -2,79 +2,90 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeHex } from "@std/encoding";
 import { globSync } from "node:fs";
-import { jsrHas } from "../tools/import_map.ts";
 import { readManifest } from "../tools/manifest.ts";
 import { join, repository } from "../tools/paths.ts";
 import { poll } from "../tools/postgres/databases.ts";
+import { runProgram, startProgram } from "../tools/program.ts";
 
-/** A program with a directory, and a server or a process that may ignore polite requests. */
-const PROGRAM = `
-import { GuardedDirectory } from "${import.meta.resolve("../tools/guarded_directory.ts")}";
-import { startServer } from "${import.meta.resolve("../tools/postgres/server.ts")}";
-const directory = new GuardedDirectory();
-if (Deno.args[1] === "server") await startServer({ directory });
-const trap = Deno.args[1] === "stubborn process" ? "trap '' TERM; " : "";
-directory.spawn("/bin/sh", { args: ["-c", trap + "sleep 1000 & wait"] });
-const groups = (await Array.fromAsync(Deno.readDir(directory.path + "/groups")))
-  .map(({ name }) => Number(name.split("-")[2]));
-console.log(JSON.stringify({ path: directory.path, groups }));
-if (Deno.args[0] === "close") {
-  await directory.close();
-  Deno.exit(0);
-}
-if (Deno.args[0] === "throw") throw new Error("uncaught");
-setInterval(() => {}, 1000);
+/** A task with a server, and with a program that ignores polite requests. */
+const TASK = `
+import { startServer } from "./tools/postgres/server.ts";
+import { startProgram } from "./tools/program.ts";
+import { runTask } from "./tools/run.ts";
+await runTask(async (directory) => {
+  await startServer({ directory });
+  startProgram("/bin/sh", { args: ["-c", "trap '' TERM; sleep 1000 & wait"] });
+  console.log(directory.path);
+  if (Deno.args[0] === "exit") return 0;
+  if (Deno.args[0] === "throw") setTimeout(() => { throw new Error("uncaught"); });
+  return await new Promise((resolve) => setTimeout(resolve, 1_000_000, 0));
+});
 `;
 
-/** Whether any process of a group still runs; one that has ended and waits to be noticed does not. */
-function groupIsAlive(group: number): boolean {
-  return globSync("/proc/[0-9]*/stat").some((path) => {
-    try {
-      // proc_pid_stat(5): after the name in parentheses come state, parent and process group.
-      const [, state, id] = /.*\) (\S) \d+ (\d+)/.exec(Deno.readTextFileSync(path)) ?? [];
-      return Number(id) === group && state !== "Z";
-    } catch {
-      return false;
-    }
+const STATUS = { exit: 0, throw: 1, SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
+const NOBODY = 65534;
+const NAMELESS = 54321;
+
+/** A folder with the task, and all that it needs, also where a user cannot reach this one. */
+async function createTask(uid: number) {
+  const folder = await Deno.makeTempDir({ dir: "/tmp" });
+  await runProgram(repository, "cp", ["-R", "tools", Deno.execPath(), folder]);
+  await Deno.writeTextFile(join(folder, "task.ts"), TASK);
+  await runProgram(folder, "chmod", ["-R", "a+rX", "."]);
+  const home = join(folder, "home");
+  await Deno.mkdir(home);
+  await Deno.chown(home, uid, uid);
+  return {
+    start: (end: string, mark: string) =>
+      startProgram(join(folder, "deno"), {
+        args: ["run", "-A", "--quiet", "--no-check", "--no-config", join(folder, "task.ts"), end],
+        cwd: "/",
+        env: { HOME: home, DENO_DIR: home, TMPDIR: home, MARK: mark, TEST_POSTGRES: "" },
+        uid,
+        gid: uid,
+      }),
+    /** Processes of the task: PostgreSQL writes over its environment, but not over its arguments. */
+    processes: (path: string, mark: string) =>
+      globSync("/proc/[0-9]*/{environ,cmdline}").filter((file) => {
+        try {
+          const text = Deno.readTextFileSync(file);
+          return text.includes(mark) || text.includes(path);
+        } catch {
+          return false;
+        }
+      }),
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+for (const uid of Deno.uid() === 0 ? [0, NOBODY] : [Deno.uid()!]) {
+  Deno.test(`however a task ends, nothing of it stays behind, as user ${uid}`, async () => {
+    await using task = await createTask(uid);
+    await Promise.all(
+      Object.entries(STATUS).map(async ([end, status]) => {
+        const mark = crypto.randomUUID();
+        const { printed, kill, ended, isRunning } = task.start(end, mark);
+        await poll(() => printed.stdout.includes("\n") || !isRunning(), { timeoutMs: 60_000 });
+        const path = printed.stdout.trim();
+        if (end.startsWith("SIG")) {
+          assert((await Deno.stat(path)).isDirectory, printed.stderr);
+          assert(task.processes(path, mark).length > 6, "the task, its programs and their guards");
+          kill(end as Deno.Signal);
+        }
+        assertEquals((await ended).code, status, `${end}: ${printed.stderr}`);
+        await poll(() => Deno.stat(path).then(() => false, () => true));
+        await poll(() => task.processes(path, mark).length === 0);
+      }),
+    );
   });
 }
 
-for (
-  const [end, company] of [
-    ["close", "server"],
-    ["close", "stubborn process"],
-    ["throw", "process"],
-    ["SIGINT", "server"],
-    ["SIGKILL", "server"],
-    ["SIGKILL", "stubborn process"],
-  ] as const
-) {
-  Deno.test(`after ${end}: no directory and no ${company} stays behind`, async () => {
-    const file = await Deno.makeTempFile({ suffix: ".ts" });
-    await Deno.writeTextFile(file, PROGRAM);
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--no-config", file, end, company],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    let output = "";
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      output += text;
-      if (output.includes("\n") && end.startsWith("SIG")) {
-        const { path, groups } = JSON.parse(output);
-        assert((await Deno.stat(path)).isDirectory);
-        for (const group of groups) assert(groupIsAlive(group));
-        child.kill(end as Deno.Signal);
-      }
-    }
-    const { path, groups } = JSON.parse(output) as { path: string; groups: number[] };
-    assertEquals((await child.status).success, end === "close");
-    assertEquals(groups.length, company === "server" ? 2 : 1);
-    const isGone = () => Deno.stat(path).then(() => false, () => true);
-    await poll(isGone, { timeoutMs: 30_000 });
-    for (const group of groups) await poll(() => !groupIsAlive(group));
-    await Deno.remove(file);
+if (Deno.uid() === 0) {
+  Deno.test("a user who has no name is told what to do", async () => {
+    await using task = await createTask(NAMELESS);
+    const { code, stderr } = await task.start("exit", "").ended;
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "add this one to /etc/passwd, or set TEST_DATABASE_URL");
   });
 }
 
@@ -96,44 +107,21 @@ function serveJsr(modules: Readonly<Record<string, string>>): Deno.HttpServer<De
       if (path === `/jsr/${name}/${version}/mod.ts`) return new Response(text);
     }
     // What a network that wants a log-in first answers to everything.
-    return new Response("<html>Welcome</html>", { status: path.startsWith("/403") ? 403 : 200 });
+    return new Response("<html>Welcome</html>");
   });
 }
 
-Deno.test("JSR: only a package's metadata with that version counts as an answer", async () => {
-  await using server = serveJsr({ "@std/assert@1.0.19": "" });
-  const base = `http://127.0.0.1:${server.addr.port}`;
-  for (
-    const [specifier, address, expected] of [
-      ["jsr:@std/assert@1.0.19", `${base}/jsr`, true],
-      ["jsr:@std/assert@1.0.19", `${base}/jsr/`, true],
-      ["jsr:@std/assert@1.0.20", `${base}/jsr`, false],
-      ["jsr:@std/encoding@1.0.19", `${base}/jsr`, false],
-      ["jsr:@std/assert@1.0.19", base, false],
-      ["jsr:@std/assert@1.0.19", `${base}/403`, false],
-      ["jsr:@std/assert@1.0.19", "http://127.0.0.1:1", false],
-    ] as const
-  ) assertEquals(await jsrHas(specifier, address), expected, `${specifier} ${address}`);
-});
-
-/** Runs the launcher on a file of tests. */
-async function launch(
-  text: string,
-  env: Record<string, string> = {},
-): Promise<{ success: boolean; output: string }> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${directory}/x_test.ts`, text);
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", join(repository, "scripts/test.ts"), `${directory}/x_test.ts`],
-      // No server is needed, and none has to be started.
-      env: { TEST_DATABASE_URL: Deno.env.get("TEST_SERVER_URL") ?? "", NO_COLOR: "1", ...env },
-    }).output();
-    const decoder = new TextDecoder();
-    return { success, output: decoder.decode(stdout) + decoder.decode(stderr) };
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+/** Runs the launcher on a test. */
+async function launch(text: string, env: Record<string, string> = {}) {
+  const file = await Deno.makeTempFile({ suffix: "_test.ts" });
+  await Deno.writeTextFile(file, text);
+  const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
+    args: ["run", "-A", join(repository, "scripts/test.ts"), file],
+    // No server is needed, and none has to be started.
+    env: { TEST_DATABASE_URL: Deno.env.get("TEST_SERVER_URL") ?? "", NO_COLOR: "1", ...env },
+  }).ended;
+  await Deno.remove(file);
+  return { success: code === 0, output: stdout + stderr };
 }
 
 Deno.test("the launcher takes from JSR what JSR has, and stand-ins for the rest", async () => {

@@ -22,8 +22,7 @@ import {
 import { decodeBase64, decodeHex, encodeBase64, encodeBase64Url, encodeHex } from "@std/encoding";
 import postgres from "postgres";
 import { connect } from "./runtimes/drivers/node_postgres.ts";
-import { createDatabase, poll } from "../tools/postgres/databases.ts";
-import { startProgram } from "../tools/program.ts";
+import { createDatabase } from "../tools/postgres/databases.ts";
 
 /** The message of the failed assertion. Nothing here can rely on the assertions themselves. */
 function refused(assertion: () => void): string {
@@ -245,14 +244,4 @@ Deno.test("node-postgres: no connection is left when the driver is closed, howev
   setTimeout(() => Deno.kill(pid!, "SIGCONT"), 500);
   await close?.();
   assertEquals(await query(database.url, others), []);
-});
-
-Deno.test("a program that has ended is not running, though what it started holds its pipes", async () => {
-  const { isRunning, kill, printed, ended } = startProgram("sh", {
-    args: ["-c", "sleep 100 & echo $!"],
-  });
-  await poll(() => !isRunning());
-  assertFalse(kill("SIGTERM"));
-  Deno.kill(Number(await poll(() => printed.stdout)));
-  assertEquals((await ended).code, 0);
 });

@@ -1,3 +1,5 @@
+import { runProgram } from "./program.ts";
+
 /**
  * Renews a section of a file, between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, and formats the file.
  *
@@ -11,6 +13,6 @@ export async function renewSection(path: string, name: string, content: string):
   if (begin === -1 || end === -1) return false;
   const before = text.slice(0, begin + marker.length);
   await Deno.writeTextFile(path, `${before}\n\n${content}\n\n${text.slice(end)}`);
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output();
+  await runProgram("/", Deno.execPath(), ["fmt", "--quiet", path]);
   return true;
 }

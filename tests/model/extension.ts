@@ -68,7 +68,5 @@ if (import.meta.main) {
   addEventListener("unhandledrejection", (event) => {
     if (!IS_OURS.test(event.reason?.stack)) event.preventDefault();
   });
-  // Whoever started it holds the other end, and may be killed itself.
-  Deno.stdin.readable.pipeTo(new WritableStream()).finally(() => Deno.exit());
   serve(JSON.parse(Deno.env.get("JOB")!));
 }

@@ -49,7 +49,6 @@ class Server implements AsyncDisposable {
         fromFileUrl(import.meta.resolve("./extension.ts")),
       ],
       env: { NO_COLOR: "1", JOB: JSON.stringify(this.job) },
-      stdin: "piped",
     });
     const port = () => /^Listening on (\d+)\n$/.exec(program.printed.stdout)?.[1];
     await poll(() => port() !== undefined || !program.isRunning(), { timeoutMs: 120_000 });

@@ -4,8 +4,9 @@
  * `TEST_LIMIT_MINUTES=60 deno task test tests/recovery/killed_test.ts -- 200`.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import type { SimulatedInstance } from "../../testing/mod.ts";
+import { startProgram } from "../../tools/program.ts";
 import { hurried, setUp, takes } from "./support.ts";
 
 const KILLS = Number(Deno.args.find((argument) => /^\d+$/.test(argument)) ?? 8);
@@ -38,7 +39,7 @@ function startRepair(
       );
     return await onRequest(++requests, answer) ?? await answer();
   });
-  const child = new Deno.Command(Deno.execPath(), {
+  const program = startProgram(Deno.execPath(), {
     args: [
       "run",
       "-A",
@@ -49,20 +50,10 @@ function startRepair(
       `http://127.0.0.1:${server.addr.port}`,
       world.mstudio.apiToken,
     ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const ended = child.output().finally(() => server.shutdown());
+  });
   return {
-    kill() {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has ended.
-      }
-    },
-    ended,
+    kill: () => program.kill("SIGKILL"),
+    ended: program.ended.finally(() => server.shutdown()),
     requests: () => requests,
   };
 }
@@ -122,16 +113,16 @@ Deno.test(`repair: killed at ${KILLS} random points, and begun again, it always 
       else repair.kill();
       return response;
     });
-    const { success, stderr } = await repair.ended;
-    if (!isKilled) assert(success, `${what}: ${new TextDecoder().decode(stderr)}`);
+    const { code, stderr } = await repair.ended;
+    if (!isKilled) assertEquals(code, 0, `${what}: ${stderr}`);
     longest = Math.max(longest, repair.requests());
     // Something changes before it is begun again; an instance that is not stored yet cannot be updated.
     world.serve();
     await pick(instances).update({ variantKey: crypto.randomUUID() }).catch(() => {});
     world.serve(isDown ? () => new Response(null, { status: 500 }) : undefined);
     const again = await startRepair(world, () => Promise.resolve(undefined)).ended;
-    assert(again.success, `${what}: ${new TextDecoder().decode(again.stderr)}`);
-    const { failed, left } = JSON.parse(new TextDecoder().decode(again.stdout));
+    assertEquals(again.code, 0, `${what}: ${again.stderr}`);
+    const { failed, left } = JSON.parse(again.stdout);
     assertEquals([failed, left], [[], []], what);
     await assertEqual(world, what);
   }

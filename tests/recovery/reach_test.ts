@@ -8,6 +8,7 @@ import {
   lastEventDdl,
 } from "../support/extension_instance.ts";
 import { createDatabase } from "../../tools/postgres/databases.ts";
+import { startProgram } from "../../tools/program.ts";
 import { EXTENSION_ID } from "./support.ts";
 
 const INSTANCES = 100_000;
@@ -54,7 +55,7 @@ Deno.test("compare: 100,000 instances in bounded memory", async () => {
     return Response.json(items, { headers: { "X-Pagination-TotalCount": total } });
   });
   const program = new URL("./reach_program.ts", import.meta.url).pathname;
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
     args: [
       "run",
       "-A",
@@ -64,10 +65,10 @@ Deno.test("compare: 100,000 instances in bounded memory", async () => {
       database.url,
       `http://127.0.0.1:${server.addr.port}`,
     ],
-  }).output();
+  }).ended;
   await server.shutdown();
-  assert(success, new TextDecoder().decode(stderr));
-  const found = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals(code, 0, stderr);
+  const found = JSON.parse(stdout);
   console.error(`${INSTANCES} instances: ${JSON.stringify(found)}`);
   assertEquals([found.equal, found.counts], [true, { mstudio: INSTANCES, stored: INSTANCES }]);
   assert(found.peakMiB < MAX_PEAK_MIB, `${found.peakMiB} MiB`);

@@ -41,7 +41,7 @@ export async function runOnTerminal(
 ) {
   const words = [cliCommand.program, ...cliCommand.args, ...command.split(" ")]
     .map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-  const { ended, printed, stdin } = startProgram("script", {
+  const { ended, printed, write } = startProgram("script", {
     ...answer && { stdin: "piped" },
     // Quiet, flushed, with the program's exit status, and without a typescript.
     args: ["-qfec", `stty rows 24 cols ${columns} && exec ${words.join(" ")}`, "/dev/null"],
@@ -50,10 +50,7 @@ export async function runOnTerminal(
   });
   if (answer) {
     await poll(() => printed.stdout.includes(answer.to));
-    const writer = stdin().getWriter();
-    await writer.write(new TextEncoder().encode(answer.text));
-    await ended;
-    await writer.close().catch(() => {});
+    await write(answer.text);
   }
   return await ended;
 }

@@ -1,4 +1,4 @@
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram } from "../program.ts";
 
 /** Where and with what to check. */
 export interface CheckContext {
@@ -23,7 +23,7 @@ export function commandCheck(name: string, args: (context: CheckContext) => stri
   return {
     name,
     async run(context) {
-      await runInDirectory(context.root, Deno.execPath(), args(context));
+      await runProgram(context.root, Deno.execPath(), args(context));
       return [];
     },
   };

@@ -1,5 +1,5 @@
 import { readManifest } from "../manifest.ts";
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram } from "../program.ts";
 import { dirname, join } from "../paths.ts";
 import type { Check } from "./check.ts";
 
@@ -11,7 +11,7 @@ export const docLint: Check = {
   name: "doc-lint",
   async run({ root }) {
     const entries = [...new Set(Object.values((await readManifest(root)).exports))];
-    const output = await runInDirectory(root, Deno.execPath(), ["doc", "--lint", ...entries])
+    const output = await runProgram(root, Deno.execPath(), ["doc", "--lint", ...entries])
       .then(() => "", (error: Error) => error.message);
     let sources = "";
     for (const folder of new Set(entries.map((entry) => join(root, dirname(entry))))) {

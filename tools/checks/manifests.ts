@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Manifest, readManifest } from "../manifest.ts";
 import { DEPENDENCIES, DRIVERS } from "../npm/manifest.ts";
 import { join, repository } from "../paths.ts";
+import { runProgram } from "../program.ts";
 import type { Check } from "./check.ts";
 
 /** The fields of a package manifest that JSR knows. */
@@ -44,6 +45,5 @@ if (import.meta.main) {
   const text = JSON.stringify(jsrManifest(await readManifest()), null, 2);
   await Deno.writeTextFile(join(repository, "jsr.json"), `${text}\n`);
   // The formatter, too, has a say in how the file looks.
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", "jsr.json"], cwd: repository })
-    .output();
+  await runProgram(repository, Deno.execPath(), ["fmt", "--quiet", "jsr.json"]);
 }

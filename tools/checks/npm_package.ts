@@ -1,7 +1,7 @@
 import { globSync } from "node:fs";
 import { buildNpmPackage, packNpmPackage } from "../npm/package.ts";
 import { DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram } from "../program.ts";
 import { join } from "../paths.ts";
 import { createProject, toolProject } from "../npm/project.ts";
 import type { Check } from "./check.ts";
@@ -62,7 +62,7 @@ export const npmPackage: Check = {
       .filter(({ name, hasInstallScript }) => hasInstallScript || !(name in manifest.dependencies))
       .map(({ name }) => `${name} is installed, too, or runs a script when it is installed`);
     for (const [cwd, command, ...args] of steps) {
-      await runInDirectory(cwd, command, args)
+      await runProgram(cwd, command, args)
         .catch((error) => findings.push(...error.message.split("\n")));
     }
     for (const { types } of Object.values(manifest.exports)) {

@@ -1,7 +1,7 @@
 import * as esbuild from "esbuild";
 import { readManifest } from "../manifest.ts";
 import { DEPENDENCIES, MITTHOOKS } from "../npm/manifest.ts";
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram } from "../program.ts";
 import { join } from "../paths.ts";
 import type { Check } from "./check.ts";
 
@@ -39,7 +39,7 @@ export const portable: Check = {
       }),
     );
     const args = ["check", "--quiet", "--node-modules-dir=none", `--config=${config}`];
-    const findings = await runInDirectory(root, Deno.execPath(), [
+    const findings = await runProgram(root, Deno.execPath(), [
       ...args,
       ...Object.values(entries),
     ])

@@ -39,6 +39,9 @@ export async function openDatabase(onServer: boolean): Promise<DemoDatabase> {
 
 /** Creates the tables of a schema as an application would: drizzle-kit writes the migration. */
 export async function migrate({ db }: DemoDatabase, schema: Record<string, unknown>) {
-  const migration = await generateMigration(generateDrizzleJson({}), generateDrizzleJson(schema));
-  for (const statement of migration) await db.execute(sql.raw(statement));
+  for (const statement of await migrationOf(schema)) await db.execute(sql.raw(statement));
+}
+
+export function migrationOf(schema: Record<string, unknown>): Promise<string[]> {
+  return generateMigration(generateDrizzleJson({}), generateDrizzleJson(schema));
 }

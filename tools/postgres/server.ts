@@ -5,14 +5,15 @@
  * @module
  */
 import { freePort } from "../free_port.ts";
-import { GuardedDirectory } from "../guarded_directory.ts";
 import { join } from "../paths.ts";
+import { type Program, startProgram } from "../program.ts";
+import { type TemporaryDirectory, temporaryDirectory } from "../temporary_directory.ts";
 import { findPostgres, type PostgresBinaries, serverUser } from "./binaries.ts";
 
 /** How to start a server. */
 export interface PostgresServerOptions {
   /** Where it lives. Default: a directory of its own, removed when the server is disposed of. */
-  readonly directory?: GuardedDirectory;
+  readonly directory?: TemporaryDirectory;
   /** The programs. Default: the first that {@linkcode findPostgres} finds. */
   readonly binaries?: PostgresBinaries;
   /** Settings of postgresql.conf, for example `{ timezone: "America/New_York" }`. */
@@ -55,63 +56,58 @@ const PORT_ATTEMPTS = 5;
  * @throws {Error} When it does not start; the message ends with what the server printed.
  */
 export async function startServer(options: PostgresServerOptions = {}): Promise<PostgresServer> {
-  const directory = options.directory ?? new GuardedDirectory();
-  try {
-    const { bin } = options.binaries ?? await findPostgres(directory);
-    // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
-    const password = options.primaryUrl === undefined
-      ? crypto.randomUUID()
-      : new URL(options.primaryUrl).password;
-    const start = await createCluster(directory, bin, password, options);
-    let port = 0;
-    let server: Deno.ChildProcess | undefined;
-    for (let attempt = 0; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
-      server = await start(port = freePort());
-    }
-    if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
-    // The "fast" shutdown: open transactions are rolled back, connections closed.
-    const stop = async (signal: Deno.Signal = "SIGINT") => {
-      try {
-        server?.kill(signal);
-      } catch { /* it has ended */ }
-      await server?.status;
-    };
-    return {
-      url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
-      stop,
-      start: async () => void (server = await start(port)),
-      [Symbol.asyncDispose]: () => options.directory === undefined ? directory.close() : stop(),
-    };
-  } catch (error) {
-    if (options.directory === undefined) await directory.close();
-    throw error;
+  await using stack = new AsyncDisposableStack();
+  const directory = options.directory ?? stack.use(temporaryDirectory());
+  const { bin } = options.binaries ?? await findPostgres(directory.path);
+  // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
+  const password = options.primaryUrl === undefined
+    ? crypto.randomUUID()
+    : new URL(options.primaryUrl).password;
+  const start = await createCluster(directory.path, bin, password, options);
+  let port = 0;
+  let server: Program | undefined;
+  for (let attempt = 0; server === undefined && attempt < PORT_ATTEMPTS; attempt++) {
+    server = await start(port = freePort());
   }
+  if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
+  // The "fast" shutdown: open transactions are rolled back, connections closed.
+  const stop = async (signal: "SIGINT" | "SIGQUIT" = "SIGINT") => {
+    server?.kill(signal);
+    await server?.ended;
+  };
+  stack.defer(stop);
+  const owned = stack.move();
+  return {
+    url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+    stop,
+    start: async () => void (server = await start(port)),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 /** Returns what starts a server on a port, or resolves to `undefined` where the port is taken. */
 async function createCluster(
-  directory: GuardedDirectory,
+  directory: string,
   bin: string,
   password: string,
   { settings, primaryUrl }: PostgresServerOptions,
-): Promise<(port: number) => Promise<Deno.ChildProcess | undefined>> {
+): Promise<(port: number) => Promise<Program | undefined>> {
   // The server's user owns this directory, so that initdb can work in it.
-  const home = await Deno.makeTempDir({ dir: directory.path, prefix: "server-" });
-  const [data, log, passwordFile] = ["data", "log", "password"].map((name) => join(home, name));
-  await Deno.writeTextFile(passwordFile!, password, { mode: 0o600 });
-  for (const path of [home, passwordFile!]) {
+  const home = await Deno.makeTempDir({ dir: directory, prefix: "server-" });
+  const [data, passwordFile] = [join(home, "data"), join(home, "password")];
+  await Deno.writeTextFile(passwordFile, password, { mode: 0o600 });
+  for (const path of [home, passwordFile]) {
     await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
-  const spawn = (program: string, args: string[]) =>
-    directory.spawn("/bin/sh", {
-      args: ["-c", `exec "$@" >log 2>&1`, "sh", join(bin, program), ...args],
+  const start = (program: string, args: string[]) =>
+    startProgram(join(bin, program), {
+      args,
       cwd: home,
       env: { LC_ALL: "C" },
-      stdin: "null",
       ...serverUser,
       // "Immediate" shutdown: at once, without writing anything back.
-    }, "QUIT");
-  const output = async () => (await Deno.readTextFile(log!)).slice(-8_000).trim();
+      endSignal: "QUIT",
+    });
 
   const [program, ...args] = primaryUrl === undefined
     ? [
@@ -123,32 +119,35 @@ async function createCluster(
       "--locale=C",
     ]
     : ["pg_basebackup", `--dbname=${primaryUrl}`, "--write-recovery-conf", "--checkpoint=fast"];
-  const { success } = await spawn(program!, [...args, `--pgdata=${data}`, "--no-sync"]).status;
-  if (!success) {
-    throw new Error(`Creating a PostgreSQL cluster: ${program} failed\n${await output()}`);
+  const { code, stderr } = await start(program!, [...args, `--pgdata=${data}`, "--no-sync"]).ended;
+  if (code !== 0) {
+    const advice = /could not look up effective user/.test(stderr)
+      ? ": PostgreSQL runs only for users that have a name; add this one to /etc/passwd, or set " +
+        "TEST_DATABASE_URL to a server that runs"
+      : "";
+    throw new Error(`Creating a PostgreSQL cluster: ${program} failed${advice}\n${stderr.trim()}`);
   }
 
   return async (port) => {
-    const child = spawn("postgres", [
+    const server = start("postgres", [
       "-D",
-      data!,
+      data,
       ...Object.entries({ ...SETTINGS, ...settings, port })
         .flatMap(([name, value]) => ["-c", `${name}=${value}`]),
     ]);
-    let running = true;
-    child.status.then(() => running = false);
     const limit = Date.now() + START_LIMIT_MS;
-    while (!await isReady(data!, child.pid)) {
-      if (!running || Date.now() > limit) {
-        const printed = await output();
-        if (/could not bind|Address already in use/.test(printed)) return undefined;
+    while (!await isReady(data, server.pid)) {
+      if (!server.isRunning() || Date.now() > limit) {
+        await server.end();
+        const { stderr } = await server.ended;
+        if (/could not bind|Address already in use/.test(stderr)) return undefined;
         throw new Error(
-          `Starting PostgreSQL: it ${running ? "is not ready" : "ended"}\n${printed}`,
+          `Starting PostgreSQL: it did not get ready\n${stderr.slice(-8_000).trim()}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    return child;
+    return server;
   };
 }
 

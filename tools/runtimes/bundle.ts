@@ -105,8 +105,3 @@ async function asPackage(
     },
   };
 }
-
-/** Ends esbuild's process. */
-export function endBundler(): Promise<void> {
-  return esbuild.stop();
-}

@@ -4,7 +4,7 @@
  * @module
  */
 import { importMapWithoutJsr } from "../import_map.ts";
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram } from "../program.ts";
 import { repository } from "../paths.ts";
 import { denoProgram } from "../npm/programs.ts";
 import { runSteps, type Target } from "./target.ts";
@@ -32,10 +32,10 @@ const denoTarget = (
     const sources = await Deno.makeTempDir({ dir: shared.path() });
     const names = Array.from(Deno.readDirSync(repository), ({ name }) => name)
       .filter((name) => !MADE.has(name));
-    await runInDirectory(repository, "cp", ["-R", ...names, sources]);
+    await runProgram(repository, "cp", ["-R", ...names, sources]);
     const map = await importMapWithoutJsr(sources);
     const runDeno = (args: readonly string[]) =>
-      runInDirectory(sources, path, args, {
+      runProgram(sources, path, args, {
         // As newer ones do by default.
         DENO_TLS_CA_STORE: "mozilla,system",
         TEST_DATABASE_URL: Deno.env.get("TEST_SERVER_URL")!,

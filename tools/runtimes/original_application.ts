@@ -4,13 +4,15 @@
  *
  * @module
  */
+import { integer, text } from "drizzle-orm/pg-core";
 import postgres from "postgres";
+import { migrationOf } from "../demo/database.ts";
 import { NPM_NAME, TYPE_PACKAGES } from "../npm/manifest.ts";
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram } from "../program.ts";
 import { join, repository } from "../paths.ts";
-import { extensionInstanceDdl } from "../../tests/support/extension_instance.ts";
 import { createProject, installedVersion, npmInstall, toolProject } from "../npm/project.ts";
 import { nodeProgram } from "../npm/programs.ts";
+import * as original from "../original.ts";
 import { runSteps, type Target } from "./target.ts";
 
 /** What the original asks of an application, in the versions of its time. */
@@ -32,22 +34,26 @@ export const originalApplication: Target = {
     const directory = shared.path("application");
     const url = await shared.database();
     const sql = postgres(url, { max: 1, onnotice: () => {} });
-    await sql.unsafe(`${extensionInstanceDdl}
-      ALTER TABLE extension_instance ADD custom_field text, ADD counter integer DEFAULT 0`)
-      .finally(() => sql.end());
+    const key = original.buildEncryptionKey("password", "salt");
+    const extensionInstances = original.buildExtensionInstanceTable(
+      original.buildEncryptedTextColumn(key),
+      { customField: text("custom_field"), counter: integer("counter").default(0) },
+    );
+    const migration = await migrationOf({ context: original.context, extensionInstances });
+    await sql.unsafe(migration.join(";")).finally(() => sql.end());
     await createProject(directory, { ...ORIGINAL, ...TYPE_PACKAGES });
     const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
     const node = await nodeProgram(20);
     const drizzle = await installedVersion(directory, "drizzle-orm");
     const copy = (name: string) =>
-      runInDirectory(join(repository, "tests/consumers"), "cp", ["-R", name, directory]);
+      runProgram(join(repository, "tests/consumers"), "cp", ["-R", name, directory]);
     await copy("tsconfig.json");
     await copy("original");
 
     /** Compiles what is there and runs one of them; it exits with another status if it finds anything wrong. */
     const compileAndRun = async (sources: string, instanceIds: string[]) => {
-      await runInDirectory(directory, join(compiler, "node_modules/.bin/tsc"), ["-p", "."]);
-      await runInDirectory(directory, node.path, [`dist/${sources}/main.js`], {
+      await runProgram(directory, join(compiler, "node_modules/.bin/tsc"), ["-p", "."]);
+      await runProgram(directory, node.path, [`dist/${sources}/main.js`], {
         DATABASE_URL: url,
         EXTENSION_ID: "extension",
         ENCRYPTION_MASTER_PASSWORD: "the application's password",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { runInDirectory } from "../npm/process.ts";
+import { runProgram, startProgram } from "../program.ts";
 import { join } from "../paths.ts";
 import { serverUser } from "../postgres/binaries.ts";
 import { poll } from "../postgres/databases.ts";
@@ -23,9 +23,9 @@ async function findPgBouncer(shared: Shared): Promise<{ program: string; librari
   if (isInstalled) return { program: SYSTEM, libraries: "" };
   const unpacked = shared.path("pgbouncer");
   await Deno.mkdir(unpacked);
-  await runInDirectory(unpacked, "apt-get", ["download", "-q", ...DEBIAN_PACKAGES]);
+  await runProgram(unpacked, "apt-get", ["download", "-q", ...DEBIAN_PACKAGES]);
   const unpack = "for package in *.deb; do dpkg-deb -x $package . || exit; done";
-  await runInDirectory(unpacked, "/bin/sh", ["-c", unpack]);
+  await runProgram(unpacked, "/bin/sh", ["-c", unpack]);
   const root = join(unpacked, "usr/lib");
   const libraries = Array.from(Deno.readDirSync(root), ({ name }) => join(root, name)).join(":");
   return { program: join(unpacked, SYSTEM), libraries };
@@ -37,7 +37,7 @@ export async function startPgBouncer(shared: Shared, url: string): Promise<Betwe
     throw new UnavailableError(`Finding PgBouncer: ${messageOf(error).split("\n").at(-1)}`);
   });
   const env = { LD_LIBRARY_PATH: libraries };
-  const { stdout } = await runInDirectory("/", program, ["--version"], env);
+  const { stdout } = await runProgram("/", program, ["--version"], env);
   const server = new URL(url);
   const port = freePort();
   const home = await Deno.makeTempDir({ dir: shared.path(), prefix: "pgbouncer-" });
@@ -62,7 +62,7 @@ ignore_startup_parameters = extra_float_digits
     await Deno.chown(path, serverUser.uid ?? null, serverUser.gid ?? null);
   }
   const args = ["--quiet", config];
-  const child = shared.directory.spawn(program, { args, cwd: home, env, ...serverUser });
+  const pgbouncer = startProgram(program, { args, cwd: home, env, ...serverUser });
   await poll(async () => {
     (await Deno.connect({ hostname: "127.0.0.1", port })).close();
     return true;
@@ -71,9 +71,6 @@ ignore_startup_parameters = extra_float_digits
   return {
     url: server.href,
     version: /PgBouncer [\d.]+/.exec(stdout)![0],
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      await child.status;
-    },
+    [Symbol.asyncDispose]: async () => void await pgbouncer.end(),
   };
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { startProgram } from "../program.ts";
 import type { Shared } from "./shared.ts";
 import type { Outcome } from "./target.ts";
 
@@ -21,23 +22,19 @@ export interface Runner {
 /** @param job What the runner finds as JSON in the variable JOB. */
 export async function runTap(shared: Shared, runner: Runner, job: object): Promise<Outcome> {
   const { path, args, cwd, versions } = runner;
-  const child = shared.directory.spawn(path, {
+  const { kill, ended } = startProgram(path, {
     args: [...args],
     cwd,
-    env: { NO_COLOR: "1", TMPDIR: shared.path("tmp"), JOB: JSON.stringify(job) },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
+    env: { NO_COLOR: "1", TMPDIR: shared.path(), JOB: JSON.stringify(job) },
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
-  const { code, stdout, stderr } = await child.output().finally(() => clearTimeout(timer));
-  const output = new TextDecoder().decode(stdout);
+  const timer = setTimeout(() => kill("SIGKILL"), LIMIT_MS);
+  const { code, stdout: output, stderr } = await ended.finally(() => clearTimeout(timer));
   const planned = Number(/^1\.\.(\d+)$/m.exec(output)?.[1] ?? 0);
   const passed = output.match(/^ok \d+ - /gm)?.length ?? 0;
   const failures: string[] = output.match(/^not ok \d+ - .*(?:\n# .*){0,20}/gm) ?? [];
   const ran = passed + failures.length;
   if (planned === 0 || planned !== ran || (code === 0) !== (failures.length === 0)) {
-    const end = (output + new TextDecoder().decode(stderr)).split("\n").slice(-30).join("\n");
+    const end = (output + stderr).split("\n").slice(-30).join("\n");
     failures.push(`status ${code}, ${ran} of ${planned} planned cases ran\n${end}`);
   }
   return { versions, passed, failures };

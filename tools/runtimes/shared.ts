@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { GuardedDirectory } from "../guarded_directory.ts";
 import { DRIVERS, DRIZZLE_LINES, NPM_NAME, TYPE_PACKAGES } from "../npm/manifest.ts";
 import { buildNpmPackage, packNpmPackage } from "../npm/package.ts";
 import { join } from "../paths.ts";
 import { createDatabase } from "../postgres/databases.ts";
 import { createProject, type Dependencies } from "../npm/project.ts";
+import type { TemporaryDirectory } from "../temporary_directory.ts";
 
 /** A line of Drizzle. */
 export type DrizzleLine = typeof DRIZZLE_LINES[number]["name"];
@@ -26,7 +26,7 @@ export class Shared {
    * @param directory Where everything is made.
    * @param everyday Whether cases that take long are left out.
    */
-  constructor(readonly directory: GuardedDirectory, readonly everyday: boolean) {}
+  constructor(readonly directory: TemporaryDirectory, readonly everyday: boolean) {}
 
   /** A path in the temporary directory. */
   path(...names: string[]): string {

@@ -5,6 +5,7 @@
  */
 import { MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
 import { join, repository } from "../paths.ts";
+import { startProgram } from "../program.ts";
 import { installedVersion, toolProject } from "../npm/project.ts";
 import type { DrizzleLine } from "./shared.ts";
 import { runSteps, type Target } from "./target.ts";
@@ -46,12 +47,11 @@ async function assertFindings(
   }
   await Deno.writeTextFile(join(directory, file), appended, { append: true });
   await Deno.writeTextFile(join(directory, "package.json"), '{ "type": "module" }');
-  const { stdout } = await new Deno.Command(join(compiler, "node_modules/.bin/tsc"), {
+  const { stdout } = await startProgram(join(compiler, "node_modules/.bin/tsc"), {
     args: ["-p", directory, "--pretty", "false", ...RESOLUTIONS[resolution]],
     cwd: project,
-    stdin: "null",
-  }).output();
-  const findings = new TextDecoder().decode(stdout).split("\n").filter((line) => OURS.test(line));
+  }).ended;
+  const findings = stdout.split("\n").filter((line) => OURS.test(line));
   if (findings.length === expected) return;
   throw new Error([`${findings.length} findings`, ...findings.slice(0, 20)].join("\n"));
 }

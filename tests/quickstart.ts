@@ -1,23 +1,24 @@
 /**
- * `deno task test:quickstart [NAME…]`: follows the quick start to the letter, each reader in an empty folder: that of the
+ * `deno task test:quickstart`: follows the quick start to the letter, each reader in an empty folder: that of the
  * repository's README with Deno, that of the npm package's with Node.js 20 and 24 and Bun. Looks at what is shown and at
- * the stored row. Names choose readers.
+ * the stored row.
  *
  * Not to the letter: the package comes from this checkout, not from a registry; the ports are free ones; and the
  * database is another one.
  *
  * @module
  */
-import { equal, match, notEqual } from "node:assert/strict";
+import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { parseEnv } from "node:util";
 import postgres from "postgres";
 import { buildEncryptionKey } from "../pg/encryption.ts";
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
-import { blocksOf } from "../tests/support/documents.ts";
+import { blocksOf } from "./support/documents.ts";
 import { createDatabase, poll } from "../tools/postgres/databases.ts";
-import { beginGuardedRun } from "../tools/guarded_run.ts";
 import { readManifest } from "../tools/manifest.ts";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
+import { type Program, startProgram } from "../tools/program.ts";
+import { temporaryDirectory } from "../tools/temporary_directory.ts";
 import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
 import { join, repository } from "../tools/paths.ts";
 import { cacheDirectory } from "../tools/npm/project.ts";
@@ -38,12 +39,10 @@ const READERS = [
   { name: "Deno", program: () => denoProgram(), commands: ["deno"] },
 ];
 
-const { directory, providePostgres, finish } = beginGuardedRun();
-
 /** The sections of both READMEs, with the package of this checkout: its tarball for npm, a link to it for Deno. */
-async function readQuickStarts(): Promise<Record<"deno" | "npm", string>> {
-  const { directory: built, manifest } = await buildNpmPackage(join(directory.path, "package"));
-  const tarball = await packNpmPackage(built, directory.path);
+async function readQuickStarts(directory: string): Promise<Record<"deno" | "npm", string>> {
+  const { directory: built, manifest } = await buildNpmPackage(join(directory, "package"));
+  const tarball = await packNpmPackage(built, directory);
   const { name } = await readManifest();
   const link = JSON.stringify({ links: [repository], imports: { [name]: `jsr:${name}` } });
   const read = async (path: string) =>
@@ -60,8 +59,9 @@ async function readQuickStarts(): Promise<Record<"deno" | "npm", string>> {
 async function follow(
   reader: typeof READERS[number],
   quickStarts: Awaited<ReturnType<typeof readQuickStarts>>,
+  directory: string,
 ): Promise<void> {
-  const home = await Deno.makeTempDir({ dir: directory.path });
+  const home = await Deno.makeTempDir({ dir: directory });
   const [cwd, bin] = [join(home, "extension"), join(home, "bin")];
   for (const path of [cwd, bin]) await Deno.mkdir(path);
   const runtime = reader.name.split(" ")[0]!;
@@ -124,11 +124,11 @@ async function follow(
 
   await server!.shows(/200 · STORED · ExtensionAddedToContext[^]*401 · ERR_SIGNATURE_INVALID/);
   const rows = await stored();
-  equal(rows.length, 1);
+  assertEquals(rows.length, 1);
   const variables = parseEnv(await Deno.readTextFile(join(cwd, ".env")));
   const { ENCRYPTION_MASTER_PASSWORD, ENCRYPTION_SALT } = variables;
   const key = buildEncryptionKey(ENCRYPTION_MASTER_PASSWORD!, ENCRYPTION_SALT!);
-  notEqual(await key.decrypt(rows[0]!["secret"]), "forged");
+  assertNotEquals(await key.decrypt(rows[0]!["secret"]), "forged");
   await type(startMain, { ENCRYPTION_SALT: "another" }).shows(/another master password or salt/);
   await type(startMain, { DATABASE_URL: "" }).shows(/DATABASE_URL is not set/);
   if (runtime !== "Deno") {
@@ -137,8 +137,8 @@ async function follow(
 
   mstudio!.interrupt();
   await mstudio!.shows(/^removed +200[^]*5 of 5 answers as expected/m);
-  equal((await stored()).length, 0);
-  server!.interrupt();
+  assertEquals((await stored()).length, 0);
+  await server!.end();
   await sql.end();
 }
 
@@ -154,62 +154,60 @@ function linesFor(runtime: string, code: string): string[] {
 
 /** A line that was typed into a terminal of its own. */
 class Terminal {
-  readonly #child: Deno.ChildProcess;
-  readonly #ended: Promise<unknown>;
-  #output = "";
+  readonly #program: Program;
 
   constructor(readonly line: string, cwd: string, env: Record<string, string>, script = line) {
     // What `npx` tells its programs, a reader's terminal does not know: Bun would look for the Node that it names.
     const inherited = Object.entries(Deno.env.toObject())
       .filter(([name]) => !/^(npm_(?!config_).*|NODE|INIT_CWD)$/.test(name));
-    this.#child = directory.spawn("/bin/sh", {
+    this.#program = startProgram("/bin/sh", {
       args: ["-c", script],
       cwd,
       clearEnv: true,
       env: { ...Object.fromEntries(inherited), ...env },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
     });
-    const reading = [this.#child.stdout, this.#child.stderr].map(async (stream) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#output += text;
-    });
-    this.#ended = Promise.all([this.#child.status, ...reading]);
+  }
+
+  get #output(): string {
+    return this.#program.printed.stdout + this.#program.printed.stderr;
   }
 
   async shows(pattern: RegExp): Promise<void> {
     let ended = false;
-    this.#ended.finally(() => ended = true);
-    await poll(() => ended || pattern.test(this.#output), { timeoutMs: LIMIT_MS }).catch(() => {});
-    match(this.#output, pattern, `${this.line}: ${pattern} is not in ${this.#output}`);
+    this.#program.ended.finally(() => ended = true);
+    const shown = () => ended || pattern.test(this.#output);
+    await poll(shown, { timeoutMs: LIMIT_MS }).catch(() => {});
+    assertMatch(this.#output, pattern, `${this.line}: ${pattern} is not in ${this.#output}`);
   }
 
   async succeeds(): Promise<void> {
     const timer = setTimeout(() => this.interrupt(), LIMIT_MS);
-    await this.#ended;
+    const { code } = await this.#program.ended;
     clearTimeout(timer);
-    equal((await this.#child.status).code, 0, `${this.line}: ${this.#output}`);
+    assertEquals(code, 0, `${this.line}: ${this.#output}`);
   }
 
   /** As Ctrl-C does. */
   interrupt(): void {
-    Deno.kill(-this.#child.pid, "SIGINT");
+    this.#program.kill("SIGINT");
+  }
+
+  async end(): Promise<void> {
+    this.interrupt();
+    await this.#program.ended;
   }
 }
 
-await finish(async () => {
-  await providePostgres();
-  const quickStarts = await readQuickStarts();
-  const readers = READERS.filter(({ name }) =>
-    Deno.args.length === 0 || Deno.args.some((part) => name.includes(part))
-  );
-  const verdicts = await mapBounded(readers, async (reader) => {
-    const verdict = await follow(reader, quickStarts)
-      .then(() => "ok", (error) => `FAILED\n${error}`);
-    console.log(`quick start with ${reader.name}: ${verdict}`);
-    return verdict;
-  }, { limit: AT_ONCE });
-  const passed = verdicts.filter((verdict) => verdict === "ok").length;
-  console.log(`${passed} passed, ${verdicts.length - passed} failed`);
-  return passed === verdicts.length && passed > 0 ? 0 : 1;
+// Both at once take less time than one after the other.
+Deno.test("the quick starts of both READMEs, followed to the letter", async (t) => {
+  await using directory = temporaryDirectory();
+  const quickStarts = await readQuickStarts(directory.path);
+  await mapBounded(READERS, (reader) =>
+    t.step({
+      name: reader.name,
+      fn: () => follow(reader, quickStarts, directory.path),
+      sanitizeOps: false,
+      sanitizeResources: false,
+      sanitizeExit: false,
+    }), { limit: AT_ONCE });
 });
