@@ -4,7 +4,7 @@ import { getTableColumns } from "drizzle-orm";
 import process from "node:process";
 import { CompareError } from "../errors.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "../pg/schema.ts";
-import type { EncryptableDatabase } from "../pg/session.ts";
+import type { EncryptableDatabase } from "../pg/interfaces.ts";
 import { PgExtensionStorage } from "../pg/storage.ts";
 import {
   type ComparedState,

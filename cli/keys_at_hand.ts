@@ -6,7 +6,7 @@ import { describeTable } from "../pg/internal/columns/encrypted_table.ts";
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { runStatement } from "../pg/internal/storage/run_statement.ts";
 import { Statement } from "../pg/internal/storage/statement.ts";
-import type { EncryptableDatabase } from "../pg/session.ts";
+import type { EncryptableDatabase } from "../pg/interfaces.ts";
 import type { NamedTable } from "./schema_module.ts";
 
 /** So many values are tried at either end of a table. */

@@ -2,7 +2,7 @@
 
 import process from "node:process";
 import { Deadline } from "../internal/deadline.ts";
-import type { EncryptableDatabase } from "../pg/session.ts";
+import type { EncryptableDatabase } from "../pg/interfaces.ts";
 import {
   type DatabaseAddress,
   type DrizzleConfig,

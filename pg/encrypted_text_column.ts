@@ -2,7 +2,8 @@
 
 import { text } from "drizzle-orm/pg-core";
 import { kindOf } from "../internal/kind_of.ts";
-import { type EncryptionKey, isEncryptionKey } from "./encryption_key.ts";
+import { isEncryptionKey } from "./encryption_key.ts";
+import type { EncryptionKey } from "./interfaces.ts";
 import {
   describeColumn,
   markEncrypted,

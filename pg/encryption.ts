@@ -39,9 +39,9 @@ export {
 export {
   buildEncryptionKey,
   type BuildEncryptionKeyOptions,
-  type EncryptionKey,
   importEncryptionKey,
   type ImportEncryptionKeyOptions,
   type KeyDerivation,
 } from "./encryption_key.ts";
+export type { EncryptionKey } from "./interfaces.ts";
 export { plaintext } from "./plaintext.ts";

@@ -2,6 +2,7 @@
 
 import { type AesGcm, importAesKey } from "./internal/columns/aes_gcm.ts";
 import { askKey } from "./internal/columns/ask_key.ts";
+import type { EncryptionKey } from "./interfaces.ts";
 import { checkNames } from "../internal/check_options.ts";
 import { ConfigurationError } from "../internal/configuration_error.ts";
 import { kindOf } from "../internal/kind_of.ts";
@@ -21,83 +22,6 @@ import {
   sealNow,
 } from "./internal/columns/stored_form.ts";
 import { assertStorableText } from "./internal/columns/well_formed.ts";
-
-/**
- * What an encrypted column needs of a key, from `@wais/mitthooks-drizzle/pg/encryption`.
- * {@linkcode buildEncryptionKey} and {@linkcode importEncryptionKey} make one; implement it yourself to
- * use a key management service, or one key per tenant.
- *
- * @example A key that lives in a service
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
- * import type { EncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
- *
- * interface KeyService {
- *   seal(keyId: string, text: string): Promise<string>;
- *   open(sealed: string): Promise<{ keyId: string; text: string } | undefined>;
- * }
- *
- * class ServiceKey implements EncryptionKey {
- *   constructor(readonly service: KeyService, readonly keyId: string) {}
- *
- *   encrypt(plaintext: string): Promise<string> {
- *     return this.service.seal(this.keyId, plaintext);
- *   }
- *
- *   // An outage rejects with the service's own error, which reaches the caller of the query.
- *   async decrypt(ciphertext: string): Promise<string> {
- *     const opened = await this.service.open(ciphertext);
- *     if (!opened) throw new DecryptionError();
- *     return opened.text;
- *   }
- *
- *   async isCurrent(ciphertext: string): Promise<boolean> {
- *     return (await this.service.open(ciphertext))?.keyId === this.keyId;
- *   }
- * }
- *
- * const values = new Map<string, { keyId: string; text: string }>(); // stands for the service
- * const service: KeyService = {
- *   seal(keyId, text) {
- *     const sealed = crypto.randomUUID();
- *     values.set(sealed, { keyId, text });
- *     return Promise.resolve(sealed);
- *   },
- *   open: (sealed) => Promise.resolve(values.get(sealed)),
- * };
- * const key = new ServiceKey(service, "instances");
- * assertEquals(await key.decrypt(await key.encrypt("secret")), "secret");
- * ```
- */
-export interface EncryptionKey {
-  /**
-   * Encrypts a value. Called once for each value that is written, many at a time.
-   *
-   * @param plaintext Well-formed Unicode, of any length.
-   * @returns What is stored; two calls must never give the same.
-   */
-  encrypt(plaintext: string): Promise<string>;
-
-  /**
-   * Decrypts a value. Called once for each value that is read, many at a time.
-   *
-   * @param ciphertext What is stored.
-   * @returns The value that was encrypted.
-   * @throws {DecryptionError} The value was written under another key, or it is damaged. Any other error
-   * counts as an outage and reaches the caller of the query unchanged.
-   */
-  decrypt(ciphertext: string): Promise<string>;
-
-  /**
-   * Tells whether a value was written under the key that {@linkcode EncryptionKey.encrypt | encrypt} uses.
-   * Only needed for changing the key of stored values.
-   *
-   * @param ciphertext What is stored.
-   * @returns `false` also for damaged values.
-   */
-  isCurrent?(ciphertext: string): Promise<boolean>;
-}
 
 /** How a master password becomes a key. */
 export type KeyDerivation =

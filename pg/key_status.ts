@@ -6,7 +6,7 @@ import { undecoratedPrimary } from "./internal/columns/database.ts";
 import { describeTable } from "./internal/columns/encrypted_table.ts";
 import { type Batch, StoredTable } from "./internal/reencryption/stored_batches.ts";
 import { inspectRows } from "./internal/reencryption/stored_value.ts";
-import type { EncryptableDatabase } from "./session.ts";
+import type { EncryptableDatabase } from "./interfaces.ts";
 
 /** Rows that are read at once. */
 const BATCH_SIZE = 500;

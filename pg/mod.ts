@@ -78,7 +78,8 @@ export {
   type LastEventTable,
   type TableOptions,
 } from "./schema.ts";
-export { type EncryptableDatabase, withEncryption } from "./session.ts";
+export type { EncryptableDatabase } from "./interfaces.ts";
+export { withEncryption } from "./session.ts";
 export { PgExtensionStorage } from "./storage.ts";
 export type {
   ChangeHandlers,

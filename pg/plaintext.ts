@@ -1,7 +1,7 @@
 /** The way from a filled plaintext column to an encrypted one. */
 
 import { DecryptionError } from "../errors.ts";
-import type { EncryptionKey } from "./encryption_key.ts";
+import type { EncryptionKey } from "./interfaces.ts";
 import { hasStoredForm } from "./internal/columns/stored_form.ts";
 
 /**

@@ -52,7 +52,7 @@ import { mapBounded } from "./internal/columns/map_bounded.ts";
 import { replaceStored } from "./internal/reencryption/replace_stored.ts";
 import { type Batch, type StoredRow, StoredTable } from "./internal/reencryption/stored_batches.ts";
 import { inspectRows, type StoredValue } from "./internal/reencryption/stored_value.ts";
-import type { EncryptableDatabase } from "./session.ts";
+import type { EncryptableDatabase } from "./interfaces.ts";
 
 export {
   type KeyCounts,

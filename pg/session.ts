@@ -5,25 +5,7 @@ import { PgDialect } from "drizzle-orm/pg-core";
 import { isDecorated, kindOf, noPostgres } from "./internal/columns/database.ts";
 import { type Database, decorate, decorationOf } from "./internal/columns/decorated_database.ts";
 import { assertItself } from "./internal/columns/itself.ts";
-
-/**
- * The part of a Drizzle PostgreSQL database that this package relies on. Every driver's database has it,
- * in each of the supported lines of Drizzle, and so does a transaction.
- */
-export interface EncryptableDatabase {
-  /** Starts a SELECT. */
-  select(...args: never[]): unknown;
-  /** Starts an INSERT. */
-  insert(...args: never[]): unknown;
-  /** Starts an UPDATE. */
-  update(...args: never[]): unknown;
-  /** Starts a DELETE. */
-  delete(...args: never[]): unknown;
-  /** Runs a statement as it is. */
-  execute(...args: never[]): unknown;
-  /** Runs a function in a transaction. */
-  transaction(...args: never[]): unknown;
-}
+import type { EncryptableDatabase } from "./interfaces.ts";
 
 /**
  * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.

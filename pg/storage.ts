@@ -29,7 +29,8 @@ import { RecoveryAccess } from "./internal/storage/recovery_access.ts";
 import { runStatement } from "./internal/storage/run_statement.ts";
 import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import type { ExtensionInstanceTable, InstanceWithoutSecret } from "./schema.ts";
-import { type EncryptableDatabase, withEncryption } from "./session.ts";
+import type { EncryptableDatabase } from "./interfaces.ts";
+import { withEncryption } from "./session.ts";
 import type { EventTime } from "../webhooks/storage.ts";
 import type { StorageRecovery } from "./storage_recovery.ts";
 import type {

@@ -3,7 +3,7 @@
 import type { EventTime, ExtensionToBeAdded, ExtensionToBeUpdated } from "../webhooks/storage.ts";
 import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "./schema.ts";
-import type { EncryptableDatabase } from "./session.ts";
+import type { EncryptableDatabase } from "./interfaces.ts";
 
 /**
  * A Drizzle PostgreSQL database, or a transaction of one, of any driver. It need not be wrapped by

@@ -17,7 +17,7 @@ import { MittwaldPublicKeys } from "./public_keys.ts";
 import type { WebhookStorage } from "./storage.ts";
 import type { VerificationSettings } from "./internal/verify_request.ts";
 import { readVerificationOptions, VERIFICATION_OPTIONS } from "./internal/verification_options.ts";
-import type { VerifyWebhookOptions } from "./verify_webhook.ts";
+import type { VerifyWebhookOptions } from "./verify_options.ts";
 
 const NAMES = [
   ...VERIFICATION_OPTIONS,

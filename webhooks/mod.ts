@@ -66,5 +66,6 @@ export type {
   InstanceDetails,
   WebhookStorage,
 } from "./storage.ts";
-export type { VerifiedWebhook, VerifyWebhookOptions } from "./verify_webhook.ts";
+export type { VerifyWebhookOptions } from "./verify_options.ts";
+export type { VerifiedWebhook } from "./verify_webhook.ts";
 export type { ErrorCode, StorageOperation } from "../errors.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./api_context.ts";
 
 /** An answer that says what is wrong. */
 export function problem(

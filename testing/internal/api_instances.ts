@@ -5,7 +5,7 @@
  */
 
 import type { LifecycleKind } from "../events.ts";
-import type { ApiCall, ApiContext } from "./api.ts";
+import type { ApiCall, ApiContext } from "./api_context.ts";
 import { callerOf, fieldsOf, problem, refuseOthers } from "./api_answers.ts";
 import type { Execution } from "./executions.ts";
 import type { Entry } from "./instance_register.ts";

@@ -5,7 +5,7 @@
  */
 
 import { decodeBase64, encodeBase64 } from "../../internal/base64.ts";
-import type { ApiCall, ApiContext } from "./api.ts";
+import type { ApiCall, ApiContext } from "./api_context.ts";
 import { problem } from "./api_answers.ts";
 import type { KeyRing, KeyRings } from "./key_ring.ts";
 

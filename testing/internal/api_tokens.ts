@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ApiCall, ApiContext } from "./api.ts";
+import type { ApiCall, ApiContext } from "./api_context.ts";
 import { fieldsOf, problem, refuseOthers } from "./api_answers.ts";
 
 /** `POST /v2/extension-instances/{id}/tokens`: the secret of an instance for an access token of the instance. */

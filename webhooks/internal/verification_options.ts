@@ -3,7 +3,7 @@
 import type { PublicKeyProvider } from "../interfaces.ts";
 import { checkDuration, checkWholeNumber } from "../../internal/check_options.ts";
 import { checkKeyProvider } from "../../internal/verification_keys.ts";
-import type { VerifyWebhookOptions } from "../verify_webhook.ts";
+import type { VerifyWebhookOptions } from "../verify_options.ts";
 import { SignatureCheck } from "./signature.ts";
 import type { VerificationSettings } from "./verify_request.ts";
 

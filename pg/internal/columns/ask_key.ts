@@ -3,7 +3,7 @@
  * checked before anything is stored or handed over.
  */
 
-import type { EncryptionKey } from "../../encryption_key.ts";
+import type { EncryptionKey } from "../../interfaces.ts";
 import { describeValue } from "./well_formed.ts";
 
 /** The methods of keys: how messages about them begin, and what they have to answer. */

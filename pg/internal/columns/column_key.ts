@@ -1,6 +1,7 @@
 /** The key of one encrypted column. */
 
-import { decryptNow, type EncryptionKey, encryptNow } from "../../encryption_key.ts";
+import { decryptNow, encryptNow } from "../../encryption_key.ts";
+import type { EncryptionKey } from "../../interfaces.ts";
 import { askKey } from "./ask_key.ts";
 import { assertStorableText } from "./well_formed.ts";
 

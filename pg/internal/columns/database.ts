@@ -2,7 +2,7 @@
 
 import { is } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { copyWith } from "./copy_with.ts";
 
 /** Leads from what is decorated to what it decorates. Registered: another copy of this package decorates alike. */

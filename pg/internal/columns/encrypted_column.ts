@@ -4,7 +4,7 @@
  */
 
 import { getTableName, type Table } from "drizzle-orm";
-import type { EncryptionKey } from "../../encryption_key.ts";
+import type { EncryptionKey } from "../../interfaces.ts";
 import { ColumnKey } from "./column_key.ts";
 
 /** Any column, or anything that may be one. */

@@ -2,7 +2,7 @@
 
 import { type SQL, sql } from "drizzle-orm";
 import { StorageError } from "../../../errors.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { copyWith } from "../columns/copy_with.ts";
 import type { EncryptedTable } from "../columns/encrypted_table.ts";
 import { runStatement, sqlState } from "../storage/run_statement.ts";

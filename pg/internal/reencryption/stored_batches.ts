@@ -6,7 +6,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/pg-core";
 import { StorageError, type StorageOperation } from "../../../errors.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { Column, EncryptedTable } from "../columns/encrypted_table.ts";
 import { castKey, exactly, type KeyColumn, keyColumns, typesOf } from "./primary_key.ts";
 import { runStatement, sqlState } from "../storage/run_statement.ts";

@@ -1,6 +1,6 @@
 /** Who may use a transaction, and how long. */
 
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { copyWith } from "../columns/copy_with.ts";
 
 // What Drizzle's classes have in common across drivers and versions; none of it is in Drizzle's public types.

@@ -9,7 +9,7 @@ import {
   type StorageOperation,
 } from "../../../errors.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { ChangeHandlers } from "../../storage_options.ts";
 import { keyOf } from "../columns/encrypted_column.ts";
 import type { Column } from "../columns/encrypted_table.ts";

@@ -2,7 +2,7 @@
 
 import { DrizzleQueryError } from "drizzle-orm";
 import { StorageError } from "../../../errors.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { copyWith } from "../columns/copy_with.ts";
 import { kindOf } from "../columns/database.ts";
 import { toStorageError } from "./run_statement.ts";

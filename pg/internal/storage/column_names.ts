@@ -1,7 +1,7 @@
 /** The names of columns as statements need them that Drizzle does not build. */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { Column } from "../columns/encrypted_table.ts";
 import { render } from "./statement.ts";
 

@@ -4,7 +4,7 @@
  */
 
 import { type SQL, sql } from "drizzle-orm";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { LastEventTable } from "../../schema.ts";
 import type { ColumnNames } from "./column_names.ts";
 import type { EventMoment, Signed } from "./event_moment.ts";

@@ -7,7 +7,7 @@ import {
   UnknownExtensionInstanceError,
 } from "../../../errors.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { type Change, Changes } from "./change_handlers.ts";
 import { isLongId, isStorable } from "./check_event.ts";
 import type { StorageSettings } from "./check_storage.ts";

@@ -7,7 +7,7 @@ import {
   UnknownExtensionInstanceError,
 } from "../../../errors.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { ComparedState, RecordedInstance, StorageRecovery } from "../../storage_recovery.ts";
 import type { ColumnKey } from "../columns/column_key.ts";
 import type { EventFence } from "./event_fence.ts";

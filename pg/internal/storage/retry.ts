@@ -1,6 +1,6 @@
 /** Tries again what PostgreSQL gave up in favour of another transaction. */
 
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { sqlState } from "./run_statement.ts";
 import type { TimeLimit } from "./time_limit.ts";
 import { isTransaction } from "./transaction.ts";

@@ -5,7 +5,7 @@
 
 import type { SQL } from "drizzle-orm";
 import { getTableConfig, type PgTable } from "drizzle-orm/pg-core";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 
 /** Values by the names of their placeholders. */
 export type Values = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 /** The statements of the storage. */
 
 import { getTableColumns, is, SQL, sql } from "drizzle-orm";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
 import { ColumnNames } from "./column_names.ts";
 import { keyOf } from "../columns/encrypted_column.ts";

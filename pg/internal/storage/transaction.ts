@@ -5,7 +5,7 @@
 
 import { DrizzleQueryError, entityKind, type SQL, sql } from "drizzle-orm";
 import { StorageError, type StorageOperation } from "../../../errors.ts";
-import type { EncryptableDatabase } from "../../session.ts";
+import type { EncryptableDatabase } from "../../interfaces.ts";
 import { Access } from "./access.ts";
 import { handsOnByItself, isOfConnection, onOwnClient, poolOf } from "./client.ts";
 import { runStatement, sqlState, toStorageError } from "./run_statement.ts";
