@@ -227,7 +227,7 @@ Deno.test("docs/recovery.md: each recipe ends in a table that is what mStudio sa
         ".env": Object.entries(world.env).map(([name, value]) => `${name}="${value}"\n`).join(""),
       });
       const [, section] = new RegExp(`^## ${recipe}\n([^]*?)^## `, "m").exec(page)!;
-      const commands = section!.match(/(?<=^npx mitthooks-drizzle ).*$/gm)!;
+      const commands = section!.match(/(?<=^deno run -A jsr:@wais\/mitthooks-drizzle\/cli ).*$/gm)!;
       assert(commands.length > 1);
       for (const [index, command] of commands.entries()) {
         const mends = command.endsWith("--repair");

@@ -290,9 +290,8 @@ Deno.test("README and docs", async (t) => {
     const shown = commandsOf(page("docs/changing-keys.md"));
     assertEquals(shown.length, 5);
     for (const command of shown) {
-      const args = command.replace(/^npx mitthooks-drizzle /, "").replace(/\s*#.*/, "").split(
-        /\s+/,
-      );
+      const args = command.replace("deno run -A jsr:@wais/mitthooks-drizzle/cli ", "")
+        .replace(/\s*#.*/, "").split(/\s+/);
       // The imports of the schema are the application's.
       assertSucceeded(await run("--config=deno.json", fixture("../../cli.ts"), ...args));
     }
