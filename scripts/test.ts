@@ -38,7 +38,6 @@ await runTask(async (directory) => {
       ...Deno.args,
     ],
     cwd: repository,
-    env: { TMPDIR: directory.path },
     stdout: "inherit",
     stderr: "inherit",
   });

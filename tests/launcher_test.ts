@@ -137,8 +137,8 @@ Deno.test("x", () => {
 `;
   for (
     const [names, served, standIns] of [
-      [["@std/assert"], "true false", "@deno/dnt, @std/encoding"],
-      [["@std/assert", "@std/encoding", "@deno/dnt"], "true true", undefined],
+      [["@std/assert"], "true false", "@std/encoding"],
+      [["@std/assert", "@std/encoding"], "true true", undefined],
     ] as const
   ) {
     const modules = names.map((name) => [imports[name]!.replace("jsr:", ""), assertOfJsr]);

@@ -49,114 +49,47 @@ function text(actual: string, expected: string) {
   if (!actual.includes(expected)) throw new Error(`No ${JSON.stringify(expected)} in: ${actual}`);
 }
 
-class Point {
-  #x: number;
-  constructor(x: number) {
-    this.#x = x;
-  }
-  get x(): number {
-    return this.#x;
-  }
-}
-
-class OtherPoint extends Point {}
-
-function circle(value: number): object {
-  const object: Record<string, unknown> = { value };
-  object["self"] = object;
-  return object;
-}
-
-const EQUAL: readonly (readonly [unknown, unknown])[] = [
-  [undefined, undefined],
-  [NaN, NaN],
-  [0, -0],
-  [{ a: 1, b: [2, { c: 3n }] }, { b: [2, { c: 3n }], a: 1 }],
-  [Object.assign(Object.create(null), { a: 1 }), { a: 1 }],
-  [{ [Symbol.for("s")]: 1 }, { [Symbol.for("s")]: 1 }],
-  [new Date(5), new Date(5)],
-  [new Uint8Array([1, 2]), new Uint8Array([1, 2])],
-  [new Uint8Array([1, 2]).buffer, new Uint8Array([1, 2]).buffer],
-  [new Map([["a", { x: 1 }], ["b", { x: 2 }]]), new Map([["b", { x: 2 }], ["a", { x: 1 }]])],
-  [new Map([[{ k: 1 }, "v"]]), new Map([[{ k: 1 }, "v"]])],
-  [new Set([1, { a: 2 }]), new Set([{ a: 2 }, 1])],
-  [/a/g, /a/g],
-  [new Point(1), new Point(1)],
-  [circle(1), circle(1)],
-];
-
-const DIFFERENT: readonly (readonly [unknown, unknown])[] = [
-  [undefined, null],
-  [1, "1"],
-  [1, 1n],
-  [{ a: undefined }, {}],
-  [{ [Symbol.for("s")]: 1 }, { [Symbol.for("s")]: 2 }],
-  [[1, 2], [2, 1]],
-  [[1], [1, undefined]],
-  [[], {}],
-  [new Date(5), new Date(6)],
-  [new Uint8Array([1, 2]), new Uint8Array([1, 3])],
-  [new Uint8Array([1]), new Uint8Array([1, 0])],
-  [new Uint8Array([1]), new Int8Array([1])],
-  [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer],
-  [new Map([["a", undefined]]), new Map([["b", undefined]])],
-  [new Map([[{ k: 1 }, "v"]]), new Map([[{ k: 2 }, "v"]])],
-  [new Set([1, { a: 2 }]), new Set([1, { a: 3 }])],
-  [new URL("https://example.com/a"), new URL("https://example.com/b")],
-  [/a/g, /a/i],
-  [new Point(1), new Point(2)],
-  [new Point(1), new OtherPoint(1)],
-  [new Point(1), { x: 1 }],
-  [circle(1), circle(2)],
-  [() => {}, () => {}],
-];
-
-Deno.test("assertEquals and assertNotEquals agree on what is equal", () => {
-  for (const [a, b] of EQUAL) {
-    assertEquals(a, b);
-    assertEquals(b, a);
-    refused(() => assertNotEquals(a, b));
-  }
-  for (const [a, b] of DIFFERENT) {
-    assertNotEquals(a, b);
-    assertNotEquals(b, a);
-    refused(() => assertEquals(a, b));
+Deno.test("equal and different values are told apart", () => {
+  const first = { bytes: new Uint8Array([1]), date: new Date(5), map: new Map([["a", [1]]]) };
+  const same = () => ({ ...first, zero: -0, none: NaN, set: new Set([1, 2]), pattern: /a/g });
+  assertEquals(same(), { ...same(), zero: 0, set: new Set([2, 1]) });
+  refused(() => assertNotEquals(same(), same()));
+  for (
+    const other of [
+      { zero: 1 },
+      { none: undefined },
+      { more: undefined },
+      { bytes: new Int8Array([1]) },
+      { bytes: new Uint8Array([2]) },
+      { date: new Date(6) },
+      { map: new Map([["a", [2]]]) },
+      { set: new Set([1]) },
+      { pattern: /a/i },
+    ]
+  ) {
+    assertNotEquals<object>(same(), { ...same(), ...other });
+    text(refused(() => assertEquals<object>(same(), { ...same(), ...other }, "why")), "why");
   }
 });
 
 Deno.test("the simple assertions accept and refuse, and show the message or the values", () => {
-  const accepted: (() => void)[] = [
-    () => assertStrictEquals(NaN, NaN),
-    () => assert("x"),
-    () => assertFalse(0),
-    () => assertInstanceOf(new OtherPoint(1), Point),
-    () => assertMatch("abc", /b/),
-    () => assertNotMatch("abc", /d/),
-    () => assertStringIncludes("abc", "bc"),
-    () => assertGreater(2, 1),
-    () => assertGreaterOrEqual(1, 1),
-    () => assertLess(1n, 2n),
-    () => assertLessOrEqual("a", "a"),
+  const pairs: [accepted: () => void, refusal: () => void, message: string][] = [
+    [() => assert("x"), () => assert("", "what was wrong"), "what was wrong"],
+    [() => assertFalse(0), () => assertFalse("x"), ""],
+    [() => assertStrictEquals(NaN, NaN), () => assertStrictEquals({}, {}), ""],
+    [() => assertInstanceOf([], Array), () => assertInstanceOf({}, Map), "Map"],
+    [() => assertMatch("abc", /b/), () => assertMatch("abc", /d/), ""],
+    [() => assertNotMatch("abc", /d/), () => assertNotMatch("abc", /b/), ""],
+    [() => assertStringIncludes("abc", "bc"), () => assertStringIncludes("abc", "cb"), ""],
+    [() => assertGreater(2, 1), () => assertGreater(1, 1), ""],
+    [() => assertGreaterOrEqual(1, 1), () => assertGreaterOrEqual(0, 1), ""],
+    [() => assertLess(1, 2), () => assertLess(1, 1), ""],
+    [() => assertLessOrEqual(1, 1), () => assertLessOrEqual(2, 1), ""],
   ];
-  for (const assertion of accepted) assertion();
-  const refusals: [assertion: () => void, message: string][] = [
-    [() => assertEquals([1, 2], [1, 4], "the lists"), "the lists"],
-    [() => assertEquals([1, 2], [1, 4]), "4"],
-    [() => assertStrictEquals({}, {}), ""],
-    [() => assertStrictEquals(0, -0), ""],
-    [() => assert("", "what was wrong"), "what was wrong"],
-    [() => assertFalse("x"), ""],
-    [() => assertInstanceOf(new Point(1), OtherPoint), "OtherPoint"],
-    [() => assertInstanceOf(null, Object), ""],
-    [() => assertMatch("abc", /d/), ""],
-    [() => assertNotMatch("abc", /b/), ""],
-    [() => assertStringIncludes("abc", "cb"), ""],
-    [() => assertGreater(1, 1), ""],
-    [() => assertGreaterOrEqual(0, 1), ""],
-    [() => assertLess(1, 1), ""],
-    [() => assertLessOrEqual("b", "a"), ""],
-  ];
-  for (const [assertion, message] of refusals) text(refused(assertion), message);
+  for (const [accepted, refusal, message] of pairs) {
+    accepted();
+    text(refused(refusal), message);
+  }
 });
 
 Deno.test("assertThrows and assertRejects look at class and message, and return the error", async () => {
@@ -187,22 +120,12 @@ Deno.test("assertThrows and assertRejects look at class and message, and return 
 
 Deno.test("hexadecimal and base64 are read and written", () => {
   const bytes = new Uint8Array([0, 15, 251, 255]);
-  assertEquals(encodeHex(bytes), "000ffbff");
-  assertEquals(encodeHex(bytes.buffer), "000ffbff");
-  assertEquals(encodeHex("ä"), "c3a4");
+  assertEquals([encodeHex(bytes), encodeHex("ä")], ["000ffbff", "c3a4"]);
   assertEquals(decodeHex("000FfbfF"), bytes);
-  assertEquals(decodeHex(""), new Uint8Array());
-  assertThrows(() => decodeHex("0g"), TypeError);
-  assertThrows(() => decodeHex("000"), RangeError);
-  assertEquals(encodeBase64(bytes), "AA/7/w==");
-  assertEquals(encodeBase64("ä"), "w6Q=");
-  assertEquals(encodeBase64Url(bytes), "AA_7_w");
-  assertEquals(decodeBase64("AA/7/w=="), bytes);
+  assertEquals([encodeBase64(bytes), encodeBase64Url(bytes)], ["AA/7/w==", "AA_7_w"]);
   assertEquals(decodeBase64("AA/7/w"), bytes);
-  assertEquals(decodeBase64(""), new Uint8Array());
-  assertThrows(() => decodeBase64("AA_7_w=="), TypeError);
-  assertThrows(() => decodeBase64("AA /7/w"), TypeError);
-  assertThrows(() => decodeBase64("A"), RangeError);
+  assertThrows(() => decodeHex("0g"));
+  assertThrows(() => decodeBase64("AA_7_w=="));
 });
 
 async function query<T extends object>(url: string, statement: string): Promise<T[]> {

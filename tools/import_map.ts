@@ -9,7 +9,6 @@ import { join, repository, toFileUrl } from "./paths.ts";
 
 /** The stand-ins, by the name that tests and scripts import. */
 const STAND_INS: Readonly<Record<string, string>> = {
-  "@deno/dnt": "tests/support/dnt.ts",
   "@std/assert": "tests/support/std_assert.ts",
   "@std/encoding": "tests/support/std_encoding.ts",
 };

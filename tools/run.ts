@@ -25,6 +25,7 @@ export async function runTask(
   // PostgreSQL's user must be able to read what is unpacked for it.
   Deno.umask(0o022);
   const directory = temporaryDirectory();
+  Deno.env.set("TMPDIR", directory.path);
   const signalled = Promise.withResolvers<number>();
   for (const [signal, status] of Object.entries(SIGNALS)) {
     Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));

@@ -6,7 +6,7 @@
 import * as esbuild from "esbuild";
 import { jsrHas } from "../import_map.ts";
 import { readManifest } from "../manifest.ts";
-import { NPM_NAME, type NpmManifest, npmManifest } from "./manifest.ts";
+import { NPM_NAME, type NpmManifest, npmManifest, TYPE_PACKAGES } from "./manifest.ts";
 import { runProgram } from "../program.ts";
 import { npmReadme } from "./readme.ts";
 import { dirname, join, repository } from "../paths.ts";
@@ -41,7 +41,7 @@ export interface BuiltPackage {
  * @param outDir Directory that gets the code and its declarations, under the paths of their sources.
  * @param exports Modules by their subpaths, relative to `root`.
  */
-export type Compile = (
+type Compile = (
   root: string,
   outDir: string,
   exports: Readonly<Record<string, string>>,
@@ -109,14 +109,34 @@ export async function packNpmPackage(directory: string, destination: string): Pr
  */
 async function findCompiler(dnt: string): Promise<Compiler> {
   if (await jsrHas(dnt)) {
-    // Not a literal, so that Deno does not look for dnt where it cannot be had.
-    const module = new URL("./compile_dnt.ts", import.meta.url).href;
-    const { compileWithDnt } = await import(module) as typeof import("./compile_dnt.ts");
     return ["dnt", compileWithDnt];
   }
   console.log("JSR does not have dnt: compiling with deno pack");
   return ["deno pack", compileWithPack];
 }
+
+const compileWithDnt: Compile = async (root, outDir, exports) => {
+  // Not a literal, so that Deno does not look for dnt where it cannot be had.
+  const dnt: string = "@deno/dnt";
+  const { build } = await import(dnt);
+  const work = `${outDir}.dnt`;
+  await build({
+    cwd: root,
+    entryPoints: Object.entries(exports).map(([name, path]) => ({ name, path })),
+    outDir: work,
+    shims: {},
+    scriptModule: false,
+    skipSourceOutput: true,
+    polyfills: false,
+    test: false,
+    compilerOptions: { target: "Latest", lib: ["ESNext", "DOM", "DOM.Iterable"] },
+    // Needed while compiling alone. dnt installs what the modules import; the types of what has none of its own are
+    // named here.
+    package: { name: "compiled", version: "0.0.0", devDependencies: TYPE_PACKAGES },
+  });
+  await Deno.rename(join(work, "esm"), outDir);
+  await Deno.remove(work, { recursive: true });
+};
 
 /** In a copy, because Denos arrange `node_modules` each in another way. */
 const compileWithPack: Compile = async (root, outDir) => {

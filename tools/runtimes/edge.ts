@@ -52,7 +52,7 @@ export function edgeTarget(
       });
       const { path } = await nodeProgram(24);
       const versions = `${host} ${await installedVersion(cwd, host)}`;
-      return await runTap(shared, { path, args: [hostScript], cwd, versions }, {
+      return await runTap({ path, args: [hostScript], cwd, versions }, {
         host,
         script: join(outDir, "script.js"),
         compatibilityFlags: nodeModules ? ["nodejs_compat"] : [],

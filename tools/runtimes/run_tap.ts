@@ -5,7 +5,6 @@
  * @module
  */
 import { startProgram } from "../program.ts";
-import type { Shared } from "./shared.ts";
 import type { Outcome } from "./target.ts";
 
 /** No runner takes this long unless it hangs, in milliseconds. */
@@ -20,12 +19,12 @@ export interface Runner {
 }
 
 /** @param job What the runner finds as JSON in the variable JOB. */
-export async function runTap(shared: Shared, runner: Runner, job: object): Promise<Outcome> {
+export async function runTap(runner: Runner, job: object): Promise<Outcome> {
   const { path, args, cwd, versions } = runner;
   const { kill, ended } = startProgram(path, {
     args: [...args],
     cwd,
-    env: { NO_COLOR: "1", TMPDIR: shared.path(), JOB: JSON.stringify(job) },
+    env: { NO_COLOR: "1", JOB: JSON.stringify(job) },
   });
   const timer = setTimeout(() => kill("SIGKILL"), LIMIT_MS);
   const { code, stdout: output, stderr } = await ended.finally(() => clearTimeout(timer));

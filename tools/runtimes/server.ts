@@ -76,7 +76,7 @@ export function serverTarget({
       const args = runtime === "Deno"
         ? ["run", "-A", "--node-modules-dir=manual", runner]
         : [runner];
-      return await runTap(shared, { path, args, cwd, versions: versions.join(", ") }, job);
+      return await runTap({ path, args, cwd, versions: versions.join(", ") }, job);
     },
   };
 }
