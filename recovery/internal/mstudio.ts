@@ -41,6 +41,11 @@ const MAX_PAUSE_MS = 8_000;
 /** How long in all a request waits for an API that has asked to be left alone. */
 const MAX_WAIT_MS = 15 * 60_000;
 
+/** Found where that is over. */
+const LEFT_ALONE = `the API has asked to be left alone, for more than ${
+  MAX_WAIT_MS / 60_000
+} minutes`;
+
 /** Instances bring along texts and pictures of the extension. */
 const MAX_ANSWER_BYTES = 16 * 1024 ** 2;
 
@@ -259,6 +264,8 @@ export class Mstudio {
         const deadline = new Deadline(REQUEST_MS);
         let found: string;
         let cause: unknown;
+        /** How long the API has asked to be left alone, in milliseconds. */
+        let askedMs: number | undefined;
         try {
           const answer = await api.request(path, {
             attempt: this.#attempt,
@@ -270,16 +277,10 @@ export class Mstudio {
           });
           if (answer.status !== 429 && answer.status < 500) return answer;
           found = `the API answered with status ${answer.status}`;
-          if (answer.status === 429 && clock.now() < patience) {
-            await pause(Math.max(pauseMs, api.pausedMs), signal);
-            continue;
-          }
+          if (answer.status === 429) askedMs = Math.max(pauseMs, api.pausedMs);
         } catch (error) {
           signal?.throwIfAborted();
-          if (error instanceof ApiPausedError && clock.now() + error.leftMs < patience) {
-            await pause(error.leftMs, signal);
-            continue;
-          }
+          if (error instanceof ApiPausedError) askedMs = error.leftMs;
           if (!(error instanceof ApiError || error instanceof DeadlineExceededError)) throw error;
           found = error instanceof ApiError
             ? error.message
@@ -287,6 +288,11 @@ export class Mstudio {
           cause = error;
         } finally {
           deadline.clear();
+        }
+        if (askedMs !== undefined) {
+          if (clock.now() + askedMs > patience) throw this.#unavailable(LEFT_ALONE, cause);
+          await pause(askedMs, signal);
+          continue;
         }
         if (tried++ === TRIES) throw this.#unavailable(found, cause);
         await pause(pauseMs, signal);
