@@ -96,5 +96,11 @@ export type {
   StorageLogger,
   TransactionOf,
 } from "./storage_options.ts";
-export type { ComparedState, RecordedInstance, StorageRecovery } from "./storage_recovery.ts";
+export type {
+  ComparedState,
+  OpenedSecret,
+  RecordedInstance,
+  RecordedSecret,
+  StorageRecovery,
+} from "./storage_recovery.ts";
 export type { EventTime } from "../webhooks/storage.ts";

@@ -16,14 +16,21 @@ export interface ComparedState {
   readonly consentedScopes: readonly string[];
 }
 
-/** An instance as the database has it. */
-export interface RecordedInstance {
+/** The secret of an instance as the database has it. */
+export interface RecordedSecret {
   /** Id of the instance. */
   readonly id: string;
-  /** `undefined` where it is not stored. */
-  readonly state: ComparedState | undefined;
   /** The stored secret, encrypted; `null` where there is none. */
   readonly sealedSecret: string | null;
+}
+
+/** A decrypted secret; `null` where there is none, `undefined` where it cannot be read with the keys at hand. */
+export type OpenedSecret = string | null | undefined;
+
+/** An instance as the database has it. */
+export interface RecordedInstance extends RecordedSecret {
+  /** `undefined` where it is not stored. */
+  readonly state: ComparedState | undefined;
   /** Whether its last event was its removal. */
   readonly removed: boolean;
   /** Tells the events that were applied so far from any later one. Means nothing else. */
@@ -36,16 +43,20 @@ export interface RecordedInstance {
  */
 export interface StorageRecovery {
   /**
-   * Reads stored instances in the order of their ids.
+   * Reads the ids and secrets of stored instances, in the order of their ids.
    *
    * @param after The id before the first; `undefined` for the beginning of the table.
    * @param limit How many at most.
    */
-  list(after: string | undefined, limit: number): Promise<RecordedInstance[]>;
+  list(after: string | undefined, limit: number): Promise<RecordedSecret[]>;
   /** Reads instances by their ids, those too that are not stored; in the order of the ids. */
   find(ids: readonly string[]): Promise<RecordedInstance[]>;
-  /** Decrypts a secret; `null` where there is none, `undefined` where it cannot be read with the keys at hand. */
-  openSecret(instance: RecordedInstance): Promise<string | null | undefined>;
+  /** Of these instances, reads those that are stored with another state, its scopes in another order included, or not at all. */
+  findDifferent(
+    instances: readonly { readonly id: string; readonly state: ComparedState }[],
+  ): Promise<RecordedInstance[]>;
+  /** Decrypts a secret. The result is a promise only where something has to be waited for. */
+  openSecret(instance: RecordedSecret): OpenedSecret | Promise<OpenedSecret>;
   /**
    * Stores a state. An instance that is not stored is inserted without a secret.
    *

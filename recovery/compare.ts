@@ -1,7 +1,7 @@
 /** Comparing the table with mStudio. */
 
 import { checkNames } from "../internal/check_options.ts";
-import type { RecordedInstance, StorageRecovery } from "../pg/storage_recovery.ts";
+import type { RecordedInstance, RecordedSecret, StorageRecovery } from "../pg/storage_recovery.ts";
 import type { RemoteInstance, WebhookDelivery } from "./internal/answers.ts";
 import { Mstudio, REQUESTS_AT_ONCE } from "./internal/mstudio.ts";
 import { differenceOf, findOne, isSameRecord, observe } from "./internal/observe.ts";
@@ -125,7 +125,7 @@ class Comparing {
   /** Ids of what is in the table alone. */
   readonly #strangers: string[] = [];
   /** Secrets that were refused, as they were stored. */
-  readonly #refused: RecordedInstance[] = [];
+  readonly #refused: RecordedSecret[] = [];
   readonly #list: RemoteList;
   #stored = 0;
   #looked = 0;
@@ -174,9 +174,9 @@ class Comparing {
   }
 
   async #comparePage(instances: readonly RemoteInstance[], skip: number): Promise<void> {
-    const recorded = await this.#find(instances.map(({ id }) => id));
-    const doubts = instances
-      .filter((instance) => differenceOf(recorded.get(instance.id)!, instance) !== undefined)
+    const remote = new Map(instances.map((instance) => [instance.id, instance]));
+    const doubts = (await this.storage.findDifferent(instances))
+      .filter((recorded) => differenceOf(recorded, remote.get(recorded.id)))
       .map(({ id }) => id);
     if (doubts.length > 0) {
       this.#doubts.set(skip, [...this.#doubts.get(skip) ?? [], ...doubts]);
@@ -191,13 +191,13 @@ class Comparing {
     for (;;) {
       this.signal?.throwIfAborted();
       const batch = await this.storage.list(after, BATCH_SIZE);
-      const known: RecordedInstance[] = [];
+      const known: RecordedSecret[] = [];
       for (const instance of batch) {
         if (this.#list.ids.has(instance.id)) known.push(instance);
         else this.#strangers.push(instance.id);
       }
       if (this.#strangers.length > 0) this.#lastDoubt = clock.now();
-      await forEachOf(known, BATCH_SIZE, (instance) => this.#checkSecret(instance));
+      await this.#checkSecrets(known);
       this.#stored += batch.length;
       const done = this.#stored;
       this.progress({ step: "table", done, total: Math.max(done, this.#list.total) });
@@ -206,14 +206,18 @@ class Comparing {
     }
   }
 
-  async #checkSecret(instance: RecordedInstance): Promise<void> {
-    const { id } = instance;
-    const secret = await this.storage.openSecret(instance);
-    if (typeof secret !== "string") {
-      return this.#report(id, secret === null ? "missing" : "unreadable");
+  async #checkSecrets(instances: readonly RecordedSecret[]): Promise<void> {
+    const secrets = await Promise.all(instances.map((one) => this.storage.openSecret(one)));
+    const readable: (readonly [RecordedSecret, string])[] = [];
+    for (const [index, instance] of instances.entries()) {
+      const secret = secrets[index];
+      if (typeof secret === "string") readable.push([instance, secret]);
+      else this.#report(instance.id, secret === null ? "missing" : "unreadable");
     }
     if (!this.checkSecrets) return;
-    if (await this.mstudio.accepts(id, secret) === false) this.#refused.push(instance);
+    await forEachOf(readable, REQUESTS_AT_ONCE, async ([instance, secret]) => {
+      if (await this.mstudio.accepts(instance.id, secret) === false) this.#refused.push(instance);
+    });
   }
 
   #report(id: string, reason: UnusableReason): void {
@@ -266,7 +270,7 @@ class Comparing {
     const { recorded, instance } = observation;
     this.#note(recorded, instance);
     // It was not on the list when the table was read.
-    if (instance && recorded.state && !this.#list.ids.has(id)) await this.#checkSecret(recorded);
+    if (instance && recorded.state && !this.#list.ids.has(id)) await this.#checkSecrets([recorded]);
   }
 
   #note(recorded: RecordedInstance, remote: RemoteInstance | undefined): void {
@@ -290,7 +294,7 @@ class Comparing {
       this.signal?.throwIfAborted();
       const ids = found.slice(start, start + BATCH_SIZE).map(({ id }) => id);
       const stored = (await this.storage.find(ids)).filter(({ state }) => state !== undefined);
-      await forEachOf(stored, BATCH_SIZE, (instance) => this.#checkSecret(instance));
+      await this.#checkSecrets(stored);
     }
   }
 

@@ -267,7 +267,7 @@ class Mending {
       const now = await persist(() => findOne(this.storage, id));
       // Removed since.
       if (!now.state) return;
-      const stored = await persist(() => this.storage.openSecret(now));
+      const stored = await persist(async () => await this.storage.openSecret(now));
       if (stored === secret) break;
       if (now.version === before.version && now.sealedSecret === before.sealedSecret) {
         if (clock.now() < patience) {

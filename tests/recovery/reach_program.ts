@@ -8,7 +8,6 @@ import postgres from "postgres";
 import { PgExtensionStorage } from "../../mod.ts";
 import { compareWithMstudio } from "../../recovery/mod.ts";
 import { extensionInstances, lastEvents } from "../support/extension_instance.ts";
-import { EXTENSION_ID } from "./support.ts";
 
 const [database, apiUrl] = Deno.args as [string, string];
 const sql = postgres(database, { max: 4 });
@@ -16,7 +15,7 @@ const storage = new PgExtensionStorage(drizzle(sql), extensionInstances, { lastE
 const start = performance.now();
 const { counts, equal } = await compareWithMstudio({
   storage,
-  extensionId: EXTENSION_ID,
+  extensionId: "my-extension",
   apiToken: "token",
   apiUrl,
 });
@@ -24,13 +23,4 @@ const seconds = (performance.now() - start) / 1_000;
 await sql.end();
 // proc_pid_status(5): the most memory that was resident.
 const [, kib] = /VmHWM:\s+(\d+) kB/.exec(await Deno.readTextFile("/proc/self/status")) ?? [];
-console.log(
-  JSON.stringify({
-    counts,
-    equal,
-    seconds,
-    peakMiB: Number(kib) / 1_024,
-    mem: Deno.memoryUsage(),
-    st: (await Deno.readTextFile("/proc/self/status")).match(/Rss.*/g),
-  }),
-);
+console.log(JSON.stringify({ counts, equal, seconds, peakMiB: Number(kib) / 1_024 }));

@@ -64,12 +64,42 @@ test("reads state, secret and order, also of what is not stored", async ({ stora
   });
   const [stored, other] = await recovery.find([ID, "other"]);
   assertEquals([stored!.state, stored!.removed, other!.state], [STATE, false, undefined]);
-  assertEquals(await recovery.list(undefined, 10), [stored!]);
+  const { id, sealedSecret } = stored!;
+  assertEquals(await recovery.list(undefined, 10), [{ id, sealedSecret }]);
   assertEquals(await recovery.openSecret(stored!), INSTANCE.secret);
   await sql("UPDATE extension_instance SET secret = NULL");
   assertEquals(await recovery.openSecret((await recovery.find([ID]))[0]!), null);
   await storage.removeInstance(ID, { occurredAt: at(2) });
   assertEquals((await recovery.find([ID]))[0]!.removed, true);
+});
+
+test("finds what is stored with another state, or not at all", async ({ storage, recovery }) => {
+  const { consentedScopes } = STATE;
+  await storage.upsertExtension({
+    ...INSTANCE,
+    ...STATE,
+    variantKey: "basic",
+    consentedScopes: [...consentedScopes],
+    enabled: false,
+    occurredAt: at(1),
+  });
+  const find = async (state: ComparedState, id = ID) =>
+    (await recovery.findDifferent([{ id, state }])).map(({ id }) => id);
+  assertEquals(await find(STATE), []);
+  for (
+    const change of [
+      { contextId: "c-2" },
+      { context: "project" },
+      { active: true },
+      { variantKey: null },
+      { variantKey: "other" },
+      { consentedScopes: [] },
+      { consentedScopes: ["a", 'd"', "b, c"] },
+    ] as const
+  ) assertEquals(await find({ ...STATE, ...change }), [ID], JSON.stringify(change));
+  assertEquals(await find(STATE, "other"), ["other"]);
+  const [whole] = await recovery.findDifferent([{ id: ID, state: { ...STATE, active: true } }]);
+  assertEquals([whole], await recovery.find([ID]));
 });
 
 test("a secret under another key cannot be opened, and an outage of a key is one", async ({ db, storage }) => {

@@ -8,7 +8,13 @@ import {
 } from "../../../errors.ts";
 import type { ExtensionInstanceTable } from "../../schema.ts";
 import type { EncryptableDatabase } from "../../interfaces.ts";
-import type { ComparedState, RecordedInstance, StorageRecovery } from "../../storage_recovery.ts";
+import type {
+  ComparedState,
+  OpenedSecret,
+  RecordedInstance,
+  RecordedSecret,
+  StorageRecovery,
+} from "../../storage_recovery.ts";
 import type { ColumnKey } from "../columns/column_key.ts";
 import type { EventFence } from "./event_fence.ts";
 import type { EventMoment } from "./event_moment.ts";
@@ -45,20 +51,18 @@ export class RecoveryAccess implements StorageRecovery {
   }
 
   /** See {@linkcode StorageRecovery.list}. */
-  async list(after: string | undefined, limit: number): Promise<RecordedInstance[]> {
+  async list(after: string | undefined, limit: number): Promise<RecordedSecret[]> {
     const { table } = this.#storage;
     const from = after === undefined ? sql`` : sql` where ${table.id} > ${this.#value("after")}`;
     const statement = this.#once(
       `list ${after === undefined}`,
       () =>
-        sql`select ${this.#fields(sql`${table.id}`)}
-        from ${table}${this.#lastEvents(sql`${table.id}`)}${from}
+        sql`select ${table.id} as "id", ${table.secret} as "sealedSecret"
+        from ${table}${from}
         order by ${table.id} limit cast(cast(${this.#value("limit")} as text) as integer)`,
     );
-    return await this.#read(statement, {
-      limit: String(limit),
-      ...after !== undefined && { after },
-    });
+    const values = { limit: String(limit), ...after !== undefined && { after } };
+    return [...await this.#run(statement, values) as readonly ResultRow[] & RecordedSecret[]];
   }
 
   /** See {@linkcode StorageRecovery.find}. */
@@ -71,18 +75,40 @@ export class RecoveryAccess implements StorageRecovery {
           as "mitthooks_wanted" ("id")
         left join ${table} on ${table.id} = ${id}${this.#lastEvents(id)}
         order by ${id}`);
-    return await this.#read(statement, { ids: JSON.stringify(ids) });
+    return (await this.#run(statement, { ids: JSON.stringify(ids) })).map(toRecord);
+  }
+
+  /** See {@linkcode StorageRecovery.findDifferent}. */
+  async findDifferent(
+    instances: readonly { readonly id: string; readonly state: ComparedState }[],
+  ): Promise<RecordedInstance[]> {
+    const { table } = this.#storage;
+    const wanted = (name: string) => sql.raw(`"mitthooks_wanted"."${name}"`);
+    const statement = this.#once("find different", () =>
+      sql`select ${this.#fields(wanted("id"))}
+        from json_to_recordset(cast(cast(${this.#value("instances")} as text) as json))
+          as "mitthooks_wanted" ("id" text, "contextId" text, "context" text, "active" boolean,
+            "variantKey" text, "consentedScopes" text[])
+        left join ${table} on ${table.id} = ${wanted("id")}${this.#lastEvents(wanted("id"))}
+        where ${table.id} is null
+          or (${table.contextId}, ${table.context}::text, ${table.active}, ${table.variantKey},
+            ${table.consentedScopes})
+          is distinct from (${wanted("contextId")}, ${wanted("context")}, ${wanted("active")},
+            ${wanted("variantKey")}, ${wanted("consentedScopes")})`);
+    const values = {
+      instances: JSON.stringify(instances.map(({ id, state }) => ({ id, ...state }))),
+    };
+    return (await this.#run(statement, values)).map(toRecord);
   }
 
   /** See {@linkcode StorageRecovery.openSecret}. */
-  async openSecret({ sealedSecret }: RecordedInstance): Promise<string | null | undefined> {
+  openSecret({ sealedSecret }: RecordedSecret): OpenedSecret | Promise<OpenedSecret> {
     if (sealedSecret === null) return null;
-    try {
-      return await this.#storage.key.decrypt(sealedSecret);
-    } catch (error) {
+    const opened = this.#storage.key.decrypt(sealedSecret);
+    return typeof opened === "string" ? opened : opened.catch((error) => {
       if (error instanceof DecryptionError) return undefined;
       throw error;
-    }
+    });
   }
 
   /** See {@linkcode StorageRecovery.adopt}. */
@@ -163,10 +189,9 @@ export class RecoveryAccess implements StorageRecovery {
     return statement;
   }
 
-  async #read(statement: Statement, values: Values): Promise<RecordedInstance[]> {
+  async #run(statement: Statement, values: Values): Promise<readonly ResultRow[]> {
     const { db } = this.#storage;
-    const rows = await runStatement("recovery", () => statement.run(db, values));
-    return rows.map(toRecord);
+    return await runStatement("recovery", () => statement.run(db, values));
   }
 }
 
