@@ -1,7 +1,7 @@
 /**
- * The errors of this package. Every one of them extends {@linkcode MitthooksDrizzleError} and carries a
- * stable {@linkcode MitthooksDrizzleError.code | code} to `switch` on; messages may change between
- * versions, codes do not. Mistakes of the caller are plain `TypeError`s and `RangeError`s instead.
+ * All errors of this package. Each extends {@linkcode MitthooksDrizzleError} and has a stable
+ * {@linkcode MitthooksDrizzleError.code | code} to `switch` on. Codes are stable; messages may
+ * change between versions. Caller mistakes are plain `TypeError`s and `RangeError`s.
  *
  * No message contains a secret, a key, a plaintext or a ciphertext.
  *
@@ -60,7 +60,7 @@ export abstract class MitthooksDrizzleError extends Error {
   abstract readonly code: ErrorCode;
 
   /**
-   * Makes the error.
+   * Base class of every error of this package.
    *
    * @param message What was attempted, colon, what was found.
    * @param options `cause`: the error that led to this one.
@@ -72,12 +72,12 @@ export abstract class MitthooksDrizzleError extends Error {
 }
 
 /**
- * A stored value could not be decrypted: it was written under another key, or it was damaged.
+ * A stored value could not be decrypted: it was encrypted with another key, or it is damaged.
  *
- * The message is always the same and there is no cause, so that nothing about the key or the value can
- * be learned from it.
+ * The message is fixed and there is no `cause`, so the error reveals nothing about the key or the
+ * value.
  *
- * @example Find the value that is damaged
+ * @example Find the damaged value
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
@@ -93,10 +93,11 @@ export class DecryptionError extends MitthooksDrizzleError {
     "ERR_DECRYPTION_FAILED";
 
   /**
-   * Errors of another copy of this package count as well, by their code: its keys may decrypt for this one.
+   * Also recognizes errors of another copy of this package, by their `code`: the key may come from
+   * that copy.
    *
-   * @param value What is asked about.
-   * @returns Whether `value instanceof DecryptionError`, or of the class that this is called on.
+   * @param value The value to test.
+   * @returns Whether the value is an instance of the class that this is called on.
    */
   static override [Symbol.hasInstance](value: unknown): boolean {
     const code = value instanceof Error ? (value as { code?: unknown }).code : undefined;
@@ -107,24 +108,26 @@ export class DecryptionError extends MitthooksDrizzleError {
     return Function.prototype[Symbol.hasInstance].call(this, value);
   }
 
-  /** Where in the query's result the value stood, for example `[3].secret`; `undefined` outside of a query. */
+  /**
+   * Path of the value in the query's result, for example `[3].secret`; `undefined` outside a query.
+   */
   readonly path: string | undefined;
 
-  /** Name of the table that the value stands in, or of its alias; `undefined` outside of a query. */
+  /** Name of the value's table, or its alias; `undefined` outside a query. */
   readonly table: string | undefined;
 
-  /** Name of the column that the value stands in; `undefined` outside of a query. */
+  /** Name of the value's column; `undefined` outside a query. */
   readonly column: string | undefined;
 
   /**
-   * Makes the error.
+   * A stored value could not be decrypted: it was encrypted with another key, or it is damaged.
    *
-   * @param path Where in the query's result the value stood.
-   * @param place Table and column that it stands in.
+   * @param path Path of the value in the query's result.
+   * @param place The value's table and column.
    */
   constructor(path?: string, place?: { readonly table: string; readonly column: string }) {
     super(
-      "Decrypting a stored value: it was written under another key (another master password or salt), " +
+      "Decrypting a stored value: it was encrypted with another key (another master password or salt), " +
         "or it is damaged",
     );
     this.path = path;
@@ -134,10 +137,10 @@ export class DecryptionError extends MitthooksDrizzleError {
 }
 
 /**
- * A stored value is no ciphertext at all: it does not have the stored form
- * `base64(iv):base64(ciphertext):base64(tag)` with an IV of 12 and a tag of 16 bytes.
+ * A stored value is not a ciphertext: it does not have the form
+ * `base64(iv):base64(ciphertext):base64(tag)` with an IV of 12 bytes and a tag of 16 bytes.
  *
- * @example It is a {@linkcode DecryptionError} with a code of its own
+ * @example A {@linkcode DecryptionError} with its own code
  * ```ts
  * import { assert, assertEquals } from "@std/assert";
  * import { DecryptionError, InvalidCiphertextError } from "@wais/mitthooks-drizzle/pg";
@@ -152,10 +155,11 @@ export class InvalidCiphertextError extends DecryptionError {
   override readonly code = "ERR_INVALID_CIPHERTEXT";
 
   /**
-   * Makes the error.
+   * A stored value is not a ciphertext: it does not have the form
+   * `base64(iv):base64(ciphertext):base64(tag)` with an IV of 12 bytes and a tag of 16 bytes.
    *
-   * @param path Where in the query's result the value stood.
-   * @param place Table and column that it stands in.
+   * @param path Path of the value in the query's result.
+   * @param place The value's table and column.
    */
   constructor(path?: string, place?: { readonly table: string; readonly column: string }) {
     super(path, place);
@@ -164,8 +168,8 @@ export class InvalidCiphertextError extends DecryptionError {
 }
 
 /**
- * An update or a new secret came for an extension instance that is not stored; or an access token was asked for one
- * that is not stored, or that mStudio does not have any more.
+ * The extension instance is not stored, or mStudio no longer has it. Thrown for an update, a new
+ * secret and a request for an access token.
  *
  * @example Read the id
  * ```ts
@@ -185,11 +189,11 @@ export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
   readonly extensionInstanceId: string;
 
   /**
-   * Makes the error.
+   * The extension instance is not stored, or mStudio no longer has it.
    *
    * @param attempt What was attempted.
    * @param extensionInstanceId The id that was not found.
-   * @param found What was found. Default: that no such instance is stored.
+   * @param found What was found. Default: no such instance is stored.
    */
   constructor(
     attempt: string,
@@ -202,8 +206,8 @@ export class UnknownExtensionInstanceError extends MitthooksDrizzleError {
 }
 
 /**
- * An event came after a newer one of its instance was applied, or after the instance was removed. It was not
- * applied; a sender that delivers it again, signed with a newer time, gets it through.
+ * An event is older than one that was already applied to its instance, or the instance was removed.
+ * The event was not applied. A repeated delivery succeeds if it is signed with a newer time.
  *
  * @example Read the id
  * ```ts
@@ -219,20 +223,21 @@ export class StaleEventError extends MitthooksDrizzleError {
   /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code = "ERR_STALE_EVENT";
 
-  /** The id of the instance. */
+  /** The instance's id. */
   readonly extensionInstanceId: string;
 
   /**
-   * Makes the error.
+   * An event is older than one that was already applied to its instance, or the instance was
+   * removed.
    *
    * @param attempt What was attempted.
-   * @param extensionInstanceId The id of the instance.
+   * @param extensionInstanceId The instance's id.
    */
   constructor(attempt: string, extensionInstanceId: string) {
     super(
       `${attempt}: a newer event of instance ${
         JSON.stringify(extensionInstanceId)
-      } was applied before, ` +
+      } was already applied, ` +
         "or the instance was removed",
     );
     this.extensionInstanceId = extensionInstanceId;
@@ -240,9 +245,12 @@ export class StaleEventError extends MitthooksDrizzleError {
 }
 
 /**
- * No access token could be had for an extension instance. `ERR_SECRET_REFUSED`: the API does not take the
- * stored secret. `ERR_INSTANCE_INACTIVE`: the instance is switched off, and mittwald takes no token of it.
- * `ERR_TOKEN_UNAVAILABLE`: the API cannot be reached, asks to be left alone, or answered with something else than a token.
+ * No access token could be obtained for an extension instance.
+ *
+ * - `ERR_SECRET_REFUSED`: the API refuses the stored secret.
+ * - `ERR_INSTANCE_INACTIVE`: the instance is disabled; mittwald accepts none of its tokens.
+ * - `ERR_TOKEN_UNAVAILABLE`: the API cannot be reached, asked for a pause, or answered with
+ *   something other than a token.
  *
  * @example Tell them apart
  * ```ts
@@ -258,17 +266,17 @@ export class StaleEventError extends MitthooksDrizzleError {
  * ```
  */
 export class InstanceTokenError extends MitthooksDrizzleError {
-  /** Why there is no token. */
+  /** The reason. */
   override readonly code: "ERR_TOKEN_UNAVAILABLE" | "ERR_SECRET_REFUSED" | "ERR_INSTANCE_INACTIVE";
 
-  /** The id of the instance. */
+  /** The instance's id. */
   readonly extensionInstanceId: string;
 
   /**
-   * Makes the error.
+   * No access token could be obtained for an extension instance.
    *
-   * @param code Why there is no token.
-   * @param extensionInstanceId The id of the instance.
+   * @param code The reason.
+   * @param extensionInstanceId The instance's id.
    * @param found What was found; never the secret or a token.
    * @param options `cause`: the error that led to this one.
    */
@@ -287,7 +295,7 @@ export class InstanceTokenError extends MitthooksDrizzleError {
   }
 }
 
-/** The operations that a {@linkcode StorageError} can name: methods of the storage, and functions. */
+/** The operations that a {@linkcode StorageError} names: methods of the storage and functions. */
 export type StorageOperation =
   | "upsertExtension"
   | "updateExtension"
@@ -302,7 +310,7 @@ export type StorageOperation =
   | "recovery";
 
 /**
- * The database refused or could not be reached. `cause` is the driver's own error.
+ * The database refused a statement or could not be reached. `cause` is the driver's error.
  *
  * @example Read what failed
  * ```ts
@@ -318,20 +326,20 @@ export class StorageError extends MitthooksDrizzleError {
   /** See {@linkcode MitthooksDrizzleError.code}. */
   override readonly code: "ERR_STORAGE_FAILED" | "ERR_TABLE_MISSING" = "ERR_STORAGE_FAILED";
 
-  /** What failed: a method of the storage, or a function. */
+  /** The operation that failed: a method of the storage or a function. */
   readonly operation: StorageOperation;
 
   /**
-   * Makes the error.
+   * The database refused a statement or could not be reached.
    *
-   * @param operation What failed.
+   * @param operation The operation that failed.
    * @param cause The driver's error.
-   * @param found What was found, for the message.
+   * @param found What was found.
    */
   constructor(
     operation: StorageOperation,
     cause: unknown,
-    found = "the database refused it or could not be reached",
+    found = "the database refused the statement or could not be reached",
   ) {
     super(`Running ${operation}: ${found}`, { cause });
     this.operation = operation;
@@ -339,8 +347,8 @@ export class StorageError extends MitthooksDrizzleError {
 }
 
 /**
- * The table does not exist: the migration has not been run against this database. `cause` is the
- * driver's own error (SQLSTATE 42P01).
+ * The table does not exist: the migrations have not been run on this database. `cause` is the
+ * driver's error (SQLSTATE 42P01).
  *
  * @example Its code
  * ```ts
@@ -355,9 +363,9 @@ export class TableMissingError extends StorageError {
   override readonly code = "ERR_TABLE_MISSING";
 
   /**
-   * Makes the error.
+   * The table does not exist: the migrations have not been run on this database.
    *
-   * @param operation What failed.
+   * @param operation The operation that failed.
    * @param cause The driver's error.
    */
   constructor(operation: StorageOperation, cause: unknown) {
@@ -383,7 +391,7 @@ export class DeadlineExceededError extends MitthooksDrizzleError {
   override readonly code = "ERR_DEADLINE_EXCEEDED";
 
   /**
-   * Makes the error.
+   * An operation did not finish within its time limit.
    *
    * @param attempt What was attempted.
    * @param limitMs The time limit in milliseconds.
@@ -394,8 +402,8 @@ export class DeadlineExceededError extends MitthooksDrizzleError {
 }
 
 /**
- * A signature cannot even be checked: one of its three headers is missing, its algorithm is not Ed25519, or it
- * is not base64 of 64 bytes.
+ * A signature is malformed: one of its three headers is missing, its algorithm is not Ed25519, or
+ * it is not base64 of 64 bytes.
  *
  * @example Its code
  * ```ts
@@ -410,7 +418,8 @@ export class SignatureMalformedError extends MitthooksDrizzleError {
   override readonly code = "ERR_SIGNATURE_MALFORMED";
 
   /**
-   * Makes the error.
+   * A signature is malformed: one of its three headers is missing, its algorithm is not Ed25519, or
+   * it is not base64 of 64 bytes.
    *
    * @param found What is wrong with the signature; never the signature itself.
    */
@@ -420,8 +429,7 @@ export class SignatureMalformedError extends MitthooksDrizzleError {
 }
 
 /**
- * A signature does not belong to the body it came with: one of the two was changed, or it was made with
- * another key.
+ * A signature does not match the body: one of the two was changed, or another key signed it.
  *
  * @example Its code
  * ```ts
@@ -436,19 +444,19 @@ export class SignatureInvalidError extends MitthooksDrizzleError {
   override readonly code = "ERR_SIGNATURE_INVALID";
 
   /**
-   * Makes the error.
+   * A signature does not match the body: one of the two was changed, or another key signed it.
    *
-   * @param found What is wrong with the signature; by default that it does not fit the body.
+   * @param found What is wrong with the signature. Default: it does not match the body.
    */
-  constructor(found: string = "it does not fit the body") {
+  constructor(found: string = "it does not match the body") {
     super(`Checking the signature of a webhook: ${found}`);
   }
 }
 
 /**
- * A request is not a webhook that can be taken, for a reason other than its signature.
+ * A request is not an acceptable webhook, for a reason other than its signature.
  *
- * @example Tell the reasons apart
+ * @example Distinguish the reasons
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { WebhookRequestError } from "@wais/mitthooks-drizzle/webhooks";
@@ -458,7 +466,7 @@ export class SignatureInvalidError extends MitthooksDrizzleError {
  * ```
  */
 export class WebhookRequestError extends MitthooksDrizzleError {
-  /** What is wrong with the request. */
+  /** The reason. */
   override readonly code:
     | "ERR_BODY_INVALID"
     | "ERR_BODY_TOO_LARGE"
@@ -470,10 +478,11 @@ export class WebhookRequestError extends MitthooksDrizzleError {
     | "ERR_WRONG_EXTENSION";
 
   /**
-   * Makes the error.
+   * A request is not an acceptable webhook, for a reason other than its signature.
    *
-   * @param code What is wrong with the request.
-   * @param message The same in words; nothing of the body but kind and field names.
+   * @param code The reason.
+   * @param message What was attempted, colon, what was found; of the body only kind and field
+   *   names.
    */
   constructor(code: WebhookRequestError["code"], message: string) {
     super(message);
@@ -482,8 +491,9 @@ export class WebhookRequestError extends MitthooksDrizzleError {
 }
 
 /**
- * Nobody owns a public key of the given serial, so no signature that names it can be valid. A public key provider
- * of your own throws it to have such deliveries refused with 401; every other error it throws is answered with 502.
+ * No public key has the given serial, so no signature that names it is valid. Throw it in your own
+ * public key provider to have such deliveries refused with 401; any other error is answered with
+ * 502.
  *
  * @example A provider with one key
  * ```ts
@@ -501,15 +511,15 @@ export class WebhookRequestError extends MitthooksDrizzleError {
  * ```
  */
 export class UnknownPublicKeyError extends SignatureInvalidError {
-  /** Makes the error. The serial is the sender's choice and stays out of messages. */
+  /** No public key has the given serial. The sender chooses it, so it stays out of messages. */
   constructor() {
     super("no public key has its serial");
   }
 }
 
 /**
- * The public key of a signature could not be had: the endpoint is down, too slow, or answered with something that
- * is not a key. Where another error led to it, that is its `cause`.
+ * The public key of a signature could not be fetched: the endpoint is down, too slow, or did not
+ * answer with a key. `cause` is the error that led to it, if there was one.
  *
  * @example Its message
  * ```ts
@@ -526,9 +536,10 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
   override readonly code = "ERR_PUBLIC_KEY_UNAVAILABLE";
 
   /**
-   * Makes the error.
+   * The public key of a signature could not be fetched: the endpoint is down, too slow, or did not
+   * answer with a key.
    *
-   * @param found Why there is no key.
+   * @param found What was found.
    * @param options `cause`: the error that led to this one.
    */
   constructor(found: string, options?: ErrorOptions) {
@@ -537,8 +548,8 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
 }
 
 /**
- * Rejected because the service is overloaded: as many calls of the storage are under way as may be, or too many public
- * keys are asked for. The sender tries again later.
+ * Rejected because the service is overloaded: too many storage calls or requests for public keys
+ * are in flight. The sender retries later.
  *
  * @example Its code
  * ```ts
@@ -553,10 +564,11 @@ export class BusyError extends MitthooksDrizzleError {
   override readonly code = "ERR_BUSY";
 
   /**
-   * Makes the error.
+   * Rejected because the service is overloaded: too many storage calls or requests for public keys
+   * are in flight.
    *
    * @param found What was found.
-   * @param attempt What was attempted. Default: to get a public key.
+   * @param attempt What was attempted. Default: getting a public key.
    */
   constructor(found: string, attempt: string = "Getting a public key") {
     super(`${attempt}: ${found}`);
@@ -564,10 +576,10 @@ export class BusyError extends MitthooksDrizzleError {
 }
 
 /**
- * A handler of the storage's option `on` failed, and the change that it belongs to was rolled back. `cause` is what it
- * threw.
+ * A handler of the storage's option `on` failed, and its change was rolled back. `cause` is the
+ * error that the handler threw.
  *
- * @example Read what the handler threw
+ * @example Read the handler's error
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { HandlerFailedError } from "@wais/mitthooks-drizzle/webhooks";
@@ -582,10 +594,10 @@ export class HandlerFailedError extends MitthooksDrizzleError {
   override readonly code = "ERR_HANDLER_FAILED";
 
   /**
-   * Makes the error.
+   * A handler of the storage's option `on` failed, and its change was rolled back.
    *
-   * @param cause What the handler threw.
-   * @param message What was attempted, colon, what was found. Default: that a handler failed.
+   * @param cause The handler's error.
+   * @param message What was attempted, colon, what was found. Default: a handler failed.
    */
   constructor(cause: unknown, message: string = "Handling a webhook: a handler failed") {
     super(message, { cause });
@@ -605,7 +617,7 @@ const SESSION_STATUS: Readonly<Record<SessionError["code"], number>> = {
 };
 
 /**
- * A request of an extension's page is not to be answered, or there is no access token for its user.
+ * A request of an extension's page was refused, or its user gets no access token.
  *
  * @example Answer the page
  * ```ts
@@ -621,7 +633,7 @@ const SESSION_STATUS: Readonly<Record<SessionError["code"], number>> = {
  * ```
  */
 export class SessionError extends MitthooksDrizzleError {
-  /** Why. */
+  /** The reason. */
   override readonly code:
     | "ERR_ACCESS_TOKEN_REFUSED"
     | "ERR_INSTANCE_INACTIVE"
@@ -633,14 +645,15 @@ export class SessionError extends MitthooksDrizzleError {
     | "ERR_UNKNOWN_INSTANCE"
     | "ERR_WRONG_EXTENSION";
 
-  /** The HTTP status that goes with the code: 401, 403 or 502. */
+  /** The HTTP status for the code: 401, 403 or 502. */
   readonly status: number;
 
   /**
-   * Makes the error.
+   * A request of an extension's page was refused, or its user gets no access token.
    *
-   * @param code Why.
-   * @param message The same in words; nothing of a token, a claim or a key.
+   * @param code The reason.
+   * @param message What was attempted, colon, what was found; never part of a token, a claim or a
+   *   key.
    * @param options `cause`: the error that led to this one.
    */
   constructor(code: SessionError["code"], message: string, options?: ErrorOptions) {
@@ -650,9 +663,9 @@ export class SessionError extends MitthooksDrizzleError {
   }
 
   /**
-   * The response for the page.
+   * Makes the response for the page.
    *
-   * @returns A new response: JSON with `code` and `message`, not to be kept by any cache.
+   * @returns A new response: JSON with `code` and `message`, with `cache-control: no-store`.
    */
   toResponse(): Response {
     const { code, message, status } = this;
@@ -661,13 +674,16 @@ export class SessionError extends MitthooksDrizzleError {
 }
 
 /**
- * The table could not be compared with mStudio, or not be mended any further. What was mended before stays.
+ * Comparing the table with mStudio or repairing it failed. Repairs made before the failure remain.
  *
- * - `ERR_API_TOKEN_REFUSED`: the API token is not valid, or not one of the extension's contributor,
- * - `ERR_MSTUDIO_UNAVAILABLE`: the API cannot be reached, is overloaded, or does not answer as it is documented,
- * - `ERR_WRONG_EXTENSION`: mStudio does not know the extension, or an instance in the table is one of another extension.
+ * - `ERR_API_TOKEN_REFUSED`: the API token is invalid, or does not belong to the extension's
+ *   contributor.
+ * - `ERR_MSTUDIO_UNAVAILABLE`: the API cannot be reached, is overloaded, or gave an undocumented
+ *   answer.
+ * - `ERR_WRONG_EXTENSION`: mStudio has no such extension, or an instance in the table belongs to
+ *   another one.
  *
- * @example Tell a token of somebody else from an outage
+ * @example Tell a refused token from an outage
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { CompareError } from "@wais/mitthooks-drizzle/recovery";
@@ -684,9 +700,9 @@ export class CompareError extends MitthooksDrizzleError {
     | "ERR_WRONG_EXTENSION";
 
   /**
-   * Makes the error.
+   * Comparing the table with mStudio or repairing it failed.
    *
-   * @param code See above.
+   * @param code The reason.
    * @param message What was attempted, colon, what was found.
    * @param options `cause`: the error that led to this one.
    */
@@ -699,13 +715,13 @@ export class CompareError extends MitthooksDrizzleError {
 /**
  * A simulated mStudio could not deliver an event:
  *
- * - `ERR_GAVE_UP`: `maxAttempts` attempts failed. The message lists their statuses and the `code`s of
- *   their JSON answers, never anything else of them.
- * - `ERR_DROPPED`: the instance was removed before.
+ * - `ERR_GAVE_UP`: `maxAttempts` attempts failed. The message lists their statuses and the `code`s
+ *   of their JSON answers, nothing else.
+ * - `ERR_DROPPED`: the instance was removed first.
  * - `ERR_NO_RESPONSE`: a single attempt got no response.
- * - `ERR_CLOSED`: the simulator was closed before.
+ * - `ERR_CLOSED`: the simulator was closed first.
  *
- * @example Tell why
+ * @example Read the reason
  * ```ts
  * import { assertEquals, assertRejects } from "@std/assert";
  * import { DeliveryError, SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -724,13 +740,13 @@ export class CompareError extends MitthooksDrizzleError {
  * ```
  */
 export class DeliveryError extends MitthooksDrizzleError {
-  /** Why the delivery did not happen. */
+  /** The reason. */
   override readonly code: "ERR_GAVE_UP" | "ERR_DROPPED" | "ERR_NO_RESPONSE" | "ERR_CLOSED";
 
   /**
-   * Made by the simulator.
+   * A simulated mStudio could not deliver an event.
    *
-   * @param code Why the delivery did not happen.
+   * @param code The reason.
    * @param message What was attempted, colon, what was found.
    * @param options `cause`: the error that led to this one.
    */

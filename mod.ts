@@ -1,9 +1,10 @@
 /**
  * # mitthooks-drizzle
  *
- * Keeps the instances of a mittwald extension, and their secrets encrypted, in PostgreSQL through Drizzle
- * ORM, and takes the lifecycle webhooks about them, on every JavaScript runtime. This module has the functions, classes
- * and main types of `@wais/mitthooks-drizzle/pg` and `@wais/mitthooks-drizzle/webhooks`; those have all types.
+ * Stores the instances of a mittwald extension in PostgreSQL through Drizzle ORM, with encrypted
+ * secrets, and handles their lifecycle webhooks, on every JavaScript runtime. This module exports
+ * the functions, classes and main types of `@wais/mitthooks-drizzle/pg` and
+ * `@wais/mitthooks-drizzle/webhooks`, which export all types.
  *
  * @example Storage for mitthooks
  * ```ts

@@ -1,24 +1,25 @@
-/** Access tokens of mittwald's API, as it answers with them. */
+/** Access tokens in the answers of mittwald's API. */
 
 /**
- * How long a token is taken to live at least, however soon it expires, or if it has by every clock: otherwise each call
- * would make a request while the API hands out the same one. `Date` has seconds, so less than one cannot be told anyway.
+ * Lower bound of a token's lifetime, even if it has expired by every clock: without it, each call
+ * would make a request while the API keeps returning the same token. `Date` headers have a
+ * resolution of one second.
  */
 const MIN_LIFETIME_MS = 1_000;
 
-/** Visible ASCII: the token is going to be the value of a header (RFC 9110, section 5.5). */
+/** Visible ASCII: the token becomes a header's value (RFC 9110, section 5.5). */
 const TOKEN = /^[\x21-\x7e]+$/;
 
-/** What the API hands out. */
+/** An access token with its expiry. */
 export interface AccessToken {
   readonly token: string;
-  /** When it expires, by the API's clock, in milliseconds. */
+  /** By the API's clock, in milliseconds since 1970. */
   readonly expiry: number;
-  /** The API's time when it answered, where it tells it; a second or less behind. */
+  /** The answer's `Date` header: the API's time, up to a second behind. */
   readonly answeredAt: number | undefined;
 }
 
-/** Reads an answer; `undefined` for what has no token that can be used. */
+/** Reads an answer; `undefined` if it has no usable token. */
 export function readAccessToken(
   { json, headers }: { readonly json: unknown; readonly headers: Headers },
 ): AccessToken | undefined {
@@ -34,18 +35,19 @@ export function readAccessToken(
   };
 }
 
-/** ISO 8601; without a zone it is UTC, not the machine's time zone. */
+/** ISO 8601; a time without a zone is UTC, not the machine's time zone. */
 function parseTime(text: string): number {
   const lacksZone = /T[\d:.,]+$/i.test(text);
   return Date.parse(lacksZone ? `${text}Z` : text);
 }
 
 /**
- * How long a token lives from its request on. It expires by the API's clock, so its answer's `Date` is what to count
- * from; but a `Date` can be wrong, and so can our clock. Nobody hands out a token that has expired: what says so is
- * wrong. Of the others, the one that says less counts.
+ * The token's lifetime in milliseconds, counted from its request. The token expires by the API's
+ * clock, so counting from the answer's `Date` is best; but both that `Date` and our clock can be
+ * wrong. The API never returns an expired token, so a clock by which it has expired is ignored. Of
+ * the rest, the shorter lifetime wins.
  *
- * @param requestedAt By our clock, in milliseconds since 1970.
+ * @param requestedAt When the token was requested, by our clock, in milliseconds since 1970.
  */
 export function lifetimeOf({ expiry, answeredAt = NaN }: AccessToken, requestedAt: number): number {
   const possible = [expiry - requestedAt, expiry - answeredAt].filter((ms) => ms > 0);

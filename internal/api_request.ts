@@ -1,4 +1,4 @@
-/** Requests to mittwald's API. Whatever a folder asks it for, it asks through here. */
+/** Requests to mittwald's API: every folder makes its requests through this module. */
 
 import { DeadlineExceededError } from "../errors.ts";
 import { checkApiUrl, DEFAULT_API_URL } from "./api_url.ts";
@@ -8,82 +8,82 @@ import type { Deadline } from "./deadline.ts";
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** How long the API is left alone after a 429 that names no time. */
+/** Pause after a 429 without `Retry-After`. */
 const PAUSE_MS = 1_000;
-/** The longest that it is left alone: a wrong header must not end all requests for good. */
+/** The longest pause: a wrong header must not stop requests for good. */
 const MAX_PAUSE_MS = 10 * 60_000;
 
-/** Why there is no answer. The message is what was found, for the message of a public error. */
+/** There is no usable answer. The message is what was found, for a public error's message. */
 export class ApiError extends Error {}
 
-/** The API has asked to be left alone (429, or `Retry-After`), so the request was not made. */
+/** The request was not made because the API asked for a pause (429 or `Retry-After`). */
 export class ApiPausedError extends ApiError {
-  /** How long that still lasts, in milliseconds. */
+  /** The rest of the pause, in milliseconds. */
   readonly leftMs: number;
 
   constructor(leftMs: number) {
-    super(`the API has asked to be left alone, for another ${Math.ceil(leftMs / 1_000)} s`);
+    super(`the API asked for a pause, which lasts another ${Math.ceil(leftMs / 1_000)} s`);
     this.leftMs = leftMs;
   }
 }
 
-/** What every option of a class that makes requests has. */
+/** The options shared by all classes that make requests. */
 export interface ApiOptions {
-  /** Default, also for the empty string of a variable left blank: mittwald's. */
+  /** Default, also for an empty string from a blank variable: mittwald's. */
   readonly apiUrl?: string | URL | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** What a request is, and how far it may go. */
+/** A request and its limits. */
 export interface ApiRequest {
-  /** For the error of the time limit. */
+  /** What is attempted, for {@linkcode DeadlineExceededError}. */
   readonly attempt: string;
-  /** When to stop. */
   readonly deadline: Deadline;
   /** Default: `GET`. */
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** The largest answer that is read. Default: 64 KiB. */
+  /** Limit for the answer's size in bytes. Default: 64 KiB. */
   readonly maxBytes?: number;
 }
 
-/** An answer, read to its end. */
+/** An answer, fully read. */
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** The body of a 2xx; `undefined` for other statuses and for what is not JSON. */
+  /** The body of a 2xx; `undefined` for other statuses and for bodies that are not JSON. */
   readonly json: unknown;
 }
 
-/** The API, as one of the objects that make requests sees it. */
+/** A client of the API. Each keeps its own pause. */
 export class MittwaldApi {
   readonly #apiUrl: string;
   readonly #fetch: typeof globalThis.fetch;
   /** By `performance.now()`. */
   #pausedUntil = 0;
 
-  /** @throws {TypeError} When an option is wrong. */
+  /** @throws {TypeError} When an option is invalid. */
   constructor({ apiUrl, fetch }: ApiOptions) {
     if (fetch !== undefined) checkFunction("fetch", fetch);
     this.#apiUrl = checkApiUrl(apiUrl || DEFAULT_API_URL);
-    // Looked up at the call: tools that replace the global fetch do so at any time.
+    // Looked up at each call: tools may replace the global fetch at any time.
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
-  /** For how long the API has asked to be left alone, in milliseconds; 0 when it may be asked. */
+  /** The rest of the pause that the API asked for, in milliseconds; 0 when there is none. */
   get pausedMs(): number {
     return Math.max(0, this.#pausedUntil - performance.now());
   }
 
   /**
-   * Makes a request, and reads the answer. Redirects are not followed: what is sent is for this API alone.
+   * Makes a request and reads the answer. Redirects are not followed: secrets and tokens in a
+   * request are meant for this API alone.
    *
-   * @param path What follows the base URL, encoded.
-   * @throws {ApiPausedError} When the API has asked to be left alone.
-   * @throws {ApiError} When it cannot be reached, or its answer not be read.
-   * @throws {DeadlineExceededError}
+   * @param path The path after the base URL, percent-encoded.
+   * @throws {ApiPausedError} When the API asked for a pause.
+   * @throws {ApiError} When the API cannot be reached or its answer cannot be read.
+   * @throws {DeadlineExceededError} When the deadline passes first.
    */
   async request(path: string, request: ApiRequest): Promise<ApiAnswer> {
     const { attempt, deadline, method = "GET", headers, body, maxBytes = MAX_ANSWER_BYTES } =
@@ -118,7 +118,7 @@ export class MittwaldApi {
         ? new ApiError(`reading the API's answer, ${error.message}`, cause)
         : new ApiError("the API could not be reached", cause);
     } finally {
-      // Also after success, where it does nothing: an answer that was not read to its end holds its connection.
+      // An answer that is not fully read holds its connection. Does nothing after success.
       abort.abort();
     }
   }
@@ -138,12 +138,12 @@ function retryAfterMs(headers: Headers): number | undefined {
   if (/^\s*\d+\s*$/.test(text)) return Number(text) * 1_000;
   const at = Date.parse(text);
   if (Number.isNaN(at)) return undefined;
-  // A date is by the API's clock.
+  // The date is by the API's clock.
   const sentAt = Date.parse(headers.get("date") ?? "");
   return at - (Number.isNaN(sentAt) ? Date.now() : sentAt);
 }
 
-/** No error of `JSON.parse` leaves: it quotes the text, which may hold a token. */
+/** Drops errors of `JSON.parse`: they quote the text, which may contain a token. */
 function parse(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));
@@ -152,8 +152,8 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
-/** Whether a text can be one segment of a URL's path, once it is encoded. */
+/** Whether a text, once encoded, is a valid segment of a URL's path. */
 export function isPathSegment(text: string): boolean {
-  // "." and ".." survive percent-encoding and would change the path. Lone surrogates cannot be encoded.
+  // Percent-encoding keeps "." and "..", which change the path, and cannot encode lone surrogates.
   return text !== "" && text !== "." && text !== ".." && !/\p{Surrogate}/u.test(text);
 }

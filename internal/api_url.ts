@@ -1,9 +1,9 @@
 /** The base URL of mittwald's API. */
 
-/** mittwald's own. */
+/** mittwald's production API. */
 export const DEFAULT_API_URL = "https://api.mittwald.de";
 
-/** Refuses what is not an HTTP URL without query, fragment and version; the result does not end with a slash. */
+/** Accepts HTTP(S) URLs without query, fragment and version; removes trailing slashes. */
 export function checkApiUrl(apiUrl: string | URL): string {
   let url: URL;
   try {
@@ -18,7 +18,7 @@ export function checkApiUrl(apiUrl: string | URL): string {
     throw new TypeError("Reading the option apiUrl: it has a query, a fragment or credentials");
   }
   const base = url.origin + url.pathname.replace(/\/+$/, "");
-  // Every request would be for /v2/v2/…, and its 404 be taken for an answer.
+  // Requests would go to /v2/v2/…, and their 404 would look like a genuine answer.
   if (base.endsWith("/v2")) throw new TypeError("Reading the option apiUrl: it ends in /v2");
   return base;
 }

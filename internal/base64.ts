@@ -1,6 +1,6 @@
 /**
- * Base64 of RFC 4648, section 4 (standard alphabet, padded), canonical only: every byte sequence has
- * exactly one text, and no other text is read.
+ * Canonical base64 (RFC 4648, section 4: standard alphabet, padded): each byte sequence has exactly
+ * one encoding, and the decoder accepts no other.
  */
 
 /** ES2026; the compilers of Deno 2.5 and of TypeScript 5 do not declare them yet. */
@@ -11,16 +11,21 @@ interface ToBase64 {
   toBase64?(): string;
 }
 
-/** Bytes per call of `String.fromCharCode`, well below every engine's limit on the number of arguments. */
+/**
+ * Bytes per call of `String.fromCharCode`, well below every engine's limit on the number of
+ * arguments.
+ */
 const CHUNK_BYTES = 0x2000;
 
-/** `Uint8Array.prototype.toBase64` where the runtime has it (Deno, Bun, new Node), `btoa` elsewhere. */
+/**
+ * `Uint8Array.prototype.toBase64` where the runtime has it (Deno, Bun, new Node), `btoa` elsewhere.
+ */
 export function encodeBase64(bytes: Uint8Array): string {
   const native = (bytes as ToBase64).toBase64?.();
   if (native !== undefined) return native;
   let binary = "";
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
-    // Spread, the bytes would be iterated one by one, which takes five times as long.
+    // Spreading the bytes takes five times as long.
     binary += Reflect.apply(
       String.fromCharCode,
       undefined,
@@ -30,14 +35,14 @@ export function encodeBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-/** The end of a text, by the number of bytes in its last group. */
+/** The padding by the number of bytes in the last group. */
 const PADDINGS = ["", "==", "="] as const;
 
-/** The bytes, or `undefined` where the text is not canonical base64. */
+/** Decodes canonical base64; `undefined` for any other text. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   try {
     const bytes = Base64.fromBase64?.(text, { lastChunkHandling: "strict" }) ?? decodeBinary(text);
-    // Both decoders skip white space, which the canonical length leaves no room for, if the padding is all there.
+    // Both decoders skip white space. Checking length and padding rules it out.
     return text.length === 4 * Math.ceil(bytes.length / 3) &&
         text.endsWith(PADDINGS[bytes.length % 3]!)
       ? bytes
@@ -47,7 +52,7 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined 
   }
 }
 
-/** Ends that leave no bits behind the last byte, which `atob` would drop (RFC 4648, section 3.5). */
+/** Matches ends without excess bits, which `atob` would drop silently (RFC 4648, section 3.5). */
 const STRICT_END = /(?:^|[^=]{4}|[^=]{2}[AEIMQUYcgkosw048]=|[^=][AQgw]==)$/;
 
 function decodeBinary(text: string): Uint8Array<ArrayBuffer> {

@@ -1,13 +1,13 @@
-/** Reading a body of unknown length, of a request or a response of any make. */
+/** Reads bodies of unknown length from requests and responses of any implementation. */
 
 import type { Deadline } from "./deadline.ts";
 
-/** Found where a body parser was there first. */
-export const READ_BEFORE = "it was already read before it came here, by a body parser";
+/** What was found when a body parser ran first. */
+export const READ_BEFORE = "it was already read by a body parser";
 
-/** What ends the reading of a body early. */
+/** A body could not be read to its end. */
 export class BodyError extends Error {
-  /** `unsupported`: it is of a make that cannot be read here, whatever is sent. */
+  /** `unsupported`: the implementation of the body cannot be read, whatever its content. */
   readonly reason: "read before" | "too large" | "unreadable" | "unsupported";
 
   constructor(reason: BodyError["reason"], message: string, options?: ErrorOptions) {
@@ -16,24 +16,25 @@ export class BodyError extends Error {
   }
 }
 
-/** A `Request` or a `Response`, or what stands for one: node-fetch's, an adapter's, another realm's. */
+/** A `Request` or `Response`, or a look-alike: of node-fetch, an adapter or another realm. */
 export interface BodySource {
   readonly headers: Pick<Headers, "get">;
   readonly bodyUsed?: boolean;
-  /** A web stream, another asynchronous iterable (Node's streams), or nothing that is known here. */
+  /** A web stream, another async iterable (Node's streams), or an unknown value. */
   readonly body?: unknown;
   arrayBuffer?(): Promise<unknown>;
 }
 
 /**
- * Reads a body, but not beyond a limit; what any header says of its length does not matter. However it ends, the
- * stream is finished or cancelled. Without a stream all is read by `arrayBuffer()`, and looked at afterwards.
+ * Reads a body up to a limit, whatever its headers say about its length. Afterwards its stream is
+ * always finished or cancelled. A body without a stream is read by `arrayBuffer()` and its size
+ * checked afterwards.
  *
- * @param source Whose body to read.
+ * @param source The request or response.
  * @param maxBytes The limit in bytes.
- * @param deadline When to stop.
- * @param attempt What was attempted, for its error.
- * @returns The bytes, in memory that nobody else has: a source may use its own again.
+ * @param deadline The time limit.
+ * @param attempt What is attempted, for {@linkcode DeadlineExceededError}.
+ * @returns The bytes, copied: a source may reuse its memory.
  */
 export async function readBody(
   source: BodySource,
@@ -51,7 +52,7 @@ export async function readBody(
   try {
     return await deadline.run(attempt, () => readAll(chunks, maxBytes, deadline, attempt));
   } catch (error) {
-    // Not awaited: a source that does not send may not answer to a cancellation either.
+    // Not awaited: a source that has stalled may not answer the cancellation either.
     chunks.cancel().catch(() => {});
     throw error;
   }
@@ -62,7 +63,7 @@ interface Chunks {
   cancel(): Promise<unknown>;
 }
 
-/** Not by `instanceof`: on runtimes built on a VM context streams and chunks come from another realm. */
+/** No `instanceof`: in VM contexts, streams and chunks come from another realm. */
 function chunksOf(body: unknown): Chunks | undefined {
   const { getReader, [Symbol.asyncIterator]: iterate } = (body ?? {}) as Partial<
     ReadableStream & AsyncIterable<unknown>
@@ -129,7 +130,7 @@ function bytesOf(value: unknown): Uint8Array {
   if (Object.prototype.toString.call(value) === "[object ArrayBuffer]") {
     return new Uint8Array(value as ArrayBuffer);
   }
-  throw new BodyError("unsupported", "what was read of it are not bytes");
+  throw new BodyError("unsupported", "its stream yields something other than bytes");
 }
 
 async function readWhole(

@@ -1,9 +1,11 @@
-/** Checks of options that several functions share. */
+/** Checks of options. */
 
-/** The longest delay that timers can have: a signed 32-bit number of milliseconds. A longer one would fire at once. */
+/**
+ * The longest delay of a timer: a signed 32-bit number of milliseconds. Longer ones fire at once.
+ */
 export const MAX_TIMER_MS = 2_147_483_647;
 
-/** Refuses what is no object, and names that no option has. */
+/** Refuses anything but an object, and unknown options. */
 export function checkNames(
   attempt: string,
   options: unknown,
@@ -19,14 +21,14 @@ export function checkNames(
   }
 }
 
-/** Refuses what is not a function. */
+/** Refuses anything but a function. */
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== "function") {
     throw new TypeError(`Reading the option ${name}: it is not a function`);
   }
 }
 
-/** Refuses what does not have all of the given methods. */
+/** Refuses a value that lacks one of the methods. */
 export function checkMethods(name: string, value: unknown, methods: readonly string[]): void {
   for (const method of methods) {
     if (typeof (value as Record<string, unknown> | null | undefined)?.[method] !== "function") {
@@ -35,7 +37,7 @@ export function checkMethods(name: string, value: unknown, methods: readonly str
   }
 }
 
-/** Refuses what is not a whole number from 1 to a limit. */
+/** Refuses anything but a whole number from 1 to `max`. */
 export function checkWholeNumber(name: string, value: unknown, max: number): number {
   if (typeof value !== "number") {
     throw new TypeError(`Reading the option ${name}: it is not a number`);
@@ -48,7 +50,7 @@ export function checkWholeNumber(name: string, value: unknown, max: number): num
   return value;
 }
 
-/** Refuses what no timer can wait for. */
+/** Refuses anything but a valid delay of a timer, in milliseconds. */
 export function checkDuration(name: string, value: unknown): number {
   return checkWholeNumber(name, value, MAX_TIMER_MS);
 }

@@ -1,6 +1,6 @@
-/** Errors by their code. */
+/** Error codes. */
 
-/** The `code` of an error, also of one from another copy of this package, whose classes are different ones. */
+/** The `code` of an error. Works across copies of this package, unlike `instanceof`. */
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;

@@ -1,7 +1,7 @@
-/** A mistake in an application's configuration that shows only while it runs. */
+/** Mistakes in an application's configuration that show only at run time. */
 
-/** A `TypeError` whose message quotes no value, so that whoever logs it can repeat it. */
+/** A `TypeError` whose message quotes no value and is therefore safe to log. */
 export class ConfigurationError extends TypeError {
-  /** As that of the class that callers know. */
+  /** The name that callers expect. */
   override readonly name = "TypeError";
 }

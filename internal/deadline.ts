@@ -1,15 +1,15 @@
-/** One time limit over several steps that follow each other. */
+/** One time limit for a sequence of steps. */
 
 import { DeadlineExceededError } from "../errors.ts";
 
-/** Starts counting when it is made. Whoever makes it must {@linkcode Deadline.clear | clear} it. */
+/** Starts counting when it is constructed. The owner must {@linkcode Deadline.clear | clear} it. */
 export class Deadline {
   readonly #limitMs: number;
   readonly #endsAt: number;
-  /** Set when there is something to wait for. */
+  /** Started by the first step. */
   #timer: ReturnType<typeof setTimeout> | undefined;
-  // One step at a time, so one slot. Racing each step against one long-lived promise would instead collect a
-  // reaction for every chunk of a body.
+  // One slot, since steps run one at a time. Racing each step against one long-lived promise would
+  // accumulate a reaction for every chunk of a body.
   #expire: (() => void) | undefined;
   #expired = false;
 
@@ -19,15 +19,15 @@ export class Deadline {
   }
 
   /**
-   * Waits for one step, but not longer than the limit. A step that goes on after that is left alone: whatever becomes
-   * of it, its failure included, is ignored.
+   * Waits for one step until the limit. A step that runs longer is not cancelled; its outcome, even
+   * a failure, is ignored.
    *
-   * @throws {DeadlineExceededError} When the limit is reached first.
+   * @throws {DeadlineExceededError} When the deadline passes first.
    */
   run<T>(attempt: string, step: () => T | PromiseLike<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const expire = () => reject(new DeadlineExceededError(attempt, this.#limitMs));
-      // The clock is asked as well: steps that finish without the event loop turning would starve the timer.
+      // Checks the clock, too: steps that finish without a turn of the event loop starve the timer.
       if (this.#expired || this.remainingMs() === 0) return expire();
       this.#expire = expire;
       this.#timer ??= setTimeout(() => {
@@ -39,15 +39,15 @@ export class Deadline {
   }
 
   /**
-   * For the loops within a step, which could go on without the event loop turning.
+   * For loops within a step, which may run without a turn of the event loop.
    *
-   * @throws {DeadlineExceededError} When the limit was reached.
+   * @throws {DeadlineExceededError} When the deadline has passed.
    */
   check(attempt: string): void {
     if (this.remainingMs() === 0) throw new DeadlineExceededError(attempt, this.#limitMs);
   }
 
-  /** What is left of the limit, in milliseconds; 0 when it was reached. */
+  /** The time left in milliseconds; 0 after the deadline. */
   remainingMs(): number {
     return Math.max(0, this.#endsAt - performance.now());
   }

@@ -1,9 +1,9 @@
-/** A map that forgets what was not used for longest. */
+/** A map with a limit, which evicts the least recently used entry. */
 
-/** Holds at most a given number of entries. */
+/** Holds at most `limit` entries. */
 export class LruMap<K, V> {
   readonly #limit: number;
-  // A Map iterates in the order of insertion: the first key is the one that was not used for longest.
+  // A Map iterates in insertion order, so the first key is the least recently used one.
   readonly #entries: Map<K, V> = new Map<K, V>();
 
   constructor(limit: number) {
@@ -15,7 +15,7 @@ export class LruMap<K, V> {
     return this.#entries.size;
   }
 
-  /** Reads an entry, which counts as a use. */
+  /** Reads an entry and marks it as used. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
     if (value !== undefined) {
@@ -25,7 +25,7 @@ export class LruMap<K, V> {
     return value;
   }
 
-  /** Writes an entry, which counts as a use; makes room if need be. */
+  /** Writes an entry and marks it as used; evicts another one if the map is full. */
   set(key: K, value: V): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
@@ -37,7 +37,7 @@ export class LruMap<K, V> {
     }
   }
 
-  /** Forgets an entry. */
+  /** Removes an entry. */
   delete(key: K): void {
     this.#entries.delete(key);
   }

@@ -1,4 +1,4 @@
-/** The text of an Ed25519 public key. */
+/** Ed25519 public keys in base64. */
 
 import { PublicKeyUnavailableError } from "../errors.ts";
 import { decodeBase64 } from "./base64.ts";
@@ -10,8 +10,9 @@ export const PUBLIC_KEY_BYTES = 32;
 const P = 2n ** 255n - 19n;
 
 /**
- * The y coordinates of the eight points whose order divides the cofactor 8, by order: 1, 2, 4, 8, 8. For such a key
- * anybody can make signatures that verify without a private key, and runtimes differ in whether they refuse it.
+ * The y coordinates of the eight points whose order divides the cofactor 8, by order: 1, 2, 4, 8,
+ * 8. Under such a key, anybody can forge signatures without a private key. Not every runtime
+ * refuses it.
  */
 const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
   1n,
@@ -22,27 +23,27 @@ const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
 ]);
 
 /**
- * The bytes of a key.
+ * Decodes a key.
  *
- * @throws {PublicKeyUnavailableError} When the text is not base64 of 32 bytes, or the bytes are not a point that can be
- * trusted: of small order, or in an encoding that RFC 8032, section 5.1.3, does not allow.
+ * @throws {PublicKeyUnavailableError} When the text is not base64 of 32 bytes, the point has a
+ *   small order, or its encoding is not canonical (RFC 8032, section 5.1.3).
  */
 export function decodePublicKey(text: unknown): Uint8Array<ArrayBuffer> {
   const bytes = typeof text === "string" ? decodeBase64(text) : undefined;
   if (bytes?.byteLength !== PUBLIC_KEY_BYTES) {
     throw new PublicKeyUnavailableError(
-      `what was found is not base64 of ${PUBLIC_KEY_BYTES} bytes`,
+      `it is not base64 of ${PUBLIC_KEY_BYTES} bytes`,
     );
   }
   const y = readY(bytes);
-  if (y >= P) throw new PublicKeyUnavailableError("what was found is not in canonical form");
+  if (y >= P) throw new PublicKeyUnavailableError("its encoding is not canonical");
   if (SMALL_ORDER_Y.has(y)) {
-    throw new PublicKeyUnavailableError("what was found is a point of small order");
+    throw new PublicKeyUnavailableError("it is a point of small order");
   }
   return bytes;
 }
 
-/** The y coordinate: little-endian, without the topmost bit, which is the sign of x. RFC 8032, section 5.1.2. */
+/** The y coordinate: little-endian; the top bit is the sign of x (RFC 8032, section 5.1.2). */
 function readY(bytes: Uint8Array): bigint {
   let y = 0n;
   for (let index = bytes.length - 1; index >= 0; index--) y = (y << 8n) | BigInt(bytes[index] ?? 0);

@@ -1,25 +1,25 @@
-/** One run for all who want the same at the same time. */
+/** One run for all concurrent callers that want the same result. */
 
 interface Flight<T> {
   readonly result: Promise<T>;
   readonly begunAt: number;
 }
 
-/** The runs that are under way. */
+/** The runs in flight, by key. */
 export class SingleFlight<K, T> {
   readonly #limitMs: number;
-  /** In the order in which they were begun. */
+  /** Oldest first. */
   readonly #flights: Map<K, Flight<T>> = new Map();
 
   /**
-   * @param limitMs When a run that has not ended counts as dead, in milliseconds: on Cloudflare Workers one dies with the
-   *   request that began it, and then never settles.
+   * @param limitMs After how many milliseconds a run counts as dead. On Cloudflare Workers a run
+   *   dies with the request that started it and never settles.
    */
   constructor(limitMs: number) {
     this.#limitMs = limitMs;
   }
 
-  /** The run that is under way, if there is one. */
+  /** The run in flight, if there is one. */
   get(key: K): Promise<T> | undefined {
     const dead = performance.now() - this.#limitMs;
     for (const [oldest, { begunAt }] of this.#flights) {
@@ -29,7 +29,7 @@ export class SingleFlight<K, T> {
     return this.#flights.get(key)?.result;
   }
 
-  /** Joins the run that is under way, or begins one. */
+  /** Joins the run in flight, or starts one. */
   run(key: K, begin: () => Promise<T>): Promise<T> {
     const underWay = this.get(key);
     if (underWay !== undefined) return underWay;

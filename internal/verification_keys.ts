@@ -1,4 +1,4 @@
-/** Public keys of Ed25519 (RFC 8032) from a provider, ready for use. */
+/** Imported Ed25519 public keys (RFC 8032) of a provider. */
 
 import {
   BusyError,
@@ -11,47 +11,47 @@ import { codeOf } from "./code_of.ts";
 import { LruMap } from "./lru.ts";
 import { decodePublicKey } from "./public_key.ts";
 
-/** The name of the signatures in Web Crypto. */
+/** The algorithm's name in Web Crypto. */
 export const ED25519 = "Ed25519";
 const MAX_IMPORTED_KEYS = 64;
 
-/** For how long to wait for a key, in milliseconds; providers of mitthooks do not know it. */
+/** The time limit for fetching a key, in milliseconds; mitthooks' providers ignore it. */
 interface Wait {
   readonly waitMs?: number | undefined;
 }
 
-/** Who has public keys: mitthooks' `PublicKeyProvider`, or more than that, as `MittwaldPublicKeys`. */
+/** mitthooks' `PublicKeyProvider`, or an extended one such as `MittwaldPublicKeys`. */
 export interface KeyProvider {
   getPublicKey(serial: string, options?: Wait): unknown;
   askAgain?(serial: string, failed: string, options?: Wait): unknown;
 }
 
-/** Refuses what provides no keys, and a `MittwaldPublicKeys` whose keys sign something else. */
+/** Refuses values that are no provider, and a `MittwaldPublicKeys` for another purpose. */
 export function checkKeyProvider(provider: unknown, purpose: "webhook" | "session_token"): void {
   checkMethods("publicKeys", provider, ["getPublicKey"]);
   const { purpose: found = purpose } = provider as { purpose?: unknown };
   if (found !== purpose) {
     throw new TypeError(
       `Reading the option publicKeys: their purpose is ${JSON.stringify(found)}, ` +
-        `and has to be ${JSON.stringify(purpose)}`,
+        `not ${JSON.stringify(purpose)}`,
     );
   }
 }
 
-/** A public key, ready for use. */
+/** An imported public key. */
 export interface VerificationKey {
   readonly serial: string;
-  /** As its provider has it: base64. */
+  /** In base64, as the provider returned it. */
   readonly text: string;
   readonly key: CryptoKey;
-  /** Whether it was never seen before: whoever provides keys has just had it. */
+  /** Whether it was imported just now, so the provider has just fetched it. */
   readonly isNew: boolean;
 }
 
-/** The keys of one provider. Those that were used last are imported once. */
+/** The keys of one provider. The most recently used ones stay imported. */
 export class VerificationKeys {
   readonly #provider: KeyProvider;
-  // The keys themselves: on Cloudflare Workers a promise dies with the request that made it.
+  // Keys, not promises: on Cloudflare Workers a promise dies with the request that made it.
   readonly #imported: LruMap<string, CryptoKey> = new LruMap(MAX_IMPORTED_KEYS);
 
   constructor(provider: KeyProvider) {
@@ -59,20 +59,20 @@ export class VerificationKeys {
   }
 
   /**
-   * The key of a serial.
+   * Gets the key with a serial.
    *
    * @param serial The serial.
-   * @param options For how long to wait.
-   * @throws {UnknownPublicKeyError} When nobody has a key of that serial.
-   * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be had.
+   * @param options The time limit.
+   * @throws {UnknownPublicKeyError} When no key has that serial.
+   * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be fetched.
    */
   async get(serial: string, options?: Wait): Promise<VerificationKey> {
     return await this.#ready(serial, await this.#getPublicKey(serial, options));
   }
 
   /**
-   * Another key that the provider has in the place of one, once it is told that a signature did not fit to that;
-   * `undefined` where it has none. No failure of the provider's counts here: the signature has failed already.
+   * Asks the provider again for a key under which a signature failed. `undefined` if it has no
+   * other key; its failures are ignored because the signature has failed already.
    */
   async instead(
     { serial, text }: VerificationKey,
@@ -102,14 +102,14 @@ export class VerificationKeys {
         error instanceof BusyError || error instanceof PublicKeyUnavailableError ||
         error instanceof SignatureInvalidError
       ) throw error;
-      // By code: the provider may come from another copy of this package.
+      // Compares codes: the provider may come from another copy of this package.
       switch (codeOf(error)) {
         case "ERR_SIGNATURE_INVALID":
           throw new UnknownPublicKeyError();
         case "ERR_BUSY":
-          throw new BusyError("their provider is busy");
+          throw new BusyError("the provider is busy");
         default:
-          throw new PublicKeyUnavailableError("their provider failed", { cause: error });
+          throw new PublicKeyUnavailableError("the provider failed", { cause: error });
       }
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The signature check as a link in the chains of mitthooks, for applications that keep its factories. This is the only
- * module that needs the package `@weissaufschwarz/mitthooks`, which is the application's to install.
+ * Signature check for mitthooks' handler chains, for applications that keep mitthooks' factories.
+ * Only this module needs the package `@weissaufschwarz/mitthooks`; the application installs it.
  *
  * @example In front of mitthooks' factory
  * ```ts
@@ -38,18 +38,18 @@ import { MittwaldPublicKeys } from "../webhooks/public_keys.ts";
 
 /** Options of {@linkcode SignatureVerificationHandler}; its example uses them. */
 export interface SignatureVerificationHandlerOptions {
-  /** Where public keys come from. Default: a new {@linkcode MittwaldPublicKeys}. */
+  /** Source of the public keys. Default: a new {@linkcode MittwaldPublicKeys}. */
   readonly publicKeys?: PublicKeyProvider | undefined;
 }
 
 /**
- * The signature check for those who keep mitthooks' factories, whose own check (0.3.0) lets forged webhooks through.
- * Put it in front with `withWebhookHandlerPrefix`, and switch mitthooks' check off, which would only ask for the public
- * key a second time.
+ * Checks webhook signatures in a handler chain of mitthooks, whose own check (0.3.0) accepts forged
+ * webhooks. Prepend it with `withWebhookHandlerPrefix` and disable mitthooks' check, which would
+ * only fetch the public key a second time.
  *
- * It checks the signature and nothing else: unlike `createWebhookHandler`, mitthooks' factories store dry runs and limit
- * neither the size of a body nor the time. mitthooks hands the body on as a string, so a body that is not valid UTF-8,
- * or begins with a byte order mark, cannot be verified and is refused.
+ * It checks only the signature: unlike `createWebhookHandler`, mitthooks' factories store dry runs
+ * and limit neither the body's size nor the time. mitthooks passes the body as a string, so a body
+ * that is not valid UTF-8 or starts with a byte order mark cannot be verified and is refused.
  *
  * @example A forged delivery is refused
  * ```ts
@@ -92,10 +92,10 @@ export class SignatureVerificationHandler implements WebhookHandler {
   readonly #signatures: SignatureCheck;
 
   /**
-   * Makes no request.
+   * Checks webhook signatures in a handler chain of mitthooks. Makes no request yet.
    *
-   * @param options All of them have defaults.
-   * @throws {TypeError} When `publicKeys` has no method `getPublicKey`, or there is another option.
+   * @param options All have defaults.
+   * @throws {TypeError} When an option is invalid or unknown.
    */
   constructor(options: SignatureVerificationHandlerOptions = {}) {
     checkNames("Creating a SignatureVerificationHandler", options, ["publicKeys"]);
@@ -105,14 +105,15 @@ export class SignatureVerificationHandler implements WebhookHandler {
   }
 
   /**
-   * Goes on with `next` if the signature is valid.
+   * Calls `next` if the signature is valid.
    *
-   * @param webhookContent The delivery as mitthooks' wrapper reads it. What is verified is the UTF-8 form of `rawBody`.
+   * @param webhookContent The delivery as mitthooks' wrapper reads it. The signature is verified
+   *   over `rawBody` in UTF-8.
    * @param next The rest of the chain.
-   * @throws {InvalidBodyError} mitthooks' class, which its wrapper answers with 400: the signature is missing,
-   *   malformed, or not valid for the body. `cause` is this package's error.
-   * @throws {FailedToFetchPublicKey} mitthooks' class, which its wrapper answers with 500: the public key cannot be had.
-   *   `cause` is this package's error.
+   * @throws {InvalidBodyError} When the signature is missing, malformed or invalid. This is
+   *   mitthooks' class; its wrapper answers with 400. `cause` is this package's error.
+   * @throws {FailedToFetchPublicKey} When the public key cannot be fetched. This is mitthooks'
+   *   class; its wrapper answers with 500. `cause` is this package's error.
    */
   async handleWebhook(webhookContent: WebhookContent, next: HandleWebhook): Promise<void> {
     try {
@@ -127,7 +128,7 @@ export class SignatureVerificationHandler implements WebhookHandler {
   }
 }
 
-/** mitthooks' wrapper tells refusals from outages by its own classes, and has none for a signature that is wrong. */
+/** mitthooks' wrapper tells refusals from outages by its own classes, and has none for signatures. */
 function toMitthooksError(cause: unknown, serial: string): Error {
   let error: Error;
   if (cause instanceof SignatureInvalidError || cause instanceof SignatureMalformedError) {
@@ -135,7 +136,7 @@ function toMitthooksError(cause: unknown, serial: string): Error {
   } else {
     const code = cause instanceof BusyError ? cause.code : "ERR_PUBLIC_KEY_UNAVAILABLE";
     error = new FailedToFetchPublicKey(serial, STATUS[code]);
-    // The class writes the sender's serial into its message, and the wrapper writes that into the answer.
+    // The class puts the sender's serial into its message, which the wrapper puts into the answer.
     error.message = cause instanceof MitthooksDrizzleError
       ? cause.message
       : "Checking the signature of a webhook: it failed";

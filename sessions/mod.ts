@@ -1,8 +1,8 @@
 /**
  * # Sessions
  *
- * The frontend's half of an extension: who asks, which instance's page, and a token to act with. Runs wherever `fetch`
- * runs.
+ * The backend of an extension's pages: checks who sends a request and from which instance's page,
+ * and gets a token to act as that user. Runs wherever `fetch` runs.
  *
  * @example Check a page's request
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * The sessions of an extension's pages.
+ * Sessions of an extension's pages.
  *
  * @module
  */
@@ -22,21 +22,21 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 /** RFC 9110, section 5.1. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]+$/;
 
-/** What a session needs to know of a stored instance. */
+/** The properties of a stored instance that a session needs. */
 export interface SessionInstance {
-  /** Id of the customer or project that it belongs to. */
+  /** Id of its customer or project. */
   readonly contextId: string;
-  /** Whether it is switched on. */
+  /** Whether it is enabled. */
   readonly active: boolean;
 }
 
-/** Where the instances are stored: `PgExtensionStorage`, or anything else with such a method. */
+/** Source of the instances: `PgExtensionStorage`, or any object with this method. */
 export interface SessionStorage<TInstance extends SessionInstance> {
   /**
-   * Reads an instance.
+   * Reads an extension instance.
    *
-   * @param extensionInstanceId Id of the instance.
-   * @returns It, without its secret, or nothing where it is not stored.
+   * @param extensionInstanceId The instance's id.
+   * @returns The instance without its secret, or nothing if it is not stored.
    */
   getInstance(extensionInstanceId: string): Promise<TInstance | null | undefined>;
 }
@@ -46,48 +46,48 @@ export interface MstudioSessionsOptions<TInstance extends SessionInstance = Sess
   /** Id of the extension. A token for any other extension is refused. */
   readonly extensionId: string;
   /**
-   * Where the instances are stored. With it a session has its instance, and instances that are unknown or not active are
-   * refused. It is read at every call. `undefined` is refused: leave the option out.
+   * Where the instances are stored. With it, a session has its instance, and unknown or disabled
+   * instances are refused. Read at every call. `undefined` is refused: leave the option out.
    */
   readonly storage?: SessionStorage<TInstance>;
   /**
-   * The secret of the extension, for `accessToken`; not that of an instance. Extensions whose tokens can be
-   * authenticated without a secret need none.
+   * The extension's secret (not an instance's), for `accessToken`. Not needed by extensions whose
+   * tokens can be authenticated without a secret.
    */
   readonly extensionSecret?: string | undefined;
   /**
-   * Who has the public keys. Default: mittwald's API. Those of webhooks are others: a `MittwaldPublicKeys` has to be made
-   * with `purpose: "session_token"`.
+   * Source of the public keys. Webhooks are signed with other keys: create a `MittwaldPublicKeys`
+   * with `purpose: "session_token"`. Default: mittwald's API.
    */
   readonly publicKeys?: PublicKeyProvider | undefined;
   /** Base URL of the API, `http:` or `https:`. Default, also for `""`: `https://api.mittwald.de`. */
   readonly apiUrl?: string | URL | undefined;
-  /** Makes the requests. What it throws becomes the `cause` of an error as it is. Default: the global `fetch`. */
+  /** Makes the requests. Its errors become a `cause` unchanged. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Time limit of one call in milliseconds, 1 to 2,147,483,647. Default: 5,000. */
   readonly timeoutMs?: number | undefined;
-  /** The header that has the token. Default: `x-session-token`. */
+  /** The header with the token. Default: `x-session-token`. */
   readonly header?: string | undefined;
 }
 
-/** Who asks, from which page. All of it is what mStudio has signed. */
+/** A user and a page of the extension, as mStudio signed them. */
 export interface Session<TInstance = undefined> {
   /** Id of the user. */
   readonly userId: string;
-  /** Id of the session; the same while the page stays open. */
+  /** Id of the session; it stays the same while the page is open. */
   readonly sessionId: string;
-  /** Id of the extension instance whose page it is. */
+  /** Id of the page's extension instance. */
   readonly extensionInstanceId: string;
-  /** The customer or project that the page is shown in. */
+  /** The customer or project in which the page is shown. */
   readonly context: {
-    /** Its id. */
+    /** The id. */
     readonly id: string;
-    /** Which of the two it is. */
+    /** Whether it is a customer or a project. */
     readonly kind: "customer" | "project";
   };
   /** The scopes of the session. */
   readonly scopes: readonly string[];
-  /** The variant that was booked. */
+  /** The booked variant. */
   readonly variantKey: string | null;
   /** When the token expires. */
   readonly expiresAt: Date;
@@ -95,19 +95,20 @@ export interface Session<TInstance = undefined> {
   readonly instance: TInstance;
 }
 
-/** What {@linkcode MstudioSessions} takes a token from: a request, or the value of its header. */
+/** Source of a session token: a request or the header's value. */
 export type SessionSource = Pick<Request, "headers"> | string | null | undefined;
 
 /**
- * The sessions of an extension's pages, from `@wais/mitthooks-drizzle/sessions`: checks the session token that a page
- * sends with every request, and exchanges it for an access token of its user.
+ * Checks the session tokens of an extension's pages, and exchanges them for access tokens of their
+ * users. A page sends its token with every request. Exported by `@wais/mitthooks-drizzle/sessions`.
  *
- * - A token is a JWT (RFC 7519) that mittwald has signed with Ed25519. It is refused if it is for another extension, has
- *   expired or is not valid yet (with 5 seconds of tolerance), or says no more than mStudio's do.
- * - mittwald's public keys are fetched with all limits of `MittwaldPublicKeys`.
- * - A token that has passed is remembered until it expires, by its SHA-256 digest: the 1,000 used last. The storage is
- *   read at every call.
- * - No token, claim or key is in any error.
+ * - A token is a JWT (RFC 7519) that mittwald has signed with Ed25519. It is refused if it is for
+ *   another extension, has expired, is not valid yet (with 5 seconds of tolerance), or lacks a
+ *   claim.
+ * - mittwald's public keys are fetched within the limits of `MittwaldPublicKeys`.
+ * - A valid token is remembered by its SHA-256 digest until it expires; the 1,000 most recently
+ *   used are kept. The storage is read at every call.
+ * - No error contains a token, a claim or a key.
  *
  * @typeParam TInstance A stored instance; `undefined` without a storage.
  *
@@ -156,21 +157,22 @@ export class MstudioSessions<TInstance extends SessionInstance | undefined = und
   readonly #tokens: TokenCheck;
 
   /**
-   * Makes no request.
+   * Checks the session tokens of an extension's pages, and exchanges them for access tokens of
+   * their users. Makes no request yet.
    *
-   * @param options All but the extension's id have defaults.
-   * @throws {TypeError} When `extensionId` is missing or empty, an option is of the wrong type, `publicKeys` are those of
-   *   webhooks, or there is no option of a name.
-   * @throws {RangeError} When `timeoutMs` is out of its limits.
+   * @param options All but `extensionId` have defaults or are optional.
+   * @throws {TypeError} When an option is missing, invalid or unknown, or `publicKeys` are for
+   *   webhooks.
+   * @throws {RangeError} When `timeoutMs` is out of range.
    */
   constructor(options: MstudioSessionsOptions<NonNullable<TInstance>>) {
     checkNames("Creating MstudioSessions", options, NAMES);
     const { extensionId, storage, extensionSecret, apiUrl, fetch } = options;
     const { timeoutMs = DEFAULT_TIMEOUT_MS, header = DEFAULT_HEADER } = options;
     if (typeof extensionId !== "string" || extensionId === "") {
-      throw new TypeError("Reading the option extensionId: it is not a string, or empty");
+      throw new TypeError("Reading the option extensionId: it is missing, empty or not a string");
     }
-    // What was meant to be there and is not would let everybody in.
+    // A storage that is `undefined` by mistake would skip the check of instances.
     if ("storage" in options) checkMethods("storage", storage, ["getInstance"]);
     if (extensionSecret !== undefined && typeof extensionSecret !== "string") {
       throw new TypeError("Reading the option extensionSecret: it is not a string");
@@ -193,22 +195,24 @@ export class MstudioSessions<TInstance extends SessionInstance | undefined = und
   /**
    * Checks a session token.
    *
-   * @param source The request that carries it, or the value of its header.
+   * @param source The request, or the value of the token's header.
    * @returns The session.
-   * @throws {SessionError} Rejects with `ERR_SESSION_MISSING`, `ERR_SESSION_INVALID` or `ERR_SESSION_EXPIRED`, if there is
-   *   no token that mStudio has signed and that is valid now; with `ERR_WRONG_EXTENSION`, if it is another extension's;
-   *   with `ERR_UNKNOWN_INSTANCE` or `ERR_INSTANCE_INACTIVE`, if the storage does not have its instance in this context,
-   *   or not active; with `ERR_PUBLIC_KEY_UNAVAILABLE`, if the key that it names cannot be fetched.
-   * @throws {DeadlineExceededError} Rejects, if the storage does not answer in time. What it throws is passed on.
-   * @throws {TypeError} Rejects, if `source` is none.
+   * @throws {SessionError} `ERR_SESSION_MISSING`, `ERR_SESSION_INVALID` or `ERR_SESSION_EXPIRED`
+   *   when there is no valid token of mStudio; `ERR_WRONG_EXTENSION` when it is for another
+   *   extension; `ERR_UNKNOWN_INSTANCE` when the storage does not have the instance in this
+   *   context; `ERR_INSTANCE_INACTIVE` when it is stored as disabled; `ERR_PUBLIC_KEY_UNAVAILABLE`
+   *   when the token's public key cannot be fetched.
+   * @throws {DeadlineExceededError} When the storage does not answer in time. Errors of the storage
+   *   are passed on.
+   * @throws {TypeError} When `source` is neither a request nor a header's value.
    *
-   * @example Of another framework's request
+   * @example With another framework's request
    * ```ts
    * import { assertRejects } from "@std/assert";
    * import { MstudioSessions, SessionError } from "@wais/mitthooks-drizzle/sessions";
    *
    * const sessions = new MstudioSessions({ extensionId: "my-extension" });
-   * const headers: Record<string, string | undefined> = {}; // as Express has them
+   * const headers: Record<string, string | undefined> = {}; // as in Express
    * await assertRejects(() => sessions.verify(headers["x-session-token"]), SessionError);
    * ```
    */
@@ -217,18 +221,19 @@ export class MstudioSessions<TInstance extends SessionInstance | undefined = und
   }
 
   /**
-   * Checks a session token as {@linkcode MstudioSessions.verify | verify} does, and exchanges it for an access token that
-   * acts as its user: `POST {apiUrl}/v2/authenticate-session-token`. The token goes into the header `x-access-token` of
-   * requests to mittwald's API. It lives for about a minute and is not kept: each call makes a request.
+   * Checks a session token like {@linkcode MstudioSessions.verify | verify}, and exchanges it for
+   * an access token that acts as its user: `POST {apiUrl}/v2/authenticate-session-token`. Send that
+   * token in the header `x-access-token` of requests to mittwald's API. It lives for about a minute
+   * and is not cached: each call makes a request.
    *
-   * @param source The request that carries it, or the value of its header.
-   * @returns The access token, and when it expires by the local clock.
-   * @throws {SessionError} Rejects as `verify` does; with `ERR_ACCESS_TOKEN_REFUSED`, if the API takes the token or the
-   *   extension's secret not; with `ERR_TOKEN_UNAVAILABLE`, if it cannot be reached, is too busy, does not answer in time,
-   *   or answers with something that is not a token.
-   * @throws {TypeError} Rejects, if there is no `extensionSecret`, and the token cannot do without.
+   * @param source The request, or the value of the token's header.
+   * @returns The access token and its expiry by the local clock.
+   * @throws {SessionError} As `verify` does; `ERR_ACCESS_TOKEN_REFUSED` when the API refuses the
+   *   token or the extension's secret; `ERR_TOKEN_UNAVAILABLE` when the API cannot be reached, is
+   *   overloaded (429), does not answer in time, or does not answer with a token.
+   * @throws {TypeError} When the token needs `extensionSecret` and that option is missing.
    *
-   * @example Ask mittwald in the name of the user
+   * @example Call mittwald's API as the user
    * ```ts
    * import type { MstudioSessions } from "@wais/mitthooks-drizzle/sessions";
    *
@@ -245,7 +250,7 @@ export class MstudioSessions<TInstance extends SessionInstance | undefined = und
       const { token, claims } = await this.#verify(source, deadline);
       const secret = this.#extensionSecret;
       if (secret === undefined && !claims.authenticatableWithoutSecret) {
-        throw new ConfigurationError(`${GETTING}: the option extensionSecret is missing, or empty`);
+        throw new ConfigurationError(`${GETTING}: the option extensionSecret is missing or empty`);
       }
       return await requestUserToken(this.#api, token, secret, deadline);
     });
@@ -274,11 +279,11 @@ export class MstudioSessions<TInstance extends SessionInstance | undefined = und
       "Reading the instance of a session",
       () => storage.getInstance(claims.extensionInstanceId),
     );
-    // Ids alone: version 0.1 stored every context as a project's.
+    // Compares ids only: version 0.1 stored every context as a project.
     if (!instance || instance.contextId !== claims.context.id) {
       throw new SessionError(
         "ERR_UNKNOWN_INSTANCE",
-        `${CHECKING}: no instance of its id is stored ${instance ? "in its context" : ""}`.trim(),
+        `${CHECKING}: no instance with its id is stored ${instance ? "in its context" : ""}`.trim(),
       );
     }
     if (instance.active !== true) {
@@ -299,7 +304,7 @@ const NAMES: readonly string[] = [
   "header",
 ];
 
-/** One of its own for every caller. */
+/** Makes a new object for every caller, who may change it. */
 function toSession<TInstance>(claims: Claims, instance: TInstance): Session<TInstance> {
   const { userId, sessionId, extensionInstanceId, context, scopes, variantKey } = claims;
   const expiresAt = new Date(claims.expiresAt);

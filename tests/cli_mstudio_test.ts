@@ -38,7 +38,7 @@ Deno.test("mstudio: an instance's life and a forgery, and it ends by itself", as
 added      200  STORED  Handling ExtensionAddedToContext: done
 updated    200  STORED  Handling InstanceUpdated: done
 rotated    200  STORED  Handling SecretRotated: done
-forged     401  ERR_SIGNATURE_INVALID  Checking the signature of a webhook: it does not fit the body
+forged     401  ERR_SIGNATURE_INVALID  Checking the signature of a webhook: it does not match the body
 removed    200  STORED  Handling InstanceRemovedFromContext: done
 
 5 of 5 answers as expected
@@ -49,7 +49,7 @@ removed    200  STORED  Handling InstanceRemovedFromContext: done
 /** A session token of the port, its access token, and what that is good for. */
 async function assertServesSessions(port: number, id: string, printed: string): Promise<void> {
   const apiUrl = `http://localhost:${port}`;
-  assertStringIncludes(printed, `A session token for its page: curl ${apiUrl}/session-token\n`);
+  assertStringIncludes(printed, `Session token for its page: curl ${apiUrl}/session-token\n`);
   const url = `${apiUrl}/session-token?userId=ada&scopes=a,b`;
   const origins = [
     "http://localhost:3000",
@@ -135,7 +135,7 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
   ],
   "a web page, which does nothing to the terminal": [
     () => new Response(page, { status: 404 }),
-    /added +404 {2}<h1> Not found<\/h1>x{100,200}…\n[^]*\nIs the path of --target that/,
+    /added +404 {2}<h1> Not found<\/h1>x{100,200}…\n[^]*\nIs the path of --target correct/,
   ],
   "an answer without end": [
     () => new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(65_536)) })),
@@ -147,7 +147,7 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
   ],
   "a storage that fails": [
     () => Response.json({ code: "ERR_STORAGE_FAILED", message: "no" }, { status: 503 }),
-    /added +503 {2}ERR_STORAGE_FAILED {2}no\n[^]*\nThe response does not tell the cause: give .* an onError that logs error\.cause\n$/,
+    /added +503 {2}ERR_STORAGE_FAILED {2}no\n[^]*\nThe response does not show the cause: give .* an onError that logs error\.cause\n$/,
   ],
   // It does not go on serving after a failure.
   "an extension that takes everything": [() => new Response(), /A forged webhook was accepted/],

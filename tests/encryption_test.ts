@@ -103,7 +103,7 @@ Deno.test("any changed bit is noticed", async () => {
       assertEquals([code, cause, path], ["ERR_DECRYPTION_FAILED", undefined, undefined]);
       assertEquals(
         message,
-        "Decrypting a stored value: it was written under another key (another master password or " +
+        "Decrypting a stored value: it was encrypted with another key (another master password or " +
           "salt), or it is damaged",
       );
     }

@@ -28,14 +28,15 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_MAX_TOKENS = 1_000;
 const MAX_TOKENS = 1_000_000;
 
-/** Where the secrets come from: `PgExtensionStorage`, or anything else with such a method. */
+/** Source of the secrets: `PgExtensionStorage`, or any object with this method. */
 export interface InstanceSecretStorage {
   /**
    * Reads an extension instance.
    *
-   * @param extensionInstanceId Id of the instance.
-   * @returns It, with its secret in plaintext, or nothing where it is not stored. `active`: whether it is switched on;
-   *   `createdAt`: when it was stored first, so that one that the API does not have yet is waited for.
+   * @param extensionInstanceId The instance's id.
+   * @returns The instance with its secret in plaintext, or nothing if it is not stored. `active`:
+   *   whether the instance is enabled. `createdAt`: when it was first stored; the API may not have
+   *   a new instance yet, so a 404 for it is retried.
    */
   getExtension(
     extensionInstanceId: string,
@@ -52,58 +53,61 @@ export interface InstanceSecretStorage {
 
 /** Options of {@linkcode InstanceTokens}; its example uses them. */
 export interface InstanceTokensOptions {
-  /** Where the secrets are stored. It is read at every call; calls at the same time share one read. */
+  /** Where the secrets are stored. Read at every call; concurrent calls share one read. */
   readonly storage: InstanceSecretStorage;
   /** Base URL of the API, `http:` or `https:`. Default, also for `""`: `https://api.mittwald.de`. */
   readonly apiUrl?: string | URL | undefined;
-  /** Makes the requests. What it throws becomes the `cause` of an error as it is. Default: the global `fetch`. */
+  /** Makes the requests. Its errors become a `cause` unchanged. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
   /**
-   * Time limit of one call in milliseconds, 1 to 2,147,483,647, and how long a secret that is refused is taken for one
-   * that is too new. Default: 10,000.
+   * Time limit of one call, and grace period in which a refused secret is retried, in milliseconds,
+   * 1 to 2,147,483,647. Default: 10,000.
    */
   readonly timeoutMs?: number | undefined;
-  /** How many tokens are kept: those that were used last, 1 to 1,000,000. Default: 1,000. */
+  /** How many tokens are cached, 1 to 1,000,000; the least recently used goes. Default: 1,000. */
   readonly maxTokens?: number | undefined;
 }
 
 /** Options of the methods of {@linkcode InstanceTokens}. */
 export interface GetTokenOptions {
   /**
-   * Drops the token that is kept, and asks for a new one: after the API has answered 401, or when the scopes of the
-   * instance have changed. Default: `false`.
+   * Drops the cached token and requests a new one: after a 401, or when the instance's scopes have
+   * changed. Default: `false`.
    */
   readonly refresh?: boolean | undefined;
 }
 
-/** A token, and until when it is valid. */
+/** A token and its expiry. */
 export interface ExpiringToken {
   /** For the header `x-access-token`. */
   readonly token: string;
-  /** When it expires, by the local clock. It can become invalid before, for example because the instance is removed. */
+  /** When it expires, by the local clock. Removing the instance, for example, invalidates it earlier. */
   readonly expiresAt: Date;
 }
 
 /**
  * Exchanges the stored secrets of extension instances for access tokens of mittwald's API:
- * `POST {apiUrl}/v2/extension-instances/{id}/tokens`. A token goes into the header `x-access-token` of further calls.
+ * `POST {apiUrl}/v2/extension-instances/{id}/tokens`. Send the token in the header `x-access-token`
+ * of further calls.
  *
- * - A token is kept until shortly before it expires: a tenth of its lifetime, at most a minute; and for about a second at
- *   least, also where the API hands out one that is about to expire. Neither a wrong `Date` in the API's answer nor a
- *   local clock that is wrong or set back prolongs that.
- * - Each call reads the storage. So a token is not used any more once another secret is stored than the one that it came
- *   from, whichever process stored it, or once the instance is removed or switched off. Of a secret only its SHA-256
- *   digest is kept.
- * - Callers who want a token of the same instance at the same time share one read and one request.
- * - A new secret is refused by the API for some seconds. A call waits that out: it asks again, after 250 ms at first and
- *   2 s at most, until `timeoutMs` have passed since the secret was refused first. Later calls ask once.
- * - While the API asks to be left alone (429, `Retry-After`), it is: a call waits, or fails at once where that takes
- *   longer than it may.
- * - Failures are not remembered: the next call asks again.
+ * - A token is cached until shortly before it expires: for all but the last tenth of its lifetime,
+ *   or all but the last minute if that is less; and for at least a second, even if the API returns
+ *   one that is about to expire. Neither a wrong `Date` in the API's answer nor a wrong or reset
+ *   local clock prolongs that.
+ * - Each call reads the storage. So a cached token is dropped as soon as any process stores another
+ *   secret, or the instance is removed or disabled. Of a secret only its SHA-256 digest is kept.
+ * - Concurrent calls for the same instance share one read and one request.
+ * - The API refuses a new secret for some seconds. A call waits that out: it retries, after 250 ms
+ *   at first and at most 2 s later, until `timeoutMs` have passed since the first refusal. Later
+ *   calls try once.
+ * - When the API asks for a pause (429, `Retry-After`), a call waits, or fails at once if the pause
+ *   exceeds its time limit.
+ * - Failures are not cached: the next call tries again.
  * - Redirects are not followed, and answers must be small.
  *
- * The secret that an event brings is valid only after the webhook was answered, and stored only after the commit: in a
- * handler of the storage's option `on` there is no token of it. Write down there what is to be done, and do it afterwards.
+ * An event's secret becomes valid only after the webhook was answered, and is stored only after the
+ * commit. So a handler of the storage's option `on` cannot get a token with it: record the work
+ * there, and do it afterwards.
  *
  * @example Call mittwald's API for an instance
  * ```ts
@@ -113,7 +117,7 @@ export interface ExpiringToken {
  * const tokens = new InstanceTokens({
  *   storage: { getExtension: () => Promise.resolve({ secret: "s3cr3t" }) }, // a PgExtensionStorage
  *   timeoutMs: 5_000,
- *   // In place of mittwald's API, so that this example runs anywhere.
+ *   // Stands in for mittwald's API, so that this example runs anywhere.
  *   fetch: () =>
  *     Promise.resolve(Response.json({
  *       publicToken: "an-access-token",
@@ -134,16 +138,16 @@ export class InstanceTokens {
   readonly #tokens: LruMap<string, KeptToken>;
   readonly #reads: SingleFlight<string, StoredSecret>;
   readonly #underWay: Map<string, Exchange> = new Map();
-  /** Numbers calls and requests, so that it can be told which came first. */
+  /** Counts calls and requests, to order them. */
   #turn = 0;
 
   /**
-   * Makes no request.
+   * Exchanges the stored secrets of extension instances for access tokens of mittwald's API. Makes
+   * no request yet.
    *
-   * @param options All but the storage have defaults.
-   * @throws {TypeError} When there is no storage, `apiUrl` is not an HTTP URL without query and fragment, `fetch` is not
-   *   a function, or there is no option of a name.
-   * @throws {RangeError} When a number is out of its limits.
+   * @param options All but `storage` have defaults.
+   * @throws {TypeError} When an option is missing, invalid or unknown.
+   * @throws {RangeError} When a number is out of range.
    */
   constructor(options: InstanceTokensOptions) {
     const names = ["storage", "apiUrl", "fetch", "timeoutMs", "maxTokens"];
@@ -166,20 +170,22 @@ export class InstanceTokens {
   }
 
   /**
-   * An access token of an instance.
+   * Gets an access token of an instance.
    *
-   * @param extensionInstanceId Id of the instance.
-   * @param options Whether to ask for a new one.
-   * @returns The token. It can become invalid at any time, for example because the instance is removed.
-   * @throws {TypeError} Rejects, if the id is not a string that can be part of a URL's path, or an option is wrong.
-   * @throws {UnknownExtensionInstanceError} Rejects, if the instance is not stored, or has no secret; or if mStudio does
-   *   not have it any more (404).
-   * @throws {InstanceTokenError} Rejects with `ERR_SECRET_REFUSED`, if the API does not take the secret; with
-   *   `ERR_INSTANCE_INACTIVE`, if the instance is stored as switched off; with `ERR_TOKEN_UNAVAILABLE`, if the API cannot
-   *   be reached, is too busy (429), does not answer in time, or answers with something that is not a token. What the
-   *   storage throws is passed on.
+   * @param extensionInstanceId The instance's id.
+   * @param options Whether to request a new token.
+   * @returns The token. It can become invalid at any time, for example when the instance is
+   *   removed.
+   * @throws {TypeError} When the id cannot be a segment of a URL's path, or an option is invalid or
+   *   unknown.
+   * @throws {UnknownExtensionInstanceError} When the instance is not stored, has no secret, or no
+   *   longer exists in mStudio (404).
+   * @throws {InstanceTokenError} `ERR_SECRET_REFUSED` when the API refuses the secret;
+   *   `ERR_INSTANCE_INACTIVE` when the instance is stored as disabled; `ERR_TOKEN_UNAVAILABLE` when
+   *   the API cannot be reached, is overloaded (429), does not answer in time, or does not answer
+   *   with a token. Errors of the storage are passed on.
    *
-   * @example Ask once more after a 401
+   * @example Retry once after a 401
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { InstanceTokens } from "@wais/mitthooks-drizzle/tokens";
@@ -206,14 +212,14 @@ export class InstanceTokens {
   }
 
   /**
-   * The same as {@linkcode InstanceTokens.get | get}, and until when the token is valid: for clients that are given both.
+   * Like {@linkcode InstanceTokens.get | get}, with the token's expiry, for clients that take both.
    *
-   * @param extensionInstanceId Id of the instance.
-   * @param options Whether to ask for a new one.
+   * @param extensionInstanceId The instance's id.
+   * @param options Whether to request a new token.
    * @returns The token and its expiry.
-   * @throws {TypeError | UnknownExtensionInstanceError | InstanceTokenError} Rejects as `get` does.
+   * @throws {TypeError | UnknownExtensionInstanceError | InstanceTokenError} As `get` does.
    *
-   * @example Tell a client when to come again
+   * @example Tell a client when to renew its token
    * ```ts
    * import { assert } from "@std/assert";
    * import { InstanceTokens } from "@wais/mitthooks-drizzle/tokens";
@@ -247,7 +253,7 @@ export class InstanceTokens {
     }
     const turn = ++this.#turn;
     if (refresh) this.#tokens.delete(instanceId);
-    // Every caller has a limit of its own; see `Exchange.serves`.
+    // Every caller has its own limit; see `Exchange.serves`.
     const deadline = new Deadline(this.#timeoutMs);
     let exchange: Exchange | undefined;
     try {
@@ -259,7 +265,7 @@ export class InstanceTokens {
         exchange = this.#exchange(instanceId, stored);
         const { result } = exchange;
         const token = await deadline.run("Exchanging the secret", () => result);
-        // Who wants a new one has no use for the answer to an earlier request.
+        // With `refresh`, the answer to an earlier request is no use.
         if (isNewEnough(token)) return token;
       }
     } catch (error) {
@@ -267,7 +273,7 @@ export class InstanceTokens {
       throw exchange?.latest ?? new InstanceTokenError(
         "ERR_TOKEN_UNAVAILABLE",
         instanceId,
-        `there was none within ${this.#timeoutMs} ms`,
+        `no answer within ${this.#timeoutMs} ms`,
       );
     } finally {
       deadline.clear();
@@ -280,7 +286,7 @@ export class InstanceTokens {
       try {
         return await storedSecret(instanceId, row);
       } catch (error) {
-        // Removed, or switched off: mittwald has made its tokens invalid.
+        // The instance was removed or disabled, so mittwald has invalidated its tokens.
         this.#tokens.delete(instanceId);
         throw error;
       }
@@ -293,7 +299,7 @@ export class InstanceTokens {
     this.#tokens.delete(instanceId);
     const exchange = new Exchange(this.#exchangeSettings, instanceId, stored);
     this.#underWay.set(instanceId, exchange);
-    // One that was replaced in the meantime has nothing to say any more.
+    // An exchange that was replaced in the meantime no longer counts.
     const finish = (token?: KeptToken) => {
       if (this.#underWay.get(instanceId) !== exchange) return;
       this.#underWay.delete(instanceId);
@@ -306,6 +312,6 @@ export class InstanceTokens {
 
 function checkId(id: unknown): void {
   if (typeof id !== "string" || !isPathSegment(id)) {
-    throw new TypeError("Getting an access token: the id cannot be one of an extension instance");
+    throw new TypeError("Getting an access token: the instance id is malformed");
   }
 }

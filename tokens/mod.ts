@@ -1,8 +1,8 @@
 /**
  * # Access tokens
  *
- * What the stored secret of an extension instance is for: access tokens of mittwald's API. There is none for an
- * instance before its secret is committed and its webhook answered.
+ * Exchanges the stored secret of an extension instance for access tokens of mittwald's API. An
+ * instance has none until its secret is committed and its webhook answered.
  *
  * @example From the webhook to the token
  * ```ts

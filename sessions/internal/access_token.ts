@@ -1,17 +1,17 @@
-/** The exchange of a session token for an access token of its user. */
+/** Exchanges a session token for an access token of its user. */
 
 import { DeadlineExceededError, SessionError } from "../../errors.ts";
 import { lifetimeOf, readAccessToken } from "../../internal/access_token.ts";
 import { ApiError, type MittwaldApi } from "../../internal/api_request.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 
-/** How messages begin. */
+/** Start of the messages. */
 export const GETTING = "Getting an access token of a user";
 
-/** Statuses that speak of the token or the secret. 429 and 408 are about the request, 5xx about the API. */
+/** Statuses that refuse the token or the secret. 429 and 408 concern the request, 5xx the API. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 410, 422]);
 
-/** A token, and when it expires by our clock. */
+/** A token and its expiry by the local clock. */
 export interface UserToken {
   readonly token: string;
   readonly expiresAt: Date;
@@ -48,14 +48,14 @@ export async function requestUserToken(
       throw unavailable(`the API answered with status ${status}`);
     }
     const access = readAccessToken(answer);
-    if (access === undefined) throw unavailable("the API's answer has no token that can be used");
+    if (access === undefined) throw unavailable("the API's answer has no usable token");
     const expiresAt = new Date(requestedAt + lifetimeOf(access, requestedAt));
     return { token: access.token, expiresAt };
   } catch (error) {
     if (error instanceof ApiError) {
       throw unavailable(error.message, { cause: error.cause ?? error });
     }
-    if (error instanceof DeadlineExceededError) throw unavailable("there was none in time");
+    if (error instanceof DeadlineExceededError) throw unavailable("the API did not answer in time");
     throw error;
   }
 }

@@ -1,11 +1,11 @@
-/** What a session token says. */
+/** The claims of session tokens. */
 
 import { SessionError } from "../../errors.ts";
 
-/** How messages begin. */
+/** Start of the messages. */
 export const CHECKING = "Checking a session token";
 
-/** The claims of a session token, checked. */
+/** The validated claims of a session token. */
 export interface Claims {
   readonly userId: string;
   readonly sessionId: string;
@@ -19,10 +19,10 @@ export interface Claims {
   readonly expiresAt: number;
 }
 
-/** The last millisecond that a `Date` can be: ECMA-262, section 21.4.1.1. */
+/** The last millisecond of a `Date`: ECMA-262, section 21.4.1.1. */
 const MAX_TIME = 8.64e15;
 
-/** One page of mittwald's calls a customer an organization. */
+/** One page of mittwald's documentation calls a customer an organization. */
 const KINDS: ReadonlyMap<unknown, Claims["context"]["kind"]> = new Map([
   ["project", "project"],
   ["customer", "customer"],
@@ -30,9 +30,9 @@ const KINDS: ReadonlyMap<unknown, Claims["context"]["kind"]> = new Map([
 ]);
 
 /**
- * Reads the claims of a payload.
+ * Reads and validates the claims of a payload.
  *
- * @throws {SessionError} `ERR_SESSION_INVALID`: one is missing or of the wrong type.
+ * @throws {SessionError} `ERR_SESSION_INVALID` when a claim is missing or has the wrong type.
  */
 export function readClaims(payload: Readonly<Record<string, unknown>>): Claims {
   const kind = KINDS.get(payload["context"]);
@@ -52,7 +52,7 @@ export function readClaims(payload: Readonly<Record<string, unknown>>): Claims {
   });
 }
 
-/** The serial of the key that a token says it was signed with. Nothing of it is verified yet. */
+/** The serial of the key that a token names. Not verified yet. */
 export function readSerial(payload: Readonly<Record<string, unknown>>): string {
   return text(payload, "publicKeySerial");
 }
@@ -63,7 +63,7 @@ function text(payload: Readonly<Record<string, unknown>>, name: string): string 
   return value;
 }
 
-/** None, where the token has none: the fewest rights. */
+/** An absent list means no scopes: the fewest rights. */
 function scopes(value: unknown): readonly string[] {
   const list = value ?? [];
   if (!Array.isArray(list) || !list.every((scope) => typeof scope === "string")) {
@@ -86,12 +86,12 @@ function time(payload: Readonly<Record<string, unknown>>, name: string): number 
   return milliseconds;
 }
 
-/** The error for a claim that is missing or of the wrong type. */
+/** Thrown for a claim that is missing or has the wrong type. */
 export function invalidClaim(name: string): SessionError {
-  return invalid(`its claim ${name} is missing or of the wrong type`);
+  return invalid(`its claim ${name} is missing or has the wrong type`);
 }
 
-/** The error for a token that mStudio did not make. */
+/** Thrown for a token that is not a genuine one of mStudio. */
 export function invalid(found: string): SessionError {
   return new SessionError("ERR_SESSION_INVALID", `${CHECKING}: ${found}`);
 }

@@ -1,18 +1,18 @@
-/** From a request to the session token that it carries. */
+/** Reads the session token of a request. */
 
 import { SessionError } from "../../errors.ts";
 import { CHECKING, invalid } from "./claims.ts";
 
-/** As much as the headers of a whole request may have in many servers. */
+/** Many servers' limit for all headers of a request together. */
 const MAX_CHARACTERS = 16_384;
 /** RFC 7515, section 7.1: the compact serialization. */
 const SIGNED_JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
- * Takes the token from a request, or checks the form of one.
+ * Takes the token from a request or a header's value, and checks its form.
  *
- * @throws {SessionError} `ERR_SESSION_MISSING`, or `ERR_SESSION_INVALID` for what cannot be a token.
- * @throws {TypeError} It is neither a request nor a header's value.
+ * @throws {SessionError} `ERR_SESSION_MISSING`, or `ERR_SESSION_INVALID` for a malformed token.
+ * @throws {TypeError} When `source` is neither a request nor a header's value.
  */
 export function readToken(source: unknown, header: string): string {
   const token = isRequest(source) ? source.headers.get(header) : source;
@@ -21,7 +21,7 @@ export function readToken(source: unknown, header: string): string {
   }
   if (typeof token !== "string") {
     throw new TypeError(
-      `${CHECKING}: what was given is neither a Request nor the value of a header`,
+      `${CHECKING}: the source is neither a Request nor a header's value`,
     );
   }
   if (token.length > MAX_CHARACTERS) {
@@ -33,7 +33,7 @@ export function readToken(source: unknown, header: string): string {
   return token;
 }
 
-/** Not by instanceof: adapters and other realms bring a Request of their own. */
+/** No `instanceof`: adapters and other realms have their own `Request`. */
 function isRequest(value: unknown): value is Pick<Request, "headers"> {
   return typeof (value as Partial<Request> | null | undefined)?.headers?.get === "function";
 }

@@ -1,4 +1,4 @@
-/** The check of session tokens: JWTs (RFC 7519), signed with EdDSA (RFC 8037). */
+/** Checks session tokens: JWTs (RFC 7519) signed with EdDSA (RFC 8037). */
 
 import { jwtVerify } from "jose/jwt/verify";
 import { SessionError, SignatureInvalidError } from "../../errors.ts";
@@ -9,19 +9,19 @@ import { sha256 } from "../../internal/sha256.ts";
 import type { VerificationKey, VerificationKeys } from "../../internal/verification_keys.ts";
 import { CHECKING, type Claims, invalid, invalidClaim, readClaims, readSerial } from "./claims.ts";
 
-/** How far the clocks of mStudio and this machine may differ, in seconds. */
+/** Tolerated difference between the clocks of mStudio and this machine, in seconds. */
 const TOLERANCE_S = 5;
 const MAX_REMEMBERED = 1_000;
-/** How long a key that a genuine token was signed with is used before its provider is asked again, in milliseconds. */
+/** How long the key of a genuine token is reused without asking its provider, in milliseconds. */
 const KEY_FOR_MS = 60_000;
 
-/** Checks tokens of one extension, and remembers those that passed: mStudio hands out the same one for 40 seconds. */
+/** Checks one extension's tokens. Remembers valid ones, which mStudio reuses for 40 seconds. */
 export class TokenCheck {
   readonly #extensionId: string;
   readonly #keys: VerificationKeys;
-  /** By the digest of the token. */
+  /** By digest of the token. */
   readonly #checked: LruMap<string, Claims> = new LruMap(MAX_REMEMBERED);
-  /** The key of the latest genuine token, which nearly every token is signed with. */
+  /** The key of the latest genuine token: nearly all tokens are signed with it. */
   #latest: { readonly key: VerificationKey; readonly until: number } | undefined;
 
   constructor(extensionId: string, keys: VerificationKeys) {
@@ -32,7 +32,7 @@ export class TokenCheck {
   /**
    * Checks a token.
    *
-   * @throws {SessionError}
+   * @throws {SessionError} When the token is not valid for this extension.
    */
   async check(token: string, deadline: Deadline): Promise<Claims> {
     const digest = await sha256(token);
@@ -43,18 +43,18 @@ export class TokenCheck {
       throw expired();
     }
     const claims = readClaims(await this.#verify(token, deadline));
-    // mittwald signs the tokens of all extensions with the same key.
+    // mittwald signs the tokens of all extensions with one key.
     if (claims.extensionId !== this.#extensionId) {
       throw new SessionError(
         "ERR_WRONG_EXTENSION",
-        `${CHECKING}: it is for another extension than the one configured here`,
+        `${CHECKING}: it is for another extension`,
       );
     }
     this.#checked.set(digest, claims);
     return claims;
   }
 
-  /** The payload of a token that mStudio has signed and that is valid now. */
+  /** Verifies signature and times; resolves to the payload. */
   async #verify(token: string, deadline: Deadline): Promise<Record<string, unknown>> {
     const used: { key?: VerificationKey } = {};
     const use = (key: VerificationKey) => (used.key = key).key;
@@ -83,7 +83,7 @@ export class TokenCheck {
   ): Promise<Record<string, unknown>> {
     const { payload } = await jwtVerify(
       token,
-      // Called once the algorithm in the header is known to be the right one.
+      // jose calls this after it has checked the algorithm in the header.
       (_header, { payload }) => keyOf(readSerial(decode(payload))),
       { algorithms: ["EdDSA"], clockTolerance: TOLERANCE_S },
     );
@@ -117,17 +117,17 @@ export class TokenCheck {
   }
 }
 
-/** Whole milliseconds, as providers take them. */
+/** The time left, in the whole milliseconds that providers take. */
 function wait(deadline: Deadline): { waitMs: number } {
   return { waitMs: Math.max(1, Math.floor(deadline.remainingMs())) };
 }
 
-/** The JSON of a part of a token, but for characters outside of ASCII: a tenth of the time that jose takes for it. */
+/** Decodes a part of a token, garbling non-ASCII characters: ten times as fast as jose. */
 function decode(part: string | Uint8Array): Readonly<Record<string, unknown>> {
   try {
     return JSON.parse(atob(String(part).replaceAll("-", "+").replaceAll("_", "/"))) ?? {};
   } catch {
-    // Without a cause: the engine's message quotes the text.
+    // No cause: the engine's message quotes the text.
     throw invalid("its payload is not JSON");
   }
 }
@@ -136,7 +136,7 @@ function expired(): SessionError {
   return new SessionError("ERR_SESSION_EXPIRED", `${CHECKING}: it has expired`);
 }
 
-/** From jose's errors, without their causes: those hold the claims. */
+/** Maps jose's errors. No cause: jose's errors contain the claims. */
 function toSessionError(error: unknown): unknown {
   switch (codeOf(error)) {
     case "ERR_JWT_EXPIRED":
@@ -148,11 +148,11 @@ function toSessionError(error: unknown): unknown {
       return reason === "check_failed" ? invalid("it is not valid yet") : invalidClaim(claim);
     }
     case "ERR_JWS_SIGNATURE_VERIFICATION_FAILED":
-      return invalid("its signature does not fit");
+      return invalid("its signature does not match");
     case "ERR_JOSE_NOT_SUPPORTED":
     case "ERR_JWS_INVALID":
     case "ERR_JWT_INVALID":
-      return invalid("it is not a signed JWT that can be read");
+      return invalid("it is not a readable signed JWT");
     default:
       return error;
   }

@@ -270,7 +270,7 @@ export const sessions: readonly BoundCase[] = [
       const texts = ["sub", "sessionId", "extensionId", "extensionInstanceId", "contextId"];
       for (const name of texts) {
         for (const value of [undefined, null, "", 7, ["user-1"], { toString: "x" }]) {
-          const found = `its claim ${name} is missing or of the wrong type`;
+          const found = `its claim ${name} is missing or has the wrong type`;
           await assertRefused("ERR_SESSION_INVALID", () => verify({ [name]: value }), found);
         }
       }

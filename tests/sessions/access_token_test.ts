@@ -64,7 +64,7 @@ Deno.test("without a secret: only tokens that can do without", async () => {
     const error = await assertRejects(() => sessions.accessToken(needing), TypeError);
     assertEquals(
       error.message,
-      "Getting an access token of a user: the option extensionSecret is missing, or empty",
+      "Getting an access token of a user: the option extensionSecret is missing or empty",
     );
     const free = await token({ authenticatableWithoutSecret: true });
     await sessions.accessToken(free);
@@ -100,7 +100,7 @@ Deno.test("refused by the API: 403; an API that is down, busy or talks nonsense:
     ].map((body) =>
       [
         "ERR_TOKEN_UNAVAILABLE",
-        "the API's answer has no token that can be used",
+        "the API's answer has no usable token",
         () => created(body),
       ] as [string, string, () => Response]
     ),
@@ -115,7 +115,7 @@ Deno.test("refused by the API: 403; an API that is down, busy or talks nonsense:
       "could not be reached",
       () => Promise.reject(new TypeError("no network")),
     ],
-    ["ERR_TOKEN_UNAVAILABLE", "there was none in time", () => new Promise(() => {})],
+    ["ERR_TOKEN_UNAVAILABLE", "the API did not answer in time", () => new Promise(() => {})],
   ];
   for (const [code, found, answer] of answers) {
     const { sessions, token } = await openApi(answer, { timeoutMs: 200 });

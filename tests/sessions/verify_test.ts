@@ -303,8 +303,8 @@ Deno.test("options that make no sense are refused", () => {
   const webhooks = new MittwaldPublicKeys();
   const refused: [unknown, string][] = [
     [undefined, "Creating MstudioSessions: the options are not an object"],
-    [{}, "Reading the option extensionId: it is not a string, or empty"],
-    [{ extensionId: "" }, "Reading the option extensionId: it is not a string, or empty"],
+    [{}, "Reading the option extensionId: it is missing, empty or not a string"],
+    [{ extensionId: "" }, "Reading the option extensionId: it is missing, empty or not a string"],
     [{ secret: "x" }, 'Creating MstudioSessions: there is no option "secret"'],
     [{ storage: undefined }, "Reading the option storage: it has no method getInstance"],
     [{ storage: { getExtension() {} } }, "Reading the option storage: it has no method"],
@@ -312,7 +312,7 @@ Deno.test("options that make no sense are refused", () => {
     [{ publicKeys: {} }, "Reading the option publicKeys: it has no method getPublicKey"],
     [
       { publicKeys: webhooks },
-      'Reading the option publicKeys: their purpose is "webhook", and has to be "session_token"',
+      'Reading the option publicKeys: their purpose is "webhook", not "session_token"',
     ],
     [{ apiUrl: "https://api.example/v2" }, "Reading the option apiUrl: it ends in /v2"],
     [{ fetch: "fetch" }, "Reading the option fetch: it is not a function"],

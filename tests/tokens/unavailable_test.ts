@@ -56,7 +56,7 @@ Deno.test("429 and Retry-After are heeded: a call waits where it can, and fails 
   assertEquals([error.code, received.length], ["ERR_TOKEN_UNAVAILABLE", 1]);
   // Nor for any other instance is it asked meanwhile.
   for (const id of [ID, "instance-2"]) {
-    const failed = () => assertRejects(() => get(id), InstanceTokenError, "left alone");
+    const failed = () => assertRejects(() => get(id), InstanceTokenError, "asked for a pause");
     await ahead(40_000, () => Promise.all(Array.from({ length: 50 }, failed)));
   }
   assertEquals(received.length, 1);
@@ -89,7 +89,7 @@ Deno.test("an answer that is malformed", async (t) => {
   await eachRow(t, MALFORMED, async (body) => {
     const text = typeof body === "string" ? body : JSON.stringify(body);
     const answer = () => new Response(text ?? null, { status: 201 });
-    await assertUnavailable(answer, "the API's answer has no token that can be used");
+    await assertUnavailable(answer, "the API's answer has no usable token");
   });
 });
 
@@ -109,7 +109,7 @@ Deno.test("an answer without end is read up to a limit", async () => {
 Deno.test("an API, or a storage, that does not answer, or does not finish", async () => {
   const never = () => new Promise<never>(() => {});
   for (const answer of [never, () => new Response(new ReadableStream(), { status: 201 })]) {
-    await assertUnavailable(answer, "there was none within 200 ms", { timeoutMs: 200 });
+    await assertUnavailable(answer, "no answer within 200 ms", { timeoutMs: 200 });
   }
   const tokens = new InstanceTokens({ storage: { getExtension: never }, timeoutMs: 50 });
   const error = await assertRejects(() => tokens.get(ID), InstanceTokenError);

@@ -248,7 +248,7 @@ Deno.test("an endpoint that is down is answered with 502, and the next delivery 
   await receiver.expect("200 STORED", payload(ADDED));
 });
 
-Deno.test("while the API asks to be left alone it is, and for ten minutes at most", async (t) => {
+Deno.test("a pause that the API asks for is kept, for ten minutes at most", async (t) => {
   const sent = new Date(0).toUTCString();
   const limits: Record<string, [number, Record<string, string>, number]> = {
     "429 for so many seconds": [429, { "retry-after": "30" }, 30_000],
@@ -272,7 +272,7 @@ Deno.test("while the API asks to be left alone it is, and for ten minutes at mos
     assertEquals(asked, ["latest"]);
     busy = false;
     for (const beforeMs of [pauseMs - 500, pauseMs - 100]) {
-      const refused = () => assertRejects(get, PublicKeyUnavailableError, "left alone");
+      const refused = () => assertRejects(get, PublicKeyUnavailableError, "asked for a pause");
       await ahead(beforeMs, () => Promise.all(Array.from({ length: 20 }, refused)));
     }
     assertEquals(asked.length, 1);

@@ -1,4 +1,4 @@
-/** The exchange of one instance's stored secret for an access token, for all who wait for it. */
+/** Exchanges one instance's stored secret for an access token, for all concurrent callers. */
 
 import { InstanceTokenError, UnknownExtensionInstanceError } from "../../errors.ts";
 import type { MittwaldApi } from "../../internal/api_request.ts";
@@ -10,22 +10,22 @@ import { requestToken } from "./token_request.ts";
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 2_000;
 
-/** What is left for the last request at most. */
+/** Upper bound of the time reserved for the last request. */
 const MAX_LAST_MS = 250;
 
-/** An instance as the storage has it; of what is missing nothing is known. */
+/** An instance as the storage returns it; absent properties are unknown. */
 export interface StoredInstance {
   readonly secret: string | null;
   readonly active?: boolean | undefined;
   readonly createdAt?: Date | undefined;
 }
 
-/** A secret on its way from the storage to the API. */
+/** A secret that was read from the storage. */
 export interface StoredSecret {
   readonly secret: string;
-  /** Tells secrets apart after they are gone: base64 of their SHA-256 digest. */
+  /** SHA-256 of the secret in base64: compares secrets without keeping them. */
   readonly digest: string;
-  /** When the instance was stored first, where that is known. */
+  /** When the instance was first stored, if known. */
   readonly createdAt: Date | undefined;
 }
 
@@ -34,25 +34,25 @@ export interface ExchangeSettings {
   readonly api: MittwaldApi;
   readonly timeoutMs: number;
   readonly readSecret: (instanceId: string) => Promise<StoredSecret>;
-  /** Numbers the requests. */
+  /** Returns the next number in the order of calls and requests. */
   readonly nextTurn: () => number;
   readonly refusals: Refusals;
 }
 
-/** Since when secrets have been refused. */
+/** The first refusals of secrets, by instance. */
 export interface Refusals {
   get(instanceId: string): Refusal | undefined;
   set(instanceId: string, refusal: Refusal): void;
   delete(instanceId: string): void;
 }
 
-/** Since when a secret has been refused: milliseconds of `performance.now()`. */
+/** The first refusal of a secret; `since` by `performance.now()`. */
 export interface Refusal {
   readonly digest: string;
   readonly since: number;
 }
 
-/** An exchange under way. */
+/** An exchange in flight. */
 export class Exchange {
   readonly #settings: ExchangeSettings;
   readonly #instanceId: string;
@@ -60,7 +60,7 @@ export class Exchange {
   #digest: string;
   #latest: Error | undefined;
 
-  /** What comes of it. */
+  /** The outcome. */
   readonly result: Promise<KeptToken>;
 
   constructor(settings: ExchangeSettings, instanceId: string, stored: StoredSecret) {
@@ -70,14 +70,14 @@ export class Exchange {
     this.result = this.#run(stored);
   }
 
-  /** Whether it is about this secret, and can still come to something. */
+  /** Whether it exchanges this secret and can still succeed. */
   serves(digest: string): boolean {
-    // On Cloudflare Workers a request dies with the delivery that started it, and then never settles.
+    // On Cloudflare Workers a request dies with the delivery that started it and never settles.
     return this.#digest === digest &&
       performance.now() - this.#startedAt < this.#settings.timeoutMs;
   }
 
-  /** Why there is no token so far, where the API has said it. */
+  /** The API's latest refusal. */
   get latest(): Error | undefined {
     return this.#latest;
   }
@@ -101,7 +101,7 @@ export class Exchange {
           const [leftMs, { pausedMs }] = [this.#leftMs(error, stored, deadline), api];
           if (leftMs <= 0 || pausedMs > leftMs) throw error;
           this.#latest = error as Error;
-          // After a pause of the API's, all who waited for it would come at once.
+          // Jitter: after a pause, all waiting callers would send their requests at once.
           waitMs = pausedMs > 0
             ? pausedMs + Math.random() * Math.min(pauseMs, leftMs - pausedMs)
             : Math.min(pauseMs, leftMs);
@@ -120,13 +120,13 @@ export class Exchange {
     }
   }
 
-  /** For how long it makes sense to ask again after an error. */
+  /** How long retrying makes sense after an error, in milliseconds. */
   #leftMs(error: unknown, stored: StoredSecret, deadline: Deadline): number {
     const { api, timeoutMs } = this.#settings;
     const lastMs = Math.min(MAX_LAST_MS, timeoutMs / 10);
     if (api.pausedMs > 0) return deadline.remainingMs() - lastMs;
     if (!isTooNew(error, stored, timeoutMs)) return 0;
-    // One that has been refused for the whole time limit is not too new.
+    // A secret that was refused for the whole grace period is wrong, not too new.
     const refusedMs = performance.now() - this.#refusedSince(stored.digest);
     return Math.min(timeoutMs - refusedMs, deadline.remainingMs()) - lastMs;
   }
@@ -141,16 +141,16 @@ export class Exchange {
   }
 }
 
-/** What is refused may be too new: a secret, and an instance that was stored just now. */
+/** Whether the secret or the instance may be too new for the API. */
 function isTooNew(error: unknown, { createdAt }: StoredSecret, timeoutMs: number): boolean {
   if (error instanceof UnknownExtensionInstanceError) {
-    // Not every storage has it, or as a Date.
+    // NaN if the storage does not return it.
     return Date.now() - Number(createdAt) < timeoutMs;
   }
   return error instanceof InstanceTokenError && error.code === "ERR_SECRET_REFUSED";
 }
 
-/** The stored secret; the digest is all that is kept of it. */
+/** Reads the secret of a stored row, with its digest. */
 export async function storedSecret(
   instanceId: string,
   row: StoredInstance | null | undefined,
@@ -159,7 +159,7 @@ export async function storedSecret(
     throw new InstanceTokenError(
       "ERR_INSTANCE_INACTIVE",
       instanceId,
-      "the instance is switched off, and mittwald takes no token of it",
+      "the instance is disabled, and mittwald accepts none of its tokens",
     );
   }
   const secret = row?.secret;

@@ -1,28 +1,28 @@
-/** A token that is kept, and how long it may be used. */
+/** A cached token and how long it may be used. */
 
 import { type AccessToken, lifetimeOf } from "../../internal/access_token.ts";
 
 const MAX_MARGIN_MS = 60_000;
 
-/** A moment, by both clocks of ours. */
+/** A moment, by both local clocks. */
 export interface Moment {
-  /** `Date.now()`: it can be wrong, and be set. */
+  /** `Date.now()`: can be wrong, and can be set. */
   readonly wall: number;
-  /** `performance.now()`: it cannot be set, and stands still while some machines sleep. */
+  /** `performance.now()`: cannot be set, but stops while some machines sleep. */
   readonly monotonic: number;
 }
 
-/** Now. */
+/** Reads both clocks. */
 export function momentNow(): Moment {
   return { wall: Date.now(), monotonic: performance.now() };
 }
 
-/** A token, and what tells how long it lives. */
+/** A token and its lifetime. */
 export class KeptToken {
   readonly token: string;
-  /** Digest of the secret that it came from. */
+  /** Digest of the secret that was exchanged for it. */
   readonly digest: string;
-  /** Which of all requests it came from. */
+  /** Number of the request that got it. */
   readonly turn: number;
   readonly #requestedAt: Moment;
   readonly #lifetimeMs: number;
@@ -35,18 +35,18 @@ export class KeptToken {
     this.#lifetimeMs = lifetimeOf(access, requestedAt.wall);
   }
 
-  /** Whether it is not about to expire: a tenth of its lifetime is left, at most a minute. */
+  /** Whether more than a tenth of its lifetime, or more than a minute, is left. */
   get isUsable(): boolean {
     const lifetimeMs = this.#lifetimeMs;
     return this.#leftMs > Math.min(MAX_MARGIN_MS, lifetimeMs / 10);
   }
 
-  /** When it expires, by our clock as it is now. */
+  /** When it expires, by the local clock's present setting. */
   get expiresAt(): Date {
     return new Date(Date.now() + this.#leftMs);
   }
 
-  /** By the clock that has gone on further. One that was set back tells nothing. */
+  /** By the clock that has advanced further. 0 if the wall clock was set back. */
   get #leftMs(): number {
     const now = momentNow();
     const elapsed = now.wall - this.#requestedAt.wall;

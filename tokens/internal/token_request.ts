@@ -6,20 +6,20 @@ import { ApiError, type MittwaldApi } from "../../internal/api_request.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 
 /**
- * Statuses that speak of the secret. mittwald documents 400 and leaves the others open. 429 and 408 are about the
- * request, 5xx about the API.
+ * Statuses that refuse the secret. mittwald documents 400 and leaves the others open. 429 and 408
+ * concern the request, 5xx the API.
  */
 const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 409, 422]);
 
-/** Statuses that speak of the instance: there is none. */
+/** Statuses for an instance that does not exist. */
 const GONE: ReadonlySet<number> = new Set([404, 410]);
 
 /**
  * `POST {apiUrl}/v2/extension-instances/{instanceId}/tokens`.
  *
  * @throws {UnknownExtensionInstanceError} When the API has no such instance.
- * @throws {InstanceTokenError}
- * @throws {DeadlineExceededError}
+ * @throws {InstanceTokenError} `ERR_SECRET_REFUSED` or `ERR_TOKEN_UNAVAILABLE`.
+ * @throws {DeadlineExceededError} When the deadline passes first.
  */
 export async function requestToken(
   api: MittwaldApi,
@@ -41,7 +41,7 @@ export async function requestToken(
     if (status !== 201 && status !== 200) throw toError(status, instanceId);
     const token = readAccessToken(answer);
     if (token === undefined) {
-      throw unavailable(instanceId, "the API's answer has no token that can be used");
+      throw unavailable(instanceId, "the API's answer has no usable token");
     }
     return token;
   } catch (error) {

@@ -30,7 +30,7 @@ export function readVerificationOptions(
   const { extensionId, publicKeys, maxAgeMs } = options;
   const { maxBodyBytes = DEFAULT_MAX_BODY_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   if (typeof extensionId !== "string" || extensionId === "") {
-    throw new TypeError("Reading the option extensionId: it is not a string, or empty");
+    throw new TypeError("Reading the option extensionId: it is missing, empty or not a string");
   }
   if (publicKeys !== undefined) checkKeyProvider(publicKeys, "webhook");
   return {

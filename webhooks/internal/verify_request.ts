@@ -185,7 +185,7 @@ function checkExtension(found: string | undefined, extensionId: string): void {
   if (found === undefined || found === extensionId) return;
   throw new WebhookRequestError(
     "ERR_WRONG_EXTENSION",
-    `${READING}: it is for another extension than the one configured here`,
+    `${READING}: it is for another extension`,
   );
 }
 
