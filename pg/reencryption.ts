@@ -248,7 +248,7 @@ function checkOptions(attempt: string, options: ReencryptOptions) {
   }
   // Whoever writes "false" or 0 means something, but a run that writes must not depend on a guess.
   if (typeof dryRun !== "boolean") {
-    throw new TypeError("Reading the option dryRun: it is neither true nor false");
+    throw new TypeError("Reading the option dryRun: it is not a boolean");
   }
   return { batchSize, onProgress, signal, dryRun };
 }

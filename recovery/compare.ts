@@ -1,4 +1,4 @@
-/** Comparing the table with mStudio. */
+/** Compares the table with mStudio. */
 
 import { checkNames } from "../internal/check_options.ts";
 import type { RecordedInstance, RecordedSecret, StorageRecovery } from "../pg/storage_recovery.ts";
@@ -17,64 +17,71 @@ import type { Comparison, InstanceDifference, UnusableReason, UnusableSecret } f
 
 const ATTEMPT = "Comparing with mStudio";
 
-/** Rows that are read at once. */
+/** Rows per read. */
 const BATCH_SIZE = 500;
 
-/** So many differences of one page are looked at one by one; for more the page is asked for again. */
+/**
+ * Up to this many differences of a page are checked one by one; for more, the page is fetched
+ * again.
+ */
 const FEW = 8;
 
-/** How long a delivery may be under way, in milliseconds, before a difference that it would mend is one. */
+/** How long a delivery that would resolve a difference may take, in milliseconds. */
 const SETTLING_MS = 2_000;
 
 /** How long mittwald may refuse a new secret, in milliseconds. */
 const NEW_SECRET_MS = 6_000;
 
-/** How far a comparison has come. */
+/** Progress of a comparison. */
 export interface ComparisonProgress {
-  /** What is read: mStudio's instances, the table, or the differences again. */
+  /**
+   * The present step: reading mStudio's instances or the table, or checking differences or secrets
+   * again.
+   */
   readonly step: "instances" | "table" | "differences" | "secrets";
-  /** How many of them. */
+  /** How many of the step's items are done. */
   readonly done: number;
-  /** How many there are, as far as it is known. */
+  /** How many items there are, as far as is known. */
   readonly total: number;
 }
 
 /** Options of {@linkcode compareWithMstudio}. */
 export interface CompareOptions extends ApiAccess {
-  /** What is compared: a `PgExtensionStorage`. */
+  /** The storage to compare: a `PgExtensionStorage`. */
   readonly storage: RecoverableStorage;
   /** Id of the extension. */
   readonly extensionId: string;
   /**
-   * Whether every readable secret is exchanged for an access token, which is thrown away: one request for each
-   * instance. Default: `false`.
+   * Whether to exchange every readable secret for an access token, which is discarded: one request
+   * per instance. Default: `false`.
    */
   readonly checkSecrets?: boolean | undefined;
-  /** Called again and again. */
+  /** Called after each page, batch and checked item. */
   readonly onProgress?: ((progress: ComparisonProgress) => void) | undefined;
 }
 
 /**
- * Compares the table of instances with mStudio, from `@wais/mitthooks-drizzle/recovery`. Nothing is changed on either
- * side.
+ * Compares the table of instances with mStudio. Changes nothing on either side. Exported by
+ * `@wais/mitthooks-drizzle/recovery`.
  *
- * Reads mStudio's list of instances in pages of 100, and the table in batches, with at most 4 requests at once. What
- * differs is looked at again, some seconds later and on both sides at the same moment, so that what changed in the
- * meantime is no difference. An instance that mStudio is about to tell the application of, because it was just added or
- * removed, is none either; its delivery is listed as pending. Memory grows by about 100 bytes for each instance, and by
- * what the report holds.
+ * Reads mStudio's list of instances in pages of 100 and the table in batches, with at most 4
+ * concurrent requests. Differences are checked again some seconds later, on both sides at the same
+ * moment, so changes made in the meantime do not count. An instance that mStudio has just added or
+ * removed, and whose delivery is still pending, does not count either; the delivery is listed as
+ * pending. Memory use is about 100 bytes per instance, plus the report.
  *
- * `429` and `Retry-After` are heeded; a request that gets no answer or a status of 5xx is made up to six times.
+ * Honours 429 and `Retry-After`. A request without an answer, or with a 5xx, is made up to six
+ * times.
  *
- * @param options Storage, extension, API token; whether secrets are checked.
- * @returns What was found.
- * @throws {CompareError} The API cannot be reached or does not answer as documented, it refuses the token, or the
- * extension is not the table's.
- * @throws {StorageError} The database refused a statement or could not be reached.
- * @throws {TypeError} An option is missing, unknown or of the wrong type.
- * @throws The reason of `signal`, when it is aborted.
+ * @param options Storage, extension and API token; whether to check secrets.
+ * @returns The differences.
+ * @throws {CompareError} When the API cannot be reached, gives an undocumented answer or refuses
+ *   the token, or the table belongs to another extension.
+ * @throws {StorageError} When the database refuses a statement or cannot be reached.
+ * @throws {TypeError} When an option is missing, invalid or unknown.
+ * @throws The reason of `signal` when it is aborted.
  *
- * @example Is the table what mStudio says?
+ * @example Does the table match mStudio?
  * ```ts
  * import { compareWithMstudio } from "@wais/mitthooks-drizzle/recovery";
  * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
@@ -105,7 +112,7 @@ export async function compareWithMstudio(options: CompareOptions): Promise<Compa
   checkAccess(options);
   checkExtensionId(extensionId);
   if (typeof checkSecrets !== "boolean") {
-    throw new TypeError("Reading the option checkSecrets: it is neither true nor false");
+    throw new TypeError("Reading the option checkSecrets: it is not a boolean");
   }
   const mstudio = new Mstudio({ attempt: ATTEMPT, apiUrl, fetch, apiToken, extensionId, signal });
   const comparing = new Comparing(storage.recovery, mstudio, checkSecrets, signal, (progress) => {
@@ -114,15 +121,15 @@ export async function compareWithMstudio(options: CompareOptions): Promise<Compa
   return { extensionId, ...await comparing.run() };
 }
 
-/** A comparison under way. */
+/** A comparison in progress. */
 class Comparing {
   readonly #missing: Comparison["missing"][number][] = [];
   readonly #gone: Comparison["gone"][number][] = [];
   readonly #different: Comparison["different"][number][] = [];
   #unusable: UnusableSecret[] = [];
-  /** Ids of what may differ, by where their page begins. */
+  /** Ids of instances that may differ, by the offset of their page. */
   readonly #doubts = new Map<number, string[]>();
-  /** Ids of what is in the table alone. */
+  /** Ids of instances that are only in the table. */
   readonly #strangers: string[] = [];
   /** Secrets that were refused, as they were stored. */
   readonly #refused: RecordedSecret[] = [];
@@ -224,7 +231,7 @@ class Comparing {
     this.#unusable.push({ id, reason });
   }
 
-  /** Looks at what may differ, when deliveries that were under way have arrived. */
+  /** Checks possible differences again, once deliveries in flight have arrived. */
   async #lookAgain(): Promise<void> {
     const total = [...this.#doubts.values()].reduce((sum, ids) => sum + ids.length, 0) +
       this.#strangers.length;
@@ -249,7 +256,7 @@ class Comparing {
     });
   }
 
-  /** Looks at instances of a page. @returns Those that are not on it any more, or have changed in the meantime. */
+  /** Checks instances of a page; resolves to those that left it or changed in the meantime. */
   async #lookAtPage(skip: number, ids: readonly string[]): Promise<string[]> {
     const before = await this.#find(ids);
     const page = new Map((await this.#list.page(skip)).map((instance) => [instance.id, instance]));
@@ -265,11 +272,11 @@ class Comparing {
 
   async #lookAt(id: string): Promise<void> {
     const observation = await observe(this.storage, this.mstudio, id);
-    // Events of the running application: what keeps changing is being mended already.
+    // The running application keeps storing events, so the instance is being updated already.
     if (!observation) return;
     const { recorded, instance } = observation;
     this.#note(recorded, instance);
-    // It was not on the list when the table was read.
+    // It joined mStudio's list after the table was read.
     if (instance && recorded.state && !this.#list.ids.has(id)) await this.#checkSecrets([recorded]);
   }
 
@@ -286,7 +293,7 @@ class Comparing {
     }
   }
 
-  /** Leaves out secrets that have come, and instances that have gone, since the table was read. */
+  /** Drops instances that were removed or got a secret since the table was read. */
   async #lookAtSecretsAgain(): Promise<void> {
     const found = this.#unusable;
     this.#unusable = [];
@@ -298,7 +305,7 @@ class Comparing {
     }
   }
 
-  /** Tries secrets again that may have been too new. */
+  /** Retries refused secrets, which may have been too new. */
   async #tryAgain(): Promise<void> {
     const total = this.#refused.length;
     if (total === 0) return;
@@ -306,7 +313,7 @@ class Comparing {
     let done = 0;
     await forEachOf(this.#refused, REQUESTS_AT_ONCE, async (refused) => {
       let recorded = await findOne(this.storage, refused.id);
-      // One that has come since is newer still.
+      // A secret stored since then is even newer.
       if (recorded.sealedSecret !== refused.sealedSecret) {
         await pause(NEW_SECRET_MS, this.signal);
         recorded = await findOne(this.storage, refused.id);
@@ -314,7 +321,7 @@ class Comparing {
       const secret = recorded.state ? await this.storage.openSecret(recorded) : null;
       const isRefused = typeof secret === "string" &&
         await this.mstudio.accepts(refused.id, secret) === false;
-      // mittwald takes nothing from an instance that is switched off, whatever the table has of it.
+      // mittwald refuses every secret of a disabled instance, even if the table has it as active.
       const isActive = isRefused &&
         (await this.mstudio.instance(refused.id)).instance?.state.active;
       if (isActive) this.#report(refused.id, "refused");
@@ -328,7 +335,7 @@ class Comparing {
     for (const state of ["running", "queued", "failed", "halted"]) {
       for await (const delivery of this.mstudio.deliveries(state)) {
         if (state === "halted") halted.push(delivery);
-        // One that failed and has no next time was to be made once.
+        // A failed delivery without a next time is not retried.
         else if (state !== "failed" || delivery.nextAt !== undefined) pending.push(delivery);
       }
     }

@@ -1,10 +1,11 @@
 /**
  * # Recovery
  *
- * The table of instances and mStudio, compared and mended: after a restore from a backup, after deliveries that mStudio
- * has given up, or after the table was lost. Needs an API token of a member of the extension's contributor.
+ * Compares the table of instances with mStudio and repairs it: after a restore from a backup, after
+ * mStudio has halted deliveries, or after the loss of the table. Needs an API token of a member of
+ * the extension's contributor.
  *
- * @example A table that was lost
+ * @example Restore a lost table
  * ```ts
  * import { assert, assertEquals } from "@std/assert";
  * import { PGlite } from "@electric-sql/pglite";
@@ -55,7 +56,7 @@
  * const api = {
  *   storage,
  *   apiToken: mstudio.apiToken, // in real life from the environment
- *   fetch: (input: RequestInfo | URL, init?: RequestInit) => mstudio.api(new Request(input, init)), // left out
+ *   fetch: (input: RequestInfo | URL, init?: RequestInit) => mstudio.api(new Request(input, init)), // in real life left out
  * };
  * const comparison = await compareWithMstudio({ ...api, extensionId: "my-extension" });
  * assertEquals(comparison.missing.map((instance) => instance.id), [id]);

@@ -1,4 +1,4 @@
-/** Mending the table. */
+/** Repairs the table. */
 
 import { DecryptionError, HandlerFailedError, StorageError } from "../errors.ts";
 import { checkNames } from "../internal/check_options.ts";
@@ -14,94 +14,100 @@ import {
 import { clock, forEachOf, pause } from "./internal/waiting.ts";
 import { type Comparison, isSameState } from "./report.ts";
 
-const ATTEMPT = "Mending the table";
+const ATTEMPT = "Repairing the table";
 
-/** How often a state is written that events of the running application come before. */
+/** How often to write a state when events of the running application interfere. */
 const TRIES = 5;
 
-/** A delivery under way was signed less than so many milliseconds ago: mStudio waits 6 seconds for an answer. */
+/** Upper bound of the age of a delivery in flight: mStudio waits 6 seconds for an answer. */
 const UNDER_WAY_MS = 60_000;
 
-/** How long the application may take to store a secret that it has taken, in milliseconds, and how often one looks. */
+/** How long the application may take to store an accepted secret, and the polling interval. */
 const STORING_MS = 3_000;
 const LOOK_MS = 250;
 
-/** How often a new secret is written that nobody else has, and the first of the pauses in between, in milliseconds. */
+/** How often to try writing a new secret that exists nowhere else, and the first pause in between. */
 const WRITES = 6;
 const WRITE_PAUSE_MS = 500;
 
-/** So many failures of a storage one after another are an outage. */
+/** More consecutive failures of the storage are an outage. */
 const MAX_FAILURES_IN_A_ROW = 10;
 
-/** How far {@linkcode repair} has come. */
+/** Progress of {@linkcode repair}. */
 export interface RepairProgress {
-  /** What is mended: the state of instances, or their secrets. */
+  /** The present step: repairing the instances' states or their secrets. */
   readonly step: "state" | "secrets";
-  /** How many instances have been looked at. */
+  /** How many instances are done. */
   readonly done: number;
-  /** How many there are to look at. */
+  /** How many instances there are. */
   readonly total: number;
 }
 
 /** Options of {@linkcode repair}. */
 export interface RepairOptions extends ApiAccess {
-  /** The storage that was compared, with `lastEvents`. If it has handlers (`on`), they are called for each change. */
+  /** The compared storage, with `lastEvents`. Its handlers (`on`) run for each change. */
   readonly storage: RecoverableStorage;
   /** Called after each instance. */
   readonly onProgress?: ((progress: RepairProgress) => void) | undefined;
 }
 
-/** An instance that was not mended, and why. */
+/** An instance that was not repaired, and the reason. */
 export interface UnmendedInstance {
   /** Id of the instance. */
   readonly id: string;
-  /** What was found. */
+  /** The reason. */
   readonly reason: string;
 }
 
-/** What {@linkcode repair} did. */
+/** The result of {@linkcode repair}. */
 export interface RepairReport {
   /** How many instances were inserted. */
   readonly inserted: number;
-  /** How many have another state. */
+  /** How many instances got another state. */
   readonly updated: number;
-  /** How many were removed. */
+  /** How many instances were removed. */
   readonly removed: number;
-  /** How many have a new secret. */
+  /** How many instances got a new secret. */
   readonly rotated: number;
-  /** Instances that are left to mStudio, which is about to deliver what mends them, or to the running application. */
+  /** Instances skipped because a pending delivery or the running application updates them. */
   readonly left: readonly UnmendedInstance[];
-  /** Instances that could not be mended. */
+  /** Instances that could not be repaired. */
   readonly failed: readonly UnmendedInstance[];
-  /** Whether `signal` ended the work before the end. */
+  /** Whether `signal` stopped the repair. */
   readonly aborted: boolean;
 }
 
 /**
- * Mends what a comparison has found, from `@wais/mitthooks-drizzle/recovery`: first the state of instances, as mStudio
- * has it now; then secrets.
+ * Repairs the differences that a comparison has found: first the instances' states, as mStudio has
+ * them now, then their secrets. Exported by `@wais/mitthooks-drizzle/recovery`.
  *
- * - mStudio is asked again about each instance. Its state is written only if no event was applied to the instance since
- *   the table was read, so nothing that the running application stores is undone. Where mStudio has no deliveries
- *   left to make, earlier ones are refused from then on, as they are after an event.
- * - An instance that is gone is removed, and noted as removed in the table of last events: nothing brings it back.
- * - An instance that is missing is inserted without a secret.
- * - An instance without a secret that works gets a new one by the API's rotation, at most two a second. mStudio calls the
- *   extension's webhook; the running application stores the secret. Where nobody answers, it is stored from the API's
- *   answer. Where the application has taken a secret and does not store it in this table, the extension's webhooks go
- *   somewhere else, and from then on no secret is replaced that the webhook has not taken.
+ * - Each instance is fetched from mStudio again. Its state is written only if no event was applied
+ *   to it since the table was read, so nothing that the running application stores is undone. If
+ *   mStudio has no delivery left for it, earlier events are refused from then on, as after an
+ *   event.
+ * - An instance that is gone is removed and marked as removed in the table of last events, so no
+ *   event restores it.
+ * - A missing instance is inserted without a secret.
+ * - An instance without a working secret gets a new one by the API's rotation, at most two per
+ *   second. mStudio calls the extension's webhook, and the running application stores the secret.
+ *   If the webhook does not answer, the secret from the API's answer is stored. If the application
+ *   accepts a secret without storing it in this table, the extension's webhooks go elsewhere; from
+ *   then on a secret is replaced only if the webhook accepts the new one.
  *
- * Each step can be repeated: it can be stopped, or be killed, at any point, and be run again, with the same report or a
- * new one. `signal` ends it between two steps; rotations under way are finished.
+ * Each step is safe to repeat: stop or kill it at any point and run it again, with the same report
+ * or a new one. `signal` stops it between two steps; rotations in flight are finished.
  *
- * @param comparison What `compareWithMstudio` found.
+ * @param comparison The result of `compareWithMstudio`.
  * @param options Storage and API token.
- * @returns What was done.
- * @throws {CompareError} The API cannot be reached or does not answer as documented, or it refuses the token.
- * @throws {StorageError} The database cannot be reached: ten instances in a row failed.
- * @throws {TypeError} An option is missing, unknown or of the wrong type, or the storage has no `lastEvents`.
+ * @returns What changed, and what did not.
+ * @throws {CompareError} When the API cannot be reached, gives an undocumented answer or refuses
+ *   the token.
+ * @throws {StorageError} When the database cannot be reached: more than ten instances in a row
+ *   failed.
+ * @throws {TypeError} When an option is missing, invalid or unknown, or the storage has no
+ *   `lastEvents`.
  *
- * @example Until nothing is left to do
+ * @example Compare and repair
  * ```ts
  * import { compareWithMstudio, repair } from "@wais/mitthooks-drizzle/recovery";
  * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
@@ -136,18 +142,18 @@ export async function repair(
   return await mending.run(comparison);
 }
 
-/** Repairs under way. */
+/** A repair in progress. */
 class Mending {
   #inserted = 0;
   #updated = 0;
   #removed = 0;
   #rotated = 0;
   #failuresInARow = 0;
-  /** Whether the application stores somewhere else what mStudio delivers. */
+  /** Whether the application stores its deliveries elsewhere. */
   #isElsewhere = false;
-  /** Why no further secret is replaced. */
+  /** Why no further secret is replaced: the application uses an unavailable key. */
   #foreignKey: string | undefined;
-  /** The first new secret. What becomes of it tells what the others may do, so they wait for it. */
+  /** The first rotation. Its outcome decides how the others proceed, so they wait for it. */
   #first: Promise<void> | undefined;
   readonly #left: UnmendedInstance[] = [];
   readonly #failed: UnmendedInstance[] = [];
@@ -200,7 +206,7 @@ class Mending {
     });
   }
 
-  /** Makes the state of an instance that of mStudio, with as many looks as it takes. */
+  /** Writes mStudio's state of an instance; retries while events interfere. */
   async #mendState(id: string): Promise<void> {
     for (let tried = 0; tried < TRIES; tried++) {
       const recorded = await findOne(this.storage, id);
@@ -224,18 +230,18 @@ class Mending {
     this.#removed++;
   }
 
-  /** Has a new secret made for an instance that has none that works, and makes sure that it is stored. */
+  /** Rotates the secret of an instance without a working one, and makes sure the new one is stored. */
   async #mendSecret(id: string): Promise<void> {
     const recorded = await findOne(this.storage, id);
     if (!recorded.state) return;
     const secret = await this.storage.openSecret(recorded);
-    // It may have one by now.
+    // It may have got one in the meantime.
     if (typeof secret === "string") {
       if (!recorded.state.active || await this.mstudio.accepts(id, secret) !== false) return;
     }
     const { instance } = await this.mstudio.instance(id);
     if (!instance || instance.removing || this.signal?.aborted) return;
-    // Its secret may be among what comes, and would take the place of a newer one.
+    // A pending delivery may bring an older secret, which would overwrite the new one.
     if (!instance.halted && (instance.installing || instance.scheduled)) {
       return this.#leave(id, "mStudio is about to deliver to it");
     }
@@ -253,19 +259,22 @@ class Mending {
     if (this.#foreignKey !== undefined) return this.#leave(id, this.#foreignKey);
     const rotation = await this.mstudio.rotate(id, !this.#isElsewhere);
     if ("status" in rotation) {
-      this.#failed.push({ id, reason: `mStudio made no secret, it answered ${rotation.status}` });
+      this.#failed.push({
+        id,
+        reason: `mStudio rotated no secret, it answered with status ${rotation.status}`,
+      });
     } else {
       await this.#settle(recorded, rotation.secret, rotation.delivered);
     }
   }
 
-  /** Makes sure that a new secret is stored: by the application, or else here. */
+  /** Makes sure that a new secret is stored, by the application or otherwise here. */
   async #settle(before: RecordedInstance, secret: string, delivered: boolean): Promise<void> {
     const { id } = before;
     const patience = clock.now() + (delivered && !this.#isElsewhere ? STORING_MS : 0);
     for (;;) {
       const now = await persist(() => findOne(this.storage, id));
-      // Removed since.
+      // Removed in the meantime.
       if (!now.state) return;
       const stored = await persist(async () => await this.storage.openSecret(now));
       if (stored === secret) break;
@@ -280,13 +289,13 @@ class Mending {
       }
       if (stored === undefined && now.sealedSecret !== before.sealedSecret) {
         this.#foreignKey =
-          "the application stores secrets that cannot be read with the keys at hand";
+          "the application stores secrets that cannot be read with the available keys";
         this.#failed.push({ id, reason: this.#foreignKey });
         return;
       }
-      // A still newer secret of the running application.
+      // The running application stored an even newer secret.
       if (stored !== null && now.sealedSecret !== before.sealedSecret) break;
-      // Another event came in between; the secret is still to be stored.
+      // Another event was applied in between; the secret must still be stored.
       if (!await persist(() => this.storage.adoptSecret(now, secret))) continue;
       break;
     }
@@ -298,18 +307,18 @@ class Mending {
   }
 }
 
-/** Before when everything that mStudio signed has been delivered; `undefined` where that is not certain. */
+/** Time before which all signed events have been delivered; `undefined` if that is uncertain. */
 function settledBefore({ instance, asOf }: Found): Date | undefined {
   const isQuiet = instance && !instance.scheduled && !instance.installing && !instance.halted;
   return isQuiet && asOf ? new Date(asOf.getTime() - UNDER_WAY_MS) : undefined;
 }
 
-/** Whether an error is about one instance, so that the others can go on. */
+/** Whether an error concerns one instance only, so that the others can proceed. */
 function isOfOneInstance(error: unknown): error is Error {
   return [DecryptionError, HandlerFailedError, StorageError].some((type) => error instanceof type);
 }
 
-/** Tries again what a database refused: the secret at hand is nowhere else. */
+/** Retries a failed database operation: the secret exists nowhere else. */
 async function persist<T>(attempt: () => Promise<T>): Promise<T> {
   for (let tried = 1, pauseMs = WRITE_PAUSE_MS;; tried++, pauseMs *= 2) {
     try {

@@ -1,65 +1,65 @@
-/** What a comparison found. */
+/** The result of a comparison. */
 
 import type { ComparedState } from "../pg/storage_recovery.ts";
 import type { WebhookDelivery } from "./internal/answers.ts";
 
 export type { ComparedState, WebhookDelivery };
 
-/** An instance that is not the same on both sides. */
+/** An instance that differs between the two sides. */
 export interface InstanceDifference {
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly id: string;
-  /** Its state at mStudio; `undefined` where it is gone there. */
+  /** Its state in mStudio; `undefined` if it is gone there. */
   readonly mstudio?: ComparedState;
-  /** Its state in the table; `undefined` where it is missing there. */
+  /** Its state in the table; `undefined` if it is missing there. */
   readonly stored?: ComparedState;
 }
 
-/** Why a secret is of no use. */
+/** Why a secret is unusable. */
 export type UnusableReason =
-  /** There is none. */
+  /** No secret is stored. */
   | "missing"
-  /** It cannot be decrypted with the keys at hand. */
+  /** It cannot be decrypted with the available keys. */
   | "unreadable"
-  /** mittwald does not take it; told only where secrets were checked. */
+  /** mittwald refuses it; found only with `checkSecrets`. */
   | "refused";
 
-/** A stored instance without a secret that works. */
+/** A stored instance without a working secret. */
 export interface UnusableSecret {
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly id: string;
-  /** Why it is of no use. */
+  /** The reason. */
   readonly reason: UnusableReason;
 }
 
-/** The table and mStudio, compared. It holds no secret, and can be kept as JSON. */
+/** The differences between the table and mStudio. Contains no secret; can be stored as JSON. */
 export interface Comparison {
-  /** Id of the extension. */
+  /** The extension's id. */
   readonly extensionId: string;
-  /** The contributor that the extension is one of. */
+  /** Id of the extension's contributor. */
   readonly contributorId: string;
-  /** How many instances there are. */
+  /** How many instances each side has. */
   readonly counts: { readonly mstudio: number; readonly stored: number };
-  /** At mStudio, and not in the table. */
+  /** In mStudio, but not in the table. */
   readonly missing: readonly (InstanceDifference & { readonly mstudio: ComparedState })[];
-  /** In the table, and not at mStudio. */
+  /** In the table, but not in mStudio. */
   readonly gone: readonly (InstanceDifference & { readonly stored: ComparedState })[];
-  /** On both sides, and not the same. */
+  /** On both sides, with different states. */
   readonly different: readonly Required<InstanceDifference>[];
-  /** Stored instances that mStudio has, too, without a secret that works. */
+  /** On both sides, but without a working secret in the table. */
   readonly unusableSecrets: readonly UnusableSecret[];
-  /** Deliveries that mStudio has not made. */
+  /** Deliveries that mStudio has not completed. */
   readonly deliveries: {
-    /** They are under way, or made later. */
+    /** In flight or scheduled. */
     readonly pending: readonly WebhookDelivery[];
-    /** mStudio does not make them any more. */
+    /** No longer attempted by mStudio. */
     readonly halted: readonly WebhookDelivery[];
   };
-  /** Whether nothing has to be mended: the first four lists are empty. */
+  /** Whether nothing needs repair: the four lists of instances are empty. */
   readonly equal: boolean;
 }
 
-/** Whether two states are the same. The order of the scopes means nothing. */
+/** Whether two states are equal. The order of the scopes does not matter. */
 export function isSameState(
   one: ComparedState | undefined,
   other: ComparedState | undefined,

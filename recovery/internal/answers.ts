@@ -1,42 +1,42 @@
-/** What the API's answers say. Nothing of them is believed that was not looked at. */
+/** Reads the API's answers. Validates every field that is used. */
 
 import type { ComparedState } from "../../pg/storage_recovery.ts";
 
-/** An instance as mStudio has it. */
+/** An instance in mStudio. */
 export interface RemoteInstance {
   readonly id: string;
   readonly extensionId: string;
   readonly contributorId: string | undefined;
   readonly state: ComparedState;
-  /** It was not added yet as far as its webhook goes, or is being removed. */
+  /** The webhook of its installation, or of its removal, is still pending. */
   readonly installing: boolean;
   readonly removing: boolean;
-  /** Its deliveries have been given up. */
+  /** mStudio no longer attempts its deliveries. */
   readonly halted: boolean;
-  /** A delivery is going to be made. */
+  /** A delivery is scheduled. */
   readonly scheduled: boolean;
 }
 
-/** A delivery that was not made, or not yet. */
+/** A delivery that has not succeeded, or not yet. */
 export interface WebhookDelivery {
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly instanceId: string;
-  /** Kind of the event, as the API calls it: `extensionAddedToContext`, `instanceUpdated`, `secretRotated` … */
+  /** Kind of the event, in the API's spelling: `extensionAddedToContext`, `instanceUpdated` … */
   readonly kind: string;
-  /** How often it was tried. */
+  /** How often it was attempted. */
   readonly attempts: number;
-  /** When it is tried next, where that is known: ISO 8601. */
+  /** When it is attempted next, in ISO 8601, if known. */
   readonly nextAt: string | undefined;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The fields of an object; none of anything else. */
+/** The fields of an object; none for any other value. */
 export function fieldsOf(value: unknown): Fields {
   return typeof value === "object" && value !== null ? value as Fields : {};
 }
 
-/** Reads an instance; `undefined` for what is none. */
+/** Reads an instance; `undefined` for any other value. */
 export function readInstance(value: unknown): RemoteInstance | undefined {
   const fields = fieldsOf(value);
   const { id, extensionId, contributorId, aggregateReference, variantKey, disabled } = fields;
@@ -65,7 +65,7 @@ export function readInstance(value: unknown): RemoteInstance | undefined {
   };
 }
 
-/** Reads a delivery; `undefined` for what is none. */
+/** Reads a delivery; `undefined` for any other value. */
 export function readDelivery(value: unknown): WebhookDelivery | undefined {
   const { extensionInstanceId, kind, attempts, nextScheduledExecution } = fieldsOf(value);
   if (!isText(extensionInstanceId) || !isText(kind)) return undefined;
@@ -77,7 +77,7 @@ export function readDelivery(value: unknown): WebhookDelivery | undefined {
   };
 }
 
-/** Reads the answer to a rotation; `undefined` for what is none. */
+/** Reads the answer to a rotation; `undefined` for any other value. */
 export function readRotation(value: unknown): { secret: string; delivered: boolean } | undefined {
   const { secret, webhookResult } = fieldsOf(value);
   if (!isText(secret)) return undefined;
@@ -88,7 +88,7 @@ export function isText(value: unknown): value is string {
   return isString(value) && value !== "";
 }
 
-/** PostgreSQL stores neither U+0000 nor half a character. */
+/** PostgreSQL cannot store U+0000 or lone surrogates. */
 function isString(value: unknown): value is string {
   return typeof value === "string" && !/\0|\p{Surrogate}/u.test(value);
 }

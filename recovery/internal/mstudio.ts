@@ -1,4 +1,4 @@
-/** What recovery asks mittwald's API, as one contributor about one extension. */
+/** The requests of recovery to mittwald's API, as one contributor, for one extension. */
 
 import { CompareError, DeadlineExceededError } from "../../errors.ts";
 import {
@@ -21,46 +21,46 @@ import {
 } from "./answers.ts";
 import { clock, Gate, Pace, pause } from "./waiting.ts";
 
-/** Instances, or deliveries, of one request. */
+/** Instances or deliveries per request. */
 export const PAGE_SIZE = 100;
 
-/** How many requests are under way at once. */
+/** Limit of concurrent requests. */
 export const REQUESTS_AT_ONCE = 4;
 
-/** Rotations begin so far apart, in milliseconds: two a second. Each makes mStudio call the extension. */
+/** Interval between rotations in milliseconds. Each rotation makes mStudio call the extension. */
 const ROTATION_INTERVAL_MS = 500;
 
-/** The longest that one request may take, in milliseconds. A rotation waits for the extension's answer. */
+/** Time limit of a request in milliseconds. A rotation waits for the extension's answer. */
 const REQUEST_MS = 30_000;
 
-/** How often a request is made that gets no answer, or one of 5xx, and the pauses in between. */
+/** How often a request without an answer, or with a 5xx, is made, and the pauses in between. */
 const TRIES = 6;
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 8_000;
 
-/** How long in all a request waits for an API that has asked to be left alone. */
+/** How long a request waits in total for pauses that the API asks for. */
 const MAX_WAIT_MS = 15 * 60_000;
 
-/** Found where that is over. */
+/** The message when that time is over. */
 const LEFT_ALONE = `the API has asked to be left alone, for more than ${
   MAX_WAIT_MS / 60_000
 } minutes`;
 
-/** Instances bring along texts and pictures of the extension. */
+/** Instances include texts and pictures of the extension. */
 const MAX_ANSWER_BYTES = 16 * 1024 ** 2;
 
 /** A page of a list. */
 interface Page<T> {
   readonly items: readonly T[];
-  /** How many there are in all, where the API tells it. */
+  /** Length of the whole list, if the API returns it. */
   readonly total: number | undefined;
 }
 
-/** An instance, and when it was like this. */
+/** An instance and the time of that state. */
 export interface Found {
-  /** `undefined` where there is none. */
+  /** `undefined` if there is none. */
   readonly instance: RemoteInstance | undefined;
-  /** By mStudio's clock, never later than it was; `undefined` where mStudio did not tell. */
+  /** By mStudio's clock, rounded down; `undefined` if mStudio did not send its time. */
   readonly asOf: Date | undefined;
 }
 
@@ -75,18 +75,18 @@ export interface MstudioOptions extends ApiOptions {
 interface Call {
   readonly method?: "GET" | "POST" | "PUT";
   readonly body?: unknown;
-  /** Waited for before each try. */
+  /** Waited for before each attempt. */
   readonly pace?: Pace;
-  /** Without the API token. */
+  /** Sent without the API token. */
   readonly anonymous?: boolean;
-  /** Not ended by the signal. */
+  /** Not aborted by the signal. */
   readonly finish?: boolean;
 }
 
-/** See above. Every method throws a `CompareError`, or the reason of the signal. */
+/** A client of the API. Every method throws a `CompareError` or the signal's reason. */
 export class Mstudio {
   readonly #api: MittwaldApi;
-  /** For requests that the signal does not end. */
+  /** For requests that the signal does not abort. */
   readonly #steadyApi: MittwaldApi;
   readonly #attempt: string;
   readonly #apiToken: string;
@@ -96,7 +96,7 @@ export class Mstudio {
   readonly #rotations = new Pace(ROTATION_INTERVAL_MS);
   #contributorId: Promise<string> | undefined;
 
-  /** @throws {TypeError} When an option is wrong. */
+  /** @throws {TypeError} When an option is invalid. */
   constructor({ attempt, apiUrl, fetch, apiToken, extensionId, signal }: MstudioOptions) {
     this.#steadyApi = new MittwaldApi({ apiUrl, fetch });
     this.#api = new MittwaldApi({ apiUrl, fetch: abortable(fetch, signal) });
@@ -107,11 +107,11 @@ export class Mstudio {
   }
 
   /**
-   * Makes sure that the token is one of the extension's contributor: somebody else sees few instances, or none, and
-   * all others would look as if they were gone.
+   * Checks that the token belongs to the extension's contributor. Anybody else sees few or no
+   * instances, so the rest would look as if they were gone.
    *
-   * @param hint The contributor as an instance names it.
-   * @returns The contributor.
+   * @param hint The contributor that an instance names.
+   * @returns The contributor's id.
    */
   async checkContributor(hint: string | undefined): Promise<string> {
     this.#contributorId ??= this.#findContributor(hint);
@@ -119,7 +119,7 @@ export class Mstudio {
     return await this.#contributorId;
   }
 
-  /** A page of the extension's instances, in the order in which they were made: new ones come at the end. */
+  /** Fetches a page of the extension's instances, oldest first, so that new ones come last. */
   async page(skip: number, limit: number): Promise<Page<RemoteInstance>> {
     const extension = encodeURIComponent(this.#extensionId);
     const answer = await this.#ask(
@@ -132,14 +132,14 @@ export class Mstudio {
     return page;
   }
 
-  /** One instance. */
+  /** Fetches one instance. */
   async instance(id: string): Promise<Found> {
-    // The API has only what has a place in its paths.
+    // The API cannot have an instance whose id does not fit into a path.
     if (!isPathSegment(id)) return { instance: undefined, asOf: undefined };
     const begun = performance.now();
     const answer = await this.#ask(`/v2/extension-instances/${encodeURIComponent(id)}`);
     const sentAt = Date.parse(answer.headers.get("date") ?? "");
-    // The header has whole seconds, and is made after the instance was read.
+    // The header has whole seconds and is written after the instance was read.
     const asOf = Number.isNaN(sentAt)
       ? undefined
       : new Date(sentAt - Math.ceil(performance.now() - begun));
@@ -150,13 +150,15 @@ export class Mstudio {
     if (instance.extensionId !== this.#extensionId) {
       throw new CompareError(
         "ERR_WRONG_EXTENSION",
-        `${this.#attempt}: instance ${JSON.stringify(id)} of the table is one of another extension`,
+        `${this.#attempt}: instance ${
+          JSON.stringify(id)
+        } in the table belongs to another extension`,
       );
     }
     return { instance, asOf };
   }
 
-  /** The deliveries of one state. */
+  /** Fetches the deliveries in one state. */
   async *deliveries(state: string): AsyncGenerator<WebhookDelivery> {
     for (let skip = 0;;) {
       const page = await this.#executions(`state=${state}&limit=${PAGE_SIZE}&skip=${skip}`);
@@ -166,25 +168,26 @@ export class Mstudio {
     }
   }
 
-  /** Whether mittwald hands out a token for a secret; `undefined` where the instance is gone. */
+  /** Whether mittwald issues a token for a secret; `undefined` if the instance is gone. */
   async accepts(id: string, secret: string): Promise<boolean | undefined> {
     const path = `/v2/extension-instances/${encodeURIComponent(id)}/tokens`;
     const body = { extensionInstanceSecret: secret };
-    // The contributor's token is none of its business: a 401 then speaks of the secret.
+    // Without the contributor's token, so that a 401 refers to the secret.
     const { status } = await this.#ask(path, { method: "POST", body, anonymous: true });
     if (status === 200 || status === 201) return true;
     if (status === 404 || status === 410) return undefined;
-    // Of 4xx, these speak of the secret. mittwald documents 400 and leaves the others open.
+    // These refuse the secret. mittwald documents 400 and leaves the others open.
     if ([400, 401, 403, 409, 422].includes(status)) return false;
     throw this.#unexpected(status);
   }
 
   /**
-   * Gives an instance a new secret, of which mStudio tells the extension at once. The signal does not end it: its answer
-   * holds a secret that nobody else may have.
+   * Gives an instance a new secret, which mStudio delivers to the extension at once. The signal
+   * does not abort it: the answer contains a secret that may exist nowhere else.
    *
-   * @param allowFailure Whether the secret becomes valid if the extension is not reached, or does not take it.
-   * @returns The secret; a status where the instance has none.
+   * @param allowFailure Whether the secret becomes valid even if the extension cannot be reached or
+   *   refuses it.
+   * @returns The secret, or the status of a refused rotation.
    */
   async rotate(
     id: string,
@@ -214,7 +217,7 @@ export class Mstudio {
     if (answer.status === 404) {
       throw new CompareError(
         "ERR_WRONG_EXTENSION",
-        `${this.#attempt}: mStudio knows no extension of this id`,
+        `${this.#attempt}: mStudio has no extension with this id`,
       );
     }
     this.#assertOk(answer);
@@ -228,7 +231,7 @@ export class Mstudio {
     const extension = encodeURIComponent(this.#extensionId);
     const path = `/v2/contributors/${contributor}/webhook-executions?extensionId=${extension}`;
     const answer = await this.#ask(`${path}&${query}`);
-    // Whoever does not belong to the contributor may get either.
+    // Like 403: a caller outside the contributor may get either.
     if (answer.status === 404) throw this.#refused(404);
     return this.#list(answer, "deliveries", readDelivery);
   }
@@ -251,7 +254,7 @@ export class Mstudio {
     if (status < 200 || status > 299) throw this.#unexpected(status);
   }
 
-  /** Makes a request until there is an answer other than "later". */
+  /** Makes a request; retries after 429, 5xx and missing answers. */
   async #ask(path: string, call: Call = {}): Promise<ApiAnswer> {
     const { method = "GET", body, pace, anonymous, finish = false } = call;
     const [api, signal] = finish ? [this.#steadyApi, undefined] : [this.#api, this.#signal];
@@ -304,8 +307,8 @@ export class Mstudio {
   #refused(status: number): CompareError {
     return new CompareError(
       "ERR_API_TOKEN_REFUSED",
-      `${this.#attempt}: the API answered with status ${status}, the API token is ${
-        status === 401 ? "not valid" : "not one of the extension's contributor"
+      `${this.#attempt}: the API answered with status ${status}, the API token ${
+        status === 401 ? "is invalid" : "does not belong to the extension's contributor"
       }`,
     );
   }
@@ -320,7 +323,7 @@ export class Mstudio {
   }
 }
 
-/** Ends requests with the signal, too. `AbortSignal.any` came with Node 20.3. */
+/** Makes the signal abort requests, too. Node.js has `AbortSignal.any` only from 20.3. */
 function abortable(
   fetch: typeof globalThis.fetch | undefined,
   signal: AbortSignal | undefined,
@@ -336,7 +339,7 @@ function abortable(
     try {
       return await (fetch ?? globalThis.fetch)(input, { ...init, signal: both.signal });
     } finally {
-      // The body is still to be read: the request's own signal ends that in any case.
+      // The body is yet to be read; the request's own signal covers that.
       signal.removeEventListener("abort", abort);
     }
   };

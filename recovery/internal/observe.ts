@@ -1,23 +1,23 @@
-/** One instance, on both sides at once. */
+/** Reads one instance on both sides at the same moment. */
 
 import type { RecordedInstance, StorageRecovery } from "../../pg/storage_recovery.ts";
 import { isSameState } from "../report.ts";
 import type { RemoteInstance } from "./answers.ts";
 import type { Found, Mstudio } from "./mstudio.ts";
 
-/** How often an instance is looked at that keeps changing. */
+/** How often to read an instance that keeps changing. */
 const TRIES = 5;
 
-/** An instance as both sides had it at one moment. */
+/** An instance on both sides at one moment. */
 export interface Observation extends Found {
   readonly recorded: RecordedInstance;
 }
 
 /**
- * Looks at an instance on both sides. The table is read before and after mStudio is asked: where it is the same, no
- * event was applied in between, and what differs does differ.
+ * Reads an instance on both sides. The table is read before and after the request to mStudio. If
+ * both reads agree, no event was applied in between, so a difference is real.
  *
- * @returns `undefined` where it never held still.
+ * @returns The observation, or `undefined` if the instance kept changing.
  */
 export async function observe(
   storage: StorageRecovery,
@@ -39,13 +39,13 @@ export async function findOne(storage: StorageRecovery, id: string): Promise<Rec
   return found!;
 }
 
-/** Whether nothing has happened to an instance. */
+/** Whether an instance is unchanged. */
 export function isSameRecord(one: RecordedInstance, other: RecordedInstance | undefined): boolean {
   return one.version === other?.version && one.sealedSecret === other.sealedSecret &&
     isSameState(one.state, other.state);
 }
 
-/** What differs between the sides, and is not about to be delivered. */
+/** How the sides differ, unless a pending delivery resolves the difference. */
 export function differenceOf(
   recorded: RecordedInstance,
   remote: RemoteInstance | undefined,
@@ -57,7 +57,7 @@ export function differenceOf(
   return isSameState(state, remote.state) ? undefined : "different";
 }
 
-/** Whether mStudio is about to tell the application that an instance was added, or removed. */
+/** Whether the delivery of an addition or removal is pending. */
 export function isComing(remote: RemoteInstance, isStored: boolean): boolean {
   return !remote.halted && (remote.removing || (remote.installing && !isStored));
 }

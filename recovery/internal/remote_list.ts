@@ -1,20 +1,21 @@
-/** The list of all instances that mStudio has, read in pages while it changes. */
+/** Reads mStudio's list of all instances in pages while it changes. */
 
 import { CompareError } from "../../errors.ts";
 import type { RemoteInstance } from "./answers.ts";
 import { type Mstudio, PAGE_SIZE, REQUESTS_AT_ONCE } from "./mstudio.ts";
 import { forEachOf } from "./waiting.ts";
 
-/** How often the list is read where it changed while it was read. */
+/** How often to read a list that keeps changing. */
 const PASSES = 3;
 
-/** Is told the instances of a page that were not on any before it, and where the page begins. */
+/** Receives a page's new instances and the page's offset. */
 export type Visit = (instances: readonly RemoteInstance[], skip: number) => Promise<void>;
 
 /**
- * Reads the list. Pages are counted, so where an instance is removed, all behind it move up, and one is on no page that
- * was read. Each page therefore begins with the last instance of the one before: where it does not, or where fewer have
- * been seen than there are, the list is read again.
+ * Reads the list. Pages are addressed by offset, so removing an instance shifts all later ones, and
+ * one of them slips between two pages. Each page therefore overlaps the previous one by one
+ * instance. If an overlap does not match, or fewer instances were seen than the list has, the list
+ * is read again.
  */
 export class RemoteList {
   /** The ids of all instances that were listed: about 100 bytes each. */
@@ -24,12 +25,12 @@ export class RemoteList {
 
   constructor(readonly mstudio: Mstudio, readonly attempt: string) {}
 
-  /** How many instances there are, as far as that is known. */
+  /** How many instances there are, as far as is known. */
   get total(): number {
     return Math.max(this.#total, this.ids.size);
   }
 
-  /** Reads the page that begins somewhere. */
+  /** Reads the page at an offset. */
   async page(skip: number): Promise<readonly RemoteInstance[]> {
     const { items, total } = await this.mstudio.page(skip, this.#size);
     if (total !== undefined) this.#total = total;
@@ -37,11 +38,11 @@ export class RemoteList {
   }
 
   /**
-   * Reads all of it.
+   * Reads the whole list.
    *
-   * @param first Is told the first page before any other is read.
-   * @param visit See there.
-   * @throws {CompareError} It never held still, or has fewer instances than it says.
+   * @param first Receives the first page before any other is read.
+   * @param visit Receives each page's new instances.
+   * @throws {CompareError} When the API lists fewer instances than its total.
    */
   async read(
     first: (instances: readonly RemoteInstance[]) => Promise<void>,
@@ -50,7 +51,7 @@ export class RemoteList {
     for (let pass = 1; pass <= PASSES; pass++) {
       const start = await this.page(0);
       if (pass === 1) {
-        // An API that hands out fewer at once than it was asked for.
+        // The API returned fewer per page than requested.
         if (start.length > 1 && start.length < this.#total) this.#size = start.length;
         await first(start);
       }
@@ -66,7 +67,7 @@ export class RemoteList {
 
   async #readOnce(start: readonly RemoteInstance[], visit: Visit): Promise<boolean> {
     const step = Math.max(1, this.#size - 1);
-    /** By where they begin: the first and the last instance of a page. */
+    /** The first and the last instance of each page, by offset. */
     const edges = new Map<number, readonly [first: string, last: string]>();
     let end = Infinity;
     const skips = function* () {

@@ -1,6 +1,6 @@
-/** Waiting, working side by side, and keeping a pace. */
+/** Pauses, concurrency limits and rate limits. */
 
-/** What tells the time and waits, in milliseconds; a test can hurry it. */
+/** Time in milliseconds; tests replace it to save time. */
 export const clock = {
   now: (): number => performance.now(),
   setTimeout: (run: () => void, ms: number): ReturnType<typeof setTimeout> => setTimeout(run, ms),
@@ -24,8 +24,8 @@ export function pause(ms: number, signal: AbortSignal | undefined): Promise<void
 }
 
 /**
- * Takes items from a source and works on several at once. The next one is taken when one of them has ended; so is
- * nothing after a failure. Resolves, or rejects with the first failure, when none is at work any more.
+ * Processes items of a source with limited concurrency. Takes no further item after a failure.
+ * Settles when no item is in progress: resolves, or rejects with the first failure.
  */
 export async function forEachOf<T>(
   source: Iterable<T> | AsyncIterable<T>,
@@ -36,7 +36,7 @@ export async function forEachOf<T>(
     ? source[Symbol.asyncIterator]()
     : source[Symbol.iterator]();
   const failures: unknown[] = [];
-  // One at a time: an iterator need not stand several calls at once.
+  // One call at a time: iterators need not support concurrent calls of `next`.
   let taking: Promise<unknown> = Promise.resolve();
   const take = (): Promise<IteratorResult<T>> => {
     const next = taking.then(() => iterator.next());
@@ -57,7 +57,7 @@ export async function forEachOf<T>(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Lets a limited number of calls run at once; the others wait in their order. */
+/** Limits the number of concurrent calls; the others wait in order. */
 export class Gate {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -79,14 +79,14 @@ export class Gate {
   }
 }
 
-/** Keeps the beginnings of calls apart. */
+/** Spaces the starts of calls. */
 export class Pace {
   #turn: Promise<void> = Promise.resolve();
   #begun = -Infinity;
 
   constructor(readonly intervalMs: number) {}
 
-  /** Waits for the next beginning: of calls that wait, one after the other. */
+  /** Waits for the next start; waiting calls start one after the other. */
   turn(signal: AbortSignal | undefined): Promise<void> {
     const turn = this.#turn.then(async () => {
       const leftMs = this.#begun + this.intervalMs - clock.now();

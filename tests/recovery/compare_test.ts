@@ -257,7 +257,7 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
   "never ready": [
     status(429),
     "ERR_MSTUDIO_UNAVAILABLE",
-    "the API has asked to be left alone",
+    "the API asked for a pause",
   ],
   "a page of HTML": [
     () => new Response("<html>Welcome</html>"),
@@ -307,12 +307,12 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
   "a token that is not valid": [
     status(401),
     "ERR_API_TOKEN_REFUSED",
-    "the API answered with status 401, the API token is not valid",
+    "the API answered with status 401, the API token is invalid",
   ],
   "a token that may not list": [
     status(403, "/extension-instances?"),
     "ERR_API_TOKEN_REFUSED",
-    "status 403, the API token is not one of the extension's contributor",
+    "status 403, the API token does not belong to the extension's contributor",
   ],
   // Somebody else's token sees few instances, or none, and everything in the table would look as if it was gone.
   "a token that sees nothing": [
@@ -323,12 +323,12 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
         ? new Response(null, { status: 403 })
         : undefined,
     "ERR_API_TOKEN_REFUSED",
-    "status 403, the API token is not one of the extension's contributor",
+    "status 403, the API token does not belong to the extension's contributor",
   ],
   "a contributor that it does not know": [
     status(404, "/webhook-executions"),
     "ERR_API_TOKEN_REFUSED",
-    "status 404, the API token is not one of the extension's contributor",
+    "status 404, the API token does not belong to the extension's contributor",
   ],
 };
 for (const [what, [fault, code, found]] of Object.entries(unusable)) {
@@ -352,7 +352,7 @@ test("an extension that mStudio does not know, or whose table this is not", asyn
   const unknown = await assertRejects(
     () => world.compare({ extensionId: "another" }),
     CompareError,
-    "mStudio knows no extension of this id",
+    "mStudio has no extension with this id",
   );
   assertEquals(unknown.code, "ERR_WRONG_EXTENSION");
   await using other = await setUp({
@@ -373,7 +373,7 @@ test("an extension that mStudio does not know, or whose table this is not", asyn
   const wrong = await assertRejects(
     () => other.compare({ storage: world.storage, extensionId: "another" }),
     CompareError,
-    `instance "${id}" of the table is one of another extension`,
+    `instance "${id}" in the table belongs to another extension`,
   );
   assertEquals(wrong.code, "ERR_WRONG_EXTENSION");
 });

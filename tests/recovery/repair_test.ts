@@ -232,7 +232,7 @@ test("webhooks that go to another database: no secret is replaced that they have
   });
   const { rotated, failed } = await world.repair(found, { storage: copy.storage });
   assertEquals([rotated, failed.length], [1, 3]);
-  for (const { reason } of failed) assertStringIncludes(reason, "mStudio made no secret");
+  for (const { reason } of failed) assertStringIncludes(reason, "mStudio rotated no secret");
   world.fail();
   world.serve();
   // The application has lost nothing.
@@ -250,7 +250,7 @@ test("an application under another key: no more secrets are replaced, and its ow
   await world.sql`UPDATE extension_instance SET secret = NULL`;
   const { rotated, failed, left } = await world.repair(await world.compare());
   assertEquals([rotated, failed.length, left.length], [0, 1, 5]);
-  assertStringIncludes(failed[0]!.reason, "cannot be read with the keys at hand");
+  assertStringIncludes(failed[0]!.reason, "cannot be read with the available keys");
   for (const { id } of failed) assert((await theirs.getExtension(id))?.secret);
 });
 

@@ -389,7 +389,7 @@ test("refused before anything is read", async ({ open }) => {
   }
   const options: [object, string][] = [
     [{ batchsize: 1 }, 'Re-encrypting a table: there is no option "batchsize"'],
-    [{ dryRun: "false" }, "Reading the option dryRun: it is neither true nor false"],
+    [{ dryRun: "false" }, "Reading the option dryRun: it is not a boolean"],
     [{ onProgress: {} }, "Reading the option onProgress: it is not a function"],
     [{ signal: 1 }, "Reading the option signal: it is not an AbortSignal"],
   ];
