@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /**
- * # Operator's command
+ * # Command line tool
  *
- * Makes keys, tells under which keys the stored values are, and re-encrypts them; compares the stored instances with
- * mStudio, and mends them. With npm it is the
- * command `mitthooks-drizzle`; with Deno, `deno run -A jsr:@wais/mitthooks-drizzle/cli`.
+ * Generates keys, counts the stored values by key and re-encrypts them; compares the stored
+ * instances with mStudio and repairs them. Run it as `mitthooks-drizzle` with npm, or as
+ * `deno run -A jsr:@wais/mitthooks-drizzle/cli` with Deno.
  *
  * ```sh
  * npx mitthooks-drizzle keygen --write .env
@@ -14,11 +14,11 @@
  * npx mitthooks-drizzle reencrypt --help
  * ```
  *
- * `status`, `reencrypt` and `compare` load the application's own schema module, so they use its keys; master passwords
- * come from the environment that this module reads, never from arguments. They connect through postgres.js
- * or node-postgres, whichever is installed.
+ * `status`, `reencrypt` and `compare` load the application's schema module and use its keys; that
+ * module reads master passwords from the environment, never from arguments. They connect through
+ * postgres.js or node-postgres, whichever is installed.
  *
- * Runs on Deno, Bun and Node, as a program only; imported, the module does nothing.
+ * Runs on Deno, Bun and Node.js. Importing the module runs no command.
  *
  * @module
  */
@@ -36,39 +36,40 @@ import * as reencrypt from "./cli/reencrypt.ts";
 import * as status from "./cli/status.ts";
 import { closestTo } from "./cli/suggestion.ts";
 
-/** A test compares it with the manifest. */
+/** Equal to the manifest's; a test compares them. */
 const VERSION = "0.3.0";
 
 const help =
-  `Keys of encrypted columns: makes them, and changes them. Extension instances: compares them with
-mStudio, and mends them. And webhooks for local development.
+  `Generates and changes the keys of encrypted columns, compares extension instances with mStudio
+and repairs them, and delivers webhooks for local development.
 
 Usage: mitthooks-drizzle COMMAND [OPTIONS]
 
 Commands:
-  compare     compares the table of instances with mStudio, and mends it
-  keygen      makes a master password and a salt
+  compare     compares the table of instances with mStudio, and repairs it
+  keygen      generates a master password and a salt
   mstudio     delivers the webhooks of a simulated mStudio
-  status      counts the values under each key
-  reencrypt   writes every value under the current key
+  status      counts the values by key
+  reencrypt   encrypts every value with the current key
 
-mitthooks-drizzle COMMAND --help, or help COMMAND, tells more about each.
+mitthooks-drizzle COMMAND --help, or help COMMAND, shows more about each.
 
 Options of all commands:
-  --env-file FILE   sets the variables of FILE that are not set
+  --env-file FILE   sets the variables of FILE that are not set yet
   --version         shows the version
 `;
 
-/** A module for each: its `help`, and `run`, which takes the arguments and resolves with the exit status. */
+/** One module per command: its `help`, and `run`, which resolves to the exit status. */
 const commands = new Map(Object.entries({ compare, keygen, mstudio, status, reencrypt }));
 
 /**
- * Runs the command, from `@wais/mitthooks-drizzle/cli`. Prints to standard output and standard error.
+ * Runs a command. Prints to standard output and standard error. Exported by
+ * `@wais/mitthooks-drizzle/cli`.
  *
  * @param args The arguments after the program's name.
- * @returns The exit status: 0 for success with nothing left to do, 1 for a failure, unreadable values or
- * values that could not be written, or a table that differs from mStudio, 2 for arguments that make no sense and for a
- * table that could not be compared, 130 after Ctrl-C and 143 after SIGTERM.
+ * @returns The exit status: 0 for success with nothing left to do; 1 for a failure, values that
+ *   cannot be read or written, or a table that differs from mStudio; 2 for invalid arguments or a
+ *   table that could not be compared; 130 after Ctrl-C and 143 after SIGTERM.
  *
  * @example Show the help of a command
  * ```ts
@@ -92,9 +93,9 @@ export async function main(args: readonly string[]): Promise<number> {
   if (asks("--help", "-h") || (first === "help" && command)) return showHelp(command?.help ?? help);
   if (!command) {
     if (name !== undefined) {
-      // The argument itself is not repeated: it might be a password in the wrong place.
+      // Does not repeat the argument: it might be a misplaced password.
       const close = closestTo(name, commands.keys());
-      const meant = close === undefined ? "" : `; ${close} is meant?`;
+      const meant = close === undefined ? "" : `; did you mean ${close}?`;
       stderr.line(styled("red", `There is no such command${meant}`));
     }
     stderr.text(help);
@@ -105,7 +106,7 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     stderr.line(styled("red", `${name}: ${describeError(error)}`));
     if (!(error instanceof UsageError)) return 1;
-    stderr.line(`mitthooks-drizzle ${name} --help tells more`);
+    stderr.line(`mitthooks-drizzle ${name} --help shows more`);
     return 2;
   }
 }
@@ -115,25 +116,25 @@ function showHelp(text: string): 0 {
   return 0;
 }
 
-/** Node tells it by `import.meta.main` only since its version 24. */
+/** Whether this module was started as a program. Node.js has `import.meta.main` only from 24. */
 function isProgram(): boolean {
   const { main } = import.meta as { main?: boolean };
   if (main !== undefined) return main;
   const started = process.argv[1];
   if (started === undefined || !import.meta.url.startsWith("file:")) return false;
   try {
-    // npm starts commands through a link, and Node takes paths without their extension.
+    // npm starts commands through a link, and Node.js accepts paths without extension.
     const path = createRequire(import.meta.url).resolve(resolve(started));
     return path === fileURLToPath(import.meta.url);
   } catch {
-    // With code on the command line, it is whatever comes after that.
+    // With code on the command line, the first argument is no path.
     return false;
   }
 }
 
 if (isProgram()) {
   main(process.argv.slice(2)).then((status) => {
-    // The schema module may have opened connections of its own, which nobody would close.
+    // Connections that the schema module opened would keep the process alive.
     process.stdout.write("", () => process.stderr.write("", () => process.exit(status)));
   });
 }

@@ -1,4 +1,4 @@
-/** `compare`: compares the table of instances with mStudio, and mends it. */
+/** `compare`: compares the table of instances with mStudio, and repairs it. */
 
 import { getTableColumns } from "drizzle-orm";
 import process from "node:process";
@@ -25,34 +25,34 @@ import { projectHelp, projectOptions, withProject } from "./project.ts";
 import type { NamedTable, ProjectTables } from "./schema_module.ts";
 
 export const help =
-  `Compares the table of extension instances with mStudio: tells which instances are missing, gone or
-different, and which have no secret that works. With --repair it mends them, while the application
+  `Compares the table of extension instances with mStudio: lists instances that are missing, gone or
+different, and those without a working secret. With --repair it repairs them, while the application
 is running.
 
 Usage: mitthooks-drizzle compare [--check-secrets] [--repair [--yes]] [--json] [--extension-id ID]
                                  [--table NAME] [--last-events NAME] [--schema FILE]
                                  [--database-url URL] [--casing CASING] [--config FILE]
 
-The variable MITTWALD_API_TOKEN has to hold an API token of a member of the extension's contributor;
-it is never taken from the command line, which other users can see. MITTWALD_API_URL leads to another
-API than mittwald's, a simulated one for example.
+The variable MITTWALD_API_TOKEN must be an API token of a member of the extension's contributor. It is
+never read from the command line, which other users can see. MITTWALD_API_URL replaces the URL of
+mittwald's API, for example with that of a simulated one.
 
 Options:
-  --check-secrets       also exchanges each secret for an access token, one request each
+  --check-secrets       also exchanges each secret for an access token, one request per secret
   --repair              stores mStudio's state where it differs, removes instances that are gone, and
-                        has a new secret made where none works, at most two a second. It asks first.
-                        Handlers of the storage's "on" are not called: repair() from code calls them
-  --yes                 does not ask
-  --json                prints what was found, and mended, as JSON and nothing else
+                        rotates secrets that do not work, at most two per second. Asks for
+                        confirmation. Does not call handlers of the storage's "on"; repair() does
+  --yes                 skips the confirmation
+  --json                prints differences and repairs as JSON and nothing else
   --extension-id ID     the extension's id; default: the variable EXTENSION_ID
   --table NAME          the table of instances, if the schema has several
   --last-events NAME    the table of last events, if the schema has several
 ${projectHelp}
-The exit status is 0 if table and mStudio are the same, or were made so; 1 if there are differences;
-2 if they could not be compared.
+The exit status is 0 if the table matches mStudio or was repaired, 1 if there are differences, 2 if
+the comparison failed.
 `;
 
-/** So many instances of a kind are listed. */
+/** Limit of instances listed per kind. */
 const LISTED = 100;
 
 const options = {
@@ -75,11 +75,11 @@ export async function run(args: readonly string[]): Promise<number> {
     "check-secrets": checkSecrets = false,
   } = given;
   if (mends && !yes && (json || !process.stdin.isTTY)) {
-    throw new UsageError("--repair asks first; give --yes where nobody can answer");
+    throw new UsageError("--repair asks for confirmation; give --yes if nobody can answer");
   }
   try {
     return await withProject(given, async (tables, db) => {
-      // Not before: the schema module may load a .env file.
+      // After loading the schema module, which may load a .env file.
       const extensionId = given["extension-id"] || process.env["EXTENSION_ID"];
       const apiToken = process.env["MITTWALD_API_TOKEN"];
       if (!extensionId) throw new UsageError("set EXTENSION_ID, or give --extension-id");
@@ -107,7 +107,7 @@ export async function run(args: readonly string[]): Promise<number> {
             throw new Failure("--repair: the schema has no table of last events, add it first");
           }
           if (await isUnderOtherKeys(db, table)) throw new Failure(`--repair: ${NOTHING_READABLE}`);
-          if (!yes && !await confirm("Mend the table?", signal)) return 1;
+          if (!yes && !await confirm("Repair the table?", signal)) return 1;
           const done = await withProgress((update) =>
             repair(found, {
               ...api,
@@ -122,7 +122,7 @@ export async function run(args: readonly string[]): Promise<number> {
           return done.failed.length + done.left.length === 0 ? 0 : 1;
         } catch (error) {
           if (!signal.aborted) throw error;
-          stderr.line(styled("yellow", "Stopped before the end; run it again to go on"));
+          stderr.line(styled("yellow", "Stopped early; run it again to continue"));
           return signal.reason as number;
         }
       });
@@ -131,13 +131,13 @@ export async function run(args: readonly string[]): Promise<number> {
     if (error instanceof UsageError) throw error;
     stderr.line(styled("red", `compare: ${describeError(error)}`));
     if (error instanceof CompareError && error.code === "ERR_API_TOKEN_REFUSED") {
-      stderr.line("Make a token in mStudio, as a member of the extension's contributor");
+      stderr.line("Create a token in mStudio, as a member of the extension's contributor");
     }
     return 2;
   }
 }
 
-/** The names of the columns that the tables have. */
+/** The properties by which the tables are recognized. */
 const INSTANCE = [
   "id",
   "contextId",
@@ -165,12 +165,12 @@ async function openStorage(
     table.table as unknown as ExtensionInstanceTable,
     lastEvents ? { lastEvents: lastEvents.table as unknown as LastEventTable } : {},
   );
-  // Missing tables and columns are told before mStudio is asked.
+  // Reports missing tables and columns before any request to mStudio.
   await storage.recovery.list(undefined, 1);
   return { storage, table, ordersEvents: lastEvents !== undefined };
 }
 
-/** The table with certain columns; of several, the one of the given name. */
+/** Finds the table with certain columns; if there are several, by its name. */
 function choose(
   tables: readonly NamedTable[],
   columns: readonly string[],
@@ -186,7 +186,7 @@ function choose(
     throw new UsageError(`give --${option}: ${named.map((table) => table.name).join(" or ")}`);
   }
   if (name !== undefined && named.length === 0) {
-    throw new UsageError(`--${option} is no such table of the schema`);
+    throw new UsageError(`--${option} names no such table of the schema`);
   }
   return named[0];
 }
@@ -201,7 +201,7 @@ const STEPS: Readonly<
   table: ["table", "row"],
   differences: ["once more", "difference"],
   secrets: ["secrets", "secret"],
-  state: ["mending", "instance"],
+  state: ["repairing", "instance"],
 };
 
 function toProgress({ step, done, total }: ComparisonProgress | RepairProgress): Progress {
@@ -209,7 +209,7 @@ function toProgress({ step, done, total }: ComparisonProgress | RepairProgress):
   return { label, unit, done, total };
 }
 
-/** Asks a question. Whatever is no yes is a no. */
+/** Asks a question. Any answer but yes means no. */
 async function confirm(question: string, signal: AbortSignal): Promise<boolean> {
   stdout.line(styled("bold", question), ' Type "yes":');
   const answer = await new Promise<string>((resolve) => {
@@ -224,17 +224,17 @@ async function confirm(question: string, signal: AbortSignal): Promise<boolean> 
 function print(found: Comparison): void {
   const { counts, missing, gone, different, unusableSecrets, deliveries, equal } = found;
   stdout.line(
-    `${count(counts.mstudio, "instance")} at mStudio, ${formatNumber(counts.stored)} in the table`,
+    `${count(counts.mstudio, "instance")} in mStudio, ${formatNumber(counts.stored)} in the table`,
   );
   printRows("red", "missing in the table", missing, ({ id, mstudio }) => [id, describe(mstudio)]);
-  printRows("red", "gone at mStudio", gone, ({ id, stored }) => [id, describe(stored)]);
-  printRows("red", "different: in the table → at mStudio", different, ({ id, stored, mstudio }) => [
+  printRows("red", "gone in mStudio", gone, ({ id, stored }) => [id, describe(stored)]);
+  printRows("red", "different: in the table → in mStudio", different, ({ id, stored, mstudio }) => [
     id,
     changes(stored, mstudio).join(", "),
   ]);
   printRows(
     "red",
-    "without a secret that works",
+    "without a working secret",
     unusableSecrets,
     ({ id, reason }) => [id, reason],
   );
@@ -246,10 +246,10 @@ function print(found: Comparison): void {
     count(attempts, "attempt"),
     nextAt === undefined ? "" : `next ${nextAt}`,
   ];
-  printRows("yellow", "deliveries that mStudio has given up", deliveries.halted, deliveryRow);
-  printRows("yellow", "deliveries that are still to come", deliveries.pending, deliveryRow);
+  printRows("yellow", "halted deliveries", deliveries.halted, deliveryRow);
+  printRows("yellow", "pending deliveries", deliveries.pending, deliveryRow);
   stdout.line();
-  if (equal) stdout.line(styled("green", "The table is what mStudio says"));
+  if (equal) stdout.line(styled("green", "The table matches mStudio"));
 }
 
 function printRepair({ inserted, updated, removed, rotated, left, failed, aborted }: RepairReport) {
@@ -257,10 +257,10 @@ function printRepair({ inserted, updated, removed, rotated, left, failed, aborte
     `${formatNumber(inserted)} inserted, ${formatNumber(updated)} updated, ` +
       `${formatNumber(removed)} removed, ${count(rotated, "new secret")}`,
   );
-  printRows("yellow", "left alone", left, ({ id, reason }) => [id, reason]);
-  printRows("red", "not mended", failed, ({ id, reason }) => [id, reason]);
-  if (aborted) stdout.line(styled("yellow", "Stopped before the end; run it again to go on"));
-  else if (left.length + failed.length === 0) stdout.line(styled("green", "Mended"));
+  printRows("yellow", "skipped", left, ({ id, reason }) => [id, reason]);
+  printRows("red", "not repaired", failed, ({ id, reason }) => [id, reason]);
+  if (aborted) stdout.line(styled("yellow", "Stopped early; run it again to continue"));
+  else if (left.length + failed.length === 0) stdout.line(styled("green", "Repaired"));
 }
 
 function printRows<T>(
@@ -284,7 +284,7 @@ function describe(state: ComparedState): string {
   return Object.values(parts(state)).join(", ");
 }
 
-/** What differs, each as it is in the table and at mStudio. */
+/** The differences, each with the values in the table and in mStudio. */
 function changes(stored: ComparedState, mstudio: ComparedState): string[] {
   const [before, after] = [parts(stored), parts(mstudio)];
   return Object.keys(before).flatMap((name) =>

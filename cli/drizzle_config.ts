@@ -1,4 +1,4 @@
-/** Reads the configuration file of drizzle-kit. */
+/** Reads drizzle-kit's configuration file. */
 
 import { existsSync, statSync } from "node:fs";
 import * as fs from "node:fs/promises";
@@ -7,7 +7,7 @@ import { Failure } from "./errors.ts";
 import { loadModule } from "./load_module.ts";
 import { type Casing, casing as casingOption, checkValue } from "./options.ts";
 
-/** Where a database is: a URL, or its parts. */
+/** A database's address: a URL or its parts. */
 export type DatabaseAddress = string | {
   readonly host: string;
   readonly port?: number | undefined;
@@ -16,28 +16,28 @@ export type DatabaseAddress = string | {
   readonly database: string;
 };
 
-/** Whether and how a connection is encrypted, in the words of drizzle-kit, postgres.js and node-postgres. */
+/** The TLS setting, as in drizzle-kit, postgres.js and node-postgres. */
 export type Tls = boolean | (typeof TLS_MODES)[number] | Readonly<Record<string, unknown>>;
 
-/** What is read of it. */
+/** The settings used here. */
 export interface DrizzleConfig {
   /** Paths of the schema modules. */
   readonly schema: readonly string[];
   readonly address: DatabaseAddress | undefined;
-  /** Its setting `ssl`. */
+  /** `ssl` of `dbCredentials`. */
   readonly tls: Tls | undefined;
   readonly casing: Casing | undefined;
 }
 
 const TLS_MODES = ["require", "allow", "prefer", "verify-full"] as const;
 
-/** The names that drizzle-kit looks for, and what else runs. */
+/** The names that drizzle-kit looks for, and other module extensions. */
 const NAMES = ["ts", "js", "mjs", "mts"].map((extension) => `drizzle.config.${extension}`);
 
-/** What can be a schema module in a folder. */
+/** Matches schema modules in a folder. */
 const MODULE = /(?<!\.d)\.[cm]?[jt]s$/;
 
-/** The configuration in the working directory, if there is one. */
+/** Finds the configuration in the working directory. */
 export function findConfig(): string | undefined {
   return NAMES.find((name) => existsSync(name));
 }
@@ -45,11 +45,11 @@ export function findConfig(): string | undefined {
 /**
  * Reads the configuration.
  *
- * @throws {Failure} It cannot be loaded, or is not for PostgreSQL.
+ * @throws {Failure} When it cannot be loaded or is not for PostgreSQL.
  */
 export async function readConfig(path: string): Promise<DrizzleConfig> {
   const exported = asRecord((await loadModule(path))["default"]);
-  // Compiled to CommonJS, its default export is one level deeper.
+  // If it was compiled to CommonJS, its default export is one level deeper.
   const { dialect, schema, casing, dbCredentials } = asRecord(exported["default"] ?? exported);
   if (dialect !== undefined && dialect !== "postgresql") {
     throw new Failure(
@@ -67,7 +67,7 @@ export async function readConfig(path: string): Promise<DrizzleConfig> {
   };
 }
 
-/** drizzle-kit takes paths of modules and folders, and patterns, from the directory that it is started in. */
+/** drizzle-kit accepts modules, folders and patterns, relative to the working directory. */
 async function expand(config: string, schema: readonly unknown[]): Promise<string[]> {
   const paths: string[] = [];
   for (const path of schema) {
@@ -84,7 +84,7 @@ async function expand(config: string, schema: readonly unknown[]): Promise<strin
 }
 
 function glob(config: string, pattern: string): AsyncIterable<string> {
-  // Node has it since 22.
+  // Node.js has it from 22.
   const { glob } = fs as { glob?: (pattern: string) => AsyncIterable<string> };
   if (typeof glob === "function") return glob(pattern);
   throw new Failure(
@@ -92,14 +92,14 @@ function glob(config: string, pattern: string): AsyncIterable<string> {
   );
 }
 
-/** A setting that nobody understands must not become a connection without TLS. */
+/** An invalid setting must not result in a connection without TLS. */
 function checkTls(config: string, ssl: unknown): Tls | undefined {
   if (ssl === undefined || typeof ssl === "boolean") return ssl;
   if (typeof ssl === "object" && ssl !== null) return ssl as Tls;
   const mode = TLS_MODES.find((mode) => mode === ssl);
   if (mode !== undefined) return mode;
   throw new Failure(
-    `Reading ${config}: ssl of its dbCredentials is neither a boolean nor an object nor one of ` +
+    `Reading ${config}: ssl of its dbCredentials is not a boolean, an object or one of ` +
       TLS_MODES.join(", "),
   );
 }

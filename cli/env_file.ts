@@ -1,4 +1,4 @@
-/** Reads `.env` files, and puts variables into them without touching anything that is there. */
+/** Reads `.env` files, and adds variables to them without changing existing content. */
 
 import { Buffer } from "node:buffer";
 import { execFile } from "node:child_process";
@@ -17,34 +17,34 @@ import {
 import process from "node:process";
 import { Failure, fileFailure } from "./errors.ts";
 
-/** Only its owner may read a file with secrets. */
+/** Only the owner may read a file with secrets. */
 const MODE = 0o600;
 
-/** The largest file that is taken for a `.env` file, in bytes. */
+/** Size limit of a `.env` file in bytes. */
 const MAX_BYTES = 1024 ** 2;
 
-/** How long the runtime may read, in milliseconds, and how much it may print, in bytes: JSON makes six of one. */
+/** Limits of the runtime's reading (ms) and output (bytes): JSON may turn one byte into six. */
 const READ_LIMIT_MS = 30_000;
 const READ_LIMIT_BYTES = 16 * MAX_BYTES;
 
 /**
- * An assignment, from the beginning of its line. A value in quotes may go over several lines, so that
- * what looks like an assignment within it is none. Bun takes a colon, too.
+ * An assignment, from the start of its line. A quoted value may span several lines; text in it that
+ * looks like an assignment is none. Bun accepts a colon, too.
  */
 const ASSIGNMENT =
   /^(?:\xEF\xBB\xBF)?[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*(?:=|:(?=[ \t]*[^\s#]))([ \t]*(?:'[^']*'|"(?:\\[^]|[^"\\])*"|`[^`]*`|[^\r\n#]*))/gm;
 
-/** Prints the environment, on the last line. */
+/** Prints the environment on the last line. */
 const PRINT_ENVIRONMENT =
   'import process from "node:process"; console.log("\\n" + JSON.stringify(process.env))';
 
 /**
- * Reads the variables that a file adds to the environment, exactly as an application gets them that this runtime
- * starts with `--env-file`: runtimes differ about quotes, `$` and comments, and an application's key must not depend on
- * who has read its password. So the runtime itself reads the file, in a process of its own. What the environment has
- * already comes first, as there.
+ * Reads the variables that a file adds to the environment, exactly as this runtime's `--env-file`
+ * does for an application. Runtimes treat quotes, `$` and comments differently, and a key must not
+ * depend on which program has read its password. So the runtime itself reads the file, in a child
+ * process. Variables that are already set win, as with `--env-file`.
  *
- * @throws {Failure} The file cannot be read, or this runtime has no `--env-file`.
+ * @throws {Failure} When the file cannot be read, or this runtime has no `--env-file`.
  */
 export async function readEnvFile(path: string): Promise<Record<string, string>> {
   await checkReadable(path);
@@ -57,9 +57,10 @@ export async function readEnvFile(path: string): Promise<Record<string, string>>
   const printed = await new Promise<string>((resolve, reject) => {
     const limits = { timeout: READ_LIMIT_MS, maxBuffer: READ_LIMIT_BYTES };
     execFile(process.execPath, args, limits, (error, stdout) => {
-      // The error's message holds what the file made the program print.
-      if (error) reject(new Failure(`Reading ${path}: this runtime cannot read it by --env-file`));
-      else resolve(stdout.trimEnd());
+      // The error's message would contain the program's output.
+      if (error) {
+        reject(new Failure(`Reading ${path}: this runtime cannot read it with --env-file`));
+      } else resolve(stdout.trimEnd());
     });
   });
   const environment = JSON.parse(printed.slice(printed.lastIndexOf("\n"))) as NodeJS.ProcessEnv;
@@ -70,13 +71,13 @@ export async function readEnvFile(path: string): Promise<Record<string, string>>
   );
 }
 
-/** Refuses what would not end, and what is not there: Deno warns of that and goes on. */
+/** Refuses endless files, and missing ones, for which Deno only prints a warning. */
 async function checkReadable(path: string): Promise<void> {
   const attempt = "Reading";
   const found = await stat(path).catch((error) => {
     throw fileFailure(attempt, path, error);
   });
-  // A pipe is what `--env-file <(decrypt .env.age)` of a shell is.
+  // A shell's `--env-file <(decrypt .env.age)` is a pipe.
   if (!found.isFile() && !found.isFIFO()) {
     throw new Failure(`${attempt} ${path}: it is neither a file nor a pipe`);
   }
@@ -93,18 +94,18 @@ function tooLarge(attempt: string, path: string): Failure {
 }
 
 /**
- * Sets variables in a file, those alone that have no value there.
+ * Sets variables in a file unless they have a value there.
  *
- * @param path Of the file; it is created if need be, for its owner alone.
- * @param variables Their values; characters that need quotes must not be among them.
- * @returns The names of the variables that were set, and whether the file is new.
+ * @param path The file. A missing one is created, readable by its owner only.
+ * @param variables The variables; their values must not need quotes.
+ * @returns The names of the variables set, and whether the file is new.
  */
 export async function setInEnvFile(
   path: string,
   variables: Readonly<Record<string, string>>,
 ): Promise<{ written: string[]; created: boolean }> {
   const replaceable = await checkReplaceable(path);
-  // One character for each byte: whatever the encoding, the rest stays as it is.
+  // latin1 maps each byte to one character, so the rest stays the same in any encoding.
   const before = replaceable
     ? await readFile(path, "latin1").catch((error) => {
       throw fileFailure("Reading", path, error);
@@ -115,9 +116,9 @@ export async function setInEnvFile(
     if (before === undefined) await writeFile(path, text, { mode: MODE, flag: "wx" });
     else if (written.length > 0) await replaceFile(path, text);
   } catch (error) {
-    // Nothing could be read there before.
+    // The path did not exist when it was checked.
     if ((error as { code?: string }).code === "EEXIST") {
-      throw new Failure(`Writing ${path}: it is a link to nothing, or has just been made`);
+      throw new Failure(`Writing ${path}: it is a dangling link, or was created just now`);
     }
     throw fileFailure("Writing", path, error);
   }
@@ -125,7 +126,7 @@ export async function setInEnvFile(
 }
 
 /**
- * Refuses what a new file in its place would break. Nothing is opened for it: opening a FIFO waits.
+ * Refuses a path that a replacement would break. Opens nothing: opening a FIFO blocks.
  *
  * @returns Whether there is a file.
  */
@@ -140,10 +141,10 @@ async function checkReplaceable(path: string): Promise<boolean> {
   if (found.size > MAX_BYTES) throw tooLarge(attempt, path);
   if (found.nlink > 1) {
     throw new Failure(
-      `${attempt} ${path}: it has other names (hard links), which would keep what it holds now`,
+      `${attempt} ${path}: it has other hard links, which would keep the old content`,
     );
   }
-  // To root every file is writable.
+  // For root, every file is writable.
   const readOnly = (found.mode & 0o222) === 0 ||
     await access(path, constants.W_OK).then(() => false, () => true);
   if (readOnly) throw new Failure(`${attempt} ${path}: it is read-only`);
@@ -157,11 +158,11 @@ function withVariables(text: string, variables: Readonly<Record<string, string>>
     const assignments = [...text.matchAll(ASSIGNMENT)].filter((match) => match[1] === name);
     if (!assignments.every(([, , found]) => /^\s*(''|""|``)?\s*$/.test(found!))) continue;
     written.push(name);
-    // Of several, the last one counts.
+    // The last one counts.
     const empty = assignments.at(-1);
     if (empty) {
       const start = empty.index + empty[0].length - empty[2]!.length;
-      // Blanks before a comment belong to it.
+      // Keeps blanks before a comment.
       text = text.slice(0, start) + value + text.slice(start + empty[2]!.trimEnd().length);
     } else {
       if (text !== "" && !text.endsWith("\n")) text += newline;
@@ -171,7 +172,7 @@ function withVariables(text: string, variables: Readonly<Record<string, string>>
   return { text, written };
 }
 
-/** In one step: whoever reads it, or pulls the plug, finds the old file or the new one. */
+/** Replaces a file atomically: a reader, or a crash, finds the old file or the new one. */
 async function replaceFile(path: string, text: string): Promise<void> {
   const target = await realpath(path);
   const { mode, uid, gid } = await stat(target);
@@ -180,7 +181,7 @@ async function replaceFile(path: string, text: string): Promise<void> {
     // Deno 2.5 cannot write latin1 itself.
     await writeFile(temporary, Buffer.from(text, "latin1"), { mode: MODE, flag: "wx" });
     await chmod(temporary, mode & 0o7777);
-    // Only root may give files away, and only root has files of others here.
+    // Only root may change a file's owner, and only for root can the owners differ here.
     await chown(temporary, uid, gid).catch(() => {});
     await rename(temporary, target);
   } catch (error) {

@@ -1,11 +1,11 @@
-/** What ends a command, and how the operator is told. */
+/** Errors that end a command, and their messages. */
 
 import { stripVTControlCharacters } from "node:util";
 
-/** Arguments that make no sense: status 2. */
+/** Invalid arguments: exit status 2. */
 export class UsageError extends Error {}
 
-/** What the operator can do something about: status 1. The message holds no secret. */
+/** A failure that the user can fix: exit status 1. The message contains no secret. */
 export class Failure extends Error {}
 
 /** A file that cannot be read or written. */
@@ -14,15 +14,15 @@ export function fileFailure(attempt: "Reading" | "Writing", path: string, error:
   return new Failure(`${attempt} ${path}: ${code}`);
 }
 
-/** Longest description, in characters: loaders put whole stacks into their messages. */
+/** Length limit in characters: loaders put whole stacks into their messages. */
 const SHOWN = 1_000;
 
-/** What went wrong, in one line, without stack and without anything but messages: a driver's errors may carry values. */
+/** Describes an error in one line, by its messages only: other properties may contain values. */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
   for (let next = error; next !== undefined && next !== null && messages.length < 5;) {
     const { message, code, cause, errors } = next as Partial<AggregateError> & { code?: unknown };
-    // A refused connection to several addresses has no message of its own.
+    // A connection refused by several addresses has no message of its own.
     const text = message || (typeof code === "string" ? code : "") ||
       (errors?.[0] as Error | undefined)?.message || (message === undefined ? String(next) : "");
     if (text && !messages.at(-1)?.includes(text)) messages.push(text);

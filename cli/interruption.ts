@@ -1,15 +1,15 @@
-/** Ctrl-C and the like during work that can be stopped between two steps. */
+/** Ctrl-C and other signals during work that can stop between two steps. */
 
 import process from "node:process";
 import { stderr } from "./output.ts";
 import { onSignals } from "./signals.ts";
 
-/** `bunx` and others pass on what the terminal has sent already: within this time, in milliseconds, it is the same. */
+/** `bunx` and others repeat the terminal's signal: within this time (ms), it is ignored. */
 const SAME_SIGNAL_MS = 1_000;
 
 /**
- * Runs work with a signal that the first Ctrl-C aborts, with the exit status as its reason. The next one ends the
- * program.
+ * Runs work with an abort signal. The first Ctrl-C aborts it, with the exit status as reason. The
+ * second one ends the program.
  */
 export async function interruptible<T>(
   stopping: string,
@@ -26,7 +26,7 @@ export async function interruptible<T>(
     abortedAt = performance.now();
     interruption.abort(status);
     stderr.line();
-    stderr.line(`${stopping}; once more to stop at once`);
+    stderr.line(`${stopping}; press Ctrl-C again to stop at once`);
   });
   try {
     return await work(signal);

@@ -1,4 +1,4 @@
-/** `keygen`: makes keys. */
+/** `keygen`: generates keys. */
 
 import { stat } from "node:fs/promises";
 import process from "node:process";
@@ -6,12 +6,12 @@ import { setInEnvFile } from "./env_file.ts";
 import { flag, readOptions, text, variableName } from "./options.ts";
 import { stderr, stdout, styled } from "./output.ts";
 
-/** As many bytes as the key that is derived from it has: there is nothing to gain from more. */
+/** The length of the derived key: more bytes add no security. */
 const PASSWORD_BYTES = 32;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 
-export const help = `Makes a master password and a salt, or a raw key, from random bytes.
+export const help = `Generates a master password and a salt, or a raw key, from random bytes.
 
 Usage: mitthooks-drizzle keygen [--raw] [--name NAME] [--write FILE]
 
@@ -20,13 +20,13 @@ Prints lines for a .env file:
   ENCRYPTION_KEY                                   for importEncryptionKey, in base64, with --raw
 
 Options:
-  --raw          a key of 32 bytes instead of master password and salt; the schema decodes it:
+  --raw          a key of 32 bytes instead of a master password and a salt. In the schema:
                  importEncryptionKey(Uint8Array.from(atob(process.env.ENCRYPTION_KEY), (character) =>
                    character.charCodeAt(0)))
-  --name NAME    what the variables begin with, in the place of ENCRYPTION. A second pair, to change
-                 keys: --name NEW_ENCRYPTION makes NEW_ENCRYPTION_MASTER_PASSWORD and
+  --name NAME    prefix of the variables instead of ENCRYPTION. For a second pair, to change keys,
+                 --name NEW_ENCRYPTION generates NEW_ENCRYPTION_MASTER_PASSWORD and
                  NEW_ENCRYPTION_SALT
-  --write FILE   puts the lines into FILE and prints no secret; values that are set there stay
+  --write FILE   writes the lines to FILE and prints no secret; existing values are kept
 `;
 
 export async function run(args: readonly string[]): Promise<number> {
@@ -47,16 +47,16 @@ export async function run(args: readonly string[]): Promise<number> {
   const kept = Object.keys(variables).filter((name) => !written.includes(name));
   if (kept.length > 0) {
     stderr.line(
-      `${write}: ${kept.join(" and ")} ${kept.length > 1 ? "have" : "has"} a value, kept`,
+      `${write}: ${kept.join(" and ")} ${kept.length > 1 ? "have" : "has"} a value, which was kept`,
     );
   }
   if (written.length === 0) return 1;
-  stdout.line(`${write}: ${written.join(" and ")} written${created ? ", the file is new" : ""}`);
-  // The owner may have let a group read it, for the application; Windows has no such modes.
+  stdout.line(`${write}: ${written.join(" and ")} written${created ? " to a new file" : ""}`);
+  // A group may be allowed to read it, for the application. Windows has no such modes.
   if (process.platform !== "win32" && (await stat(write)).mode & 0o004) {
     stderr.line(styled(
       "yellow",
-      `${write}: every user of this machine may read it; to change that: chmod 600 ${write}`,
+      `${write}: every user of this machine can read it; to change that: chmod 600 ${write}`,
     ));
   }
   return 0;

@@ -1,4 +1,4 @@
-/** Whether the keys of the schema are those that a table was written under. */
+/** Checks whether the schema's keys can read a table. */
 
 import { sql } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../errors.ts";
@@ -9,17 +9,17 @@ import { Statement } from "../pg/internal/storage/statement.ts";
 import type { EncryptableDatabase } from "../pg/interfaces.ts";
 import type { NamedTable } from "./schema_module.ts";
 
-/** So many values are tried at either end of a table. */
+/** Values tried at either end of a table. */
 const TRIED = 250;
 
-/** Told where no value can be read. */
+/** Shown when no value can be read. */
 export const NOTHING_READABLE =
-  "No value can be read with the keys at hand: most likely master password or salt are not those " +
-  "that the values were written under";
+  "No value can be read with the available keys: most likely the values were encrypted with another " +
+  "master password or salt";
 
 /**
- * Whether the values at both ends of a table, by its primary key, are all encrypted under other keys: then going
- * through it would tell no more.
+ * Whether all values at both ends of a table, by primary key, are encrypted with other keys.
+ * Reading the whole table would then show nothing more.
  */
 export async function isUnderOtherKeys(
   db: EncryptableDatabase,

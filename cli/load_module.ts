@@ -1,4 +1,4 @@
-/** Loads modules of the application. */
+/** Loads the application's modules. */
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -8,7 +8,7 @@ import { describeError, Failure } from "./errors.ts";
 
 type Module = Record<string, unknown>;
 
-/** What is used of jiti, the loader that drizzle-kit 1.0 has within itself. */
+/** The part of jiti used here: the loader built into drizzle-kit 1.0. */
 interface Jiti {
   import(path: string): Promise<Module>;
 }
@@ -16,11 +16,12 @@ interface Jiti {
 const TYPESCRIPT = /\.[mc]?tsx?$/;
 
 /**
- * Loads a module by its path, relative to the working directory. On Node, TypeScript goes through jiti where it is
- * installed, so that imports without extensions, paths of tsconfig.json and enums work; packages are Node's own
- * modules there, too, so that this package has one copy. Bun and Deno need no loader.
+ * Loads a module by its path, relative to the working directory. On Node.js, TypeScript goes
+ * through jiti if it is installed, so imports without extensions, paths of tsconfig.json and enums
+ * work. Packages remain Node.js' own modules, so this package exists only once. Bun and Deno need
+ * no loader.
  *
- * @throws {Failure} It cannot be loaded; the message says what helps.
+ * @throws {Failure} When it cannot be loaded; the message contains a hint.
  */
 export async function loadModule(path: string): Promise<Module> {
   if (!existsSync(path)) throw new Failure(`Loading ${path}: there is no such file`);
@@ -41,25 +42,25 @@ function isNode(): boolean {
 
 let jiti: Promise<Jiti | undefined> | undefined;
 
-/** One for all modules, so that what several of them import is there once. */
+/** One loader for all modules, so that shared imports exist once. */
 function loader(): Promise<Jiti | undefined> {
   return jiti ??= (async () => {
-    // Not a literal: Deno and bundlers need not look for it.
+    // Not a literal, so that Deno and bundlers do not resolve it.
     const name = "jiti";
     const { createJiti } = await import(name).catch(() => ({})) as {
       createJiti?: (parent: string, options: object) => Jiti;
     };
-    // jiti 1, which others bring along, has no such function.
+    // jiti 1, a dependency of other packages, has no such function.
     return createJiti?.(resolve("index.js"), {
       tsconfigPaths: true,
       interopDefault: false,
-      // Nothing is written into the application's directory.
+      // Writes nothing into the application's directory.
       fsCache: false,
     });
   })();
 }
 
-/** What Node says of TypeScript that it cannot load. */
+/** Node.js' error codes for TypeScript that it cannot load. */
 const NEEDS_LOADER = new Set([
   "ERR_IMPORT_ATTRIBUTE_MISSING",
   "ERR_INVALID_TYPESCRIPT_SYNTAX",
@@ -71,19 +72,19 @@ const NEEDS_LOADER = new Set([
   "MODULE_NOT_FOUND",
 ]);
 
-/** What helps where a module of the application cannot be loaded as it is. */
+/** A hint for a module that cannot be loaded. */
 function hintFor(path: string, error: unknown): string | undefined {
   const { code } = error as { code?: string };
   if (!TYPESCRIPT.test(path)) return undefined;
   if ("Deno" in globalThis) {
     return code === "ERR_MODULE_NOT_FOUND"
-      ? 'to Deno a path of tsconfig.json means nothing, "imports" of deno.json has them'
+      ? 'Deno ignores the paths of tsconfig.json, put them into "imports" of deno.json'
       : undefined;
   }
-  // CommonJS with imports in it fails as the syntax error that it is.
+  // Imports in a CommonJS module are a syntax error.
   const isSyntax = error instanceof SyntaxError;
   return isNode() && (isSyntax || NEEDS_LOADER.has(code ?? ""))
-    ? `Node ${process.versions.node} cannot load TypeScript as drizzle-kit does without jiti, ` +
+    ? `Node ${process.versions.node} cannot load TypeScript like drizzle-kit without jiti, ` +
       "run npm install --save-dev jiti"
     : undefined;
 }

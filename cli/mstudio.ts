@@ -12,39 +12,39 @@ import { flag, httpUrl, port, readOptions, text } from "./options.ts";
 import { count, stdout, styled } from "./output.ts";
 import { onSignals } from "./signals.ts";
 
-/** Where the API is unless told otherwise: applications are configured for it. */
+/** The API's default port: applications are configured for it. */
 const DEFAULT_PORT = 8001;
 const DEFAULT_EXTENSION_ID = "my-extension";
 const DEFAULT_EXTENSION_SECRET = "my-extension-secret";
 const LOCAL_ORIGIN = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
-/** So much is shown of what is not in the usual form, in characters. */
+/** Length limit in characters for texts of other servers. */
 const SHOWN = 200;
 
 export const help =
-  `A simulated mStudio, for local work without a tunnel: adds an instance, updates it, rotates its
-secret and removes it, and shows what the extension answers.
+  `A simulated mStudio for local development without a tunnel: adds an instance, updates it, rotates
+its secret and removes it, and shows the extension's answers.
 
 Usage: mitthooks-drizzle mstudio --target URL [--forge] [--keep] [--serve PORT] [--extension-id ID]
 
 Options:
   --target URL          the extension's webhooks, for example http://localhost:8000/webhooks
-  --forge               also sends a webhook with a forged signature, which has to be refused
+  --forge               also sends a webhook with a forged signature, which must be refused
   --keep                does not remove the instance at the end
-  --serve PORT          goes on serving the API, on this port, until Ctrl-C; the removal comes then
+  --serve PORT          keeps serving the API on this port until Ctrl-C, then removes the instance
   --extension-id ID     the extension's id; default: the variable EXTENSION_ID, or ${DEFAULT_EXTENSION_ID}
 
-It also serves what the extension needs of mittwald's API, public keys, access tokens and the
-instance, on http://localhost:${DEFAULT_PORT} unless --serve names another port. The extension has to ask there:
+It also serves the part of mittwald's API that the extension needs, public keys, access tokens and
+the instance, on http://localhost:${DEFAULT_PORT} unless --serve sets another port. Point the extension at it:
 
   new MittwaldPublicKeys({ apiUrl: process.env.MITTWALD_API_URL })   as publicKeys of the handler
   new InstanceTokens({ storage, apiUrl: process.env.MITTWALD_API_URL })
   new MstudioSessions({ extensionId, storage, extensionSecret, apiUrl: process.env.MITTWALD_API_URL })
 
-Start it with MITTWALD_API_URL=http://localhost:${DEFAULT_PORT}; without the variable all of them ask mittwald.
-The API is gone when the command ends. It ends by itself, unless --serve is given.
+Start it with MITTWALD_API_URL=http://localhost:${DEFAULT_PORT}; without the variable, all of them call mittwald.
+The API stops when the command ends. The command ends by itself unless --serve is given.
 
-GET /session-token there answers with a session token for the instance's page, as text; ?userId=ada
-and ?scopes=a,b say whose. The extension's secret is that of the variable EXTENSION_SECRET, or
+GET /session-token answers with a session token for the instance's page, as text; ?userId=ada and
+?scopes=a,b set its claims. The extension's secret is the variable EXTENSION_SECRET, or
 ${DEFAULT_EXTENSION_SECRET}.
 
 The exit status is 0 only if every answer was as expected: 2xx, and 4xx for the forged webhook.
@@ -58,9 +58,11 @@ export async function run(args: readonly string[]): Promise<number> {
     serve: port,
     "extension-id": text,
   });
-  if (!target) throw new UsageError("give the address: --target http://localhost:8000/webhooks");
+  if (!target) {
+    throw new UsageError("give the webhooks' address: --target http://localhost:8000/webhooks");
+  }
   const extensionId = given["extension-id"] || process.env["EXTENSION_ID"] || DEFAULT_EXTENSION_ID;
-  // One attempt each: what is wrong here is not cured by waiting.
+  // One attempt each: waiting fixes nothing here.
   const simulator = await SimulatedMstudio.create({
     extensionId,
     extensionSecret: process.env["EXTENSION_SECRET"] || DEFAULT_EXTENSION_SECRET,
@@ -75,7 +77,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const report = new Report(`http://localhost:${server.port}`, extensionId);
   const interruption = new AbortController();
   const { signal } = interruption;
-  // Until the end: npx and bunx send a signal on that the terminal has sent to this program, too.
+  // Listens until the end: npx and bunx repeat the terminal's signal.
   const ignoreSignals = onSignals((status) => interruption.abort(status));
   const deliver = async (event: string, send: () => Promise<unknown>) => {
     await send().catch((error) => {
@@ -92,7 +94,7 @@ export async function run(args: readonly string[]): Promise<number> {
     stdout.line(`instance   ${instance.id}`);
     stdout.line();
     await deliver("added", () => instance.add());
-    // All else would fail for the same reason.
+    // The rest would fail for the same reason.
     if (report.failed) return report.end();
     const change = { consentedScopes: ["project:read"], variantKey: "basic" };
     const forged = () =>
@@ -103,11 +105,11 @@ export async function run(args: readonly string[]): Promise<number> {
       ...forge ? [() => deliver("forged", forged)] : [],
     ];
     for (const step of steps) if (!signal.aborted) await step();
-    // What ends it in the middle must not leave the instance behind.
+    // An interruption must not leave the instance behind.
     const early = signal.aborted;
     if (serve !== undefined && !report.failed && !early) {
       stdout.line();
-      stdout.line(`A session token for its page: curl ${report.apiUrl}/session-token`);
+      stdout.line(`Session token for its page: curl ${report.apiUrl}/session-token`);
       stdout.line(`Serving the API on ${report.apiUrl}; Ctrl-C ends it`);
       if (!signal.aborted) {
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
@@ -123,7 +125,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-/** A token for the instance's page, where the request asks for one. */
+/** Answers a request for a session token of the instance's page. */
 async function answerSessionToken(
   { method, url, headers }: Request,
   instance: SimulatedInstance,
@@ -138,13 +140,13 @@ async function answerSessionToken(
   return new Response(token, {
     headers: {
       "cache-control": "no-store",
-      // Pages that are worked on, which other servers of this machine deliver.
+      // Pages in development are served by other local servers.
       ...LOCAL_ORIGIN.test(origin) && { "access-control-allow-origin": origin },
     },
   });
 }
 
-/** Shows the responses and counts those that are as expected. */
+/** Shows the responses and counts the expected ones. */
 class Report {
   #asExpected = 0;
   #total = 0;
@@ -191,24 +193,24 @@ class Report {
     }
     if (status === 0) return "Is the extension running, and is --target its address?";
     if (code === "" && (status === 404 || status === 405)) {
-      return "Is the path of --target that of the extension's webhooks?";
+      return "Is the path of --target correct?";
     }
     if (code === "ERR_PUBLIC_KEY_UNAVAILABLE" || code === "ERR_SIGNATURE_INVALID") {
-      return `Does the extension ask ${apiUrl} for public keys? Start it with ` +
-        `MITTWALD_API_URL=${apiUrl}, and give that to MittwaldPublicKeys as apiUrl`;
+      return `Does the extension fetch public keys from ${apiUrl}? Start it with ` +
+        `MITTWALD_API_URL=${apiUrl}, and pass it to MittwaldPublicKeys as apiUrl`;
     }
     if (code === "ERR_WRONG_EXTENSION") {
       return `The webhooks are for the extension ${JSON.stringify(extensionId)}: give ` +
-        "--extension-id what the extension has, or set EXTENSION_ID for both";
+        "the extension's id as --extension-id, or set EXTENSION_ID for both";
     }
     return code === "ERR_STORAGE_FAILED" || code === "ERR_HANDLER_FAILED"
-      ? "The response does not tell the cause: give the extension's webhook handler an onError " +
+      ? "The response does not show the cause: give the extension's webhook handler an onError " +
         "that logs error.cause"
       : undefined;
   }
 }
 
-/** Code and message of this package's responses; the text of others. */
+/** Code and message of this package's responses; the whole text of others. */
 function parseBody(body: string): { code?: string; message: string } {
   try {
     const { code, message } = JSON.parse(body) as { code?: unknown; message?: unknown };
@@ -216,7 +218,7 @@ function parseBody(body: string): { code?: string; message: string } {
       return { code: oneLine(code), message: oneLine(message) };
     }
   } catch {
-    // Some other response.
+    // Another response.
   }
   return { message: oneLine(body) };
 }
@@ -229,7 +231,7 @@ function oneLine(text: string): string {
 
 function reasonOf(error: unknown): string {
   if (typeof error === "string") return error;
-  // What fetch throws says little; its cause, where there is one, tells more.
+  // The message of fetch's error says little; its cause says more.
   const { message, cause } = (error ?? {}) as { message?: string; cause?: unknown };
   const { message: inner, code } = (cause ?? {}) as { message?: string; code?: string };
   return oneLine(inner || code || message || "the connection failed");

@@ -1,20 +1,20 @@
-/** The options of commands: how they are given, and how they are checked. */
+/** Parses and checks the commands' options. */
 
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { readEnvFile } from "./env_file.ts";
 import { UsageError } from "./errors.ts";
 
-/** An option. */
+/** A command line option. */
 export interface Option<T> {
   readonly type: "boolean" | "string";
-  /** `undefined` where the value makes no sense. */
+  /** `undefined` for an invalid value. */
   parse(value: string): T | undefined;
-  /** What a value that makes no sense is told to be. */
+  /** The message for an invalid value. */
   readonly otherwise: string;
 }
 
-/** The values of options, as far as they are given. */
+/** The values of the given options. */
 export type OptionValues<TOptions> = {
   readonly [TName in keyof TOptions]?: TOptions[TName] extends Option<infer T> ? T : never;
 };
@@ -39,11 +39,11 @@ export const httpUrl: Option<string> = option("is not an HTTP URL", (value) => {
 });
 
 export const variableName: Option<string> = option(
-  "is not a name of a variable: letters, digits and underscores, no digit first",
+  "is not a variable's name: letters, digits and underscores, not starting with a digit",
   (value) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(value) ? value : undefined,
 );
 
-/** Drizzle's ways to name columns whose name in the database is not given. */
+/** Drizzle's naming of columns without an explicit name. */
 export type Casing = "snake_case" | "camelCase";
 export const casing: Option<Casing> = option(
   "is neither snake_case nor camelCase",
@@ -57,10 +57,10 @@ function wholeNumber(value: string, min: number, max: number): number | undefine
 }
 
 /**
- * Reads the options of a command, and sets the variables of `--env-file`, which every command takes.
+ * Reads a command's options, and sets the variables of `--env-file`, an option of every command.
  *
- * @throws {UsageError} One is unknown or has a wrong value, or there is something else. The message does not
- * repeat arguments: somebody might have put a password there.
+ * @throws {UsageError} When an option is unknown or invalid, or there is another argument. The
+ *   message does not repeat arguments: one might be a misplaced password.
  */
 export async function readOptions<TOptions extends Readonly<Record<string, Option<unknown>>>>(
   args: readonly string[],
@@ -78,7 +78,7 @@ export async function readOptions<TOptions extends Readonly<Record<string, Optio
   return Object.fromEntries(values) as OptionValues<TOptions>;
 }
 
-/** Reads the value of an option. */
+/** Parses an option's value. */
 export function checkValue<T>(name: string, { parse, otherwise }: Option<T>, value: string): T {
   const parsed = parse(value);
   if (parsed === undefined) throw new UsageError(`--${name} ${otherwise}`);
@@ -90,13 +90,14 @@ function parse(args: readonly string[], options: Readonly<Record<string, Option<
     return parseArgs({ args: [...args], options, allowPositionals: false }).values;
   } catch (error) {
     const { code, message } = error as { code: string; message: string };
-    // The option's name stands in the message; nothing else of it is repeated.
+    // Only the option's name of the message is repeated.
     const name = /'(?:-\w, )?(--?[\w-]+)/.exec(message)?.[1];
     const named = name === undefined ? "" : `: ${name}`;
     const messages: Readonly<Record<string, string>> = {
-      ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL: "there is an argument that belongs to no option",
+      ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL: "there is an argument without an option",
       ERR_PARSE_ARGS_UNKNOWN_OPTION: `there is an unknown option${named}`,
-      ERR_PARSE_ARGS_INVALID_OPTION_VALUE: `an option has no value, or must not have one${named}`,
+      ERR_PARSE_ARGS_INVALID_OPTION_VALUE:
+        `an option lacks its value, or must not have one${named}`,
     };
     throw code in messages ? new UsageError(messages[code]) : error;
   }

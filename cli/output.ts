@@ -1,63 +1,63 @@
-/** What the operator sees: results on standard output, all else on standard error. */
+/** The output: results on standard output, everything else on standard error. */
 
 import process from "node:process";
 import * as util from "node:util";
 
 type Style = "bold" | "dim" | "green" | "red" | "yellow";
 
-/** Text in a style, where colours are wanted. */
+/** Text with a style, applied if colours are enabled. */
 export interface Styled {
   readonly style: Style;
   readonly text: string;
 }
 
-/** A piece of a line. Terminals get what of it can be printed, whatever it holds. */
+/** A part of a line. Characters that are not printable are escaped. */
 export type Part = string | Styled;
 
-/** Puts text in a style. */
+/** Gives text a style. */
 export function styled(style: Style, text: string): Styled {
   return { style, text };
 }
 
-/** Back to the beginning of the line, which is then erased (ECMA-48: CR, EL). */
+/** Returns to the start of the line and erases it (ECMA-48: CR, EL). */
 const CLEAR = "\r\x1b[K";
 
 /**
- * Characters that do something to a terminal, or to the order of the text around them, instead of being seen:
- * controls (ECMA-48, the 8-bit ones included), format characters such as those of bidirectional text (Unicode
- * Standard Annex 9), line and paragraph separators, lone surrogates.
+ * Characters that control a terminal or reorder text: controls (ECMA-48, also 8-bit), format
+ * characters such as those of bidirectional text (Unicode Standard Annex 9), line and paragraph
+ * separators, lone surrogates.
  */
 const NOT_PRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** A stream that text is written to. */
+/** An output stream. */
 export interface Output {
-  /** Whether a person looks at it. */
+  /** Whether it is a terminal. */
   readonly isTerminal: boolean;
-  /** Width of the terminal, in characters. */
+  /** The terminal's width in characters. */
   readonly columns: number;
   /** Writes one line. */
   line(...parts: Part[]): void;
-  /** Writes a text of this program's own, of several lines. */
+  /** Writes this program's own text without escaping. */
   text(text: string): void;
   /** Writes a value as JSON. */
   json(value: unknown): void;
-  /** On a terminal: shows parts in the line that the cursor is in, in place of what is there. */
+  /** On a terminal: replaces the cursor's line. */
   frame(...parts: Part[]): void;
 }
 
 function outputTo(stream: NodeJS.WriteStream): Output {
-  // Both are customs of terminals: https://no-color.org, and TERM=dumb of old.
+  // https://no-color.org; TERM=dumb means a terminal without escape sequences.
   const coloured = stream.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
   const render = (part: Part): string => {
     const { style, text } = typeof part === "string" ? { style: undefined, text: part } : part;
     const shown = printable(text);
-    // Node has it since 20.12.
+    // Node.js has it from 20.12.
     return coloured && style !== undefined && typeof util.styleText === "function"
       ? util.styleText(style, shown, { validateStream: false })
       : shown;
   };
   const write = (text: string) => void stream.write(text);
-  // A reader that is gone, such as `head` or a closed terminal, must not end work that is under way.
+  // A closed reader, such as `head` or a closed terminal, must not end work in progress.
   stream.on("error", () => {});
   return {
     isTerminal: stream.isTTY === true,
@@ -76,7 +76,7 @@ export const stdout: Output = outputTo(process.stdout);
 /** Progress, hints and errors. */
 export const stderr: Output = outputTo(process.stderr);
 
-/** Shows each character that cannot be printed by its number. */
+/** Escapes characters that are not printable. */
 export function printable(text: string): string {
   return text.replace(
     NOT_PRINTABLE,
@@ -84,7 +84,7 @@ export function printable(text: string): string {
   );
 }
 
-/** JSON in which each character that cannot be printed is escaped (RFC 8259, section 7). */
+/** JSON that escapes characters that are not printable (RFC 8259, section 7). */
 export function toJson(value: unknown): string {
   return JSON.stringify(value, (_, inner) => typeof inner === "bigint" ? `${inner}` : inner)
     .replace(
@@ -95,12 +95,12 @@ export function toJson(value: unknown): string {
     );
 }
 
-/** Writes a number for people: 1,234,567. */
+/** Formats a number: 1,234,567. */
 export function formatNumber(number: number): string {
   return number.toLocaleString("en-US");
 }
 
-/** Writes a number with what it counts: "1 row", "2 rows". */
+/** Formats a number with its noun: "1 row", "2 rows". */
 export function count(number: number, singular: string, plural = `${singular}s`): string {
   return `${formatNumber(number)} ${number === 1 ? singular : plural}`;
 }

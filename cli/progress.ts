@@ -1,20 +1,20 @@
-/** Shows how far work is. */
+/** Shows progress. */
 
 import { count, formatNumber, type Part, printable, stderr, styled } from "./output.ts";
 
-/** How far work is. */
+/** The progress of some work. */
 export interface Progress {
-  /** What is worked on. */
+  /** The name of the work. */
   readonly label: string;
-  /** What is counted, in the singular. */
+  /** The unit counted, in the singular. */
   readonly unit: string;
   readonly done: number;
   readonly total: number;
 }
 
 /**
- * Shows how far work is: a bar on a terminal, which goes away at the end; elsewhere a line for each tenth that has
- * details to log.
+ * Shows progress: on a terminal, a bar that disappears at the end; elsewhere a line for each tenth
+ * that has details.
  */
 export async function withProgress<T>(
   work: (update: (progress: Progress, details?: string) => void) => Promise<T>,
@@ -22,7 +22,7 @@ export async function withProgress<T>(
   let tenths = 0;
   try {
     return await work(({ label, unit, done, total }, details) => {
-      // What was added in the meantime belongs to the whole.
+      // Includes items added in the meantime.
       const all = Math.max(total, done);
       const part = all === 0 ? 1 : done / all;
       const text = `${formatNumber(done)} of ${count(all, unit)}`;
@@ -38,7 +38,7 @@ export async function withProgress<T>(
   }
 }
 
-/** The same for the rows of a table. */
+/** Like `withProgress`, for the rows of a table. */
 export function withTableProgress<T>(
   table: string,
   work: (
@@ -52,10 +52,10 @@ export function withTableProgress<T>(
   );
 }
 
-/** A bar that fits into one line; its head and itself have to go where the terminal is narrow. */
+/** A bar that fits into one line; a narrow terminal gets no label or no bar. */
 function bar(label: string, part: number, text: string): Part[] {
   const tail = ` ${String(Math.floor(100 * part)).padStart(3)} %  ${text}`;
-  // One column stays free: terminals wrap in the last one.
+  // Keeps the last column free: terminals wrap there.
   const room = stderr.columns - 1 - `${label} `.length - tail.length;
   if (room < 0) return [tail.trim().slice(0, stderr.columns - 1)];
   const width = room < 5 ? 0 : Math.min(40, room);

@@ -1,4 +1,4 @@
-/** What a command needs to know of the application: its tables, its database, and how columns are named. */
+/** Finds the application's tables, database and column naming for a command. */
 
 import process from "node:process";
 import { Deadline } from "../internal/deadline.ts";
@@ -15,39 +15,39 @@ import { type Casing, casing, type OptionValues, text } from "./options.ts";
 import { stderr, styled } from "./output.ts";
 import { findTables, type ProjectTables } from "./schema_module.ts";
 
-/** Options that say where it is found. */
+/** The options for finding them. */
 export const projectOptions = { schema: text, "database-url": text, casing, config: text } as const;
 
 /** Their help. */
 export const projectHelp =
-  `  --schema FILE         the application's schema module, which builds the keys
-  --database-url URL    the database; default: the variable DATABASE_URL, which other users cannot see
-  --casing CASING       snake_case or camelCase, if the application gives "casing" to Drizzle
-  --config FILE         drizzle-kit's configuration, for what is not given; default: drizzle.config.ts,
-                        .js or .mjs, if it is there; its ssl counts whichever URL is used,
-                        unless the URL has sslmode
+  `  --schema FILE         the application's schema module, which creates the keys
+  --database-url URL    the database; default: the variable DATABASE_URL, hidden from other users
+  --casing CASING       snake_case or camelCase, if the application passes "casing" to Drizzle
+  --config FILE         drizzle-kit's configuration, for options that are not given; default:
+                        drizzle.config.ts, .js or .mjs, if it exists; its ssl applies to every URL
+                        without sslmode
 
-On Node, TypeScript is loaded through jiti where it is installed (npm install --save-dev jiti): with
-paths of tsconfig.json, enums, and imports without extensions. Node 22.18 and later load TypeScript
-without those by themselves, Bun and Deno all of it.
+On Node.js, TypeScript is loaded through jiti if it is installed (npm install --save-dev jiti), with
+paths of tsconfig.json, enums, and imports without extensions. Node.js 22.18 and later load
+TypeScript without these features by themselves; Bun and Deno load all of it.
 `;
 
 type ProjectOptions = OptionValues<typeof projectOptions>;
 
 /**
- * Works on the application's tables, found by what is given, and the rest in the environment and drizzle-kit's
- * configuration; closes the connection afterwards.
+ * Finds the application's tables and database, by the options first, then the environment, then
+ * drizzle-kit's configuration. Runs `work` with them and closes the connection.
  */
 export async function withProject<T>(
   options: ProjectOptions,
   work: (tables: ProjectTables, db: EncryptableDatabase) => Promise<T>,
 ): Promise<T> {
   const { schema, "database-url": databaseUrl, casing } = options;
-  // Not by URL, which does not know those of several hosts.
+  // A pattern: `URL` cannot parse addresses with several hosts.
   if (databaseUrl && /:\/\/[^@]*:[^@]+@/.test(databaseUrl)) {
     stderr.line(styled(
       "yellow",
-      "--database-url holds a password, which other users of this machine can see; set DATABASE_URL instead",
+      "--database-url contains a password, which other users of this machine can see; set DATABASE_URL instead",
     ));
   }
   const config = await configFor(options);
@@ -57,7 +57,7 @@ export async function withProject<T>(
       "give the schema module: --schema ./schema.ts, or a drizzle.config.ts that names it",
     );
   }
-  // Before the environment is read: the module may load a .env file.
+  // Before reading the environment: the module may load a .env file.
   const tables = await findTables(modules);
   const address = givenUrl(options) ?? config?.address;
   if (!address) throw new UsageError("set DATABASE_URL, or give --database-url");
@@ -65,12 +65,12 @@ export async function withProject<T>(
   return await work(tables, db).finally(close);
 }
 
-/** The URL that comes before the configuration's. */
+/** The URL that takes precedence over the configuration's. */
 function givenUrl({ "database-url": databaseUrl }: ProjectOptions): string | undefined {
   return databaseUrl || process.env["DATABASE_URL"] || undefined;
 }
 
-/** Reads the configuration, unless nothing is left that could be in it. */
+/** Reads the configuration unless the options leave nothing to look up. */
 async function configFor(options: ProjectOptions): Promise<DrizzleConfig | undefined> {
   const { schema, casing, config } = options;
   if (config !== undefined) return await readConfig(config);
@@ -83,28 +83,28 @@ async function configFor(options: ProjectOptions): Promise<DrizzleConfig | undef
     return await readConfig(path);
   } catch (error) {
     if (!complete || !(error instanceof Failure)) throw error;
-    // Where the application runs, there need not be a drizzle-kit.
+    // In production, drizzle-kit need not be installed.
     if (!tellsTls(url) && !isLocal(url)) {
       throw new Failure(
-        `${error.message}. It may ask for TLS: to go on without it, add sslmode to the database's ` +
+        `${error.message}. It may ask for TLS: to continue without it, add sslmode to the database's ` +
           "URL, for example sslmode=require, or sslmode=disable for a connection without TLS",
       );
     }
     if (casing === undefined) {
       stderr.line(
-        `${error.message}. Going on without it: give --casing if the application gives "casing" to Drizzle`,
+        `${error.message}. Continuing without it: give --casing if the application gives "casing" to Drizzle`,
       );
     }
     return undefined;
   }
 }
 
-/** Whether a URL says itself if the connection is encrypted. */
+/** Whether a URL contains a TLS setting. */
 function tellsTls(address: DatabaseAddress): boolean {
   return typeof address === "string" && /[?&]ssl(mode)?=/i.test(address);
 }
 
-/** Whether a URL leads to this machine alone. Those of several hosts are no URLs. */
+/** Whether a URL points to this machine. Addresses with several hosts are not parsed. */
 function isLocal(url: string): boolean {
   if (!URL.canParse(url)) return false;
   const { hostname, searchParams } = new URL(url);
@@ -113,9 +113,9 @@ function isLocal(url: string): boolean {
 }
 
 /**
- * The configuration's setting, whichever URL is used, unless the URL has one.
+ * The configuration's TLS setting, unless the URL has one. It applies to other URLs, too.
  *
- * @throws {Failure} The configuration has two.
+ * @throws {Failure} When the configuration has both.
  */
 function tlsFor(address: DatabaseAddress, config: DrizzleConfig | undefined): Tls | undefined {
   if (!tellsTls(address) || config?.tls === undefined) return config?.tls;
@@ -126,7 +126,7 @@ function tlsFor(address: DatabaseAddress, config: DrizzleConfig | undefined): Tl
   );
 }
 
-/** Prepares a connection with the casing that the application gives to Drizzle; the first query opens it. */
+/** Creates a client with the application's casing; the first query opens the connection. */
 async function connect(
   address: DatabaseAddress,
   tls: Tls | undefined,
@@ -152,30 +152,30 @@ async function connect(
     const where = typeof address === "string" ? { connectionString: address } : present(address);
     const ssl = tls === undefined ? {} : { ssl: forNodePostgres(tls) };
     const pool = create(() => new pg.default.Pool({ ...where, ...ssl, max: 1 }));
-    // Without a listener, a connection that breaks while idle would end the program.
+    // Without a listener, losing an idle connection would end the program.
     pool.on("error", () => {});
     return { db: drizzle(pool, options), close: () => pool.end() };
   }
   throw new Failure("Connecting to the database: neither postgres nor pg is installed");
 }
 
-/** node-postgres has no modes and never falls back to a connection without TLS. */
+/** node-postgres has no modes, and never falls back to a connection without TLS. */
 function forNodePostgres(tls: Tls): boolean | Readonly<Record<string, unknown>> {
   if (typeof tls !== "string") return tls;
   return { rejectUnauthorized: tls === "verify-full" };
 }
 
-/** Without what is undefined, which drivers take for a value. */
+/** Drops undefined properties, which drivers treat as values. */
 function present(address: Exclude<DatabaseAddress, string>): Record<string, string | number> {
   return Object.fromEntries(
     Object.entries(address).filter(([, value]) => value !== undefined),
   ) as Record<string, string | number>;
 }
 
-/** libpq's variable, which postgres.js knows, too. */
+/** libpq's variable, also used by postgres.js. */
 const CONNECT_SECONDS = Number(process.env["PGCONNECT_TIMEOUT"]) || 30;
 
-/** Of several hosts postgres.js tries one after another, without end. What is wrong with one, the first query tells. */
+/** With several hosts, postgres.js retries forever. Other failures show in the first query. */
 async function reach(client: import("postgres").Sql): Promise<void> {
   const deadline = new Deadline(CONNECT_SECONDS * 1_000);
   try {
@@ -194,8 +194,8 @@ function create<T>(client: () => T): T {
   try {
     return client();
   } catch {
-    // The driver's message may repeat the URL, and with it the password.
-    throw new Failure("Connecting to the database: its URL cannot be used");
+    // The driver's message may contain the URL with its password.
+    throw new Failure("Connecting to the database: its URL is invalid");
   }
 }
 

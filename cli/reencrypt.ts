@@ -1,4 +1,4 @@
-/** `reencrypt`: writes every value under the current key. */
+/** `reencrypt`: encrypts every value with the current key. */
 
 import { reencrypt as reencryptTable, type ReencryptionReport } from "../pg/reencryption.ts";
 import { interruptible } from "./interruption.ts";
@@ -9,21 +9,21 @@ import { withTableProgress } from "./progress.ts";
 import { projectHelp, projectOptions, withProject } from "./project.ts";
 
 export const help =
-  `Writes every value of the encrypted columns under its current key. Can be ended with Ctrl-C and
-started again at any time, while the application is running.
+  `Encrypts every value of the encrypted columns with the current key, while the application is
+running. Stop it with Ctrl-C and start it again at any time.
 
 Usage: mitthooks-drizzle reencrypt [--dry-run] [--batch-size N] [--schema FILE]
                                    [--database-url URL] [--casing CASING] [--config FILE]
 
 Options:
-  --dry-run             only looks, and writes nothing
-  --batch-size N        rows that are read and written at once; default: 500
+  --dry-run             only counts, and writes nothing
+  --batch-size N        rows per batch; default: 500
 ${projectHelp}
-The exit status is 0 only if the end was reached, no value is unreadable, and each one that had to be
-written was.
+The exit status is 0 only if all rows were processed, no value is unreadable, and every value is
+under the current key.
 `;
 
-/** So many rows are listed; a table that is wholly unreadable would fill the screen. */
+/** Limit of rows listed: an unreadable table would fill the screen. */
 const LISTED = 100;
 
 const options = { ...projectOptions, "dry-run": flag, "batch-size": positiveInteger } as const;
@@ -36,7 +36,7 @@ export async function run(args: readonly string[]): Promise<number> {
     ({ encrypted }, db) =>
       interruptible("Stopping after this batch", async (signal) => {
         let left = 0;
-        // A signal during the last batch of all comes too late to stop anything.
+        // A signal during the very last batch stops nothing.
         let stopped = false;
         for (const { name, table } of encrypted) {
           stopped ||= signal.aborted;
@@ -65,7 +65,7 @@ export async function run(args: readonly string[]): Promise<number> {
           stopped = report.aborted;
         }
         if (stopped) {
-          stdout.line(styled("yellow", "Stopped before the end; run it again to go on"));
+          stdout.line(styled("yellow", "Stopped early; run it again to continue"));
           return signal.reason as number;
         }
         return left === 0 ? 0 : 1;
@@ -81,7 +81,7 @@ function print(table: string, report: ReencryptionReport, dryRun: boolean): void
   const done = dryRun ? "would be re-encrypted (dry run, nothing was written)" : "re-encrypted";
   stdout.line(styled("bold", table), `: ${rows}, ${count(reencrypted, "value")} ${done}`);
   printRows("with a value that no key can read", unreadable);
-  printRows("not written as they should be, because of a trigger", notWritten);
+  printRows("that a trigger kept from being written correctly", notWritten);
 }
 
 function printRows(what: string, primaryKeys: readonly unknown[]): void {

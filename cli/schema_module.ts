@@ -9,31 +9,31 @@ import {
 import { Failure } from "./errors.ts";
 import { loadModule } from "./load_module.ts";
 
-/** A table as the operator knows it. */
+/** A table with its name. */
 export interface NamedTable {
-  /** With its schema, if it has one. */
+  /** Includes the schema, if there is one. */
   readonly name: string;
   readonly table: PgTable;
 }
 
-/** The tables of an application. */
+/** An application's tables. */
 export interface ProjectTables {
-  /** Those with encrypted columns: one at least. */
+  /** The tables with encrypted columns: at least one. */
   readonly encrypted: readonly NamedTable[];
   readonly all: readonly NamedTable[];
 }
 
 /**
- * Loads the modules and looks for tables among their exports.
+ * Loads modules and collects the tables among their exports.
  *
- * @throws {Failure} One cannot be loaded, there is no such table, or one whose values could not be told apart
- * from damaged ones.
+ * @throws {Failure} When a module cannot be loaded, no table has encrypted columns, or another
+ *   version of this package made one.
  */
 export async function findTables(paths: readonly string[]): Promise<ProjectTables> {
   const found = new Set<PgTable>();
   for (const path of paths) {
     for (const exported of Object.values(await loadModule(path))) {
-      // A default export may hold the tables, too.
+      // A default export may contain the tables.
       const values = is(exported, PgTable) ? [exported] : Object.values(exported ?? {});
       for (const value of values) if (is(value, PgTable)) found.add(value);
     }
@@ -46,8 +46,8 @@ export async function findTables(paths: readonly string[]): Promise<ProjectTable
       `Loading ${loaded}: the encrypted columns of ${
         foreign.map(({ name }) => name).join(", ")
       } are ` +
-        "made by another version of this package, start the command from the directory where the " +
-        "application has it installed, and let the application have one copy",
+        "made by another version of this package: start the command from the directory where the " +
+        "application has it installed, and install one copy only",
     );
   }
   const encrypted = all.filter(({ table }) => hasEncryptedColumns(table));

@@ -1,11 +1,11 @@
-/** Signals that ask a program to end. */
+/** Termination signals. */
 
 import process from "node:process";
 
-/** What a shell reports of a program that a signal has ended: 128 and the signal's number. */
+/** Exit statuses as in a shell: 128 plus the signal's number. */
 const STATUSES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Calls a listener with the exit status of each signal that comes, until what it returns is called. */
+/** Calls a listener with each signal's exit status. Returns a function that stops listening. */
 export function onSignals(listener: (status: number) => void): () => void {
   const listeners = Object.entries(STATUSES).map(([name, status]) =>
     [name, () => listener(status)] as const

@@ -1,4 +1,4 @@
-/** `status`: tells under which keys the stored values are. */
+/** `status`: counts the stored values by key. */
 
 import { type KeyCounts, keyStatus } from "../pg/reencryption.ts";
 import { NOTHING_READABLE } from "./keys_at_hand.ts";
@@ -8,8 +8,8 @@ import { withTableProgress } from "./progress.ts";
 import { projectHelp, projectOptions, withProject } from "./project.ts";
 
 export const help =
-  `Counts, for each encrypted column, the values under the current key, under another one that is
-still readable, and under none that is known.
+  `Counts the values of each encrypted column: under the current key, under another key that is still
+available, and unreadable ones.
 
 Usage: mitthooks-drizzle status [--json] [--schema FILE] [--database-url URL] [--casing CASING]
                                 [--config FILE]
@@ -56,10 +56,10 @@ function summarise(current: number, otherKey: number, unreadable: number): void 
       "red",
       current + otherKey === 0
         ? NOTHING_READABLE
-        : `${count(unreadable, "value")} cannot be read with any of the keys`,
+        : `${count(unreadable, "value")} cannot be read with any key`,
     ));
   } else if (otherKey === 0) {
-    stdout.line(styled("green", "No value needs another key than the current one"));
+    stdout.line(styled("green", "All values are under the current key"));
   }
 }
 

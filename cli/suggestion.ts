@@ -1,9 +1,9 @@
-/** Finds the name that somebody meant who has misspelt it. */
+/** Suggests the intended name for a misspelt one. */
 
-/** So many letters may differ, of names as short as those of commands. */
+/** Limit of differing letters; commands have short names. */
 const MAX_DISTANCE = 2;
 
-/** The name that a word is closest to, or the beginning of; `undefined` where none is close. */
+/** The name that a word is close to or a prefix of; `undefined` if there is none. */
 export function closestTo(word: string, names: Iterable<string>): string | undefined {
   return [...names]
     .map((name) => [name.startsWith(word) ? 0 : distance(word, name), name] as const)
@@ -11,7 +11,7 @@ export function closestTo(word: string, names: Iterable<string>): string | undef
     .sort(([one], [other]) => one - other)[0]?.[1];
 }
 
-/** The number of letters that have to be put in, left out or replaced (Levenshtein). */
+/** The number of insertions, deletions and substitutions (Levenshtein). */
 function distance(one: string, other: string): number {
   let row = Array.from(other, (_, index) => index + 1);
   for (const [index, letter] of [...one].entries()) {

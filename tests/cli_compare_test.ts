@@ -70,7 +70,7 @@ Deno.test("compare: nothing to do", async () => {
   await world.addInstances(2);
   assertEquals(await world.run("--check-secrets"), {
     code: 0,
-    stdout: "2 instances at mStudio, 2 in the table\n\nThe table is what mStudio says\n",
+    stdout: "2 instances in mStudio, 2 in the table\n\nThe table matches mStudio\n",
     stderr: "",
   });
 });
@@ -86,14 +86,14 @@ Deno.test("compare: what differs is told, and nothing is changed; --repair --yes
     stdout,
     `\n1 missing in the table\n  ${missing.id}  project p-1, enabled, variant a\\u{1b}[2J\\u{202e}, scopes a b\n`,
   );
-  assertMatch(stdout, new RegExp(`\n1 gone at mStudio\n  ${gone.id}  \\w+ \\S+, enabled, `));
+  assertMatch(stdout, new RegExp(`\n1 gone in mStudio\n  ${gone.id}  \\w+ \\S+, enabled, `));
   assertMatch(
     stdout,
     new RegExp(
-      `\n1 different: in the table → at mStudio\n  ${changed.id}  enabled → disabled, no scopes → scopes x y\n`,
+      `\n1 different: in the table → in mStudio\n  ${changed.id}  enabled → disabled, no scopes → scopes x y\n`,
     ),
   );
-  assertStringIncludes(stdout, `\n1 without a secret that works\n  ${secretless.id}  missing\n`);
+  assertStringIncludes(stdout, `\n1 without a working secret\n  ${secretless.id}  missing\n`);
 
   const json = await world.run("--json");
   assertEquals([json.code, json.stderr], [1, ""]);
@@ -104,12 +104,15 @@ Deno.test("compare: what differs is told, and nothing is changed; --repair --yes
 
   const asking = await world.run("--repair");
   assertEquals(asking.code, 2);
-  assertStringIncludes(asking.stderr, "--repair asks first; give --yes where nobody can answer");
+  assertStringIncludes(
+    asking.stderr,
+    "--repair asks for confirmation; give --yes if nobody can answer",
+  );
   assertEquals(await world.rows(), before);
 
   const mended = await world.run("--repair --yes");
   assertEquals([mended.code, mended.stderr], [0, ""]);
-  assert(mended.stdout.endsWith("\n1 inserted, 1 updated, 1 removed, 2 new secrets\nMended\n"));
+  assert(mended.stdout.endsWith("\n1 inserted, 1 updated, 1 removed, 2 new secrets\nRepaired\n"));
   for (const { id, secret } of [changed, secretless, missing]) {
     assertEquals((await world.storage.getExtension(id))?.secret, secret);
     assert(!mended.stdout.includes(secret));
@@ -154,11 +157,11 @@ Deno.test("compare: what keeps it from comparing has status 2, and nothing is ch
   const cases: Record<string, [line: string, found: string, env?: Record<string, string>]> = {
     "no token": ["", "set MITTWALD_API_TOKEN", { MITTWALD_API_TOKEN: "" }],
     "no extension": ["", "set EXTENSION_ID, or give --extension-id", { EXTENSION_ID: "" }],
-    "a wrong token": ["", "the API token is not valid\nMake a token", { MITTWALD_API_TOKEN: "x" }],
-    "a token that is none": ["", "it is missing, or not a token", { MITTWALD_API_TOKEN: "a b" }],
-    "another extension": ["--extension-id other", "mStudio knows no extension of this id"],
-    "another table": ["--table other", "--table is no such table of the schema"],
-    "other keys": ["--repair --yes", "--repair: No value can be read with the keys at hand", {
+    "a wrong token": ["", "the API token is invalid\nCreate a token", { MITTWALD_API_TOKEN: "x" }],
+    "a token that is none": ["", "it is missing or not a token", { MITTWALD_API_TOKEN: "a b" }],
+    "another extension": ["--extension-id other", "mStudio has no extension with this id"],
+    "another table": ["--table other", "--table names no such table of the schema"],
+    "other keys": ["--repair --yes", "--repair: No value can be read with the available keys", {
       ENCRYPTION_SALT: "another",
     }],
   };
@@ -183,8 +186,8 @@ Deno.test("compare --repair: Ctrl-C stops it, another run finishes", async () =>
   command.kill("SIGINT");
   const { code, stdout, stderr } = await command.ended;
   assertEquals(code, 130, stdout + stderr);
-  assertStringIncludes(stderr, "Stopping; once more to stop at once");
-  assertStringIncludes(stdout, "Stopped before the end; run it again to go on\n");
+  assertStringIncludes(stderr, "Stopping; press Ctrl-C again to stop at once");
+  assertStringIncludes(stdout, "Stopped early; run it again to continue\n");
   assertEquals((await world.run("--repair --yes")).code, 0);
   assertEquals((await world.run("--check-secrets")).code, 0);
 });

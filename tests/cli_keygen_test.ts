@@ -33,7 +33,7 @@ Deno.test("keygen --write makes a file for its owner alone, and prints no secret
   assertEquals([code, stderr], [0, ""]);
   assertEquals(
     stdout,
-    ".env: ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT written, the file is new\n",
+    ".env: ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT written to a new file\n",
   );
   assertMatch(await Deno.readTextFile(`${folder.path}/.env`), LINES);
   assertEquals((await Deno.stat(`${folder.path}/.env`)).mode! & 0o777, 0o600);
@@ -46,7 +46,7 @@ Deno.test("keygen --write: a file that everybody may read stays so, with a warni
   const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd: folder.path });
   assertEquals([code, stderr, (await Deno.stat(path)).mode! & 0o777], [
     0,
-    ".env: every user of this machine may read it; to change that: chmod 600 .env\n",
+    ".env: every user of this machine can read it; to change that: chmod 600 .env\n",
     0o644,
   ]);
 });
@@ -57,7 +57,7 @@ Deno.test("keygen --write: a link that leads nowhere is told, and stays", async 
   const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd: folder.path });
   assertEquals([code, stderr], [
     1,
-    "keygen: Writing .env: it is a link to nothing, or has just been made\n",
+    "keygen: Writing .env: it is a dangling link, or was created just now\n",
   ]);
   assertEquals([...Deno.readDirSync(folder.path)].map(({ isSymlink }) => isSymlink), [true]);
 });
@@ -67,7 +67,7 @@ Deno.test("keygen --write: what a new file in its place would break stays, and i
     "a FIFO": ["mkfifo .env", "it is not a regular file"],
     "a file with two names": [
       "echo A=1 > other; ln other .env",
-      "it has other names (hard links), which would keep what it holds now",
+      "it has other hard links, which would keep the old content",
     ],
     "a read-only file": ["echo A=1 > .env; chmod 444 .env", "it is read-only"],
   };
@@ -154,7 +154,7 @@ Deno.test("keygen --write never overwrites a value that is set", async () => {
   const { stdout, stderr } = await assertWritten(full, full, []);
   assertEquals([stdout, stderr], [
     "",
-    ".env: ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT have a value, kept\n",
+    ".env: ENCRYPTION_MASTER_PASSWORD and ENCRYPTION_SALT have a value, which was kept\n",
   ]);
   const half = "ENCRYPTION_MASTER_PASSWORD=p\n";
   await assertWritten(half, `${half}ENCRYPTION_SALT=+\n`, []);
