@@ -1,4 +1,4 @@
-/** The column type that stores text encrypted. */
+/** The column type for encrypted text. */
 
 import { text } from "drizzle-orm/pg-core";
 import { kindOf } from "../internal/kind_of.ts";
@@ -18,31 +18,31 @@ import {
 } from "./internal/columns/column_modifiers.ts";
 import { createSealedValue } from "./internal/columns/sealed_value.ts";
 
-/** A column builder that has Drizzle's methods, but for those that an encrypted column refuses. */
+/** Drizzle's column builder without the methods that an encrypted column refuses. */
 export type EncryptedTextColumnBuilder = RefusingTextBuilder;
 
 /**
- * What {@linkcode buildEncryptedTextColumn} returns: a function that makes the column, with its database
- * name as an optional argument. Its type is that of a text column.
+ * The result of {@linkcode buildEncryptedTextColumn}: a function that creates the column, with its
+ * database name as an optional argument. Its type is that of a text column.
  */
 export type EncryptedTextColumn = (name?: string) => EncryptedTextColumnBuilder;
 
 /**
- * Builds the type of an encrypted column, from `@wais/mitthooks-drizzle/pg/encryption`. In the database it
- * is `text`, in TypeScript `string`; `null` is stored as `null`.
+ * Builds an encrypted column type: `text` in the database, `string` in TypeScript. `null` is stored
+ * as `null`. Exported by `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * Encryption is randomised: the same value is stored differently each time; only an UPDATE of several rows
- * stores one ciphertext in all of them. An encrypted column can therefore not be compared, searched, sorted
- * or made unique by its value, and a query that tries is refused.
- * `.default()`, `.unique()`, `.primaryKey()`, `.references()`, `.array()` and `.generatedAlwaysAs()` are type
- * errors, and refused when the table is built; `.$default()` and `.$onUpdate()` work.
+ * Encryption is randomised: each write of a value stores another ciphertext; only an UPDATE of
+ * several rows stores the same one in all of them. So an encrypted column cannot be compared,
+ * searched, sorted or unique, and a query that tries is refused. `.default()`, `.unique()`,
+ * `.primaryKey()`, `.references()`, `.array()` and `.generatedAlwaysAs()` are type errors and throw
+ * when the table is built; `.$default()` and `.$onUpdate()` work.
  *
- * @param encryptionKey The key that the column's values are written under and read with.
+ * @param encryptionKey The key that encrypts and decrypts the column's values.
  * @returns The column type, for `pgTable` and `buildExtensionInstanceTable`.
- * @throws {TypeError} `encryptionKey` is no key. The original package took a `Buffer` here: give it to
- * `importEncryptionKey` first.
+ * @throws {TypeError} When `encryptionKey` is not a key. The original package took a `Buffer`: pass
+ *   it to `importEncryptionKey` first.
  *
- * @example Two columns under two keys
+ * @example Two columns with different keys
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { getTableColumns } from "drizzle-orm";
@@ -67,13 +67,15 @@ export function buildEncryptedTextColumn(encryptionKey: EncryptionKey): Encrypte
     encrypting(name === undefined ? text() : text(name), encryptionKey) as RefusingTextBuilder;
 }
 
-/** What Drizzle's builders make the columns of a table with. */
+/** The methods with which Drizzle's builders create a table's columns. */
 interface Buildable {
   build(table: object): BuiltColumn;
   buildExtraConfigColumn(table: object): object;
 }
 
-/** A builder whose columns are encrypted; so are those of its copies, because all of it is in its prototype. */
+/**
+ * Makes a builder's columns encrypted. Works through its prototype, so copies of it do the same.
+ */
 function encrypting(builder: object, key: EncryptionKey): object {
   const prototype: Buildable = Object.getPrototypeOf(builder);
   const members: PropertyDescriptorMap = {
@@ -103,14 +105,14 @@ function refuseModifier(modifier: Modifier): never {
   throw new TypeError(`Building an encrypted column: .${modifier}() is refused, ${reason}`);
 }
 
-/** What Drizzle makes of a builder, and what its modifiers leave there. */
+/** A column built by Drizzle, with the effects of modifiers. */
 interface BuiltColumn {
   readonly default?: unknown;
   readonly dimensions?: number;
   readonly generated?: object;
   readonly isUnique: boolean;
   readonly primary: boolean;
-  /** Of Drizzle 1.0. */
+  /** Drizzle 1.0 only. */
   toBuilder?(overrides?: object): object;
 }
 
@@ -123,7 +125,7 @@ function encrypted(column: BuiltColumn, key: EncryptionKey): object {
   if (column.primary) refuseModifier("primaryKey");
   const sealed = createSealedValue(column);
   return markEncrypted(column, key, {
-    // Only reached without withEncryption, which has values of its own encoded elsewhere.
+    // Only reached without withEncryption, which encrypts values elsewhere.
     mapToDriverValue: {
       value(value: unknown) {
         if (value === null) return null;
@@ -135,7 +137,7 @@ function encrypted(column: BuiltColumn, key: EncryptionKey): object {
       },
     },
     mapFromDriverValue: { value: () => sealed },
-    // Of Drizzle 1.0.
+    // Drizzle 1.0 only.
     ...toBuilder && {
       toBuilder: {
         value: (overrides?: object) => encrypting(toBuilder.call(column, overrides), key),

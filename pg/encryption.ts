@@ -1,14 +1,14 @@
 /**
  * # Encryption
  *
- * Keys, and the column type that stores text encrypted under one.
+ * Encryption keys, and the column type for encrypted text.
  *
- * Values are encrypted with AES-256-GCM and stored as `base64(iv):base64(ciphertext):base64(tag)`, the form
- * of the npm package `@weissaufschwarz/mitthooks-drizzle`, under a key that scrypt derives from a master
- * password and a salt. Use the column through a database wrapped by `withEncryption` from
- * `@wais/mitthooks-drizzle/pg`; without it, writing and reading are refused.
+ * scrypt derives a key from a master password and a salt. Values are encrypted with it by
+ * AES-256-GCM and stored as `base64(iv):base64(ciphertext):base64(tag)`, the form of the npm
+ * package `@weissaufschwarz/mitthooks-drizzle`. Use the column through a database wrapped by
+ * `withEncryption` from `@wais/mitthooks-drizzle/pg`; without it, writes and reads are refused.
  *
- * @example An encrypted column in a table of your own
+ * @example An encrypted column in your own table
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { PGlite } from "@electric-sql/pglite";

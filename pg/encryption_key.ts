@@ -1,4 +1,4 @@
-/** The keys that encrypted columns use. */
+/** Keys of encrypted columns. */
 
 import { type AesGcm, importAesKey } from "./internal/columns/aes_gcm.ts";
 import { askKey } from "./internal/columns/ask_key.ts";
@@ -23,30 +23,30 @@ import {
 } from "./internal/columns/stored_form.ts";
 import { assertStorableText } from "./internal/columns/well_formed.ts";
 
-/** How a master password becomes a key. */
+/** How a key is derived from a master password. */
 export type KeyDerivation =
-  /** scrypt with N = 16384, r = 8, p = 1 (RFC 7914), as the original package derives. */
+  /** scrypt with N = 16384, r = 8, p = 1 (RFC 7914), as in the original package. */
   | { readonly name: "scrypt" }
-  /** PBKDF2 with HMAC-SHA-256 (RFC 8018); 600,000 iterations unless given. */
+  /** PBKDF2 with HMAC-SHA-256 (RFC 8018). Default: 600,000 iterations. */
   | { readonly name: "pbkdf2"; readonly iterations?: number | undefined };
 
 /** Options of {@linkcode importEncryptionKey}. */
 export interface ImportEncryptionKeyOptions {
-  /** Other keys whose values are read but never written; what they themselves also read counts too. */
+  /** Keys that decrypt but never encrypt, including their own `alsoReads`. Default: none. */
   readonly alsoReads?: readonly EncryptionKey[] | undefined;
 }
 
 /** Options of {@linkcode buildEncryptionKey}. */
 export interface BuildEncryptionKeyOptions extends ImportEncryptionKeyOptions {
-  /** How the key is derived. The default, scrypt, is what existing data of the original package needs. */
+  /** How the key is derived. Default: scrypt, which data of the original package needs. */
   readonly kdf?: KeyDerivation | undefined;
 }
 
 class AesEncryptionKey implements EncryptionKey {
-  /** Dropped after it has succeeded, and with it the password that it holds. */
+  /** Dropped on success, together with the password. */
   #derive: (() => Promise<Uint8Array<ArrayBuffer>>) | undefined;
   #imported: Promise<AesGcm> | undefined;
-  /** The same, once it is there. */
+  /** The imported key, for synchronous use. */
   #ready: AesGcm | undefined;
   readonly #alsoReads: readonly EncryptionKey[];
 
@@ -95,11 +95,11 @@ class AesEncryptionKey implements EncryptionKey {
     if (!this.#isOwn(key, "decrypt") || !key.#ready) return undefined;
     const opened = openNow(key.#ready, ciphertext);
     if (opened === undefined || typeof opened === "string") return opened;
-    // Those behind the first are asked in turn, which takes a promise.
+    // Trying further keys in turn takes a promise.
     return key.#alsoReads[0] && this.decryptNow(key.#alsoReads[0], ciphertext);
   }
 
-  /** Whether a method is this class's, and not one that an application has put in its place. */
+  /** Whether a method is this class's, not one that an application has substituted. */
   static #isOwn(key: EncryptionKey, method: "encrypt" | "decrypt"): key is AesEncryptionKey {
     return #ready in key && key[method] === AesEncryptionKey.prototype[method];
   }
@@ -118,48 +118,49 @@ class AesEncryptionKey implements EncryptionKey {
     try {
       const bytes = await this.#derive!();
       const key = await importAesKey(bytes);
-      // Not before: after a failure, raw bytes are needed again.
+      // Only now: after a failure, raw bytes are needed again.
       bytes.fill(0);
       this.#derive = undefined;
       this.#ready = key;
       return key;
     } catch (error) {
-      // The next use tries again: what fails once, say for lack of memory, need not fail for good.
+      // The next use retries: the failure may be temporary, a lack of memory for example.
       this.#imported = undefined;
       throw error;
     }
   }
 }
 
-/** As `encrypt` of a key, where nothing has to be waited for; `undefined` where something has to. */
+/** `encrypt` of a key, if it can be done synchronously; otherwise `undefined`. */
 export function encryptNow(key: EncryptionKey, plaintext: string): string | undefined {
   return AesEncryptionKey.encryptNow(key, plaintext);
 }
 
-/** As `decrypt` of a key, where nothing has to be waited for; `undefined` where something has to, and on failure. */
+/** `decrypt` of a key, if it can be done synchronously; otherwise, and on failure, `undefined`. */
 export function decryptNow(key: EncryptionKey, ciphertext: string): string | undefined {
   return AesEncryptionKey.decryptNow(key, ciphertext);
 }
 
 /**
- * Builds the key of an encrypted column from a master password and a salt, from
+ * Builds the key of an encrypted column from a master password and a salt. Exported by
  * `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * Nothing is computed yet: the key is derived once, on first use, without blocking the event loop where the
- * runtime has a scrypt of its own (Node.js from 20.16 on, Deno, Bun). Nor is it an error yet if the password or the salt is missing, because schema modules are also loaded where no secret is
- * set, by drizzle-kit and bundlers for example; the first use rejects then, and so does the storage's `verify`. With
- * the defaults it is the very key that `@weissaufschwarz/mitthooks-drizzle` derives from the same two
- * strings.
+ * The key is derived once, on first use, without blocking the event loop where the runtime has its
+ * own scrypt (Node.js from 20.16, Deno, Bun). A missing password or salt is reported on first use,
+ * too, and by the storage's `verify`: drizzle-kit and bundlers load schema modules without secrets.
+ * With the defaults, the key is the one that `@weissaufschwarz/mitthooks-drizzle` derives from the
+ * same two strings.
  *
- * @param masterPassword The secret that the key comes from, taken as UTF-8. scrypt at these costs does not
- * protect a password that a person made up: use at least 32 random bytes, for instance as base64.
- * @param salt A second value that has to stay the same as long as the stored data, taken as UTF-8.
- * @param options How the key is derived, and which other keys' values it also reads.
- * @returns The key. It shows nothing of itself when it is logged or serialised.
- * @throws {TypeError} An option is unknown or has the wrong type. On first use: the password or the salt is missing or empty;
- * the message says where the key was made.
- * @throws {RangeError} The number of PBKDF2 iterations is not a positive integer, or, on first use, is
- * more than the runtime allows.
+ * @param masterPassword The secret from which the key is derived, as UTF-8. scrypt at this cost
+ *   does not protect a password that a person made up: use at least 32 random bytes, for example in
+ *   base64.
+ * @param salt A second value, as UTF-8. It must stay the same as long as the stored data.
+ * @param options How the key is derived, and which other keys also decrypt.
+ * @returns The key. Logging or serialising it reveals nothing.
+ * @throws {TypeError} When an option is invalid or unknown. On first use: when the password or the
+ *   salt is missing or empty; the message shows where the key was built.
+ * @throws {RangeError} When the number of PBKDF2 iterations is not a positive integer, or, on first
+ *   use, exceeds the runtime's limit.
  *
  * @example Build a key from the environment
  * ```ts
@@ -173,7 +174,7 @@ export function decryptNow(key: EncryptionKey, ciphertext: string): string | und
  * assertEquals(await key.decrypt(ciphertext), "secret of an instance");
  * ```
  *
- * @example Read what an older password wrote
+ * @example Also read values of an older password
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { buildEncryptionKey } from "@wais/mitthooks-drizzle/pg/encryption";
@@ -201,22 +202,23 @@ export function buildEncryptionKey(
   if (mistakes.length === 0) {
     return new AesEncryptionKey(() => derive(masterPassword, salt), alsoReads);
   }
-  const message = `${attempt}: ${mistakes.join(", ")}; the key was made ${
+  const message = `${attempt}: ${mistakes.join(", ")}; the key was built ${
     placeOfCall(buildEncryptionKey)
-  }, and \`npx mitthooks-drizzle keygen --write .env\` makes both`;
+  }, and \`npx mitthooks-drizzle keygen --write .env\` generates both`;
   return new AesEncryptionKey(() => Promise.reject(new ConfigurationError(message)), alsoReads);
 }
 
 /**
- * Makes the key of an encrypted column from 32 bytes that are a key already, from
+ * Imports 32 raw bytes as the key of an encrypted column. Exported by
  * `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * @param rawKey Exactly 32 bytes from a cryptographic source of randomness; they are copied.
- * @param options Which other keys' values it also reads.
- * @returns The key. It shows nothing of itself when it is logged or serialised.
- * @throws {TypeError} `rawKey` is not a `Uint8Array`, or an option is unknown or has the wrong type. On first use:
- * `rawKey` is empty, as it is where a schema is loaded without secrets; the message says where the key was made.
- * @throws {RangeError} `rawKey` has neither 32 bytes nor none.
+ * @param rawKey Exactly 32 bytes from a cryptographically secure random source; they are copied.
+ * @param options Which other keys also decrypt.
+ * @returns The key. Logging or serialising it reveals nothing.
+ * @throws {TypeError} When `rawKey` is not a `Uint8Array`, or an option is invalid or unknown. On
+ *   first use: when `rawKey` is empty, because the schema was loaded without secrets; the message
+ *   shows where the key was imported.
+ * @throws {RangeError} When `rawKey` has neither 32 nor 0 bytes.
  *
  * @example Import a random key
  * ```ts
@@ -238,7 +240,8 @@ export function importEncryptionKey(
     throw new TypeError(`${attempt}: rawKey is not a Uint8Array`);
   }
   const alsoReads = checkedKeys(attempt, options.alsoReads);
-  // A variable that is not set, where a schema is loaded without secrets: as with a missing password, the first use says so.
+  // A variable that is not set, where a schema is loaded without secrets: as with a missing
+  // password, the first use says so.
   if (rawKey.length === 0) {
     const message = `${attempt}: rawKey is empty; the key was made ${
       placeOfCall(importEncryptionKey)
@@ -252,7 +255,7 @@ export function importEncryptionKey(
   return new AesEncryptionKey(() => Promise.resolve(bytes), alsoReads);
 }
 
-/** Checks for the three methods' presence alone: a key may be anybody's object. */
+/** Checks only for the methods: any object may be a key. */
 export function isEncryptionKey(value: unknown): value is EncryptionKey {
   const key = value as Partial<EncryptionKey> | null | undefined;
   return typeof key?.encrypt === "function" && typeof key.decrypt === "function";
@@ -265,7 +268,7 @@ function whatIsWrong(name: string, value: unknown): string[] {
   ];
 }
 
-/** The line of the stack that calls a function, where the engine tells it. */
+/** The stack line that calls a function, if the engine provides it. */
 function placeOfCall(callee: (...args: never[]) => unknown): string {
   const holder: { stack?: unknown } = {};
   (Error as { captureStackTrace?(holder: object, callee: unknown): void })

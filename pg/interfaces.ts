@@ -1,11 +1,11 @@
 /** What the application gives: a key, and a database. */
 
 /**
- * What an encrypted column needs of a key, from `@wais/mitthooks-drizzle/pg/encryption`.
- * {@linkcode buildEncryptionKey} and {@linkcode importEncryptionKey} make one; implement it yourself to
- * use a key management service, or one key per tenant.
+ * A key of an encrypted column. {@linkcode buildEncryptionKey} and {@linkcode importEncryptionKey}
+ * create one; implement it yourself to use a key management service or one key per tenant. Exported
+ * by `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * @example A key that lives in a service
+ * @example A key in a key management service
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { DecryptionError } from "@wais/mitthooks-drizzle/pg";
@@ -50,36 +50,36 @@
  */
 export interface EncryptionKey {
   /**
-   * Encrypts a value. Called once for each value that is written, many at a time.
+   * Encrypts a value. Called once for each written value, often concurrently.
    *
    * @param plaintext Well-formed Unicode, of any length.
-   * @returns What is stored; two calls must never give the same.
+   * @returns The ciphertext to store; two calls must never return the same one.
    */
   encrypt(plaintext: string): Promise<string>;
 
   /**
-   * Decrypts a value. Called once for each value that is read, many at a time.
+   * Decrypts a value. Called once for each read value, often concurrently.
    *
-   * @param ciphertext What is stored.
-   * @returns The value that was encrypted.
-   * @throws {DecryptionError} The value was written under another key, or it is damaged. Any other error
-   * counts as an outage and reaches the caller of the query unchanged.
+   * @param ciphertext The stored ciphertext.
+   * @returns The plaintext.
+   * @throws {DecryptionError} When the value was encrypted with another key, or is damaged. Any
+   *   other error counts as an outage and reaches the caller of the query unchanged.
    */
   decrypt(ciphertext: string): Promise<string>;
 
   /**
-   * Tells whether a value was written under the key that {@linkcode EncryptionKey.encrypt | encrypt} uses.
-   * Only needed for changing the key of stored values.
+   * Tells whether a value was encrypted with the key that
+   * {@linkcode EncryptionKey.encrypt | encrypt} uses. Only re-encryption needs it.
    *
-   * @param ciphertext What is stored.
-   * @returns `false` also for damaged values.
+   * @param ciphertext The stored ciphertext.
+   * @returns Whether it was; `false` for damaged values.
    */
   isCurrent?(ciphertext: string): Promise<boolean>;
 }
 
 /**
- * The part of a Drizzle PostgreSQL database that this package relies on. Every driver's database has it,
- * in each of the supported lines of Drizzle, and so does a transaction.
+ * The part of a Drizzle PostgreSQL database that this package uses. Every driver's database has it
+ * in each supported version of Drizzle, and so does a transaction.
  */
 export interface EncryptableDatabase {
   /** Starts a SELECT. */
@@ -90,7 +90,7 @@ export interface EncryptableDatabase {
   update(...args: never[]): unknown;
   /** Starts a DELETE. */
   delete(...args: never[]): unknown;
-  /** Runs a statement as it is. */
+  /** Runs a raw statement. */
   execute(...args: never[]): unknown;
   /** Runs a function in a transaction. */
   transaction(...args: never[]): unknown;

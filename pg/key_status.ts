@@ -1,4 +1,4 @@
-/** Under which keys the values of a table are. */
+/** Counts a table's values by key. */
 
 import type { PgTable } from "drizzle-orm/pg-core";
 import { checkFunction, checkNames } from "../internal/check_options.ts";
@@ -8,26 +8,26 @@ import { type Batch, StoredTable } from "./internal/reencryption/stored_batches.
 import { inspectRows } from "./internal/reencryption/stored_value.ts";
 import type { EncryptableDatabase } from "./interfaces.ts";
 
-/** Rows that are read at once. */
+/** Rows per read. */
 const BATCH_SIZE = 500;
 
-/** How many values of one column are under which key. */
+/** The values of one column, counted by key. */
 export interface KeyCounts {
-  /** Written under the current key. */
+  /** Encrypted with the current key. */
   current: number;
-  /** Readable, but written under another key, which must therefore not be removed yet. */
+  /** Encrypted with another available key, which must not be removed yet. */
   otherKey: number;
-  /** Written under an unknown key, or damaged. */
+  /** Encrypted with an unknown key, or damaged. */
   unreadable: number;
-  /** Not there. */
+  /** Null in the database. */
   null: number;
 }
 
-/** How far {@linkcode keyStatus} has come. */
+/** Progress of {@linkcode keyStatus}. */
 export interface KeyStatusProgress {
   /** How many rows the table had at the start. */
   total: number;
-  /** How many rows have been looked at. More than `total` if rows were added in the meantime. */
+  /** How many rows have been read. Exceeds `total` if rows were added in the meantime. */
   scanned: number;
 }
 
@@ -38,25 +38,25 @@ export interface KeyStatusOptions {
 }
 
 /**
- * Counts, for each encrypted column of a table, the values under the current key, under another one and
- * under none that is known, from `@wais/mitthooks-drizzle/pg`. Before a key is removed from
- * `alsoReads`, `otherKey` has to be 0 everywhere.
+ * Counts the values of each encrypted column of a table: under the current key, under another
+ * available key, and unreadable ones. Before you remove a key from `alsoReads`, `otherKey` must be
+ * 0 everywhere. Exported by `@wais/mitthooks-drizzle/pg`.
  *
- * Reads in batches and writes nothing. Rows that change meanwhile are counted as they were when read.
+ * Reads in batches and writes nothing. Rows that change in the meantime count as they were read.
  *
- * @param db The database, whether or not it is wrapped by `withEncryption`.
+ * @param db The database, with or without `withEncryption`.
  * @param table A table with a primary key and at least one encrypted column.
- * @param options Progress.
- * @returns The counts, by the columns' names in TypeScript.
- * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
- * column's key has no method `isCurrent` or comes from another version of this package, or an option is unknown
- * or of the wrong type.
- * @throws {StorageError} Before anything is read: row-level security applies to the current user, so that rows
- * may be hidden, or rows have null in their primary key. Or the database refused a statement or could not be reached, or a primary key cannot be
- * followed because its values change on the way through text. What a key rejects with reaches the caller
- * unchanged.
+ * @param options A callback for progress.
+ * @returns The counts, by the columns' TypeScript names.
+ * @throws {TypeError} When the table has no primary key or no encrypted column, a column's key has
+ *   no method `isCurrent` or comes from another version of this package, or an option is invalid or
+ *   unknown. Nothing is read then.
+ * @throws {StorageError} When row-level security applies to the current user, so that rows may be
+ *   hidden, or rows have null in their primary key; nothing is read then. When the database refuses
+ *   a statement or cannot be reached, or a primary key's values change when converted to text and
+ *   back. Errors of a key are passed on.
  *
- * @example May the old key go?
+ * @example Check whether the old key is still needed
  * ```ts
  * import { assert } from "@std/assert";
  * import { PGlite } from "@electric-sql/pglite";

@@ -1,10 +1,10 @@
 /**
  * # PostgreSQL
  *
- * Everything that concerns the database: {@linkcode PgExtensionStorage} keeps extension instances,
- * {@linkcode withEncryption} makes an application's own queries read and write encrypted columns,
- * `reencrypt` changes their keys, and the error classes. The names of `@wais/mitthooks-drizzle/pg/encryption` and
- * `@wais/mitthooks-drizzle/pg/schema` are here, too.
+ * Storage and encryption in PostgreSQL: {@linkcode PgExtensionStorage} stores extension instances,
+ * {@linkcode withEncryption} makes an application's queries read and write encrypted columns, and
+ * `reencrypt` changes their keys. Also exports everything from
+ * `@wais/mitthooks-drizzle/pg/encryption` and `@wais/mitthooks-drizzle/pg/schema`.
  *
  * @example Query the instances with Drizzle
  * ```ts

@@ -1,30 +1,29 @@
-/** The way from a filled plaintext column to an encrypted one. */
+/** Migrates a plaintext column to an encrypted one. */
 
 import { DecryptionError } from "../errors.ts";
 import type { EncryptionKey } from "./interfaces.ts";
 import { hasStoredForm } from "./internal/columns/stored_form.ts";
 
 /**
- * Reads values that are not encrypted as what they are, from `@wais/mitthooks-drizzle/pg/encryption`: for the
- * time in which a column that holds plaintext becomes an encrypted one. It belongs into `alsoReads`, and it
- * never writes.
+ * Reads values that are not encrypted, while a plaintext column is migrated to an encrypted one.
+ * Use it in `alsoReads`; it never encrypts. Exported by `@wais/mitthooks-drizzle/pg/encryption`.
  *
- * **As long as it is there, the column does not authenticate what it holds: whoever can write to the database
- * can plant values, and the application takes them for its own.** Take it out as soon as `keyStatus` counts
+ * **Until you remove it, the column does not authenticate its values: anybody who can write to the
+ * database can plant values that the application accepts.** Remove it as soon as `keyStatus` counts
  * no value under another key.
  *
- * 1. Everywhere: the column becomes an encrypted one, with `alsoReads: [plaintext()]`. New values are
- *    encrypted, old ones are still read. Processes from before cannot read the new ones, so stop them first.
- * 2. `reencrypt` encrypts the old values, while the application runs.
- * 3. `keyStatus` counts what is left as `otherKey`. At 0, take `plaintext()` out.
+ * 1. Deploy the encrypted column with `alsoReads: [plaintext()]`. New values are encrypted, old
+ *    ones remain readable. Older processes cannot read the new values, so stop them first.
+ * 2. Run `reencrypt`, which encrypts the old values while the application is running.
+ * 3. Run `keyStatus`, which counts the remaining values as `otherKey`. At 0, remove `plaintext()`.
  *
- * Values that have the stored form of an encrypted value, `base64(iv):base64(ciphertext):base64(tag)` with an
- * IV of 12 and a tag of 16 bytes, are not its own: it never hands out a ciphertext, and a plaintext that looks
- * like one is counted as unreadable.
+ * It refuses values in the form of a ciphertext, `base64(iv):base64(ciphertext):base64(tag)` with
+ * an IV of 12 bytes and a tag of 16 bytes. So it never returns a ciphertext, and a plaintext in
+ * that form counts as unreadable.
  *
  * @returns The key. Its `encrypt` rejects with a `TypeError`.
  *
- * @example Encrypt a column that is filled
+ * @example Encrypt an existing column
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { PGlite } from "@electric-sql/pglite";
@@ -59,7 +58,7 @@ class PlaintextReader implements EncryptionKey {
   encrypt(): Promise<string> {
     return Promise.reject(
       new TypeError(
-        "Encrypting a value: plaintext() only reads, give it to a key as alsoReads: [plaintext()]",
+        "Encrypting a value: plaintext() only reads, pass it to a key as alsoReads: [plaintext()]",
       ),
     );
   }

@@ -1,13 +1,13 @@
 /**
  * # Re-encryption
  *
- * Changes the key of stored values, without downtime and with several processes running.
+ * Changes the key of stored values without downtime, while several processes are running.
  *
- * 1. Everywhere: the old key stays, and also reads the new one: `alsoReads: [newKey]`.
- * 2. Everywhere: the new key, with `alsoReads: [oldKey]`.
- * 3. Once no process of step 1 runs: {@linkcode reencrypt}, then {@linkcode keyStatus}; repeated while
- *    values of the old key are left.
- * 4. The old key is removed.
+ * 1. In all processes: keep the old key, with `alsoReads: [newKey]`.
+ * 2. In all processes: use the new key, with `alsoReads: [oldKey]`.
+ * 3. When no process of step 1 is left: run {@linkcode reencrypt}, then {@linkcode keyStatus}.
+ *    Repeat until no value is under the old key.
+ * 4. Remove the old key.
  *
  * @example From an old master password to a new one
  * ```ts
@@ -28,7 +28,7 @@
  * await db.insert(pgTable("account", { id: text().primaryKey(), token: oldToken() }))
  *   .values([{ id: "ada", token: "t0k3n" }, { id: "bob", token: null }]);
  *
- * // The same table under the new key.
+ * // The same table with the new key.
  * const newKey = buildEncryptionKey("new master password", "salt", { alsoReads: [oldKey] });
  * const newToken = buildEncryptedTextColumn(newKey);
  * const accounts = pgTable("account", { id: text().primaryKey(), token: newToken() });
@@ -61,39 +61,39 @@ export {
   type KeyStatusProgress,
 } from "./key_status.ts";
 
-/** Rows per batch unless told otherwise. */
 const DEFAULT_BATCH_SIZE = 500;
 
-/** How far {@linkcode reencrypt} has come. */
+/** Progress of {@linkcode reencrypt}. */
 export interface ReencryptionProgress {
   /** How many rows the table had at the start. */
   total: number;
-  /** How many rows have been looked at. More than `total` if rows were added in the meantime. */
+  /** How many rows have been read. Exceeds `total` if rows were added in the meantime. */
   scanned: number;
-  /** How many values have been written under the current key; in a dry run: would have been. */
+  /** How many values have been re-encrypted; in a dry run: would have been. */
   reencrypted: number;
-  /** How many rows hold a value that no key can read. */
+  /** How many rows have a value that no key can read. */
   unreadable: number;
 }
 
 /** Options of {@linkcode reencrypt}. */
 export interface ReencryptOptions {
   /**
-   * How many rows are read, and written, at once: a positive integer. Fewer where values are long, so that it is
-   * about 8 MiB at once. Default: 500.
+   * Rows per batch, a positive integer. Long values make batches smaller, so that one has about 8
+   * MiB. Default: 500.
    */
   readonly batchSize?: number | undefined;
   /** Called after each batch. */
   readonly onProgress?: ((progress: ReencryptionProgress) => void) | undefined;
-  /** Ends the work between two batches. What has been written stays. */
+  /** Stops between two batches. Values that were written stay. */
   readonly signal?: AbortSignal | undefined;
-  /** Only looks, and writes nothing. */
+  /** Counts, but writes nothing. Default: `false`. */
   readonly dryRun?: boolean | undefined;
 }
 
 /**
- * The primary key of a row of a table, by the columns' names in TypeScript. Where Drizzle's types do not
- * tell which columns it consists of (several of them, or Drizzle 1.0), any of the table's may be there.
+ * The primary key of a table's row, by the columns' TypeScript names. If Drizzle's types do not
+ * show which columns it has (a composite key, or Drizzle 1.0), any of the table's columns may be
+ * present.
  */
 export type PrimaryKeyOf<TTable extends PgTable> = TTable extends
   { $inferSelect: infer TRow; _: { columns: infer TColumns } } ? [
@@ -104,59 +104,61 @@ export type PrimaryKeyOf<TTable extends PgTable> = TTable extends
   : never
   : Record<string, unknown>;
 
-/** What {@linkcode reencrypt} did. */
+/** The result of {@linkcode reencrypt}. */
 export interface ReencryptionReport<TTable extends PgTable = PgTable> {
   /** How many rows the table had at the start. */
   total: number;
-  /** How many rows were looked at. */
+  /** How many rows were read. */
   scanned: number;
-  /** How many values were written under the current key; in a dry run: would have been. */
+  /** How many values were re-encrypted; in a dry run: would have been. */
   reencrypted: number;
   /**
-   * The primary keys of the rows with a value that no key can read. Such a value is left as it is. Part of a key that
-   * its type in TypeScript cannot hold is here as text: a number from 2^53 on, microseconds of a `Date`.
+   * The primary keys of the rows with a value that no key can read. Such a value is not changed.
+   * Parts of a primary key that its TypeScript type cannot represent are text: numbers from 2^53,
+   * microseconds of a `Date`.
    */
   unreadable: PrimaryKeyOf<TTable>[];
   /**
-   * The primary keys of the rows with a value that a trigger of the database kept from being written: it is
-   * still under the other key, though nobody else changed it, or it is what the trigger made of it.
+   * The primary keys of the rows with a value that a database trigger kept from being written: it
+   * is still under the other key although nobody else changed it, or the trigger replaced it.
    */
   notWritten: PrimaryKeyOf<TTable>[];
-  /** Whether `signal` ended the work before the end of the table. */
+  /** Whether `signal` stopped it before the end of the table. */
   aborted: boolean;
 }
 
 /**
- * Writes every value of a table's encrypted columns under its column's current key, from
+ * Re-encrypts every value of a table's encrypted columns with its column's current key. Exported by
  * `@wais/mitthooks-drizzle/pg`.
  *
- * Goes through the table in the order of its primary key, with one statement that reads and at most one
- * that writes for each batch (more, where long values follow short ones). A value that somebody else changes in the meantime is left as they wrote it;
- * nothing else of a row is touched, `$onUpdate` columns included. It can be ended at any time and run
- * again, or several times at once; where every value is current it writes nothing. Memory does not grow
- * with the table, apart from the lists of rows that are unreadable or were not written. Whoever is connected
- * has to see every row: row-level security that applies to them is an error.
+ * Processes the table in the order of its primary key, with one read and at most one write per
+ * batch (more when long values follow short ones). A value that another client changes in the
+ * meantime is kept; no other column is touched, `$onUpdate` columns included. Stop it at any time
+ * and run it again, or run several at once; if every value is current, it writes nothing. Memory
+ * grows only with the lists of rows that are unreadable or were not written. The database user must
+ * see every row: row-level security that applies to it is an error.
  *
- * Rows that are added behind the batch at work are not seen. Only processes that still write under the old
- * key make that matter, so run it after the last of them has ended, and check with {@linkcode keyStatus}.
+ * Rows inserted before the current batch are missed. That only matters while processes still
+ * encrypt with the old key, so run it after the last of them has ended, and check with
+ * {@linkcode keyStatus}.
  *
- * @param db The database, whether or not it is wrapped by `withEncryption`. In a transaction, all of it
- * happens in that transaction, and the rows stay locked until its end.
- * @param table A table with a primary key, of one or several columns, and at least one encrypted column.
- * @param options Size of the batches, progress, an end before the end, and a dry run.
- * @returns What was done.
- * @throws {TypeError} Before anything is read: the table has no primary key or no encrypted column, a
- * column's key has no method `isCurrent` or comes from another version of this package, or an option is unknown
- * or of the wrong type. Later: a key answers with something else than a string, or than true or false; nothing of
- * the batch is written then.
- * @throws {RangeError} Before anything is read: `batchSize` is not a positive integer.
- * @throws {StorageError} Before anything is read: row-level security applies to the current user, or rows have null
- * in their primary key. Or the
- * database refused a statement or could not be reached, or a primary key cannot be followed because its values
- * change on the way through text (with `extra_float_digits` below 1, for example). The batches before are
- * done; and so it is if a key fails with an error of its own, which reaches the caller unchanged.
+ * @param db The database, with or without `withEncryption`. In a transaction, everything happens in
+ *   it, and the rows stay locked until its end.
+ * @param table A table with a primary key, possibly composite, and at least one encrypted column.
+ * @param options Batch size, a callback for progress, an abort signal, and dry run.
+ * @returns What was re-encrypted, and what was not.
+ * @throws {TypeError} When the table has no primary key or no encrypted column, a column's key has
+ *   no method `isCurrent` or comes from another version of this package, or an option is invalid or
+ *   unknown; nothing is read then. When a key resolves to something other than a string or a
+ *   boolean; nothing of the batch is written then.
+ * @throws {RangeError} When `batchSize` is not a positive integer.
+ * @throws {StorageError} When row-level security applies to the current user, or rows have null in
+ *   their primary key; nothing is read then. When the database refuses a statement or cannot be
+ *   reached, or a primary key's values change when converted to text and back (with
+ *   `extra_float_digits` below 1, for example). Earlier batches stay written, also when a key
+ *   fails; its errors are passed on.
  *
- * @example A dry run, and an end after ten seconds
+ * @example A dry run of at most ten seconds
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { PGlite } from "@electric-sql/pglite";
@@ -246,7 +248,7 @@ function checkOptions(attempt: string, options: ReencryptOptions) {
   if (signal !== undefined && typeof signal?.aborted !== "boolean") {
     throw new TypeError("Reading the option signal: it is not an AbortSignal");
   }
-  // Whoever writes "false" or 0 means something, but a run that writes must not depend on a guess.
+  // "false" or 0 is a mistake; whether to write must not depend on a guess.
   if (typeof dryRun !== "boolean") {
     throw new TypeError("Reading the option dryRun: it is not a boolean");
   }
@@ -256,7 +258,7 @@ function checkOptions(attempt: string, options: ReencryptOptions) {
 /** A value under another key. */
 interface Outdated {
   readonly row: StoredRow;
-  /** Which encrypted column. */
+  /** Index of the encrypted column. */
   readonly index: number;
   readonly plaintext: string;
 }

@@ -1,10 +1,10 @@
 /**
  * # Schema
  *
- * The tables that keep a mittwald extension's instances and their last events, to be added to an application's
- * own Drizzle schema. The names and types of the instances' table are those of the npm package
- * `@weissaufschwarz/mitthooks-drizzle`: drizzle-kit generates the same DDL from both, so nothing of it has to be
- * migrated. The table of last events is new.
+ * The tables for a mittwald extension's instances and their last events, to be added to an
+ * application's Drizzle schema. The instances' table has the names and types of the npm package
+ * `@weissaufschwarz/mitthooks-drizzle`: drizzle-kit generates the same DDL from both, so it needs
+ * no migration. The table of last events is new.
  *
  * @example A schema file for drizzle-kit
  * ```ts
@@ -42,14 +42,14 @@ import type {
   WithEncrypted,
 } from "./internal/storage/schema_types.ts";
 
-/** Columns that an application adds, by their names in TypeScript. */
+/** Columns that an application adds, by their TypeScript names. */
 export type AdditionalColumns = Columns;
 
-/** Turns a column of the secret that is not encrypted into a type error that says so. */
+/** Makes a secret's column that is not encrypted a type error with an explanation. */
 export type CheckedSecret<TSecret> = TSecret extends EncryptedTextColumn ? TSecret
   : "the column of the secret has to be encrypted, pass what buildEncryptedTextColumn returned";
 
-/** Turns columns that the storage could not fill, or that exist already, into type errors. */
+/** Makes columns that the storage cannot fill, or that exist already, type errors. */
 export type CheckedColumns<TAdditional extends AdditionalColumns> =
   & {
     [TKey in RequiredKeys<TableOf<TAdditional>["$inferInsert"]>]:
@@ -60,15 +60,15 @@ export type CheckedColumns<TAdditional extends AdditionalColumns> =
   };
 
 /**
- * The table that {@linkcode buildExtensionInstanceTable} builds, with an application's own columns if it
- * has some. A table with more columns can be used wherever one with fewer is asked for.
+ * The result of {@linkcode buildExtensionInstanceTable}, including an application's own columns. A
+ * table with more columns is assignable to one with fewer.
  */
 export type ExtensionInstanceTable<TAdditional extends AdditionalColumns = Record<never, never>> =
   & TableOf<BuiltInColumns & TAdditional>
   & WithEncrypted<TAdditional>;
 
 /**
- * A row of a table without its secret, and without the application's own encrypted columns but for those that are named.
+ * A row without its secret, and without the application's encrypted columns except the named ones.
  */
 export type InstanceWithoutSecret<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
@@ -78,17 +78,15 @@ export type InstanceWithoutSecret<
   "secret" | Exclude<EncryptedNames<TTable>, TDecrypted>
 >;
 
-/**
- * The table that {@linkcode buildLastEventTable} builds: of each instance the last event that was applied.
- */
+/** The result of {@linkcode buildLastEventTable}: the last event applied to each instance. */
 export interface LastEventTable extends LastEventTableType {}
 
-/** Where a table is built, and under which name. */
+/** How a table is built, and its name. */
 export interface TableOptions {
   /**
-   * What builds the table: `pgSchema("…").table`, a function that `pgTableCreator` made, or, of Drizzle 1.0,
-   * `pgTable.withRLS` and `snakeCase.table`. Default: `pgTable`. With it the columns of this package have the names
-   * that are documented, whatever the casing.
+   * Builds the table: `pgSchema("…").table`, a result of `pgTableCreator`, or in Drizzle 1.0
+   * `pgTable.withRLS` or `snakeCase.table`. If it is set, this package's columns have their
+   * documented names whatever the casing. Default: `pgTable`.
    */
   readonly table?: ((name: string, columns: never) => unknown) | undefined;
   /** The table's name in the database. */
@@ -96,8 +94,9 @@ export interface TableOptions {
 }
 
 /**
- * What an extension instance belongs to, from `@wais/mitthooks-drizzle/pg/schema`: the PostgreSQL enum type
- * `context`. Export it from the schema file, otherwise drizzle-kit does not create it.
+ * The PostgreSQL enum type `context`: whether an instance belongs to a customer or a project.
+ * Export it from the schema file, otherwise drizzle-kit does not create it. Exported by
+ * `@wais/mitthooks-drizzle/pg/schema`.
  *
  * @example Its values
  * ```ts
@@ -110,28 +109,28 @@ export interface TableOptions {
 export const context: ContextEnum = pgEnum("context", ["customer", "project"]);
 
 /**
- * Builds the table `extension_instance`, from `@wais/mitthooks-drizzle/pg/schema`.
+ * Builds the table `extension_instance`. Exported by `@wais/mitthooks-drizzle/pg/schema`.
  *
  * | column | in the database | content |
  * | --- | --- | --- |
- * | `id` | `"id" varchar(36)`, primary key | id of the instance |
- * | `contextId` | `"contextId" varchar(36)` | id of the customer or project it belongs to |
- * | `context` | `"context"`, default `'project'` | which of the two |
+ * | `id` | `"id" varchar(36)`, primary key | the instance's id |
+ * | `contextId` | `"contextId" varchar(36)` | id of its customer or project |
+ * | `context` | `"context"`, default `'project'` | whether that is a customer or a project |
  * | `active` | `"active" boolean` | whether it is enabled |
  * | `variantKey` | `"variant_key" text` | the booked variant, or null |
- * | `consentedScopes` | `"consented_scopes" text[]` | scopes that were consented to |
+ * | `consentedScopes` | `"consented_scopes" text[]` | the consented scopes |
  * | `secret` | `"secret" text` | the instance's secret, encrypted |
  * | `createdAt`, `updatedAt` | `"createdAt"`, `"updatedAt" timestamp` | UTC |
  *
  * @param secretColumn The type of the `secret` column.
- * @param additionalColumns Columns of the application's own. Webhooks do not fill them, so each must be
- * nullable or have a default, and its name must not be one of the above. Their types are kept.
+ * @param additionalColumns The application's own columns, with their types. Webhooks do not fill
+ *   them, so each must be nullable or have a default. Their names must differ from those above.
  * @returns The table.
- * @param options Another way to build the table, and another name than `extension_instance`.
- * @throws {TypeError} An additional column can neither be null nor has a default, or its name, in
- * TypeScript or in the database, is taken. An option is unknown or of the wrong type.
+ * @param options How to build the table, and a name other than `extension_instance`.
+ * @throws {TypeError} When an additional column is neither nullable nor has a default, or its name
+ *   in TypeScript or in the database is taken, or an option is invalid or unknown.
  *
- * @example Columns of your own
+ * @example Add your own columns
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { integer, text } from "drizzle-orm/pg-core";
@@ -157,9 +156,9 @@ export function buildExtensionInstanceTable<
 ): ExtensionInstanceTable<TAdditional> {
   const attempt = "Building the extension instance table";
   assertTableOptions(attempt, options);
-  // Which columns have a name of their own and which are named by Drizzle is as in the original package: with
-  // Drizzle's `casing` it decides about the name in the database. Where the application chooses what builds the
-  // table there is no original to be like, and its casing must not reach these names.
+  // As in the original package, some columns have an explicit name and Drizzle names the others:
+  // with its `casing`, that decides the name in the database. With the option `table` there is no
+  // original to match, and the application's casing must not change these names.
   const builtIn = {
     id: varchar("id", { length: 36 }).primaryKey(),
     ...options.table === undefined
@@ -197,23 +196,23 @@ export function buildExtensionInstanceTable<
 }
 
 /**
- * Builds the table `extension_instance_last_event`, from `@wais/mitthooks-drizzle/pg/schema`: of each instance the
- * last event that was applied. `PgExtensionStorage` needs it to refuse what arrives late or again, and keeps the row of
- * a removed instance until `forgetRemoved` is called.
+ * Builds the table `extension_instance_last_event`: the last event applied to each instance. With
+ * it, `PgExtensionStorage` refuses late and repeated events. It keeps the row of a removed instance
+ * until `forgetRemoved` is called. Exported by `@wais/mitthooks-drizzle/pg/schema`.
  *
  * | column | in the database | content |
  * | --- | --- | --- |
- * | `instanceId` | `"instance_id" varchar(36)`, primary key | id of the instance |
- * | `kind` | `"kind" text` | kind of the event, as mittwald calls it |
- * | `createdAt` | `"created_at" timestamptz` | when mittwald signed the newest event that was applied; 1970 before the first |
- * | `requestIds` | `"request_ids" text[]`, default `'{}'` | ids of the signed requests that were applied at that time |
- * | `calledAt` | `"called_at" timestamptz` | when the storage was last called without the time of an event, or null |
+ * | `instanceId` | `"instance_id" varchar(36)`, primary key | the instance's id |
+ * | `kind` | `"kind" text` | kind of the event, in mittwald's spelling |
+ * | `createdAt` | `"created_at" timestamptz` | when mittwald signed the newest applied event; 1970 before the first one |
+ * | `requestIds` | `"request_ids" text[]`, default `'{}'` | ids of the signed requests applied at that time |
+ * | `calledAt` | `"called_at" timestamptz` | when the storage was last called without an event's time, or null |
  *
- * @param options Another way to build the table, and another name than `extension_instance_last_event`.
+ * @param options How to build the table, and a name other than `extension_instance_last_event`.
  * @returns The table.
- * @throws {TypeError} An option is unknown or of the wrong type.
+ * @throws {TypeError} When an option is invalid or unknown.
  *
- * @example In a schema of PostgreSQL
+ * @example In a PostgreSQL schema
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { getTableConfig, pgSchema } from "drizzle-orm/pg-core";
@@ -244,7 +243,7 @@ function assertTableOptions(attempt: string, options: TableOptions): void {
     throw new TypeError(`${attempt}: the option table is not a function`);
   }
   if (name !== undefined && (typeof name !== "string" || name === "")) {
-    throw new TypeError(`${attempt}: the option name is not a string, or empty`);
+    throw new TypeError(`${attempt}: the option name is empty or not a string`);
   }
 }
 

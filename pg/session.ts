@@ -1,4 +1,6 @@
-/** `withEncryption`: a Drizzle database whose session encrypts before and decrypts after each query. */
+/**
+ * `withEncryption`: a Drizzle database whose session encrypts before and decrypts after each query.
+ */
 
 import { is } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
@@ -8,31 +10,32 @@ import { assertItself } from "./internal/columns/itself.ts";
 import type { EncryptableDatabase } from "./interfaces.ts";
 
 /**
- * Makes a Drizzle database read and write encrypted columns, from `@wais/mitthooks-drizzle/pg`.
+ * Makes a Drizzle database read and write encrypted columns. Exported by
+ * `@wais/mitthooks-drizzle/pg`.
  *
- * The result is the same database with the same client, the given one stays as it is. Values of encrypted
- * columns are encrypted before a query is sent, and decrypted before its result is handed over; all else
- * is Drizzle's: queries of every kind, transactions, prepared statements, batches. Loggers, tracers and
- * caches see ciphertext only. Wrapping twice is wrapping once. Transactions of the result are wrapped, and so
- * is every other database that its methods make.
+ * The result is the same database with the same client; `db` itself is unchanged. Values of
+ * encrypted columns are encrypted before a query is sent, and decrypted before its result is
+ * returned. Everything else is Drizzle's: queries of every kind, transactions, prepared statements,
+ * batches. Loggers, tracers and caches see only ciphertext. Wrapping twice has no further effect.
+ * Transactions of the result are wrapped, and so is every other database that its methods create.
  *
- * Results of `db.execute` have no columns that Drizzle knows of, so they stay as the driver returned them.
- * For replicas, wrap each database: `withReplicas(withEncryption(primary), [withEncryption(replica)])`.
+ * Results of `db.execute` have no columns of Drizzle, so they stay as the driver returned them. For
+ * replicas, wrap each database: `withReplicas(withEncryption(primary), [withEncryption(replica)])`.
  *
- * One rule holds for encrypted columns: a value of them can be stored, they can be selected as themselves, be
- * asked for `is null`, and be counted. A query that does anything else with them (compare, sort, group, hand
- * them to a function) is refused with a `TypeError` before anything is sent. In statements that the
- * application writes itself, for `db.execute`, it handles ciphertext itself, with `key.encrypt` and
- * `key.decrypt`.
+ * One rule applies to encrypted columns: they can be written, selected as themselves, tested for
+ * `is null`, and counted. A query that does anything else with them (compare, sort, group, pass
+ * them to a function) is refused with a `TypeError` before anything is sent. Raw statements for
+ * `db.execute` see ciphertext: use `key.encrypt` and `key.decrypt`.
  *
- * A value that cannot be decrypted rejects the query with a `DecryptionError` whose `table`, `column` and
- * `path` say where it stands; none of the result is handed over then.
+ * A value that cannot be decrypted rejects the whole query with a `DecryptionError`, whose `table`,
+ * `column` and `path` locate the value.
  *
- * @param db A PostgreSQL database or transaction of Drizzle, of any driver.
- * @returns The database with the same type.
- * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, it has replicas that are not wrapped, something
- * stands in front of it (a Proxy that makes it on first use, or leads to the current transaction), or its session
- * is of a kind that is not known here. While it is used: something in front of it leads to another database.
+ * @param db A Drizzle PostgreSQL database or transaction of any driver.
+ * @returns The wrapped database, of the same type.
+ * @throws {TypeError} When `db` is not a Drizzle PostgreSQL database, has replicas that are not
+ *   wrapped, is a Proxy (which creates a database on first use, or redirects to the current
+ *   transaction), or has an unknown kind of session. In use: when a Proxy redirects it to another
+ *   database.
  *
  * @example Read a secret
  * ```ts
@@ -59,7 +62,7 @@ export function withEncryption<TDatabase extends EncryptableDatabase>(db: TDatab
   return found as unknown as TDatabase;
 }
 
-/** The methods without which a dialect is none that can be decorated. */
+/** The methods that a dialect needs to be decorated. */
 const DIALECT_METHODS = [
   "sqlToQuery",
   "buildSelection",
@@ -74,7 +77,7 @@ const DIALECT_METHODS = [
 
 const ATTEMPT = "Wrapping a database with withEncryption";
 
-/** A database with replicas that are decorated. */
+/** Accepts a database whose replicas are all decorated. */
 function replicatedOf(db: unknown): object | undefined {
   const { $primary, $replicas } = (db ?? {}) as Partial<Replicated>;
   if (!$primary || !$replicas) return undefined;
@@ -95,12 +98,12 @@ function assertDatabase(db: unknown): Database {
       typeof (session as unknown as Record<string, unknown>)[method] !== "function"
     ),
   ];
-  // These map rows, or run queries, in a way that no decoration reaches, or map none at all.
+  // These run queries or map rows in ways that a decoration cannot reach.
   const { shapeGenerator } = dialect as { shapeGenerator?: unknown };
   const kind = kindOf(session);
   if (missing.length > 0 || shapeGenerator !== undefined || /Effect|Prisma/.test(kind)) {
     throw new TypeError(
-      `${ATTEMPT}: its session, ${kind}, is of a kind that this version does not know` +
+      `${ATTEMPT}: its session, ${kind}, is not supported` +
         (missing.length > 0 ? ` (it has no ${missing.join(", ")})` : "") +
         "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported",
     );

@@ -1,4 +1,4 @@
-/** The storage of extension instances. */
+/** Stores extension instances. */
 
 import { eq, getTableColumns, isNotNull, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
@@ -41,41 +41,47 @@ import type {
   StorageHealth,
 } from "./storage_options.ts";
 
-/** How messages of reads begin. */
+/** Start of the messages of reads. */
 const ATTEMPTS = {
   getExtension: "Reading an extension instance",
   getInstance: "Reading an extension instance without its secret",
   forgetRemoved: "Forgetting removed extension instances",
 } as const;
 
-/** A statement of Drizzle's that is built once. */
+/** A Drizzle statement that is built once. */
 interface PreparedSelect {
   execute(values?: Record<string, unknown>): Promise<Record<string, unknown>[]>;
 }
 
 /**
- * Keeps the instances of a mittwald extension in PostgreSQL, from `@wais/mitthooks-drizzle/pg`. Hand it to
- * mitthooks, or to the webhook handler of this package.
+ * Stores the instances of a mittwald extension in PostgreSQL. Pass it to mitthooks or to this
+ * package's webhook handler. Exported by `@wais/mitthooks-drizzle/pg`.
  *
- * With the option `lastEvents` the table is what mittwald says, whatever arrives in whatever order: an event is applied
- * only if no newer one of its instance was, after a removal nothing but a removal is, and a removal always is. With the
- * option `on` the application takes part in the transactions that change instances, see {@linkcode ChangeHandlers}.
+ * With the option `lastEvents`, the table matches mStudio however late, often or concurrently
+ * events arrive: an event is applied only if no newer one was, a removal is always applied, and
+ * after a removal only further removals are applied. With the option `on`, the application takes
+ * part in the transactions that change instances, see {@linkcode ChangeHandlers}.
  *
- * Each method sends one statement; `removeInstance` sends two with `lastEvents`, and events that there is a handler for
- * are stored in a transaction. None of the statements is a named prepared statement, so it works behind a connection
- * pooler such as PgBouncer. Secrets are encrypted before a statement or a transaction begins. Deadlocks and
- * serialization failures are tried again, up to five times in all. Given a transaction the storage takes part in it,
- * and tries nothing again. Errors:
- * - {@linkcode StorageError}: the database refused or could not be reached; `cause` is the driver's error,
- * - {@linkcode TableMissingError}: the migration has not been run,
+ * Each method sends one statement; `removeInstance` sends two with `lastEvents`; events with a
+ * handler are stored in a transaction. Statements are not named prepared statements, so it works
+ * behind a connection pooler such as PgBouncer. Secrets are encrypted before a statement or
+ * transaction begins. Deadlocks and serialization failures are retried, with up to five attempts in
+ * total. If `db` is a transaction, the storage takes part in it and retries nothing.
+ *
+ * Errors:
+ * - {@linkcode StorageError}: the database refused a statement or could not be reached; `cause` is
+ *   the driver's error,
+ * - {@linkcode TableMissingError}: the migrations have not been run,
  * - {@linkcode UnknownExtensionInstanceError}: see the methods,
- * - {@linkcode StaleEventError}: a newer event was applied before, or the instance was removed; only with `lastEvents`,
- * - {@linkcode HandlerFailedError}: a handler of the option `on` threw; nothing is stored, `cause` is what it threw,
- * - `TypeError`: an argument is missing, or a secret is not well-formed Unicode,
- * - `RangeError`: an event occurred more than 5 minutes in the future,
- * - what a key of your own rejects with.
+ * - {@linkcode StaleEventError}: a newer event was already applied, or the instance was removed;
+ *   only with `lastEvents`,
+ * - {@linkcode HandlerFailedError}: a handler of the option `on` failed, and nothing was stored;
+ *   `cause` is its error,
+ * - `TypeError`: an argument is missing or invalid, or a secret is not well-formed Unicode,
+ * - `RangeError`: an event's time is more than 5 minutes in the future,
+ * - errors of your own `EncryptionKey`, unchanged.
  *
- * @typeParam TTable The table, with the application's own columns if it has some.
+ * @typeParam TTable The table, including the application's own columns.
  * @typeParam TDatabase The database.
  *
  * @example Store an instance and read its secret
@@ -123,12 +129,13 @@ export class PgExtensionStorage<
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
 > implements ExtensionStorage {
   /**
-   * Whether the storage refuses events that come late, or again: whether it was made with `lastEvents`. A handler of
-   * webhooks asks for it, and warns where it is `false`.
+   * Whether the storage refuses late and repeated events, that is, whether it has `lastEvents`. A
+   * webhook handler warns if it is `false`.
    */
   readonly ordersEvents: boolean;
 
-  // Types that do not depend on the type parameters: a storage of any table and database is a storage.
+  // These types are independent of the type parameters, so that any storage is assignable to
+  // `PgExtensionStorage`.
   readonly #db: EncryptableDatabase;
   readonly #table: ExtensionInstanceTable;
   readonly #key: ColumnKey;
@@ -140,14 +147,15 @@ export class PgExtensionStorage<
   #verify: readonly PreparedSelect[] | undefined;
 
   /**
-   * Sends nothing yet.
+   * Stores the instances of a mittwald extension in PostgreSQL. Sends no statement yet.
    *
-   * @param db The database or transaction to store in.
-   * @param table What `buildExtensionInstanceTable` built.
-   * @param options The table of last events, handlers for changes, and what happens on updates of unknown instances.
-   * @throws {TypeError} `db` is no PostgreSQL database of Drizzle, or has replicas and is not wrapped. The table's
-   * secrets are not encrypted. An option is unknown or of the wrong type, `on` is given without `lastEvents`, or for a
-   * driver that has no transactions.
+   * @param db The database or transaction.
+   * @param table The result of `buildExtensionInstanceTable`.
+   * @param options The table of last events, handlers for changes, and the treatment of unknown
+   *   instances.
+   * @throws {TypeError} When `db` is not a Drizzle PostgreSQL database, or has replicas that are
+   *   not wrapped; when the table's secrets are not encrypted; when an option is invalid or
+   *   unknown; when `on` is given without `lastEvents`, or for a driver without transactions.
    */
   constructor(
     db: TDatabase,
@@ -163,11 +171,11 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Stores an instance: the whole new state, whether or not it is stored already. `createdAt` stays what
-   * it was, and so do the application's own columns.
+   * Stores the whole state of an instance, new or existing. An existing row keeps `createdAt` and
+   * the application's own columns.
    *
-   * @param extension The instance. Without a variant key, a stored one is removed.
-   * @throws {StaleEventError} A newer event of the instance was applied before, or it was removed.
+   * @param extension The instance. A missing variant key removes the stored one.
+   * @throws {StaleEventError} When a newer event was already applied, or the instance was removed.
    */
   async upsertExtension(extension: ExtensionInstanceToBeAdded): Promise<void> {
     const { context, extensionInstanceId, contextId, consentedScopes, secret } = extension;
@@ -194,12 +202,12 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Replaces the state of a stored instance, all but its secret.
+   * Replaces the state of a stored instance, except its secret.
    *
-   * @param extension The instance. Without a variant key, a stored one is removed.
-   * @throws {UnknownExtensionInstanceError} It is not stored, unless unknown instances are ignored. It is not noted as
-   * the instance's last event then.
-   * @throws {StaleEventError} A newer event of the instance was applied before, or it was removed.
+   * @param extension The instance. A missing variant key removes the stored one.
+   * @throws {UnknownExtensionInstanceError} When the instance is not stored, unless unknown
+   *   instances are ignored. The event is not recorded as its last one then.
+   * @throws {StaleEventError} When a newer event was already applied, or the instance was removed.
    */
   async updateExtension(extension: ExtensionInstanceToBeUpdated): Promise<void> {
     const { context, extensionInstanceId, contextId, consentedScopes, enabled } = extension;
@@ -231,12 +239,13 @@ export class PgExtensionStorage<
   /**
    * Replaces the secret of a stored instance.
    *
-   * @param extensionInstanceId Id of the instance.
+   * @param extensionInstanceId The instance's id.
    * @param secret The new secret.
    * @param options The time of the event.
-   * @throws {UnknownExtensionInstanceError} It is not stored, also if unknown instances are ignored: the
-   * old secret is no longer valid, so the new one must not get lost. It is not noted as the instance's last event.
-   * @throws {StaleEventError} A newer event of the instance was applied before, or it was removed.
+   * @throws {UnknownExtensionInstanceError} When the instance is not stored, even if unknown
+   *   instances are ignored: the old secret is no longer valid, so the new one must not get lost.
+   *   The event is not recorded as its last one then.
+   * @throws {StaleEventError} When a newer event was already applied, or the instance was removed.
    */
   async rotateSecret(
     extensionInstanceId: string,
@@ -256,9 +265,9 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Removes an instance. Succeeds also if it is not stored, and whatever its last event was.
+   * Removes an instance, whatever its last event was. Succeeds if it is not stored.
    *
-   * @param extensionInstanceId Id of the instance.
+   * @param extensionInstanceId The instance's id.
    * @param options The time of the event.
    */
   async removeInstance(extensionInstanceId: string, options: EventTime = {}): Promise<void> {
@@ -269,16 +278,17 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Forgets instances that were removed: deletes the rows of their last events. From then on a delivery from before the
-   * removal that arrives late, or is played back, would be stored; so keep them for longer than deliveries are accepted,
+   * Deletes the last events of removed instances. Afterwards, a late or replayed delivery from
+   * before the removal would be stored again, so keep them for longer than deliveries are accepted,
    * see `maxAgeMs` of `createWebhookHandler`.
    *
-   * @param before Instances that were removed before this time are forgotten.
-   * @returns How many were forgotten.
-   * @throws {TypeError} `before` is not a valid `Date`, or the storage has no table of last events.
-   * @throws {RangeError} `before` is in the future.
+   * @param before Instances removed before this time are forgotten.
+   * @returns How many instances were forgotten.
+   * @throws {TypeError} When `before` is not a valid `Date`, or the storage has no table of last
+   *   events.
+   * @throws {RangeError} When `before` is in the future.
    *
-   * @example Once a day
+   * @example Clean up once a day
    * ```ts
    * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
    *
@@ -303,12 +313,12 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Reads an instance, never from Drizzle's cache.
+   * Reads an instance. Bypasses Drizzle's cache.
    *
-   * @param extensionInstanceId Id of the instance.
-   * @returns The row with its secret decrypted and the application's own columns, or `undefined` where it
-   * is not stored.
-   * @throws {DecryptionError} The secret was written under another key, or it is damaged.
+   * @param extensionInstanceId The instance's id.
+   * @returns The row with its decrypted secret and the application's own columns, or `undefined` if
+   *   it is not stored.
+   * @throws {DecryptionError} When the secret was encrypted with another key, or is damaged.
    */
   async getExtension(
     extensionInstanceId: string,
@@ -328,26 +338,27 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Reads an instance and names encrypted columns of the application's own that it is to have.
+   * Reads an instance without its secret, but with the named encrypted columns of the application.
    *
-   * @param extensionInstanceId Id of the instance.
+   * @param extensionInstanceId The instance's id.
    * @param options The columns to decrypt.
-   * @returns The row without its secret, or `undefined` where it is not stored.
-   * @throws {TypeError} `decrypt` names the secret, or what is no encrypted column.
-   * @throws {DecryptionError} A named column was written under another key, or it is damaged.
+   * @returns The row without its secret, or `undefined` if it is not stored.
+   * @throws {TypeError} When `decrypt` contains the secret, or a name that is no encrypted column.
+   * @throws {DecryptionError} When a named column was encrypted with another key, or is damaged.
    */
   getInstance<TName extends EncryptedNames<TTable>>(
     extensionInstanceId: string,
     options: { readonly decrypt: readonly TName[] },
   ): Promise<InstanceWithoutSecret<TTable, TName> | undefined>;
   /**
-   * Reads what a page may know of an instance: its row without the secret and without encrypted columns of the
-   * application's own. Nothing is decrypted, so no key is needed. Never from Drizzle's cache.
+   * Reads the part of an instance that a page may see: its row without the secret and without the
+   * application's encrypted columns. Decrypts nothing, so it needs no key. Bypasses Drizzle's
+   * cache.
    *
-   * @param extensionInstanceId Id of the instance.
-   * @returns The row, or `undefined` where it is not stored.
+   * @param extensionInstanceId The instance's id.
+   * @returns The row, or `undefined` if it is not stored.
    *
-   * @example The backend of a page
+   * @example A page's backend
    * ```ts
    * import type { PgExtensionStorage } from "@wais/mitthooks-drizzle/pg";
    *
@@ -381,7 +392,7 @@ export class PgExtensionStorage<
     ).map(([name]) => name);
     for (const name of decrypt) {
       if (name === "secret") {
-        throw new TypeError(`${ATTEMPTS.getInstance}: decrypt names it, use getExtension`);
+        throw new TypeError(`${ATTEMPTS.getInstance}: decrypt contains it, use getExtension`);
       }
       if (!encrypted.includes(name)) {
         throw new TypeError(
@@ -399,15 +410,15 @@ export class PgExtensionStorage<
   }
 
   /**
-   * Checks that the storage can do its work: the database answers, the tables are there with every column,
-   * the key can be had, and a stored secret, if there is one, can be read. Meant for a health check or the
-   * start of an application; nothing is written.
+   * Checks that the storage works: the database answers, the tables exist with all columns, the key
+   * is available, and a stored secret, if there is one, can be decrypted. Use it in health checks
+   * or at the start of an application. Writes nothing.
    *
-   * @returns What the storage guards.
-   * @throws {TableMissingError} The table does not exist.
-   * @throws {StorageError} A column does not exist, or the database cannot be reached.
-   * @throws {DecryptionError} The stored secret cannot be read, most likely because master password or
-   * salt are not those it was written under.
+   * @returns The storage's guarantees.
+   * @throws {TableMissingError} When a table does not exist.
+   * @throws {StorageError} When a column does not exist, or the database cannot be reached.
+   * @throws {DecryptionError} When the stored secret cannot be decrypted, most likely because it
+   *   was encrypted with another master password or salt.
    *
    * @example A health endpoint
    * ```ts
@@ -427,7 +438,7 @@ export class PgExtensionStorage<
   async verify(): Promise<StorageHealth> {
     const table = this.#table;
     const { lastEvents } = this.#settings;
-    // What a cache answers says nothing about the database.
+    // An answer from the cache says nothing about the database.
     const [instance, ...others] = this.#verify ??= [
       prepare(
         this.#reader().select().from(table).where(isNotNull(table.secret)).limit(1)
@@ -439,14 +450,14 @@ export class PgExtensionStorage<
     ];
     const rows = await runStatement("verify", () => instance!.execute());
     for (const other of others) await runStatement("verify", () => other.execute());
-    // Where no secret is stored, nothing has asked for the key so far.
+    // Without a stored secret, the key has not been used so far.
     if (rows.length === 0) await this.#key.decrypt(await this.#key.encrypt(""));
     return { ordersEvents: this.ordersEvents };
   }
 
   /**
-   * How `./recovery` reads and mends instances: past the events, but never against them. `compareWithMstudio` and
-   * `repair` take the storage and ask for this; it may change in every version.
+   * Reads and repairs instances outside events, without ever overriding one. For
+   * `compareWithMstudio` and `repair` of `./recovery`; may change in any version.
    */
   get recovery(): StorageRecovery {
     const { lastEvents } = this.#settings;
@@ -461,13 +472,13 @@ export class PgExtensionStorage<
     });
   }
 
-  /** The decorated database, with Drizzle's own types: they are the same for every driver. */
+  /** The decorated database with Drizzle's types, which are the same for every driver. */
   #reader(): PgDatabase<PgQueryResultHKT> {
     return this.#db as unknown as PgDatabase<PgQueryResultHKT>;
   }
 }
 
-/** Without a name, unlike the `prepare` of Drizzle 1.0, which makes one up where none is given. */
+/** Prepares a statement without a name; `prepare` of Drizzle 1.0 would generate one. */
 function prepare(select: unknown): PreparedSelect {
   return (select as { _prepare(): PreparedSelect })._prepare();
 }

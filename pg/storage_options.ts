@@ -1,34 +1,31 @@
-/** What `PgExtensionStorage` takes: instances, times of events, options. */
+/** The inputs of `PgExtensionStorage`: instances, times of events, options. */
 
 import type { EventTime, ExtensionToBeAdded, ExtensionToBeUpdated } from "../webhooks/storage.ts";
 import type { EncryptedNames } from "./internal/storage/schema_types.ts";
 import type { ExtensionInstanceTable, LastEventTable } from "./schema.ts";
 import type { EncryptableDatabase } from "./interfaces.ts";
 
-/**
- * A Drizzle PostgreSQL database, or a transaction of one, of any driver. It need not be wrapped by
- * `withEncryption`.
- */
+/** A Drizzle PostgreSQL database or transaction of any driver, with or without `withEncryption`. */
 export type DbClientWithExtensionInstances = EncryptableDatabase;
 
-/** What an extension instance belongs to. */
+/** The kind of an extension instance's context. */
 export type ContextKind = "customer" | "project";
 
-/** An instance as mitthooks hands it over when it was added, and what mittwald sends besides. */
+/** An added instance as mitthooks passes it, with further fields that mittwald sends. */
 export interface ExtensionInstanceToBeAdded extends ExtensionToBeAdded, EventTime {
-  /** Without it a new row gets the table's default, `project`, and an existing one keeps what it has. */
+  /** Default: `project` for a new row; an existing row keeps its context. */
   readonly context?: ContextKind | undefined;
-  /** Whether the instance is enabled; `true` without it. */
+  /** Whether the instance is enabled. Default: `true`. */
   readonly enabled?: boolean | undefined;
 }
 
-/** An instance as mitthooks hands it over when it was updated, and what mittwald sends besides. */
+/** An updated instance as mitthooks passes it, with further fields that mittwald sends. */
 export interface ExtensionInstanceToBeUpdated extends ExtensionToBeUpdated, EventTime {
-  /** Without it the row keeps what it has. */
+  /** Default: the row keeps its context. */
   readonly context?: ContextKind | undefined;
 }
 
-/** The transaction that a database hands to the function that runs in it. */
+/** The type of a database's transactions. */
 export type TransactionOf<TDatabase extends DbClientWithExtensionInstances> =
   Parameters<TDatabase["transaction"]>[0] extends
     (tx: infer TTransaction, ...rest: never[]) => unknown ? TTransaction
@@ -39,13 +36,13 @@ export interface InstanceChange<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
 > {
-  /** The row after the change, the removed one for a removal; encrypted columns are decrypted. */
+  /** The row after the change, with its encrypted columns decrypted. */
   readonly instance: TTable["$inferSelect"];
-  /** The transaction that the change is stored in, wrapped by `withEncryption`. */
+  /** The transaction that stores the change, wrapped by `withEncryption`. */
   readonly tx: TransactionOf<TDatabase>;
 }
 
-/** A change of an instance that was stored before. */
+/** A change of an existing instance. */
 export interface InstanceUpdate<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
@@ -59,11 +56,11 @@ export interface InstanceRemoval<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
 > extends Pick<InstanceChange<TTable, TDatabase>, "tx"> {
-  /** The row as it is; encrypted columns are decrypted, those that cannot be read are null. */
+  /** The row; its encrypted columns are decrypted, or null if they cannot be read. */
   readonly instance: RemovedInstance<TTable>;
   /**
-   * The encrypted columns that cannot be read: they were written under another key, or are damaged. That keeps no
-   * removal from happening.
+   * The encrypted columns that cannot be read, because they were encrypted with another key or are
+   * damaged. The instance is removed nevertheless.
    */
   readonly unreadable: readonly (keyof TTable["$inferSelect"] & string)[];
 }
@@ -76,44 +73,45 @@ export type RemovedInstance<TTable extends ExtensionInstanceTable = ExtensionIns
 };
 
 /**
- * What an application does when its instances change, in the transaction that stores the change. Each is called, and
- * awaited, only if an event makes the change, whichever event that is: mittwald delivers an event more than once, and a
- * repeated one changes nothing.
+ * Handlers of an application for changes of its instances, called and awaited in the transaction
+ * that stores the change. Each is called only if an event, of whatever kind, makes that change:
+ * mittwald may deliver an event more than once, and a repeated one changes nothing.
  *
- * A handler that throws rolls everything back, and the call of the storage rejects with a {@linkcode HandlerFailedError}.
- * After a deadlock or a serialization failure all of it is tried again, so a handler can be called more often than its
- * transaction is committed: what it does elsewhere than through `tx` may happen more than once. While it runs, the
- * instance's row is locked and a connection is in use, so requests to other services do not belong into it.
+ * If a handler fails, everything is rolled back and the storage rejects with a
+ * {@linkcode HandlerFailedError}. After a deadlock or a serialization failure the transaction is
+ * retried, so a handler may run more often than its transaction commits: effects outside `tx` may
+ * happen more than once. While it runs, the instance's row is locked and a connection is in use, so
+ * do not call other services in a handler.
  */
 export interface ChangeHandlers<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
 > {
   /**
-   * The instance was not stored, and now is. There is no access token of it yet: `InstanceTokens` reads the stored secret,
-   * and that is committed only after the handler; mittwald takes it some seconds later.
+   * The instance is new. It has no access token yet: `InstanceTokens` reads the stored secret,
+   * which is committed only after the handler, and mittwald accepts it some seconds later.
    */
   readonly added?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
-  /** Something other than the secret differs: the context, whether it is enabled, the variant, the scopes. */
+  /** Anything but the secret changed: the context, whether it is enabled, the variant, the scopes. */
   readonly updated?: ((change: InstanceUpdate<TTable, TDatabase>) => unknown) | undefined;
-  /** The secret differs. */
+  /** The secret changed. */
   readonly secretRotated?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
-  /** The instance is removed. Its row, and rows of the application that reference it, are still there. */
+  /** The instance is about to be removed. Its row, and the application's rows that reference it, still exist. */
   readonly removed?: ((change: InstanceRemoval<TTable, TDatabase>) => unknown) | undefined;
 }
 
-/** What `verify` of {@linkcode PgExtensionStorage} found. */
+/** The result of `verify` of {@linkcode PgExtensionStorage}. */
 export interface StorageHealth {
   /**
-   * Whether the storage keeps the order of events. Without the option `lastEvents` it does not: a recorded delivery
-   * that is played back can bring back a removed instance or an old secret.
+   * Whether the storage tracks the order of events. Without the option `lastEvents` it does not:
+   * replaying a recorded delivery can restore a removed instance or an old secret.
    */
   readonly ordersEvents: boolean;
 }
 
-/** What the storage tells the operator; `console` is one. */
+/** A logger for the storage, for example `console`. */
 export interface StorageLogger {
-  /** Something went wrong that is no failure of what was asked for. */
+  /** Logs a problem that does not fail the operation. */
   warn(message: string): void;
 }
 
@@ -124,35 +122,37 @@ export type PgExtensionStorageOptions<
 > =
   & {
     /**
-     * What an update of an instance that is not stored does: reject with an
-     * {@linkcode UnknownExtensionInstanceError}, so that mittwald delivers it again, or nothing. Default: `"error"`.
-     * A new secret for an unknown instance always rejects.
+     * Treatment of updates of unknown instances: reject with an
+     * {@linkcode UnknownExtensionInstanceError}, so that mittwald retries, or ignore them. A new
+     * secret for an unknown instance is always rejected. Default: `"error"`.
      */
     readonly unknownInstances?: "error" | "ignore" | undefined;
     /**
-     * How long an event may take in milliseconds, the wait for others of its instance and handlers included. A
-     * transaction that takes longer is rolled back, by the server if need be. Default: 5000.
+     * Time limit of an event in milliseconds, including handlers and the wait for other events of
+     * its instance. A transaction that takes longer is rolled back, by the server if necessary.
+     * Default: 5,000.
      */
     readonly timeoutMs?: number | undefined;
     /**
-     * Is told if Drizzle's cache fails after an event was stored. Without it, such a failure is ignored: rows in the
-     * cache are old until they expire there, and the storage itself never reads them.
+     * Receives failures of Drizzle's cache after an event was stored. The cache then has outdated
+     * rows until they expire; the storage itself never reads them. Default: such failures are
+     * ignored.
      */
     readonly logger?: StorageLogger | undefined;
   }
   & (
     | {
       /**
-       * What `buildLastEventTable` built. With it an event is applied only if nothing newer was, and nothing but a
-       * removal after a removal. Without it, an attempt that mittwald has given up can be written after a newer one,
-       * and a recorded delivery can be played back.
+       * The result of `buildLastEventTable`. With it, an event is applied only if no newer one was,
+       * and after a removal only further removals are applied. Without it, a late attempt can
+       * overwrite a newer event, and a recorded delivery can be replayed.
        */
       readonly lastEvents: LastEventTable;
-      /** What the application does when instances change. */
+      /** Handlers for changes of instances. */
       readonly on?: ChangeHandlers<TTable, TDatabase> | undefined;
     }
     | {
-      /** See above. */
+      /** Without it, the order of events is not tracked. */
       readonly lastEvents?: undefined;
       /** Needs `lastEvents`. */
       readonly on?: undefined;

@@ -1,70 +1,74 @@
-/** What `./recovery` works with: instances as the database has them, and their state as mStudio has it. */
+/** The storage's interface for `./recovery`. */
 
 import type { ContextKind } from "./storage_options.ts";
 
-/** The state of an instance: all that mStudio tells of it, but for its secret. */
+/** The state of an instance in mStudio, without its secret. */
 export interface ComparedState {
-  /** Id of the customer or project that it belongs to. */
+  /** Id of its customer or project. */
   readonly contextId: string;
-  /** Which of the two. */
+  /** Whether that is a customer or a project. */
   readonly context: ContextKind;
   /** Whether it is enabled. */
   readonly active: boolean;
   /** The booked variant, or `null`. */
   readonly variantKey: string | null;
-  /** Scopes that were consented to. */
+  /** The consented scopes. */
   readonly consentedScopes: readonly string[];
 }
 
-/** The secret of an instance as the database has it. */
+/** The secret of an instance in the database. */
 export interface RecordedSecret {
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly id: string;
-  /** The stored secret, encrypted; `null` where there is none. */
+  /** The encrypted secret; `null` if there is none. */
   readonly sealedSecret: string | null;
 }
 
-/** A decrypted secret; `null` where there is none, `undefined` where it cannot be read with the keys at hand. */
+/** A decrypted secret; `null` if there is none, `undefined` if no available key can read it. */
 export type OpenedSecret = string | null | undefined;
 
-/** An instance as the database has it. */
+/** An instance in the database. */
 export interface RecordedInstance extends RecordedSecret {
-  /** `undefined` where it is not stored. */
+  /** `undefined` if it is not stored. */
   readonly state: ComparedState | undefined;
   /** Whether its last event was its removal. */
   readonly removed: boolean;
-  /** Tells the events that were applied so far from any later one. Means nothing else. */
+  /** An opaque version, which changes with every applied event. */
   readonly version: string;
 }
 
 /**
- * Reads and mends instances past the events of mStudio, see {@linkcode PgExtensionStorage.recovery}. What it writes is
- * written only if no event was applied to the instance since it was read.
+ * Reads and repairs instances outside mStudio's events, see
+ * {@linkcode PgExtensionStorage.recovery}. Writes only if no event was applied to the instance
+ * since it was read.
  */
 export interface StorageRecovery {
   /**
    * Reads the ids and secrets of stored instances, in the order of their ids.
    *
-   * @param after The id before the first; `undefined` for the beginning of the table.
-   * @param limit How many at most.
+   * @param after The last id of the previous batch; `undefined` for the start of the table.
+   * @param limit The number of instances to read at most.
    */
   list(after: string | undefined, limit: number): Promise<RecordedSecret[]>;
-  /** Reads instances by their ids, those too that are not stored; in the order of the ids. */
+  /** Reads instances by id, in the order of the ids; includes those that are not stored. */
   find(ids: readonly string[]): Promise<RecordedInstance[]>;
-  /** Of these instances, reads those that are stored with another state, its scopes in another order included, or not at all. */
+  /**
+   * Reads those of the given instances that are missing or stored with another state. Scopes in
+   * another order count as another state.
+   */
   findDifferent(
     instances: readonly { readonly id: string; readonly state: ComparedState }[],
   ): Promise<RecordedInstance[]>;
-  /** Decrypts a secret. The result is a promise only where something has to be waited for. */
+  /** Decrypts a secret. Returns a promise only if the key is asynchronous. */
   openSecret(instance: RecordedSecret): OpenedSecret | Promise<OpenedSecret>;
   /**
-   * Stores a state. An instance that is not stored is inserted without a secret.
+   * Stores a state. A missing instance is inserted without a secret.
    *
-   * @param instance As it was read, before mStudio was asked.
-   * @param state What mStudio said.
-   * @param settledBefore Events that mStudio signed before this time have all been delivered: one that comes is
-   * played back, and refused from now on. Without it, the time of the last event stays what it is.
-   * @returns Whether it was stored: no event was applied since.
+   * @param instance The instance as it was read before the request to mStudio.
+   * @param state The state in mStudio.
+   * @param settledBefore Time before which all signed events have been delivered, so any that
+   *   arrives now is a replay and is refused. Default: the time of the last event stays the same.
+   * @returns Whether it was stored, that is, no event was applied in the meantime.
    */
   adopt(
     instance: RecordedInstance,
@@ -73,6 +77,6 @@ export interface StorageRecovery {
   ): Promise<boolean>;
   /** Stores a secret. See `adopt`. */
   adoptSecret(instance: RecordedInstance, secret: string): Promise<boolean>;
-  /** Removes an instance, and notes it as removed. */
+  /** Removes an instance and marks it as removed. */
   remove(id: string): Promise<void>;
 }

@@ -448,7 +448,7 @@ Deno.test("databases that cannot be used: the password stays untold", async (t) 
     [`reencrypt ${PROJECT}`, broken, on("postgres://user:hunter2@[broken/name")],
     [
       `status ${PROJECT}`,
-      /^status: Building an encryption key: masterPassword is empty, salt is empty; the key was made at \S+schema\.ts:\d+:\d+, and `npx/,
+      /^status: Building an encryption key: masterPassword is empty, salt is empty; the key was built at \S+schema\.ts:\d+:\d+, and `npx/,
       { env: { DATABASE_URL: database.url } },
     ],
   ]);

@@ -38,7 +38,7 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
   await t.step("without keys, and without tables, it says so and ends", async () => {
     await refuses(project, "the table does not exist, run the migrations first");
     await succeeded(project.shell(migrate));
-    await refuses(project, "masterPassword is missing, salt is missing; the key was made at");
+    await refuses(project, "masterPassword is missing, salt is missing; the key was built at");
     await succeeded(project.shell(keygen));
   });
 

@@ -38,7 +38,7 @@ Deno.test("no table, and no password: the schema loads, and every first use says
   }
   const storage = new PgExtensionStorage(drizzle(sql), schemaWithoutPassword());
   const expected =
-    /Building an encryption key: masterPassword is missing; the key was made at schemaWithoutPassword .*first_hour_test\.ts:\d+:\d+\)?, and `npx mitthooks-drizzle keygen --write \.env` makes both/;
+    /Building an encryption key: masterPassword is missing; the key was built at schemaWithoutPassword .*first_hour_test\.ts:\d+:\d+\)?, and `npx mitthooks-drizzle keygen --write \.env` generates both/;
   const refuses = async (attempt: () => Promise<unknown>) =>
     assertMatch((await assertRejects(attempt, TypeError)).message, expected);
   const instance = {

@@ -58,7 +58,7 @@ Deno.test("JSON of any shape is sent as it is, also as the first value of a proc
 Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, and refuses all others", () => {
   const NOT_POSTGRES = "it is not a PostgreSQL database of Drizzle";
   const unknown = (session: string, missing = "") =>
-    `its session, ${session}, is of a kind that this version does not know${missing}` +
+    `its session, ${session}, is not supported${missing}` +
     "; Drizzle 0.44, 0.45 and 1.0 from rc.5 on are supported";
   const nothing = () => Promise.resolve({ rows: [] });
   const postgres = drizzlePgProxy(nothing);

@@ -45,10 +45,10 @@ Deno.test("storage: options that make no sense are refused, an empty object is t
     [{ unknownInstance: "ignore" }, 'there is no option "unknownInstance"'],
     [{ unknownInstances: "drop" }, UNKNOWN],
     [{ unknownInstances: true }, UNKNOWN],
-    [{ lastEvents: null }, "lastEvents is not a table that buildLastEventTable built"],
+    [{ lastEvents: null }, "lastEvents is not a table built by buildLastEventTable"],
     [
       { lastEvents: extensionInstances },
-      "lastEvents is not a table that buildLastEventTable built",
+      "lastEvents is not a table built by buildLastEventTable",
     ],
     [{ on }, "the option on needs the option lastEvents"],
     [{ on: {} }, "the option on needs the option lastEvents"],
@@ -67,7 +67,7 @@ Deno.test("storage: options that make no sense are refused, an empty object is t
 });
 
 Deno.test("storage: a table that is none, or whose secrets are not encrypted, is refused", () => {
-  const NO_TABLE = "table is not a table that buildExtensionInstanceTable built";
+  const NO_TABLE = "table is not a table built by buildExtensionInstanceTable";
   const plain = buildExtensionInstanceTable(text as unknown as EncryptedTextColumn);
   const refused: [unknown, string][] = [
     [plain, "the column secret of the table is not encrypted, "],

@@ -118,7 +118,7 @@ for (const [driver, openClient] of Object.entries(open)) {
     const error = await assertRejects(() => storage.upsertExtension(INSTANCE), StorageError);
     assertEquals(
       error.message,
-      "Running upsertExtension: the connection came with a transaction that somebody left open",
+      "Running upsertExtension: the connection already had an open transaction",
     );
     assertEquals([await written(), await stored()], [[], []]);
     await storage.upsertExtension(INSTANCE);

@@ -495,7 +495,7 @@ test("a handler that returns while a statement of it is under way: an error, not
   const error = await assertRejects(() => add(storage), HandlerFailedError);
   assertEquals(
     (error.cause as Error).message,
-    "Running a handler: it returned while statements of it were under way, await all of them",
+    "Running a handler: it returned before its statements had finished, await all of them",
   );
   await Promise.allSettled([sent]);
   assertEquals(await counts(), [0, 0, 0]);
@@ -697,7 +697,7 @@ test("a removal that a trigger prevents, or whose mark: an error, nothing is sto
   );
   const triggers = {
     "the row from being deleted": "DELETE ON extension_instance",
-    "the removal from being noted": "INSERT OR UPDATE ON extension_instance_last_event",
+    "the removal from being recorded": "INSERT OR UPDATE ON extension_instance_last_event",
   };
   for (const [what, event] of Object.entries(triggers)) {
     await sql(`CREATE TRIGGER refuse BEFORE ${event} FOR EACH ROW EXECUTE FUNCTION refuse()`);
@@ -711,6 +711,6 @@ test("a removal that a trigger prevents, or whose mark: an error, nothing is sto
   const error = await assertRejects(() => rotate(storage), StorageError);
   assertEquals(
     error.message,
-    "Running rotateSecret: a trigger or a policy kept the event from being noted",
+    "Running rotateSecret: a trigger or a policy kept the event from being recorded",
   );
 });

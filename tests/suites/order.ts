@@ -410,7 +410,7 @@ test("a removal that a trigger prevents, or the note of an event: an error that 
     const what = operation === "removeInstance" ? "removal" : "event";
     assertEquals(
       error.message,
-      `Running ${operation}: a trigger or a policy kept the ${what} from being noted`,
+      `Running ${operation}: a trigger or a policy kept the ${what} from being recorded`,
     );
   }
   assertEquals(await stored(), before);

@@ -420,7 +420,7 @@ test("a missing table or column, a refused write: StorageError with the driver's
   assertEquals(
     error.message,
     "Running keyStatus: a column of the table does not exist, run the migrations first; " +
-      "where drizzle() is given a casing, drizzle.config.ts needs the same",
+      "where drizzle() gets a casing, drizzle.config.ts needs the same",
   );
   const ciphertext = await old.encrypt("a secret");
   await sql(`
@@ -770,7 +770,7 @@ test("rows whose key is null, wherever they stand: an error, and nothing is writ
   const runs = [() => keyStatus(db, items), () => reencrypt(db, items, { batchSize: 2 })];
   for (const run of runs) {
     const { message } = await assertRejects(run, StorageError);
-    assertStringIncludes(message, 'column "id" of the primary key holds null in 1 row, which');
+    assertStringIncludes(message, 'column "id" of the primary key is null in 1 row, which');
   }
   assertEquals(await sql("SELECT * FROM item ORDER BY id"), before);
   await sql("CREATE TABLE part (a int, b text, secret text)");
@@ -779,7 +779,7 @@ test("rows whose key is null, wherever they stand: an error, and nothing is writ
   ]);
   await sql("INSERT INTO part SELECT 1, CASE WHEN id < 3 THEN id::text END FROM item");
   const { message } = await assertRejects(() => keyStatus(db, pair), StorageError);
-  assertStringIncludes(message, 'column "b" of the primary key holds null in 4 rows, which');
+  assertStringIncludes(message, 'column "b" of the primary key is null in 4 rows, which');
 });
 
 test("keys that are reported are told exactly, as text where JavaScript's type cannot hold them", async ({ db, sql }) => {

@@ -290,7 +290,7 @@ test("Drizzle's cache fails after an event was stored: the logger is told, the e
     warnings,
     Array(6).fill(
       "Telling Drizzle's cache that extension instances changed: it failed (Error, ECONNREFUSED), " +
-        "so it may hand out rows as they were",
+        "so it may return outdated rows",
     ),
   );
 });
@@ -556,7 +556,7 @@ test("verify: a missing column, of the application's own, too", async ({ storage
     assertEquals(
       error.message,
       "Running verify: a column of the table does not exist, run the migrations first; " +
-        "where drizzle() is given a casing, drizzle.config.ts needs the same",
+        "where drizzle() gets a casing, drizzle.config.ts needs the same",
     );
   };
   await assertFound(new PgExtensionStorage(db, table));

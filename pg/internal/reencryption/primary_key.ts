@@ -1,25 +1,25 @@
 /**
- * How the values of a primary key travel: as text, which keeps every digit, out of the database and back
- * into it. Their types are those that the database says: what a table's definition says may be another one.
+ * Converts primary key values to text, which keeps every digit, and back. Uses the types in the
+ * database, which may differ from those in the table's definition.
  */
 
 import { type SQL, sql } from "drizzle-orm";
 import type { Column } from "../columns/encrypted_table.ts";
 
-/** A column of a primary key, and how its values travel. */
+/** A primary key column and the conversion of its values. */
 export interface KeyColumn {
-  /** Its name in TypeScript. */
+  /** Its TypeScript name. */
   readonly property: string;
   readonly column: Column;
   /** Its value as text. */
   readonly text: SQL;
-  /** What the text is cast to; `undefined` for texts, which are left to what the column really is. */
+  /** The type to which the text is cast; `undefined` for texts, which need no cast. */
   readonly type: string | undefined;
-  /** Whether each text is known to become the value it came from, in every session. */
+  /** Whether each text is certain to convert back to its value in every session. */
   readonly certain: boolean;
 }
 
-/** The whole numbers of databases and of table definitions. */
+/** Integer types of databases and of table definitions. */
 const INTEGERS: ReadonlySet<string> = new Set([
   "smallint",
   "integer",
@@ -29,13 +29,13 @@ const INTEGERS: ReadonlySet<string> = new Set([
   "bigserial",
 ]);
 
-/** Types whose values are the texts that they are written as. */
+/** Text types. */
 const TEXTS: ReadonlySet<string> = new Set(["text", "varchar", "character varying"]);
 
-/** Types whose values are those of JavaScript's numbers, whatever their texts look like. */
+/** Types with the values of JavaScript's numbers, whatever their texts look like. */
 const FLOATS: ReadonlySet<string | undefined> = new Set(["real", "double precision"]);
 
-/** Names by which `pg_typeof` tells a type, but which, as names of types, have a length of 1. */
+/** Names from `pg_typeof` that, used as a type, would mean a length of 1. */
 const WITHOUT_LENGTH: ReadonlyMap<string, string> = new Map([
   ["bit", `"bit"`],
   ["character", "bpchar"],
@@ -43,7 +43,7 @@ const WITHOUT_LENGTH: ReadonlyMap<string, string> = new Map([
 
 type PrimaryKey = readonly (readonly [property: string, column: Column])[];
 
-/** What to select, from the table, to learn the types of the columns. */
+/** Fields to select from the table for the columns' types. */
 export function typesOf(table: SQL, primaryKey: PrimaryKey): Record<string, SQL> {
   return Object.fromEntries(
     primaryKey.map(([, column], index) =>
@@ -53,9 +53,9 @@ export function typesOf(table: SQL, primaryKey: PrimaryKey): Record<string, SQL>
 }
 
 /**
- * The columns of a primary key.
+ * Determines the columns of a primary key.
  *
- * @param found What {@linkcode typesOf} selected, if the database can tell.
+ * @param found The result of selecting {@linkcode typesOf}, if the database supports it.
  */
 export function keyColumns(
   primaryKey: PrimaryKey,
@@ -66,12 +66,12 @@ export function keyColumns(
     const text = sql`${column}::text`;
     const certain = { property, column, text, certain: true };
     if (TEXTS.has(name)) return { ...certain, type: undefined };
-    // Compared as the largest of them: "integer" and "serial" have 64 bits in some databases, and indexes serve the
-    // comparison.
+    // Compared as bigint: "integer" and "serial" have 64 bits in some databases, and indexes
+    // support the comparison.
     if (INTEGERS.has(name)) return { ...certain, type: "bigint" };
     if (name === "uuid") return { ...certain, type: name };
     const type = WITHOUT_LENGTH.get(name) ?? name;
-    // In JSON, points in time have their ISO form, and the zone as an offset, whatever the session's settings.
+    // In JSON, times have ISO form with an offset, whatever the session's settings.
     const isTime = /^(date|timestamp)\b/.test(type);
     return {
       property,
@@ -84,8 +84,8 @@ export function keyColumns(
 }
 
 /**
- * A value of a key as the application reads it; its text where JavaScript's type cannot hold it: whole numbers from 2^53
- * on as numbers, microseconds as a `Date`.
+ * A key's value as the application reads it; its text if the JavaScript type cannot represent it:
+ * integers from 2^53 as numbers, microseconds in a `Date`.
  */
 export function exactly({ type }: KeyColumn, value: unknown, text: string): unknown {
   if (typeof value === "number") {
@@ -95,12 +95,12 @@ export function exactly({ type }: KeyColumn, value: unknown, text: string): unkn
   return value;
 }
 
-/** A text, as the value of the column that it came from. */
+/** Casts a text back to its column's value. */
 export function castKey({ type }: KeyColumn, text: SQL): SQL {
   return type === undefined ? text : sql`${text}::text::${sql.raw(type)}`;
 }
 
-/** A cast to a type with a length would cut. */
+/** Drops the length: a cast to a type with a length truncates. */
 function withoutLength(type: string): string {
   return type.replace(/ *\(\d+\)/, "");
 }

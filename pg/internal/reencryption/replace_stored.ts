@@ -1,4 +1,4 @@
-/** Writes new ciphertexts in the place of others, and nothing else. */
+/** Replaces ciphertexts, and writes nothing else. */
 
 import { type SQL, sql } from "drizzle-orm";
 import { StorageError } from "../../../errors.ts";
@@ -12,19 +12,19 @@ import { type Batch, BYTES_AT_ONCE, type StoredRow, type StoredTable } from "./s
 /** A new value. */
 export interface Replacement {
   readonly row: StoredRow;
-  /** Which encrypted column. */
+  /** Index of the encrypted column. */
   readonly index: number;
-  /** What is stored. */
+  /** The stored ciphertext. */
   readonly from: string;
-  /** What is to be. */
+  /** The new ciphertext. */
   readonly to: string;
 }
 
-/** What came of replacements. */
+/** The outcome of replacements. */
 export interface Replaced {
   /** How many values were replaced. */
   readonly count: number;
-  /** Rows of which a value is still what it was, though nobody else changed it, or became another one. */
+  /** Rows with a value that stayed the same although nobody else changed it, or that became another one. */
   readonly kept: readonly StoredRow[];
 }
 
@@ -39,17 +39,18 @@ interface Writer {
   update(table: EncryptedTable["table"]): Update;
 }
 
-// SQLSTATEs (PostgreSQL manual, appendix A): somebody else's transaction got in the way.
+// SQLSTATEs (PostgreSQL manual, appendix A) of conflicts with other transactions.
 const CONFLICTS: ReadonlySet<unknown> = new Set(["40001", "40P01"]);
 const IN_FAILED_TRANSACTION = "25P02";
 const ATTEMPTS = 5;
 
-/** Name of the list of new values in the statement. */
+/** The statement's name for the list of new values. */
 const LIST = sql.raw(`"mitthooks_replacement"`);
 
 /**
- * Replaces stored values of a batch, each only if it still is what it was. A trigger can keep the database from
- * it without an error, so what is missing is looked for: somebody else has changed it, or it was kept.
+ * Replaces stored values of a batch, each only if it is unchanged. A trigger can prevent that
+ * without an error, so rows that were not replaced are read again: either somebody else changed
+ * them, or a trigger kept them.
  */
 export async function replaceStored(
   db: EncryptableDatabase,
@@ -67,7 +68,7 @@ export async function replaceStored(
   const count = rows.reduce((sum, row) => sum + Number(row["replaced"]), 0);
   if (count === replacements.length) return { count, kept: [] };
   const identify = (...parts: readonly unknown[]) => JSON.stringify(parts);
-  // Rows that the statement wrote, but not with a value that was given to it.
+  // Rows that were written, but with other values than the given ones.
   const altered = new Set(
     rows.filter((row) => Number(row["replaced"]) === 0)
       .map((row) => identify(storedTable.keyColumns.map((_, index) => row[`key${index}`]))),
@@ -83,7 +84,7 @@ export async function replaceStored(
   return { count, kept };
 }
 
-/** Parts that can be one text each. The values of one row stay together. */
+/** Splits replacements into parts that fit into one text. Keeps the values of a row together. */
 function fittingParts(replacements: readonly Replacement[]): Replacement[][] {
   const parts: Replacement[][] = [];
   let bytes = Infinity;
@@ -101,7 +102,7 @@ function fittingParts(replacements: readonly Replacement[]): Replacement[][] {
   return parts;
 }
 
-/** The whole batch goes as one text in JSON: its number of rows is not limited by that of parameters. */
+/** Sends the whole batch as one JSON text, so the limit of parameters does not apply. */
 function buildUpdate(
   db: Writer,
   description: EncryptedTable,
@@ -119,7 +120,7 @@ function buildUpdate(
   const list = sql`json_to_recordset(${text}::text::json) as ${LIST}(${
     sql.join(columns.map((column) => sql`${column} text`), sql`, `)
   })`;
-  // Null, where nothing is listed, is equal to nothing.
+  // Columns without a new value are null in the list, which equals nothing.
   const unchanged = encrypted.map(({ column }, index) => sql`${column} = ${listed("from", index)}`);
   const set = encrypted.map(({ property, column }, index) =>
     [
@@ -130,7 +131,7 @@ function buildUpdate(
   const sameRow = keyColumns.map((keyColumn, index) =>
     sql`${keyColumn.column} = ${castKey(keyColumn, listed("key", index))}`
   );
-  // No two ciphertexts are equal, so the new one is there only if this statement wrote it.
+  // No two ciphertexts are equal, so only this statement can have written the new one.
   const replaced = encrypted.map(({ column }, index) =>
     sql`case when ${column} = ${listed("to", index)} then 1 else 0 end`
   );
@@ -144,7 +145,7 @@ function buildUpdate(
     });
 }
 
-/** One object for each row that has new values. */
+/** One object per row with new values. */
 function listRows(replacements: readonly Replacement[]): Record<string, string>[] {
   const listed = new Map<StoredRow, Record<string, string>>();
   for (const { row, index, from, to } of replacements) {
@@ -159,7 +160,7 @@ function listRows(replacements: readonly Replacement[]): Record<string, string>[
   return [...listed.values()];
 }
 
-/** The table without its other columns, and without $onUpdate: Drizzle would write those, too. */
+/** The table without its other columns and without $onUpdate, which Drizzle would write, too. */
 function onlyEncrypted({ table, encrypted }: EncryptedTable): EncryptedTable["table"] {
   const columns = encrypted.map(({ property, column }) =>
     [property, copyWith(column, { onUpdateFn: undefined })] as const
@@ -167,7 +168,7 @@ function onlyEncrypted({ table, encrypted }: EncryptedTable): EncryptedTable["ta
   return copyWith(table, { [Symbol.for("drizzle:Columns")]: Object.fromEntries(columns) });
 }
 
-/** After a deadlock, or a conflict at a stricter isolation level, a statement of its own can be repeated. */
+/** Repeats a statement after a deadlock or a serialization failure, unless it is part of a transaction. */
 async function tryAgain<T>(statement: () => Promise<T>): Promise<T> {
   let conflict: StorageError | undefined;
   for (let attempt = 1;; attempt++) {
@@ -175,7 +176,8 @@ async function tryAgain<T>(statement: () => Promise<T>): Promise<T> {
       return await statement();
     } catch (error) {
       const state = error instanceof StorageError ? sqlState(error.cause) : undefined;
-      // Within the caller's transaction it cannot; then the reason is told, not the consequence.
+      // In the caller's transaction a retry fails; throw the original conflict, not its
+      // consequence.
       if (state === IN_FAILED_TRANSACTION && conflict) throw conflict;
       if (!CONFLICTS.has(state) || attempt === ATTEMPTS) throw error;
       conflict = error as StorageError;

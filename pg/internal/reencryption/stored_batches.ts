@@ -1,6 +1,6 @@
 /**
- * Reads a table as it is stored, in batches, in the order of its primary key: the next batch begins after
- * the last key of the one before, so the work for each does not grow with the table.
+ * Reads a table's stored values in batches, in the order of its primary key. Each batch begins
+ * after the last key of the previous one, so its cost does not grow with the table.
  */
 
 import { type SQL, sql } from "drizzle-orm";
@@ -11,33 +11,33 @@ import type { Column, EncryptedTable } from "../columns/encrypted_table.ts";
 import { castKey, exactly, type KeyColumn, keyColumns, typesOf } from "./primary_key.ts";
 import { runStatement, sqlState } from "../storage/run_statement.ts";
 
-/** The columns of a primary key as text, for the database. */
+/** A primary key's values as text. */
 export type Key = readonly string[];
 
 /** A row of an encrypted table. */
 export interface StoredRow {
   readonly key: Key;
-  /** The primary key as an application reads it, by the columns' names in TypeScript. */
+  /** The primary key as an application reads it, by the columns' TypeScript names. */
   readonly primaryKey: Readonly<Record<string, unknown>>;
-  /** What is stored in the encrypted columns, in their order. */
+  /** The stored values of the encrypted columns, in their order. */
   readonly stored: readonly (string | null)[];
 }
 
-/** How many bytes are read and written at once, about: longer texts are more than drivers and memory hold. */
+/** Approximate limit of bytes read and written at once, for the sake of drivers and memory. */
 export const BYTES_AT_ONCE = 8 * 1024 * 1024;
 
-/** Rows that follow one another. */
+/** Consecutive rows. */
 export interface Batch {
-  /** Key of the row before the first; `undefined` at the beginning of the table. */
+  /** Last key of the previous batch; `undefined` at the start of the table. */
   readonly after: Key | undefined;
   readonly rows: readonly StoredRow[];
-  /** Whether it is known that none follow. */
+  /** Whether no row is known to follow. */
   readonly last: boolean;
 }
 
 type Fields = Record<string, SQL | Column>;
 
-// Drizzle's builders, as far as they are used here. The names of its own types change with its 1.0.
+// The part of Drizzle's builders that is used here. Their names change in 1.0.
 interface Select extends PromiseLike<Record<string, unknown>[]> {
   where(condition: SQL | undefined): Select;
   orderBy(...columns: Column[]): Select;
@@ -57,12 +57,12 @@ export class StoredTable {
   readonly #operation: StorageOperation;
   readonly #db: Reader;
   readonly #description: EncryptedTable;
-  /** How many rows are no more than the bytes that are read at once, as far as is known. */
+  /** Estimated number of rows that fit into one read. */
   #fitting: number;
 
   /** The columns of the primary key. */
   readonly keyColumns: readonly KeyColumn[];
-  /** How many rows it had when it was opened. */
+  /** How many rows the table had when it was opened. */
   readonly total: number;
 
   private constructor(
@@ -82,10 +82,10 @@ export class StoredTable {
   }
 
   /**
-   * Counts the rows, and learns what it has to know of the primary key.
+   * Counts the rows and determines the primary key's types.
    *
-   * @throws {StorageError} Row-level security applies to who is connected, so rows may be hidden. Or rows have null in
-   * their primary key.
+   * @throws {StorageError} When row-level security applies to the current user, so that rows may be
+   *   hidden, or rows have null in their primary key.
    */
   static async open(
     operation: StorageOperation,
@@ -95,7 +95,7 @@ export class StoredTable {
     const reader = db as unknown as Reader;
     const { table, primaryKey, encrypted } = description;
     const name = qualifiedName(table);
-    // It knows about owners, BYPASSRLS and FORCE ROW LEVEL SECURITY (PostgreSQL manual, 9.27.2).
+    // Considers owners, BYPASSRLS and FORCE ROW LEVEL SECURITY (PostgreSQL manual, 9.27.2).
     const hides = { hides: sql`row_security_active(${name}::text)::text` };
     const types = typesOf(sql`${table}`, primaryKey);
     const lengths = encrypted.map(({ column }) => sql`coalesce(octet_length(${column}::text), 0)`);
@@ -124,7 +124,7 @@ export class StoredTable {
       );
     }
     for (const [index, [property]] of primaryKey.entries()) {
-      // They would come last, and are no key that a batch could begin after.
+      // Nulls sort last, and no batch can begin after one.
       const nulls = total - Number(found[`keys${index}`]);
       if (nulls > 0) throw holdsNull(operation, property, nulls);
     }
@@ -134,12 +134,13 @@ export class StoredTable {
   }
 
   /**
-   * Reads one batch, which is shorter where values are long. Rows with the same key, which a table can have that others inherit from, are never parted:
-   * the next batch would begin after the second of them.
+   * Reads one batch, shorter if values are long. Rows with the same key, possible in a table that
+   * others inherit from, stay in one batch, because the next batch begins after that key.
    *
-   * @param after Key of the row before the first; `undefined` for the beginning of the table.
-   * @param limit How many rows at most; more only if they have one key.
-   * @throws {StorageError} A key does not survive the way through text, so that rows would be left out.
+   * @param after Last key of the previous batch; `undefined` for the start of the table.
+   * @param limit Limit of rows; exceeded only by rows with the same key.
+   * @throws {StorageError} When a key changes by the conversion to text and back, so that rows
+   *   would be missed.
    */
   async read(after: Key | undefined, limit: number): Promise<Batch> {
     for (let size = Math.min(limit, this.#fitting);; size *= 2) {
@@ -147,11 +148,11 @@ export class StoredTable {
         select
           .where(after && this.#compare(">", after))
           .orderBy(...this.keyColumns.map(({ column }) => column))
-          // One more, to see whether the last key goes on.
+          // One more, to see whether the last key continues.
           .limit(size + 1)
       );
       if (after && rows.some(({ key }) => isSameKey(key, after))) {
-        throw this.#failure("a batch does not begin after the one before");
+        throw this.#failure("a batch does not start after the previous one");
       }
       const next = rows[size];
       if (!next) return { after, rows, last: rows.length < size };
@@ -161,7 +162,7 @@ export class StoredTable {
     }
   }
 
-  /** Reads a batch again: as its rows are now, without those that are gone. */
+  /** Reads a batch again, with its rows' present values and without deleted rows. */
   async readAgain({ after, rows }: Batch): Promise<readonly StoredRow[]> {
     const last = rows.at(-1);
     if (!last) return [];
@@ -183,7 +184,7 @@ export class StoredTable {
       }
     }
     for (const [index, { column }] of encrypted.entries()) {
-      // Within sql, a column's decoder does not come into play.
+      // Inside `sql`, the column's decoder is not used.
       fields[`stored${index}`] = sql`${column}`;
     }
     const rows = await runStatement(
@@ -197,8 +198,8 @@ export class StoredTable {
         throw this.#failure(
           `values of column ${
             JSON.stringify(property)
-          } of the primary key change on the way through text, ` +
-            "look at the settings of the connection (extra_float_digits, IntervalStyle, lc_monetary)",
+          } of the primary key change when converted to text and back, ` +
+            "check the connection's settings (extra_float_digits, IntervalStyle, lc_monetary)",
         );
       }
     }
@@ -219,7 +220,7 @@ export class StoredTable {
     return found;
   }
 
-  /** Compares whole rows (PostgreSQL manual, 9.25.5), in the collations of the columns. */
+  /** Compares whole rows (PostgreSQL manual, 9.25.5) in the columns' collations. */
   #compare(operator: ">" | "<=", key: Key): SQL {
     const left = this.keyColumns.map(({ column }) => sql`${column}`);
     const right = this.keyColumns.map((column, index) => castKey(column, sql`${key[index]!}`));
@@ -231,7 +232,7 @@ export class StoredTable {
   }
 }
 
-/** How many rows are read at once, if so many have so many bytes. */
+/** How many rows fit into one read, given the bytes of some rows. */
 function fitting(rows: number, bytes: number): number {
   return Math.max(1, Math.floor(BYTES_AT_ONCE / Math.max(1, bytes / Math.max(1, rows))));
 }
@@ -240,13 +241,13 @@ function holdsNull(operation: StorageOperation, property: string, rows: number):
   return new StorageError(
     operation,
     undefined,
-    `column ${JSON.stringify(property)} of the primary key holds null in ${rows} ${
+    `column ${JSON.stringify(property)} of the primary key is null in ${rows} ${
       rows === 1 ? "row" : "rows"
-    }, which have no place in an order`,
+    }, which therefore have no place in its order`,
   );
 }
 
-/** Other databases that speak PostgreSQL's language do not have all of its functions. */
+/** Databases that are compatible with PostgreSQL may lack some of its functions. */
 async function firstPossible<T, U>(
   [first, ...others]: readonly T[],
   attempt: (value: T) => Promise<U>,
@@ -271,7 +272,7 @@ function qualifiedName(table: EncryptedTable["table"]): string {
     .join(".");
 }
 
-/** Past Drizzle's cache, which could hold what was stored some time ago. */
+/** Bypasses Drizzle's cache, which may have outdated values. */
 function uncached(select: Select): Select {
   return select.$withCache?.(false) ?? select;
 }

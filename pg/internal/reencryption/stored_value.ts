@@ -1,19 +1,19 @@
-/** Tells under which key a stored value was written. */
+/** Determines the key of a stored value. */
 
 import { DecryptionError } from "../../../errors.ts";
 import type { EncryptedColumn, EncryptedTable } from "../columns/encrypted_table.ts";
 import { mapBounded } from "../columns/map_bounded.ts";
 import type { StoredRow } from "./stored_batches.ts";
 
-/** What was found. */
+/** The state of a stored value. */
 export type StoredValue =
   | { readonly state: "null" | "current" | "unreadable" }
   | { readonly state: "otherKey"; readonly plaintext: string };
 
 /**
- * What each row's encrypted columns hold.
+ * Inspects the encrypted columns of each row.
  *
- * @throws What a key rejects with, other than that it cannot read a value.
+ * @throws Errors of a key other than a {@linkcode DecryptionError}.
  */
 export async function inspectRows(
   { encrypted }: EncryptedTable,
@@ -27,10 +27,10 @@ export async function inspectRows(
 }
 
 /**
- * Looks at a stored value.
+ * Inspects a stored value.
  *
- * @throws What the key rejects with, other than that it cannot read the value: an outage says nothing about
- * the value.
+ * @throws Errors of the key other than a {@linkcode DecryptionError}: an outage says nothing about
+ *   the value.
  */
 async function inspectStoredValue(
   key: EncryptedColumn["key"],

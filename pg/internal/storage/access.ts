@@ -1,9 +1,9 @@
-/** Who may use a transaction, and how long. */
+/** Limits the use of a transaction in time. */
 
 import type { EncryptableDatabase } from "../../interfaces.ts";
 import { copyWith } from "../columns/copy_with.ts";
 
-// What Drizzle's classes have in common across drivers and versions; none of it is in Drizzle's public types.
+// Common to Drizzle's classes in all drivers and versions; not in Drizzle's public types.
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 
@@ -19,31 +19,31 @@ interface Transaction {
   transaction(run: (tx: EncryptableDatabase) => unknown, ...rest: unknown[]): Promise<unknown>;
 }
 
-/** What sends a prepared query. */
+/** The methods of a prepared query that send it. */
 const SENDING = ["execute", "all", "values"];
 
-/** A right to send statements in a transaction, which ends before the transaction does. */
+/** Permission to send statements in a transaction. It ends before the transaction does. */
 export class Access {
   readonly #check: (statement: string) => void;
   #open = true;
   #underWay = 0;
 
-  /** @param check Throws on statements that are not sent. */
+  /** @param check Throws for statements that must not be sent. */
   constructor(check: (statement: string) => void = () => {}) {
     this.#check = check;
   }
 
-  /** Whether statements are under way. */
+  /** Whether statements are in flight. */
   get isBusy(): boolean {
     return this.#underWay > 0;
   }
 
-  /** From now on nothing is sent. */
+  /** Ends the permission: further statements are refused. */
   end(): void {
     this.#open = false;
   }
 
-  /** The transaction for whom this right is meant: every statement goes through its session. */
+  /** Wraps the transaction: every statement passes through its session. */
   lend(tx: EncryptableDatabase): EncryptableDatabase {
     const original = tx as unknown as Transaction;
     const session: Transaction["session"] = Object.create(original.session);
@@ -57,7 +57,7 @@ export class Access {
             this.#check(query.sql);
             return call();
           });
-        // Drizzle sets properties of what inherits from a prepared query, and reads them here.
+        // `this`: Drizzle sets properties on objects that inherit from a prepared query.
         prepared[name] = function (this: unknown, ...values: unknown[]) {
           return run(() => send.apply(this, values));
         };
@@ -67,7 +67,7 @@ export class Access {
     return copyWith(tx, {
       session,
       _: { ...original._, session },
-      // A nested one gets a session of its own.
+      // A nested transaction gets its own session.
       transaction: (run: (tx: EncryptableDatabase) => unknown, ...rest: unknown[]) =>
         this.#run(() => original.transaction((inner) => run(this.lend(inner)), ...rest)),
     });

@@ -1,4 +1,4 @@
-/** Events that handlers of the application take part in: each in a transaction, its changes told apart. */
+/** Stores events with handlers: each in a transaction, with its changes determined. */
 
 import { eq, getTableColumns, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
@@ -19,42 +19,42 @@ import type { Remember } from "./storage_statements.ts";
 import type { Terms } from "./time_limit.ts";
 import { type OwnTransaction, Transactions } from "./transaction.ts";
 
-/** How often the stored values are decrypted ahead before it is done while the row is locked. */
+/** How often to decrypt stored values in advance before doing it while the row is locked. */
 const MAX_TRIES_AHEAD = 5;
 
-/** What differs for `updated`, by the names in TypeScript. */
+/** A difference in these columns (TypeScript names) is an `updated`. */
 const STATE = ["contextId", "context", "active", "variantKey", "consentedScopes"] as const;
 
 type Row = ExtensionInstanceTable["$inferSelect"] & Record<string, unknown>;
 
-/** An event, and how it is stored. */
+/** An event and how it is stored. */
 export interface Change {
   readonly id: string;
-  /** The secret that it brings, and what is stored of it. */
+  /** The event's secret, and the ciphertext to store. */
   readonly secret?: { readonly plaintext: string; readonly ciphertext: string } | undefined;
-  /** Notes it as the instance's last event, and has its other events wait; or throws why it is refused. */
+  /** Records it as the instance's last event and makes other events of it wait; or throws why it is refused. */
   pass(db: EncryptableDatabase): Promise<void>;
-  /** Makes what writes the row, or throws if there is none to be written. It tells which ciphertexts it has made. */
+  /** Returns the function that writes the row, or throws if there is none. Reports new ciphertexts. */
   prepare(remember: Remember): Promise<(db: EncryptableDatabase) => Promise<void>>;
 }
 
-/** A removal, and how it is stored. */
+/** A removal and how it is stored. */
 export interface Removal {
   readonly id: string;
-  /** Notes it as the instance's last event, and has its other events wait. */
+  /** Records it as the instance's last event and makes other events of it wait. */
   mark(db: EncryptableDatabase): Promise<void>;
-  /** Deletes the row, or throws if it is still there. */
+  /** Deletes the row, or throws if it still exists. */
   delete(db: EncryptableDatabase): Promise<void>;
 }
 
-/** Stored values that nobody has decrypted so far; leaves a transaction, and this file never. */
+/** Leaves a transaction, but never this file: stored values have not been decrypted yet. */
 class Unopened extends Error {
   constructor(readonly row: Row) {
     super();
   }
 }
 
-/** Plaintexts, or why there is none, by what is stored. */
+/** Plaintexts, or errors, by ciphertext. */
 class Opened {
   readonly #plaintexts = new Map<string, string | DecryptionError>();
 
@@ -75,7 +75,7 @@ class Opened {
         try {
           this.#plaintexts.set(ciphertext, await keyOf(column)!.decrypt(ciphertext));
         } catch (error) {
-          // What cannot be read may be about to be replaced.
+          // The event may be about to replace an unreadable value.
           if (!(error instanceof DecryptionError)) throw error;
           this.#plaintexts.set(ciphertext, error);
         }
@@ -83,20 +83,20 @@ class Opened {
     );
   }
 
-  /** The plaintext, if it can be read. */
+  /** The plaintext of a readable value. */
   plaintext(ciphertext: string | null): string | undefined {
     const found = ciphertext === null ? undefined : this.#plaintexts.get(ciphertext);
     return typeof found === "string" ? found : undefined;
   }
 
-  /** @throws {DecryptionError} One of the values cannot be read. */
+  /** @throws {DecryptionError} When one of the values cannot be read. */
   read(row: Row): Row {
     const { instance, errors } = this.#readAll(row);
     for (const error of Object.values(errors)) throw error;
     return instance;
   }
 
-  /** Values that cannot be read are null, and their properties are listed. */
+  /** Unreadable values are null, and their properties are listed. */
   readReadable(row: Row): { readonly instance: Row; readonly unreadable: readonly string[] } {
     const { instance, errors } = this.#readAll(row);
     return { instance, unreadable: Object.keys(errors) };
@@ -121,7 +121,7 @@ class Opened {
   }
 }
 
-/** The handlers of one storage. */
+/** A storage's handlers. */
 export class Changes {
   readonly #db: EncryptableDatabase;
   readonly #decorate: (db: EncryptableDatabase) => EncryptableDatabase;
@@ -132,7 +132,7 @@ export class Changes {
 
   /**
    * @param db The undecorated database.
-   * @param decorate Decorates the transactions that handlers get.
+   * @param decorate Decorates the handlers' transactions.
    * @param table The table of extension instances.
    * @param handlers The application's handlers.
    */
@@ -152,16 +152,16 @@ export class Changes {
     );
   }
 
-  /** Whether there is a handler for one of these changes. */
+  /** Whether one of these changes has a handler. */
   concern(...names: readonly (keyof ChangeHandlers)[]): boolean {
     return names.some((name) => this.#handlers[name] !== undefined);
   }
 
   /**
-   * Stores an event and calls the handlers of the changes that it makes.
+   * Stores an event and calls the handlers of its changes.
    *
-   * @throws {StorageError} The row that was written is gone.
-   * @throws {HandlerFailedError} A handler threw.
+   * @throws {StorageError} When the written row is gone.
+   * @throws {HandlerFailedError} When a handler fails.
    */
   async store(terms: Terms, change: Change): Promise<void> {
     const { id, secret } = change;
@@ -177,7 +177,7 @@ export class Changes {
       if (!after) {
         throw new StorageError(operation, undefined, "a trigger deleted the row that was written");
       }
-      // Known but for what a trigger may have put there.
+      // All values are known unless a trigger changed one.
       await opened.open(after);
       const instance = () => opened.read(after);
       if (!before) return await this.#call("added", transaction, () => ({ instance: instance() }));
@@ -195,10 +195,10 @@ export class Changes {
   }
 
   /**
-   * Removes an instance and calls the handler for it before its row is deleted.
+   * Removes an instance. Calls the handler before it deletes the row.
    *
    * @returns Whether there was a row.
-   * @throws {HandlerFailedError} The handler threw.
+   * @throws {HandlerFailedError} When the handler fails.
    */
   async remove(terms: Terms, { id, mark, delete: deleteRow }: Removal): Promise<boolean> {
     const opened = new Opened(this.#encrypted);
@@ -211,8 +211,9 @@ export class Changes {
   }
 
   /**
-   * Begins a transaction, passes the fence, locks the row and hands it over. What is stored is decrypted before: a slow
-   * key service holds no lock. Where it is another value by then, the transaction ends and begins anew.
+   * Begins a transaction, passes the fence and locks the row. Stored values are decrypted in
+   * advance, so that a slow key service holds no lock. If a value has changed by then, the
+   * transaction starts again.
    */
   async #inTransaction<T>(
     terms: Terms,
@@ -245,7 +246,7 @@ export class Changes {
     }
   }
 
-  /** Reads the row with its encrypted values as they are stored. */
+  /** Reads the row without decrypting its values. */
   async #read(
     operation: StorageOperation,
     db: EncryptableDatabase,

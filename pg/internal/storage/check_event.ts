@@ -1,27 +1,27 @@
-/** Checks of what the storage is called with. */
+/** Checks the arguments of the storage's methods. */
 
-/** The longest id that the columns of both tables hold, in characters. */
+/** Length of the id columns of both tables, in characters. */
 const MAX_ID_LENGTH = 36;
 
-/** No column of PostgreSQL can hold U+0000, and UTF-8 has no bytes for half of a surrogate pair. */
+/** PostgreSQL cannot store U+0000, and UTF-8 cannot encode lone surrogates. */
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
 
 const CONTEXTS: readonly unknown[] = ["customer", "project"];
 
-/** Whether a column can hold a text as it is. */
+/** Whether a column can store a text unchanged. */
 export function isStorable(text: string): boolean {
   return !UNSTORABLE.test(text);
 }
 
-/** Whether an id is longer than the columns were made for. In the database they may have been made longer. */
+/** Whether an id exceeds the columns' declared length. The database may have longer columns. */
 export function isLongId(id: string): boolean {
   return id.length > MAX_ID_LENGTH && [...id].length > MAX_ID_LENGTH;
 }
 
 /**
- * Refuses what is missing. Drizzle would leave it out, and the old value would silently stay.
+ * Refuses missing fields: Drizzle would omit them and silently keep the old values.
  *
- * @throws {TypeError} A field is undefined or null.
+ * @throws {TypeError} When a field is undefined or null.
  */
 export function assertGiven(attempt: string, fields: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(fields)) {
@@ -31,7 +31,7 @@ export function assertGiven(attempt: string, fields: Readonly<Record<string, unk
   }
 }
 
-/** Refuses an id that is none. One that no column can hold is an id all the same. */
+/** Refuses anything but a string. An id that no column can store is valid nevertheless. */
 export function assertId(attempt: string, extensionInstanceId: unknown): void {
   assertGiven(attempt, { extensionInstanceId });
   if (typeof extensionInstanceId !== "string") {
@@ -39,17 +39,17 @@ export function assertId(attempt: string, extensionInstanceId: unknown): void {
   }
 }
 
-/** Refuses what no text column can keep as it is. */
+/** Refuses values that a text column cannot store unchanged. */
 export function assertText(attempt: string, name: string, value: unknown): void {
   if (typeof value !== "string") throw new TypeError(`${attempt}: ${name} is not a string`);
   if (!isStorable(value)) {
     throw new TypeError(
-      `${attempt}: ${name} has a character that PostgreSQL cannot store, U+0000 or half of a surrogate pair`,
+      `${attempt}: ${name} has a character that PostgreSQL cannot store, U+0000 or a lone surrogate`,
     );
   }
 }
 
-/** What is told of an instance's state. */
+/** The fields of an instance's state, unchecked. */
 interface State {
   readonly contextId?: unknown;
   readonly context?: unknown;
@@ -58,7 +58,7 @@ interface State {
   readonly enabled?: unknown;
 }
 
-/** Refuses a state that the columns cannot keep as it is. */
+/** Refuses a state that the columns cannot store unchanged. */
 export function assertState(attempt: string, state: State): void {
   const { contextId, context, consentedScopes, variantKey, enabled } = state;
   assertGiven(attempt, { contextId, consentedScopes });

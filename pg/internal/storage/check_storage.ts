@@ -1,4 +1,4 @@
-/** Checks of what the storage is made with. */
+/** Checks the arguments of the storage's constructor. */
 
 import { getTableColumns, is } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
@@ -10,12 +10,12 @@ import { isOfAnotherVersion, keyOf } from "../columns/encrypted_column.ts";
 
 const ATTEMPT = "Creating an extension storage";
 
-/** That of the webhook handler: mittwald waits for 6 seconds. */
+/** As in the webhook handler: mittwald waits for 6 seconds. */
 const TIMEOUT_MS = 5_000;
 
 const HANDLERS = ["added", "updated", "secretRotated", "removed"] as const;
 
-/** The names of the columns that the storage writes or reads, in both tables. */
+/** The columns that the storage uses in both tables. */
 const COLUMNS = {
   table: [
     "id",
@@ -31,7 +31,7 @@ const COLUMNS = {
   lastEvents: ["instanceId", "kind", "createdAt", "requestIds", "calledAt"],
 } as const;
 
-/** The options as the storage uses them. */
+/** The checked options with their defaults. */
 export interface StorageSettings {
   readonly unknownInstances: "error" | "ignore";
   readonly lastEvents: LastEventTable | undefined;
@@ -41,16 +41,17 @@ export interface StorageSettings {
 }
 
 /**
- * The key of a table's secrets.
+ * Gets the key of a table's secrets.
  *
- * @throws {TypeError} It is no table of extension instances, or its secrets are not encrypted.
+ * @throws {TypeError} When it is not a table of extension instances, or its secrets are not
+ *   encrypted.
  */
 export function keyOfSecrets(table: ExtensionInstanceTable): ColumnKey {
   assertColumns("table", table, "buildExtensionInstanceTable");
   const key = keyOf(table.secret);
   if (isOfAnotherVersion(table.secret)) {
     throw new TypeError(
-      `${ATTEMPT}: the table was built by another version of this package, let the application have one copy ` +
+      `${ATTEMPT}: the table was built by another version of this package, install only one copy ` +
         "(npm ls @weissaufschwarz/mitthooks-drizzle)",
     );
   }
@@ -66,8 +67,8 @@ export function keyOfSecrets(table: ExtensionInstanceTable): ColumnKey {
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws {TypeError} A name or a value is none of those that there are.
- * @throws {RangeError} A duration is out of its limits.
+ * @throws {TypeError} When an option is invalid or unknown.
+ * @throws {RangeError} When a duration is out of range.
  */
 export function readStorageOptions(options: unknown): StorageSettings {
   checkNames(ATTEMPT, options, ["unknownInstances", "lastEvents", "on", "timeoutMs", "logger"]);
@@ -98,6 +99,6 @@ export function readStorageOptions(options: unknown): StorageSettings {
 function assertColumns(name: keyof typeof COLUMNS, table: unknown, builder: string): void {
   const columns = is(table, PgTable) ? getTableColumns(table) : {};
   if (!COLUMNS[name].every((column) => column in columns)) {
-    throw new TypeError(`${ATTEMPT}: ${name} is not a table that ${builder} built`);
+    throw new TypeError(`${ATTEMPT}: ${name} is not a table built by ${builder}`);
   }
 }

@@ -1,4 +1,4 @@
-/** The driver's client of a database: what kind it is, and a transaction on one that belongs to the storage. */
+/** Detects the driver's kind of client, and runs transactions on a client of their own. */
 
 import { DrizzleQueryError } from "drizzle-orm";
 import { StorageError } from "../../../errors.ts";
@@ -10,16 +10,16 @@ import { GRACE_MS, type Terms } from "./time_limit.ts";
 
 type Listener = (error: unknown) => void;
 
-/** The part of such a client that is needed here. */
+/** The part of node-postgres' client that is used here. */
 interface PoolClient {
   query(...args: unknown[]): Promise<{ readonly command?: unknown }> | undefined;
   on(event: "error", listener: Listener): unknown;
   removeListener(event: "error", listener: Listener): unknown;
-  /** @param destroy Whether the connection is closed. */
+  /** @param destroy Whether to close the connection. */
   release(destroy?: boolean): void;
 }
 
-/** The part of such a pool that is needed here. */
+/** The part of node-postgres' pool that is used here. */
 export interface Pool {
   connect(done: (error: unknown, client?: PoolClient) => void): void;
   readonly totalCount: number;
@@ -29,13 +29,13 @@ interface Internals {
   readonly session: { readonly client?: object };
 }
 
-/** What all that is sent to a database goes through. */
+/** The object that sends everything to a database. */
 export function clientOf(db: EncryptableDatabase): object {
   const { session } = db as unknown as Internals;
   return session.client ?? session;
 }
 
-/** The pool of a database, if it is one of node-postgres, or of Neon's driver, which is made of the same code. */
+/** The database's pool, if it is one of node-postgres or of Neon's driver, which has the same code. */
 export function poolOf(db: EncryptableDatabase): Pool | undefined {
   const client = clientOf(db);
   const { connect, totalCount } = client as Partial<Pool>;
@@ -44,30 +44,30 @@ export function poolOf(db: EncryptableDatabase): Pool | undefined {
     : undefined;
 }
 
-/** Whether a database has one connection of such a client, for all that is sent. */
+/** Whether a database sends everything through a single connection of such a client. */
 export function isSingleConnection(db: EncryptableDatabase): boolean {
   const { connect, query, totalCount } = clientOf(db) as Partial<Pool & PoolClient>;
   return typeof connect === "function" && typeof query === "function" && totalCount === undefined;
 }
 
-/** How many causes of an error are looked at. */
+/** How many nested causes of an error to check. */
 const MAX_CAUSES = 8;
 
 /**
- * Whether the driver hands a connection on to others when it is told that no transaction is open there, or when the
- * connection breaks and is made anew, though the function that runs in the transaction has not come to its end. What it
- * sends at that end lands in another transaction, or ends the process (porsager/postgres issue 1208).
+ * Whether the driver may reuse a connection while the transaction's function still runs: when the
+ * server reports that no transaction is open, or after a reconnect. The function's final COMMIT or
+ * ROLLBACK then hits another transaction, or ends the process (porsager/postgres issue 1208).
  */
 export function handsOnByItself(db: EncryptableDatabase): boolean {
   return kindOf((db as unknown as Internals).session) === "PostgresJsSession";
 }
 
-/** Whether an error of a statement says that its connection is gone, or is about to be. */
+/** Whether a statement's error means that its connection is lost or about to be. */
 export function isOfConnection(error: unknown): boolean {
   let found = error;
   for (let depth = 0; depth < MAX_CAUSES && found instanceof Error; depth++) {
     const { cause } = found;
-    // What else an application throws says nothing of this connection.
+    // Other errors of an application say nothing about this connection.
     if (found instanceof DrizzleQueryError || found instanceof StorageError) {
       const { code, severity, syscall } = (cause ?? {}) as Readonly<Record<string, unknown>>;
       if (severity === "FATAL" || severity === "PANIC" || syscall !== undefined) return true;
@@ -78,22 +78,24 @@ export function isOfConnection(error: unknown): boolean {
   return false;
 }
 
-/** How PostgreSQL confirms the end of a transaction. */
+/** The command tags with which PostgreSQL confirms the end of a transaction. */
 const ENDS: ReadonlySet<unknown> = new Set(["COMMIT", "ROLLBACK"]);
 
-/** A broken connection is noticed by the next statement. */
+/** The next statement reports a broken connection. */
 const ignore: Listener = () => {};
 
 /**
- * Runs a function with a database that has one client of the pool, and a transaction that is begun and ended there. The
- * client goes back to the pool if the transaction has ended for sure; its connection is closed otherwise.
+ * Runs a function with a database on one client of the pool, including a transaction from begin to
+ * end. The client returns to the pool if the transaction has certainly ended; otherwise its
+ * connection is closed.
  *
- * Drizzle would take a client itself, and give it back whatever became of it: with its transaction open after a time limit
- * of the driver (drizzle-orm issue 6114), or never, if the transaction does not begin (6241). Nor does it listen for
- * errors, so that a connection which breaks meanwhile would end the process.
+ * Drizzle itself may return a client to the pool with its transaction still open after a time limit
+ * of the driver (drizzle-orm issue 6114), or never if the transaction does not begin (6241).
+ * Without a listener for errors, losing the connection would end the process.
  *
- * @throws {StorageError} No client could be had.
- * @throws {DeadlineExceededError} None was free in time, or the function did not end in time.
+ * @throws {StorageError} When no client could connect.
+ * @throws {DeadlineExceededError} When no client was free in time, or the function did not end in
+ *   time.
  */
 export async function onOwnClient<T>(
   pool: Pool,
@@ -102,7 +104,7 @@ export async function onOwnClient<T>(
   run: (db: EncryptableDatabase) => Promise<T>,
 ): Promise<T> {
   const connecting = new Promise<PoolClient>((resolve, reject) => {
-    // Not by its promise: an error that came with the connection would be told before there is a listener.
+    // Not the promise: an error emitted with the connection would precede the listener.
     pool.connect((error, client) => {
       if (!client) return reject(toStorageError(operation, error));
       client.on("error", ignore);
@@ -117,11 +119,11 @@ export async function onOwnClient<T>(
   try {
     owned = await limit.wait(attempt, connecting);
   } catch (error) {
-    // One that comes later is not needed any more.
+    // Returns a client that arrives too late.
     connecting.then(giveBack, () => {});
     throw error;
   }
-  /** Whether the last statement that was sent ended the transaction, as PostgreSQL confirmed. */
+  /** Whether PostgreSQL confirmed that the last statement ended the transaction. */
   let hasEnded = false;
   let last: unknown;
   const watched: PoolClient = Object.create(owned, {
@@ -129,7 +131,7 @@ export async function onOwnClient<T>(
       value(...args: unknown[]) {
         hasEnded = false;
         const result = last = owned.query(...args);
-        // What an application sends past Drizzle may give something else than a promise.
+        // Statements that bypass Drizzle may not return a promise.
         Promise.resolve(result).then(
           (answer) => hasEnded = last === result && ENDS.has(answer?.command),
           () => {},

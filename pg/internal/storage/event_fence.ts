@@ -1,6 +1,6 @@
 /**
- * The fence: of each instance the last event that was applied. It says which events are applied, and its row is what
- * concurrent events of one instance wait for.
+ * The fence: the last event applied to each instance. It decides which events are applied, and
+ * concurrent events of an instance wait for its row.
  */
 
 import { type SQL, sql } from "drizzle-orm";
@@ -10,20 +10,20 @@ import type { ColumnNames } from "./column_names.ts";
 import type { EventMoment, Signed } from "./event_moment.ts";
 import { Statement, type Values } from "./statement.ts";
 
-/** The kinds of events that store something, as the table has them: as mittwald calls them. */
+/** The kinds of events that store something, in mittwald's spelling, as in the table. */
 export type StoringKind = "ExtensionAddedToContext" | "InstanceUpdated" | "SecretRotated";
 
 const REMOVED = sql.raw("'InstanceRemovedFromContext'");
 
-/** The time of the last signed event where there was none. */
+/** Stands for the time of the last signed event if there was none. */
 const NEVER = sql.raw("'epoch'");
 
-/** The statements' values of an event. */
+/** An event's values for the statements. */
 export function fenceValues(id: string, { at, requestIds, basis }: EventMoment): Values {
   return { id, at, requestIds, ...basis === undefined ? {} : { basis } };
 }
 
-/** Parts of statements, and the statements, of one table. */
+/** The statements of one table, and parts of them. */
 export class EventFence {
   /** The instance's id, as the statements' value `id`. */
   readonly #id: SQL;
@@ -31,7 +31,7 @@ export class EventFence {
   readonly #at: SQL;
   /** The ids of the event's request, as the statements' value `requestIds`. */
   readonly #ids: SQL;
-  /** What had been applied, as the statements' value `basis`. */
+  /** The version that was read, as the statements' value `basis`. */
   readonly #basis: SQL;
   readonly #instanceId: SQL;
   readonly #kind: SQL;
@@ -57,16 +57,16 @@ export class EventFence {
   }
 
   /**
-   * Notes an event and returns its row, unless a newer one was applied or the instance was removed. It waits for
-   * another event of the instance that is under way, and then looks at what that one left, not at what was there when
-   * the statement began (PostgreSQL manual, 13.2.1, about ON CONFLICT DO UPDATE).
+   * Records an event and returns its row, unless a newer one was applied or the instance was
+   * removed. Waits for a concurrent event of the instance, and then sees that one's row, not the
+   * row at the start of the statement (PostgreSQL manual, 13.2.1, about ON CONFLICT DO UPDATE).
    *
    * @param kind The kind of the event.
-   * @param signed Whether the sender signed its time. Where it did not, the time of the call is kept beside the signed
-   * times and moves none of them: a genuine event that was signed just before the call is still to come. Where the
-   * sender was asked, nothing is noted if anything has been applied since the value `basis` was read, and the time moves
-   * forward only.
-   * @param condition Where it does not hold, nothing is noted.
+   * @param signed Whether the sender signed the event's time. If not, the time of the call is
+   *   stored separately and changes no signed time, because a genuine event signed just before the
+   *   call may still arrive. For `"asked"`, nothing is recorded if any event was applied since
+   *   `basis` was read, and the time never goes back.
+   * @param condition If it is false, nothing is recorded.
    */
   note(kind: StoringKind, signed: Signed, condition: SQL = sql`true`): SQL {
     const { table } = this;
@@ -115,12 +115,12 @@ export class EventFence {
         returning ${this.#instanceId}`;
   }
 
-  /** The same as a statement of its own, which returns a row unless the event is refused. */
+  /** `note` as a separate statement, which returns a row unless the event is refused. */
   pass(db: EncryptableDatabase, kind: StoringKind, signed: Signed): Statement {
     return new Statement(db, this.note(kind, signed));
   }
 
-  /** A text that differs after every event that is applied; null where none was. No setting of a connection changes it. */
+  /** A text that changes with every applied event; null before the first. Independent of connection settings. */
   version(): SQL {
     const { table } = this;
     const micros = (column: SQL | LastEventTable["createdAt" | "calledAt"]) =>
@@ -130,12 +130,12 @@ export class EventFence {
     } || ' ' || ${table.requestIds}::text)`;
   }
 
-  /** Whether an instance was removed; null where nothing is known of it. */
+  /** Whether an instance was removed; null if it has no event. */
   removed(): SQL {
     return sql`(${this.table.kind} = ${REMOVED})`;
   }
 
-  /** Whether an event would be refused, by what was there when the statement began. */
+  /** Whether an event would be refused, judged by the rows at the start of the statement. */
   refuses(signed: Signed): SQL {
     const { table } = this;
     if (signed === "asked") {
@@ -152,7 +152,7 @@ export class EventFence {
           where ${table.instanceId} = ${this.#id} and (${table.kind} = ${REMOVED} or ${newer}))`;
   }
 
-  /** Notes a removal, always, and returns its row. Its time never goes back, or it could be forgotten too soon. */
+  /** Records a removal unconditionally and returns its row. Its time never goes back, or it could be forgotten too early. */
   noteRemoval(db: EncryptableDatabase): Statement {
     const { table } = this;
     return new Statement(
@@ -168,7 +168,7 @@ export class EventFence {
     );
   }
 
-  /** Deletes the rows of instances that were removed before the value `at`, and counts them. */
+  /** Deletes and counts the rows of instances removed before the value `at`. */
   forgetRemoved(db: EncryptableDatabase): Statement {
     const { table } = this;
     return new Statement(

@@ -1,33 +1,34 @@
-/** When an event occurred, as far as its order goes. */
+/** The place of an event in the order of events. */
 
 import { checkNames } from "../../../internal/check_options.ts";
 import { kindOf } from "../../../internal/kind_of.ts";
 import type { EventTime } from "../../../webhooks/storage.ts";
 
-/** How far the clocks of the sender and of this computer may differ, in milliseconds. */
+/** Tolerated difference between the clocks of the sender and this machine, in milliseconds. */
 const MAX_AHEAD_MS = 5 * 60 * 1000;
 
-/** The time of an event, and whose. */
+/** The time of an event and its source. */
 export interface EventMoment {
-  /** When the sender signed it, or else when the storage was called. */
+  /** When the sender signed it; otherwise, when the storage was called. */
   readonly at: Date;
   /** Whether the sender signed it. */
   readonly signed: Signed;
   /** The id of the signed request, if there is one. */
   readonly requestIds: readonly string[];
-  /** Where the sender was asked: what had been applied before that. */
+  /** For `"asked"`: the instance's version before the request to mStudio. */
   readonly basis?: string | undefined;
 }
 
-/** Whether the sender signed the time of an event. `"asked"`: it is no event, the sender was asked for the state. */
+/** Whether the sender signed an event's time. `"asked"`: not an event, but a state fetched from mStudio. */
 export type Signed = boolean | "asked";
 
 /**
- * Reads the time of an event; without one it is now.
+ * Reads the time of an event. Default: now.
  *
- * @throws {TypeError} A value is of the wrong type, or the id of a request comes without a time.
- * @throws {RangeError} The time is too far in the future: every genuine event until then would be refused. Or it is
- * before 1970.
+ * @throws {TypeError} When a value has the wrong type, or there is a `requestId` without
+ *   `occurredAt`.
+ * @throws {RangeError} When the time is before 1970, or too far in the future: all genuine events
+ *   until then would be refused.
  */
 export function eventMoment(attempt: string, { occurredAt, requestId }: EventTime): EventMoment {
   if (occurredAt === undefined) {
@@ -47,7 +48,7 @@ export function eventMoment(attempt: string, { occurredAt, requestId }: EventTim
   return { at: occurredAt, signed: true, requestIds: requestId === undefined ? [] : [requestId] };
 }
 
-/** The same, of an argument that is nothing else. */
+/** Like `eventMoment`, for an argument with no other properties. */
 export function readEventTime(attempt: string, options: EventTime): EventMoment {
   checkNames(attempt, options, ["occurredAt", "requestId"]);
   return eventMoment(attempt, options);

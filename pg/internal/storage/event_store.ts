@@ -1,4 +1,4 @@
-/** Stores events: each in its turn, within its time, and with a look at what became of it. */
+/** Stores events: one at a time per instance, within a time limit, and checks the outcome. */
 
 import {
   StaleEventError,
@@ -23,7 +23,7 @@ import { GRACE_MS, type Terms, TimeLimit } from "./time_limit.ts";
 import { isTransaction, lacksTransactions, noTransactions } from "./transaction.ts";
 import { inTurn } from "./turns.ts";
 
-/** The events, by the methods that store them: how messages begin, and the changes that they can make. */
+/** Events by the methods that store them: start of the messages, kind, and possible changes. */
 const EVENTS = {
   upsertExtension: {
     attempt: "Storing an extension instance",
@@ -49,7 +49,7 @@ const EVENTS = {
 /** A method that stores an event. */
 type EventOperation = keyof typeof EVENTS;
 
-/** The terms of an event. */
+/** The operation and time limit of an event. */
 interface EventTerms<TOperation extends EventOperation = EventOperation> extends Terms {
   readonly operation: TOperation;
 }
@@ -58,14 +58,14 @@ interface EventTerms<TOperation extends EventOperation = EventOperation> extends
 const TOO_LONG = "22001"; // string_data_right_truncation
 const DIVISION_BY_ZERO = "22012";
 
-/** See above. */
+/** Stores the events of one storage. */
 export class EventStore {
   readonly #db: EncryptableDatabase;
   readonly #settings: StorageSettings;
   readonly #fence: EventFence | undefined;
   readonly #passes = new Map<string, Statement>();
   readonly #statements: StorageStatements;
-  /** For transactions that have passed the fence already. */
+  /** For transactions that have already passed the fence. */
   readonly #unfenced: StorageStatements;
   readonly #changes: Changes;
   readonly #cachedTables: readonly string[];
@@ -74,8 +74,8 @@ export class EventStore {
 
   /**
    * @param db The undecorated database.
-   * @param decorate Decorates the transactions that handlers get.
-   * @throws {TypeError} There are handlers, and the driver has no transactions.
+   * @param decorate Decorates the handlers' transactions.
+   * @throws {TypeError} When there are handlers, but the driver has no transactions.
    */
   constructor(
     db: EncryptableDatabase,
@@ -97,7 +97,7 @@ export class EventStore {
     ) throw noTransactions();
   }
 
-  /** Begins the time of an event. */
+  /** Starts the time limit of an event. */
   begin<TOperation extends EventOperation>(operation: TOperation): EventTerms<TOperation> {
     return {
       operation,
@@ -107,11 +107,11 @@ export class EventStore {
   }
 
   /**
-   * Stores an event that brings values.
+   * Stores an event with values.
    *
-   * @throws {UnknownExtensionInstanceError} It changes an instance, and that is not stored.
-   * @throws {StaleEventError} A newer event was applied before, or the instance was removed.
-   * @throws {StorageError} Also where a trigger or a policy kept the event from being stored.
+   * @throws {UnknownExtensionInstanceError} When it changes an instance that is not stored.
+   * @throws {StaleEventError} When a newer event was already applied, or the instance was removed.
+   * @throws {StorageError} Also when a trigger or a policy kept the event from being stored.
    */
   async store(
     terms: EventTerms<Exclude<EventOperation, "removeInstance">>,
@@ -156,12 +156,13 @@ export class EventStore {
   }
 
   /**
-   * Removes an instance, and makes sure that it is gone.
+   * Removes an instance and verifies that it is gone.
    *
-   * @throws {StorageError} Also where a trigger or a policy kept the row, or kept its removal from being noted.
+   * @throws {StorageError} Also when a trigger or a policy kept the row from being deleted, or its
+   *   removal from being recorded.
    */
   async remove(terms: EventTerms, moment: EventMoment, id: string): Promise<void> {
-    // What cannot be stored is not, and nothing will come after it that could.
+    // An id that cannot be stored is not stored, and no later event can store it.
     if (!isStorable(id)) return;
     await this.#inTurn(terms, id, async () => {
       const values = fenceValues(id, moment);
@@ -178,7 +179,7 @@ export class EventStore {
         if (!removed) await this.#assertGone(terms, id);
       } else {
         await this.#run(terms, () => this.#mark(terms, values, this.#db));
-        // Its snapshot is taken when the mark is there: it sees every row that was written before.
+        // Its snapshot is taken after the mark, so it sees every row written before.
         const deleted = await this.#run(terms, () => this.#delete(terms, id, this.#db));
         if (!deleted) await this.#assertGone(terms, id);
       }
@@ -186,7 +187,7 @@ export class EventStore {
     await this.#invalidateCache();
   }
 
-  /** Deletes the last events of instances that were removed before a time, and counts them. */
+  /** Deletes and counts the last events of instances removed before a time. */
   async forgetRemoved(before: Date): Promise<number> {
     const operation = "forgetRemoved";
     const statement = this.#forgetRemoved ??= this.#fence!.forgetRemoved(this.#db);
@@ -204,24 +205,25 @@ export class EventStore {
   }
 
   /**
-   * Runs what is done at the database for an event of an instance, and does not wait for it much longer than the limit:
-   * drivers can lose statements. Within a transaction of the caller's nobody waits: who waits there holds a connection.
+   * Runs the database work of an instance's event when no other event of it is running. Does not
+   * wait much longer than the limit, because drivers can lose statements. In the caller's
+   * transaction nothing waits, because that would hold a connection.
    */
   #inTurn<T>(terms: EventTerms, id: string, run: () => Promise<T>): Promise<T> {
     if (isTransaction(this.#db)) return run();
     const { limit, attempt } = terms;
-    // On a single connection a statement of another event would run in the transaction of this one.
+    // On a single connection, another event's statements would run in this one's transaction.
     const key = isSingleConnection(this.#db) ? "" : `${this.#cachedTables[0]} ${id}`;
     const turn = inTurn(clientOf(this.#db), key, limit, attempt, run);
     return limit.wait(attempt, turn, 2 * GRACE_MS);
   }
 
-  /** Runs a statement, again if need be. */
+  /** Runs a statement; retries after conflicts. */
   #run<T>(terms: EventTerms, statement: () => Promise<T>): Promise<T> {
     return retryConflicts(this.#db, terms.limit, () => runStatement(terms.operation, statement));
   }
 
-  /** Whether the columns can hold an id: those in the database may be longer than they were made, and have it. */
+  /** Whether the columns can store an id. Longer columns in the database may already have it. */
   async #canBeStored(terms: EventTerms, id: string): Promise<boolean> {
     if (!isStorable(id)) return false;
     if (!isLongId(id)) return true;
@@ -242,11 +244,11 @@ export class EventStore {
     throw new StorageError(
       operation,
       undefined,
-      "a trigger or a policy kept the removal from being noted",
+      "a trigger or a policy kept the removal from being recorded",
     );
   }
 
-  /** For an id that is longer than the columns were made for: no row can come that the mark would have to refuse. */
+  /** For an id that exceeds the columns' length: if it cannot be stored, no later event needs refusing. */
   async #markIfPossible(
     terms: EventTerms,
     values: ReturnType<typeof fenceValues>,
@@ -267,7 +269,7 @@ export class EventStore {
     return (await runStatement(operation, () => statement.run(db, { id }))).length > 0;
   }
 
-  /** Where nothing was deleted: there was nothing, or something kept it. */
+  /** After nothing was deleted: checks that there was no row, rather than one that was kept. */
   async #assertGone(terms: EventTerms, id: string): Promise<void> {
     const { operation } = terms;
     const look = this.#unfenced.look(false);
@@ -291,7 +293,7 @@ export class EventStore {
     throw notDeleted(terms);
   }
 
-  /** A statement that fails would be the end of a transaction of the caller's. */
+  /** In a savepoint: a failing statement would abort the caller's transaction. */
   #inSavepoint<T>(run: (db: EncryptableDatabase) => Promise<T>): Promise<T> {
     if (!isTransaction(this.#db)) return run(this.#db);
     const { transaction } = this.#db as unknown as {
@@ -300,7 +302,7 @@ export class EventStore {
     return transaction.call(this.#db, run);
   }
 
-  /** Throws why an event was not stored. */
+  /** Throws the reason why an event was not stored. */
   async #explain(
     { operation, attempt }: EventTerms,
     { moment, values: { id } }: StoredEvent,
@@ -311,7 +313,7 @@ export class EventStore {
     const [row] = await runStatement(operation, () => look.run(db, fenceValues(id, moment)));
     if (outcome === "stale") {
       if (row?.["refused"] === "true") throw new StaleEventError(attempt, id);
-      throw kept(operation, "the event from being noted");
+      throw kept(operation, "the event from being recorded");
     }
     if (operation === "upsertExtension" || row?.["stored"] === "true") {
       throw kept(operation, "the row from being written");
@@ -319,17 +321,17 @@ export class EventStore {
     throw new UnknownExtensionInstanceError(attempt, id);
   }
 
-  /** Once the rows have changed: whoever reads them then fills the cache anew. */
+  /** After the rows have changed, so that the next read refills the cache. */
   async #invalidateCache(): Promise<void> {
     try {
       await invalidateCache(this.#db, this.#cachedTables);
     } catch (error) {
-      // The event is stored. Failing now would have it delivered again, to the same end.
+      // The event is stored; failing now would only cause a repeated delivery.
       const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
       this.#settings.logger?.warn(
         `Telling Drizzle's cache that extension instances changed: it failed (${name}${
           code === undefined ? "" : `, ${code}`
-        }), so it may hand out rows as they were`,
+        }), so it may return outdated rows`,
       );
     }
   }

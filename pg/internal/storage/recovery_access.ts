@@ -1,4 +1,4 @@
-/** Instances past the events: as `./recovery` reads and mends them. */
+/** Reads and repairs instances for `./recovery`, outside events. */
 
 import { type SQL, sql } from "drizzle-orm";
 import {
@@ -21,17 +21,17 @@ import type { EventMoment } from "./event_moment.ts";
 import { runStatement } from "./run_statement.ts";
 import { type ResultRow, Statement, type Values } from "./statement.ts";
 
-/** The time of a last event that nothing is older than. */
+/** A time that precedes every event. */
 const NEVER = new Date(0);
 
-/** What a storage does for it. */
+/** The part of a storage that recovery uses. */
 export interface RecoveredStorage {
   /** The undecorated database. */
   readonly db: EncryptableDatabase;
   readonly table: ExtensionInstanceTable;
   readonly key: ColumnKey;
   readonly fence: EventFence | undefined;
-  /** Stores a state, or a secret, as the method of this name does. */
+  /** Stores a state or a secret like the method of that name. */
   store(
     operation: "upsertExtension" | "rotateSecret",
     moment: EventMoment,
@@ -41,7 +41,7 @@ export interface RecoveredStorage {
   remove(id: string): Promise<void>;
 }
 
-/** See above. */
+/** Implements {@linkcode StorageRecovery} for a storage. */
 export class RecoveryAccess implements StorageRecovery {
   readonly #storage: RecoveredStorage;
   readonly #built = new Map<string, Statement>();
@@ -145,7 +145,7 @@ export class RecoveryAccess implements StorageRecovery {
     await this.#storage.remove(id);
   }
 
-  /** Whether it was written. */
+  /** Resolves to whether it was written. */
   async #mend(write: () => Promise<void>): Promise<boolean> {
     try {
       await write();
@@ -158,7 +158,7 @@ export class RecoveryAccess implements StorageRecovery {
     }
   }
 
-  /** What is read of an instance: texts, which no driver reads in a way of its own. */
+  /** The selected fields, as texts, which all drivers return alike. */
   #fields(id: SQL): SQL {
     const { table, fence } = this.#storage;
     return sql`${id} as "id",
@@ -195,7 +195,7 @@ export class RecoveryAccess implements StorageRecovery {
   }
 }
 
-/** What mStudio was asked, after what had been applied was read. Its id makes the version another one. */
+/** The moment of a state fetched from mStudio after `basis` was read. A fresh request id changes the version. */
 function asked(basis: string, at: Date): EventMoment {
   return { at, signed: "asked", requestIds: [crypto.randomUUID()], basis };
 }

@@ -1,4 +1,4 @@
-/** Tries again what PostgreSQL gave up in favour of another transaction. */
+/** Retries work that PostgreSQL aborted in favour of another transaction. */
 
 import type { EncryptableDatabase } from "../../interfaces.ts";
 import { sqlState } from "./run_statement.ts";
@@ -6,16 +6,16 @@ import type { TimeLimit } from "./time_limit.ts";
 import { isTransaction } from "./transaction.ts";
 import { pause } from "./turns.ts";
 
-// SQLSTATEs (PostgreSQL manual, appendix A): the transaction may be tried again as it was.
+// SQLSTATEs (PostgreSQL manual, appendix A) after which the same transaction may be retried.
 const CONFLICTS: ReadonlySet<unknown> = new Set([
   "40001", // serialization_failure
   "40P01", // deadlock_detected
 ]);
 
-/** How many causes of an error are looked at. */
+/** How many nested causes of an error to check. */
 const MAX_CAUSES = 8;
 
-/** Whether an error says that PostgreSQL gave up a transaction in favour of another one. */
+/** Whether PostgreSQL aborted a transaction in favour of another one. */
 function isConflict(error: unknown): boolean {
   let found = error;
   for (let depth = 0; depth < MAX_CAUSES && found instanceof Error; depth++) {
@@ -25,17 +25,18 @@ function isConflict(error: unknown): boolean {
   return false;
 }
 
-/** The longest pause after the first try, in milliseconds. Each further one may be twice as long. */
+/** Upper bound of the first pause in milliseconds, doubled for each further one. */
 const FIRST_PAUSE_MS = 20;
 
-/** The longest pause of all. */
+/** Upper bound of all pauses in milliseconds. */
 const MAX_PAUSE_MS = 500;
 
 /**
- * Tries again what ends in a deadlock or a serialization failure, until the time is up, after pauses that differ each
- * time: what gave way to each other would meet again.
+ * Retries after a deadlock or a serialization failure until the time limit. The pauses are random,
+ * so that the same transactions do not collide again.
  *
- * @param db What `run` uses. Where it is a transaction of the caller's, nothing is tried again: that one has failed.
+ * @param db The database that `run` uses. If it is the caller's transaction, nothing is retried:
+ *   that transaction has failed.
  */
 export async function retryConflicts<T>(
   db: EncryptableDatabase,

@@ -1,4 +1,4 @@
-/** Runs a statement of Drizzle and turns what the database refuses into this package's errors. */
+/** Runs a Drizzle statement and maps database errors to this package's errors. */
 
 import { DrizzleQueryError } from "drizzle-orm";
 import { StorageError, type StorageOperation, TableMissingError } from "../../../errors.ts";
@@ -7,14 +7,14 @@ import { StorageError, type StorageOperation, TableMissingError } from "../../..
 const UNDEFINED_TABLE = "42P01";
 const UNDEFINED_COLUMN = "42703";
 
-/** Columns that the table of last events of version 0.3 does not have; PostgreSQL's message names the first. */
+/** Columns that version 0.3's table of last events lacks; PostgreSQL's message names the first one. */
 const NEW_COLUMNS = /\b(?:request_ids|called_at)\b/;
 
 /**
  * Runs a statement.
  *
- * @throws {StorageError} The database refused it or could not be reached. What else is thrown, by a key for
- * instance, stays what it is.
+ * @throws {StorageError} When the database refuses the statement or cannot be reached. Other
+ *   errors, a key's for example, are passed on.
  */
 export async function runStatement<T>(
   operation: StorageOperation,
@@ -23,13 +23,13 @@ export async function runStatement<T>(
   try {
     return await statement();
   } catch (error) {
-    // Drizzle's error prints the parameters. What else is thrown does not come from the database.
+    // Only Drizzle's error comes from the database; its message contains the parameters.
     if (!(error instanceof DrizzleQueryError)) throw error;
     throw toStorageError(operation, error.cause);
   }
 }
 
-/** The error for what a driver threw. */
+/** Maps a driver's error. */
 export function toStorageError(operation: StorageOperation, cause: unknown): StorageError {
   switch (sqlState(cause)) {
     case UNDEFINED_TABLE:
@@ -41,7 +41,7 @@ export function toStorageError(operation: StorageOperation, cause: unknown): Sto
         NEW_COLUMNS.test((cause as Error).message)
           ? "the table of last events is that of version 0.3, generate and run a migration with drizzle-kit, which " +
             `adds "request_ids" text[] DEFAULT '{}' NOT NULL and "called_at" timestamp with time zone`
-          : "a column of the table does not exist, run the migrations first; where drizzle() is given a casing, " +
+          : "a column of the table does not exist, run the migrations first; where drizzle() gets a casing, " +
             "drizzle.config.ts needs the same",
       );
     default:
@@ -49,9 +49,9 @@ export function toStorageError(operation: StorageOperation, cause: unknown): Sto
   }
 }
 
-/** The SQLSTATE of a driver's error: `errno` of Bun's SQL, whose `code` names the kind of error, `code` of all others. */
+/** The SQLSTATE of a driver's error: `errno` in Bun's SQL, `code` in all others. */
 export function sqlState(error: unknown): unknown {
   const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
-  // The errno of an error of the network is a number.
+  // The errno of a network error is a number.
   return typeof errno === "string" ? errno : code;
 }

@@ -1,13 +1,13 @@
 /**
- * Types of the tables of this package, put together from the types of Drizzle's functions: the names of
- * Drizzle's own column types differ between its 0.x and its 1.0 line.
+ * Types of this package's tables, derived from Drizzle's functions: the names of Drizzle's column
+ * types differ between 0.x and 1.0.
  */
 
 import type { boolean, pgEnum, pgTable, text, timestamp, varchar } from "drizzle-orm/pg-core";
 import type { EncryptedTextColumn } from "../../encrypted_text_column.ts";
 import type { RefusingTextBuilder } from "../columns/column_modifiers.ts";
 
-/** What `pgTable` takes as columns. */
+/** The columns that `pgTable` accepts. */
 export type Columns = ReturnType<Parameters<typeof pgTable>[1]>;
 type NotNull<TBuilder extends { notNull(): unknown }> = ReturnType<TBuilder["notNull"]>;
 type PrimaryKey<TBuilder extends { primaryKey(): unknown }> = ReturnType<TBuilder["primaryKey"]>;
@@ -18,7 +18,7 @@ type WithDefault<TBuilder extends { default(value: never): unknown }> = ReturnTy
 type Text = ReturnType<typeof text>;
 type Varchar = ReturnType<typeof varchar>;
 type Timestamp = NotNull<WithDefault<ReturnType<typeof timestamp>>>;
-/** Exists as a type alone: `$type` cannot be asked for its result otherwise. */
+/** Exists only as a type, for the result type of `$type`. */
 declare const scopes: Text;
 type TextArray = ReturnType<typeof scopes.$type<string[]>>;
 
@@ -44,9 +44,9 @@ export type TableOf<TColumns extends Columns> = ReturnType<
   typeof pgTable<"extension_instance", TColumns>
 >;
 
-/** Exists as a type alone: Drizzle's types of columns do not tell an encrypted text from another. */
+/** Exists only as a type: Drizzle's types do not distinguish encrypted text columns. */
 declare const encrypted: unique symbol;
-/** A table of which it is noted which columns are encrypted. One with more of them is one with fewer, too. */
+/** Marks a table's encrypted columns. A table with more of them is assignable to one with fewer. */
 export type WithEncrypted<TColumns> = {
   readonly [encrypted]?: {
     readonly [
@@ -55,7 +55,7 @@ export type WithEncrypted<TColumns> = {
     ]: true;
   };
 };
-/** The names of the columns that are noted as encrypted. */
+/** The names of the columns marked as encrypted. */
 export type EncryptedNames<TTable> = TTable extends { readonly [encrypted]?: infer TNames }
   ? keyof NonNullable<TNames> & string
   : never;

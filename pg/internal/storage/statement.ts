@@ -1,6 +1,6 @@
 /**
- * Statements that are built once and sent with new values each time, never under a name: behind a connection pooler
- * such as PgBouncer another connection would not know it.
+ * Statements that are built once and sent with new values each time. They have no name: behind a
+ * connection pooler such as PgBouncer, another connection would not have the prepared statement.
  */
 
 import type { SQL } from "drizzle-orm";
@@ -10,10 +10,10 @@ import type { EncryptableDatabase } from "../../interfaces.ts";
 /** Values by the names of their placeholders. */
 export type Values = Readonly<Record<string, unknown>>;
 
-/** A row of a statement's result, by the names that it has in the statement. */
+/** A row of a result, by the names in the statement. */
 export type ResultRow = Readonly<Record<string, unknown>>;
 
-// What Drizzle's classes have in common across drivers and versions; none of it is in Drizzle's public types.
+// Common to Drizzle's classes in all drivers and versions; not in Drizzle's public types.
 
 interface Query {
   readonly sql: string;
@@ -28,7 +28,7 @@ interface Internals {
   readonly dialect: { sqlToQuery(statement: SQL): Query };
   readonly session: {
     prepareQuery(query: Query, ...rest: unknown[]): Prepared;
-    /** Drizzle 1.0 alone. */
+    /** Drizzle 1.0 only. */
     objects?: unknown;
     cache?: { onMutate(mutation: { tables: string[] }): Promise<void> };
   };
@@ -36,7 +36,7 @@ interface Internals {
 
 const internalsOf = (db: EncryptableDatabase) => db as unknown as Internals;
 
-/** The statement's text, as Drizzle writes it for a database. */
+/** The text that Drizzle writes for a database. */
 export function render(db: EncryptableDatabase, part: SQL): string {
   return internalsOf(db).dialect.sqlToQuery(part).sql;
 }
@@ -47,24 +47,24 @@ export class Statement {
   readonly #prepared = new WeakMap<object, Prepared>();
 
   /**
-   * @param db A database of the same driver and casing as those that it will be sent to.
-   * @param statement The statement, its values placeholders.
+   * @param db A database with the driver and casing of those that will run it.
+   * @param statement The statement, with placeholders for its values.
    */
   constructor(db: EncryptableDatabase, statement: SQL) {
     this.#query = internalsOf(db).dialect.sqlToQuery(statement);
   }
 
   /**
-   * Sends it.
+   * Sends the statement.
    *
    * @param db The undecorated database or transaction.
-   * @param values Values of all placeholders.
+   * @param values The values of all placeholders.
    */
   async run(db: EncryptableDatabase, values: Values): Promise<readonly ResultRow[]> {
     let prepared = this.#prepared.get(db);
     if (!prepared) {
       const { session } = internalsOf(db);
-      // The arguments: no columns to map to, no name; of 1.0: rows as they come, no name.
+      // Arguments: no columns to map, no name; in 1.0: raw rows, no name.
       prepared = session.objects === undefined
         ? session.prepareQuery(this.#query, undefined, undefined, false)
         : session.prepareQuery(this.#query, "raw", false);
@@ -76,10 +76,10 @@ export class Statement {
 }
 
 /**
- * Tells Drizzle's cache, if there is one, that rows of tables have changed, as Drizzle's own builders do.
+ * Invalidates tables in Drizzle's cache, if there is one, like Drizzle's builders do.
  *
  * @param db The database.
- * @param tables What {@linkcode nameForCache} returned.
+ * @param tables Results of {@linkcode nameForCache}.
  */
 export async function invalidateCache(
   db: EncryptableDatabase,
@@ -88,7 +88,7 @@ export async function invalidateCache(
   await internalsOf(db).session.cache?.onMutate({ tables: [...tables] });
 }
 
-/** A table's name as Drizzle's caches know it. */
+/** A table's name in Drizzle's caches. */
 export function nameForCache(table: PgTable): string {
   const { schema, name } = getTableConfig(table);
   return schema === undefined ? name : `${schema}.${name}`;

@@ -1,4 +1,4 @@
-/** The statements of the storage. */
+/** The storage's statements. */
 
 import { getTableColumns, is, SQL, sql } from "drizzle-orm";
 import type { EncryptableDatabase } from "../../interfaces.ts";
@@ -10,37 +10,37 @@ import { type EventFence, fenceValues, type StoringKind } from "./event_fence.ts
 import type { EventMoment, Signed } from "./event_moment.ts";
 import { render, Statement } from "./statement.ts";
 
-/** What came of a statement. */
+/** The outcome of a statement. */
 export type Outcome =
   | "stored"
-  /** There was no row to change. Or, where one was to be inserted, a trigger or a policy kept it from being. */
+  /** There was no row to change, or a trigger or a policy kept one from being inserted. */
   | "unknown"
-  /** A newer event was applied before, or the instance was removed. */
+  /** A newer event was already applied, or the instance was removed. */
   | "stale";
 
-/** What an event stores: values by the columns' names in TypeScript, the secret encrypted. */
+/** An event to store: values by the columns' TypeScript names, with an encrypted secret. */
 export interface StoredEvent {
   readonly kind: StoringKind;
-  /** Among them `id`. */
+  /** Includes `id`. */
   readonly values: Readonly<Record<string, unknown>> & { readonly id: string };
   readonly moment: EventMoment;
 }
 
-/** Is told which ciphertexts have been made of which plaintexts. */
+/** Receives each new ciphertext with its plaintext. */
 export type Remember = (ciphertext: string, plaintext: string) => void;
 
-/** Columns that only a new row gets. */
+/** Columns that are set only in new rows. */
 const FOR_NEW_ROWS: ReadonlySet<string> = new Set(["id", "createdAt"]);
 
-/** SQL in the place of values, by the columns' names in TypeScript. */
+/** SQL for values, by the columns' TypeScript names. */
 type Cells = Record<string, SQL>;
 
-/** The statements that store events in one table. Each is built once for each set of columns. */
+/** The statements that store events in one table. Each is built once per set of columns. */
 export class StorageStatements {
   readonly #db: EncryptableDatabase;
   readonly #table: ExtensionInstanceTable;
   readonly #columns: Record<string, Column>;
-  /** Those that can have a function of the application's. */
+  /** The columns with default or update functions. */
   readonly #own: readonly (readonly [string, Column])[];
   readonly #names: ColumnNames;
   readonly #fence: EventFence | undefined;
@@ -49,7 +49,7 @@ export class StorageStatements {
   /**
    * @param db The undecorated database.
    * @param table The table.
-   * @param fence What refuses events that come late; without it none is refused.
+   * @param fence Refuses late events; without it none is refused.
    */
   constructor(
     db: EncryptableDatabase,
@@ -66,11 +66,11 @@ export class StorageStatements {
   }
 
   /**
-   * Makes the statement that stores an event. Functions of the application's own columns are called for it, and what
-   * they return is encrypted if need be; so it is made before anything is locked.
+   * Prepares the statement that stores an event. Calls the functions of the application's columns
+   * and encrypts their results, so call it before anything is locked.
    *
    * @param event The event.
-   * @param remember Is told which ciphertexts have been made.
+   * @param remember Receives the new ciphertexts.
    */
   async prepare(
     event: StoredEvent,
@@ -93,7 +93,7 @@ export class StorageStatements {
       );
     };
     const hasOwn = Object.keys(inserted).length + Object.keys(updated).length > 0;
-    // What functions return can be SQL, so these statements differ each time.
+    // Functions may return SQL, so these statements differ each time.
     const statement = hasOwn
       ? build()
       : this.#once(`${event.kind} ${event.moment.signed} ${given}`, build);
@@ -118,10 +118,10 @@ export class StorageStatements {
   }
 
   /**
-   * Looks why an event was not stored: whether the instance with the value `id` is there (`stored`), and whether the fence
-   * refuses the event (`refused`).
+   * Finds out why an event was not stored: whether the instance with the value `id` exists
+   * (`stored`), and whether the fence refuses the event (`refused`).
    *
-   * @param signed Whether the sender signed its time.
+   * @param signed Whether the sender signed the event's time.
    */
   look(signed: Signed): Statement {
     const table = this.#table;
@@ -148,8 +148,8 @@ export class StorageStatements {
   }
 
   /**
-   * Fails with a division by zero if no instance has the value `id`, and leaves nothing behind; otherwise a hidden row is
-   * in the way, or policies refuse the row that is tried.
+   * Tries to insert a row with the value `id`. If there is none, it fails with a division by zero,
+   * so that nothing stays. Otherwise a hidden row conflicts, or policies refuse the row.
    */
   findHidden(): Statement {
     const table = this.#table;
@@ -188,7 +188,7 @@ export class StorageStatements {
         values (${values})
         ${onConflict}`;
     }
-    // ON CONFLICT looks at the row that is there when the fence has been passed.
+    // ON CONFLICT sees the row as it is after passing the fence.
     return sql`with
       "mitthooks_event" as (${this.#fence.note(kind, moment.signed)}),
       "mitthooks_stored" as (
@@ -210,8 +210,8 @@ export class StorageStatements {
         where ${table.id} = ${idCell}
         returning ${id}`;
     }
-    // Where no row is there to be changed, nothing is noted: a later event that adds it must not be refused for it.
-    // A row that another event changed while this one waited is looked at again (PostgreSQL manual, 13.2.1).
+    // If there is no row to change, nothing is recorded, so that a later event can still add it. A
+    // row that another event changed in the meantime is read again (PostgreSQL manual, 13.2.1).
     const known = sql`exists (select 1 from "mitthooks_known")`;
     return sql`with
       "mitthooks_known" as (select 1 from ${table} where ${table.id} = ${idCell}),
@@ -242,7 +242,7 @@ export class StorageStatements {
   #placeholder(property: string): SQL {
     const placeholder = sql.placeholder(property);
     const column = this.#columns[property]!;
-    // Secrets come encrypted, past the column's encoder.
+    // Secrets are already encrypted and bypass the column's encoder.
     return property === "secret" ? sql`${placeholder}` : sql`${sql.param(placeholder, column)}`;
   }
 
@@ -250,7 +250,7 @@ export class StorageStatements {
     return Object.fromEntries(properties.map((name) => [name, this.#placeholder(name)]));
   }
 
-  /** What stands in VALUES is not sent again. */
+  /** Refers to the values in VALUES instead of sending them again. */
   #proposed(properties: string[]): Cells {
     return Object.fromEntries(
       properties.filter((name) => !FOR_NEW_ROWS.has(name))
@@ -258,7 +258,7 @@ export class StorageStatements {
     );
   }
 
-  /** What functions of columns return that are not given, as Drizzle's own builders would ask them. */
+  /** Calls the functions of columns without a given value, like Drizzle's builders. */
   async #ownCells(
     given: readonly string[],
     functionOf: (column: Column) => (() => unknown) | undefined,
@@ -273,7 +273,7 @@ export class StorageStatements {
   }
 }
 
-/** The function that a new row's value comes from, as Drizzle chooses it. */
+/** The function for a new row's value, chosen as Drizzle does. */
 function insertedBy(column: Column): (() => unknown) | undefined {
   return column.defaultFn ?? (column.default ? undefined : column.onUpdateFn);
 }
@@ -290,7 +290,7 @@ async function ownCell(
     throw new TypeError(
       `Storing an extension instance: the function of the encrypted column ${
         JSON.stringify(property)
-      } returns SQL, which would be stored as it is, return a string instead`,
+      } returns SQL, which would be stored unencrypted, return a string instead`,
     );
   }
   const plaintext = key.storable(value);

@@ -1,17 +1,17 @@
-/** The time that one call of a storage has. */
+/** The time limit of a storage call. */
 
 import { DeadlineExceededError, type StorageOperation } from "../../../errors.ts";
 
 /**
- * How much longer than the limit a connection is waited for that is to roll back, in milliseconds. Only then the server
- * ends an idle session, and the storage closes a connection.
+ * Extra time after the limit for a rollback, in milliseconds. Only after it does the server end an
+ * idle session, and the storage close a connection.
  */
 export const GRACE_MS = 1_000;
 
-/** What is done, and how long it may take. */
+/** An operation and its time limit. */
 export interface Terms {
   readonly operation: StorageOperation;
-  /** How messages begin. */
+  /** Start of the messages. */
   readonly attempt: string;
   readonly limit: TimeLimit;
 }
@@ -20,21 +20,21 @@ export class TimeLimit {
   readonly limitMs: number;
   readonly #endsAt: number;
 
-  /** @param limitMs The limit in milliseconds, which begins now. */
+  /** @param limitMs The limit in milliseconds, starting now. */
   constructor(limitMs: number) {
     this.limitMs = limitMs;
     this.#endsAt = performance.now() + limitMs;
   }
 
-  /** What is left, in milliseconds; 0 when the limit was reached. */
+  /** The time left in milliseconds; 0 after the limit. */
   remainingMs(): number {
     return Math.max(0, this.#endsAt - performance.now());
   }
 
   /**
-   * Waits for a step until the limit, or a little longer. What becomes of the step afterwards is ignored.
+   * Waits for a step until the limit plus `graceMs`. Ignores the step's later outcome.
    *
-   * @throws {DeadlineExceededError} The limit was reached first.
+   * @throws {DeadlineExceededError} When the deadline passes first.
    */
   async wait<T>(attempt: string, step: PromiseLike<T>, graceMs = 0): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,7 +48,7 @@ export class TimeLimit {
     }
   }
 
-  /** The error for a limit that was reached. */
+  /** Creates the error for an exceeded limit. */
   exceeded(attempt: string): DeadlineExceededError {
     return new DeadlineExceededError(attempt, this.limitMs);
   }

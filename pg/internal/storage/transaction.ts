@@ -1,6 +1,6 @@
 /**
- * The transactions of a storage: fresh when they begin, the same when a handler returns, and over when they end,
- * whatever the driver.
+ * The storage's transactions. With every driver, a transaction is new when it begins, still the
+ * same when a handler returns, and over when it ends.
  */
 
 import { DrizzleQueryError, entityKind, type SQL, sql } from "drizzle-orm";
@@ -12,26 +12,26 @@ import { runStatement, sqlState, toStorageError } from "./run_statement.ts";
 import { Statement } from "./statement.ts";
 import { GRACE_MS, type Terms } from "./time_limit.ts";
 
-/** Sessions of Drizzle's drivers that send each statement by itself. */
+/** Sessions of drivers that send each statement separately. */
 const WITHOUT_TRANSACTIONS: ReadonlySet<unknown> = new Set([
   "NeonHttpSession",
   "XataHttpSession",
   "PgRemoteSession",
 ]);
 
-/** How such drivers refuse a transaction. */
+/** Messages with which such drivers refuse transactions. */
 const NO_TRANSACTIONS = /no (?:interactive )?transactions support|transactions are not supported/i;
 
 /**
- * Refuses to begin where a transaction is open that has run a query (PostgreSQL manual, SET TRANSACTION); transactions
- * are not deferrable without it, either.
+ * Setting it fails if an open transaction has already run a query (PostgreSQL manual, SET
+ * TRANSACTION). It is the default, so it has no other effect.
  */
 const FRESH = { deferrable: false };
 
 /** The SQLSTATE of that refusal: active_sql_transaction. */
 const ACTIVE_TRANSACTION = "25001";
 
-/** A setting that ends with its transaction: with it, PostgreSQL tells whether the transaction is still the same. */
+/** A setting local to the transaction: reading it back shows whether the transaction is still the same. */
 const MARK = sql.raw("'mitthooks.transaction'");
 
 /** Whether a database is known to have no transactions. */
@@ -48,27 +48,28 @@ export function noTransactions(options?: ErrorOptions): TypeError {
   );
 }
 
-/** Whether a database is a transaction: all of Drizzle's have a method to roll back. */
+/** Whether a database is a transaction: only Drizzle's transactions have `rollback`. */
 export function isTransaction(db: EncryptableDatabase): boolean {
   return typeof (db as { rollback?: unknown }).rollback === "function";
 }
 
-/** A transaction that is under way. */
+/** A transaction in progress. */
 export interface OwnTransaction {
   /** For the statements of this package. */
   readonly db: EncryptableDatabase;
   /** Whether the application has ended it. */
   hasEnded: boolean;
   /**
-   * Hands the transaction to the application, until its function has ended.
+   * Passes the transaction to the application until its function has ended.
    *
-   * @throws {TypeError} Statements are under way when the function returns.
-   * @throws {StorageError} The function ended the transaction, or a statement failed in it.
+   * @throws {TypeError} When statements are still in flight as the function returns.
+   * @throws {StorageError} When the function ended the transaction, or one of its statements
+   *   failed.
    */
   lend(use: (tx: EncryptableDatabase) => unknown): Promise<void>;
 }
 
-/** The part of a database that this needs. */
+/** The part of a database that is used here. */
 interface Transactional {
   transaction<T>(run: (tx: EncryptableDatabase) => Promise<T>, config?: object): Promise<T>;
 }
@@ -82,7 +83,7 @@ export class Transactions {
   /** @param db The undecorated database or transaction. */
   constructor(db: EncryptableDatabase) {
     this.#db = db;
-    // Within a transaction of the caller's nothing of it is changed.
+    // Changes no settings of the caller's transaction.
     const begin = isTransaction(db) ? sql`select ${setMark()}, 'true' as "fresh"` : sql`select
           ${limitSetting("lock_timeout", "ms")},
           ${limitSetting("statement_timeout", "ms")},
@@ -94,12 +95,12 @@ export class Transactions {
   }
 
   /**
-   * Runs a function in a transaction, or in a savepoint of the caller's. What it throws is thrown as it is. When the time
-   * is up, all is rolled back, and statements of the function that come later are not sent.
+   * Runs a function in a transaction, or in a savepoint of the caller's. Passes its errors on. At
+   * the time limit everything is rolled back, and later statements of the function are not sent.
    *
-   * @throws {StorageError} The transaction could not be begun or committed.
-   * @throws {DeadlineExceededError} The time was up first.
-   * @throws {TypeError} The driver has no transactions.
+   * @throws {StorageError} When the transaction cannot begin or commit.
+   * @throws {DeadlineExceededError} When the deadline passes first.
+   * @throws {TypeError} When the driver has no transactions.
    */
   async run<T>(terms: Terms, work: (transaction: OwnTransaction) => Promise<T>): Promise<T> {
     const pool = isTransaction(this.#db) ? undefined : poolOf(this.#db);
@@ -134,7 +135,8 @@ export class Transactions {
           return await (isTransaction(this.#db) ? working : limit.wait(attempt, working));
         } catch (error) {
           failed = { error };
-          // Where a statement is not answered, nobody knows whose the connection is. The server's limits end what is open.
+          // Without an answer to a statement, the connection's state is unknown. The server's
+          // limits end an open transaction.
           const isLost = own?.hasEnded || isOfConnection(error) ||
             limit.remainingMs() === 0 && access.isBusy;
           if (isLost && handsOnByItself(db)) {
@@ -144,7 +146,7 @@ export class Transactions {
           throw error;
         } finally {
           access.end();
-          // The driver would send a COMMIT or a ROLLBACK, whatever came of it.
+          // Never settles: otherwise the driver would send a COMMIT or a ROLLBACK in any case.
           if (isOver) await new Promise<never>(() => {});
         }
       }, config);
@@ -158,13 +160,13 @@ export class Transactions {
       if (!begun && sqlState(cause) === ACTIVE_TRANSACTION) throw notFresh(operation, cause);
       throw toStorageError(operation, cause);
     } finally {
-      // A driver that gives a transaction up when its connection breaks does so while the function still runs.
+      // Some drivers end a transaction when its connection breaks, while the function still runs.
       isOver = true;
       access.end();
     }
   }
 
-  /** Sets the limits, and makes sure that the transaction is a new one. */
+  /** Sets the limits and checks that the transaction is new. */
   async #begun(db: EncryptableDatabase, terms: Terms): Promise<OwnTransaction> {
     const { operation, limit } = terms;
     const mark = crypto.randomUUID();
@@ -186,10 +188,11 @@ export class Transactions {
         }
         if (access.isBusy) {
           throw new TypeError(
-            "Running a handler: it returned while statements of it were under way, await all of them",
+            "Running a handler: it returned before its statements had finished, await all of them",
           );
         }
-        // Where a statement has failed, this one does, too: the transaction would end as if it was committed.
+        // Fails if an earlier statement failed; otherwise the aborted transaction would seem to
+        // commit.
         const [row] = await runStatement(operation, () => this.#look.run(db, {}));
         if (row?.["mark"] === mark) return;
         own.hasEnded = true;
@@ -204,16 +207,16 @@ export class Transactions {
   }
 }
 
-/** What may stand where a statement begins and is none, and what only looks like one. */
+/** Strings, names and comments, which may contain or precede something like a statement. */
 const NO_STATEMENTS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[^]*?\$\1\$|--[^\n]*|\/\*[^]*?\*\//g;
 
-/** The statements that end a transaction. Going back to a savepoint does not. */
+/** The statements that end a transaction. Rolling back to a savepoint does not. */
 const ENDING =
   /(?:^|;)\s*(?:commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b/i;
 
 /**
- * Refuses what would end a transaction. The driver may hand the connection on to somebody else at once. Whether the
- * transaction has ended all the same is looked at later, and not read from statements.
+ * Refuses statements that end a transaction, after which the driver may reuse the connection at
+ * once. Whether the transaction has ended in another way is checked later at the database.
  */
 function refuseEnd(statement: string): void {
   if (ENDING.test(statement.replaceAll(NO_STATEMENTS, " "))) {
@@ -225,7 +228,7 @@ function notFresh(operation: StorageOperation, cause?: unknown): StorageError {
   return new StorageError(
     operation,
     cause,
-    "the connection came with a transaction that somebody left open",
+    "the connection already had an open transaction",
   );
 }
 
@@ -233,7 +236,7 @@ function setMark(): SQL {
   return sql`set_config(${MARK}, ${sql.placeholder("mark")}, true)`;
 }
 
-/** Sets a limit for the transaction, unless a shorter one is set. 0 means none. */
+/** Sets a limit for the transaction unless a shorter one is set. 0 means no limit. */
 function limitSetting(name: string, placeholder: string): SQL {
   const setting = sql.raw(`'${name}'`);
   const current = sql`(extract(epoch from current_setting(${setting})::interval) * 1000)::int`;

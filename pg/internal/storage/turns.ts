@@ -1,28 +1,30 @@
 /**
- * One event of an instance at a time: another one waits here, where it costs no connection, and not at the database.
+ * Runs one event of an instance at a time. Others wait here, where waiting costs no connection,
+ * instead of at the database.
  */
 
 import type { TimeLimit } from "./time_limit.ts";
 
 /**
- * How often who waits looks whether it is its turn, in milliseconds. Nobody is told: on Cloudflare Workers a promise that
- * another request resolves goes on in that request, and one that was cut off resolves nothing.
+ * Polling interval of waiting events in milliseconds. No notification: on Cloudflare Workers, a
+ * promise that another request resolves continues in that request, and a cancelled request resolves
+ * nothing.
  */
 const LOOK_EVERY_MS = 5;
 
-/** After so many limits a turn is over whatever became of it: the server has ended the transaction by then. */
+/** A turn ends after this many limits in any case: the server has ended the transaction by then. */
 const LIMITS_OF_A_TURN = 3;
 
-/** Whose turn it is, and who waits, in order; the times are those at which a turn is over at the latest. */
+/** The current turn and the waiting ones, in order; `until` is the latest end of a turn. */
 type Line = { readonly until: number }[];
 
-/** By the client of the database, then by what waits for each other. */
+/** By the database's client, then by key. */
 const lines = new WeakMap<object, Map<string, Line>>();
 
 /**
- * Runs a function when all that came before it under the same key have ended.
+ * Runs a function when all earlier ones with the same key have ended.
  *
- * @throws {DeadlineExceededError} Its turn did not come within the limit.
+ * @throws {DeadlineExceededError} When its turn does not come within the limit.
  */
 export async function inTurn<T>(
   client: object,
@@ -51,7 +53,6 @@ export async function inTurn<T>(
   }
 }
 
-/** Waits. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
