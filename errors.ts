@@ -556,7 +556,7 @@ export class PublicKeyUnavailableError extends MitthooksDrizzleError {
  * import { assertEquals } from "@std/assert";
  * import { BusyError } from "@wais/mitthooks-drizzle/webhooks";
  *
- * assertEquals(new BusyError("too many other serials are asked for").code, "ERR_BUSY");
+ * assertEquals(new BusyError("too many other serials are being requested").code, "ERR_BUSY");
  * ```
  */
 export class BusyError extends MitthooksDrizzleError {

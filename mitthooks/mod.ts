@@ -128,7 +128,9 @@ export class SignatureVerificationHandler implements WebhookHandler {
   }
 }
 
-/** mitthooks' wrapper tells refusals from outages by its own classes, and has none for signatures. */
+/**
+ * mitthooks' wrapper tells refusals from outages by its own classes, and has none for signatures.
+ */
 function toMitthooksError(cause: unknown, serial: string): Error {
   let error: Error;
   if (cause instanceof SignatureInvalidError || cause instanceof SignatureMalformedError) {

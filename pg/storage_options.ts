@@ -92,11 +92,16 @@ export interface ChangeHandlers<
    * which is committed only after the handler, and mittwald accepts it some seconds later.
    */
   readonly added?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
-  /** Anything but the secret changed: the context, whether it is enabled, the variant, the scopes. */
+  /**
+   * Anything but the secret changed: the context, whether it is enabled, the variant, the scopes.
+   */
   readonly updated?: ((change: InstanceUpdate<TTable, TDatabase>) => unknown) | undefined;
   /** The secret changed. */
   readonly secretRotated?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
-  /** The instance is about to be removed. Its row, and the application's rows that reference it, still exist. */
+  /**
+   * The instance is about to be removed. Its row, and the application's rows that reference it,
+   * still exist.
+   */
   readonly removed?: ((change: InstanceRemoval<TTable, TDatabase>) => unknown) | undefined;
 }
 

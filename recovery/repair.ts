@@ -26,7 +26,9 @@ const UNDER_WAY_MS = 60_000;
 const STORING_MS = 3_000;
 const LOOK_MS = 250;
 
-/** How often to try writing a new secret that exists nowhere else, and the first pause in between. */
+/**
+ * How often to try writing a new secret that exists nowhere else, and the first pause in between.
+ */
 const WRITES = 6;
 const WRITE_PAUSE_MS = 500;
 
@@ -230,7 +232,9 @@ class Mending {
     this.#removed++;
   }
 
-  /** Rotates the secret of an instance without a working one, and makes sure the new one is stored. */
+  /**
+   * Rotates the secret of an instance without a working one, and makes sure the new one is stored.
+   */
   async #mendSecret(id: string): Promise<void> {
     const recorded = await findOne(this.storage, id);
     if (!recorded.state) return;

@@ -81,7 +81,10 @@ export interface GetTokenOptions {
 export interface ExpiringToken {
   /** For the header `x-access-token`. */
   readonly token: string;
-  /** When it expires, by the local clock. Removing the instance, for example, invalidates it earlier. */
+  /**
+   * When it expires, by the local clock. Removing the instance, for example, invalidates it
+   * earlier.
+   */
   readonly expiresAt: Date;
 }
 

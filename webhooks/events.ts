@@ -1,66 +1,69 @@
 /**
- * The events that mStudio tells an extension of.
+ * The lifecycle events that mStudio sends to an extension.
  *
  * @module
  */
 
-/** What every event has. */
+/** The properties of every event. */
 export interface WebhookEventBase {
-  /** The id of the extension instance. */
+  /** The extension instance's id. */
   readonly id: string;
-  /** The id of the extension. */
+  /** The extension's id. */
   readonly extensionId: string;
-  /** When the delivery was made, as mStudio signed it. Every attempt of an event can have a time of its own. */
+  /**
+   * When the delivery was made, as mStudio signed it. Each attempt of an event may have its own
+   * time.
+   */
   readonly createdAt: Date;
-  /** The id of the delivery, where it has one. It is another one for every attempt. */
+  /** The delivery's id, if it has one. Each attempt has another id. */
   readonly requestId: string | undefined;
 }
 
-/** What an instance is, apart from its secret. */
+/** The state of an instance, without its secret. */
 export interface InstanceState {
-  /** What the instance belongs to. */
+  /** The customer or project of the instance. */
   readonly context: { readonly id: string; readonly kind: "customer" | "project" };
-  /** The scopes that were consented to; none, where the delivery has `null` or nothing. */
+  /** The consented scopes; empty if the delivery has `null` or no list. */
   readonly consentedScopes: readonly string[];
-  /** Whether the instance is enabled; it is where the delivery says nothing of it. */
+  /** Whether the instance is enabled; `true` if the delivery does not say. */
   readonly enabled: boolean;
-  /** The variant that was booked. */
+  /** The booked variant. */
   readonly variantKey: string | null;
 }
 
 /** The extension was added to a customer or a project. */
 export interface ExtensionAddedToContextEvent extends WebhookEventBase, InstanceState {
-  /** Which event it is. */
+  /** The kind of event. */
   readonly kind: "ExtensionAddedToContext";
-  /** The secret of the instance. */
+  /** The instance's secret. */
   readonly secret: string;
 }
 
-/** The state of an instance changed; it has the whole new one. */
+/** The state of an instance changed. Contains the whole new state. */
 export interface InstanceUpdatedEvent extends WebhookEventBase, InstanceState {
-  /** Which event it is. */
+  /** The kind of event. */
   readonly kind: "InstanceUpdated";
 }
 
-/** An instance has a new secret, and the old one is not valid any more. */
+/** An instance has a new secret; the old one is no longer valid. */
 export interface SecretRotatedEvent extends WebhookEventBase {
-  /** Which event it is. */
+  /** The kind of event. */
   readonly kind: "SecretRotated";
   /** The new secret. */
   readonly secret: string;
 }
 
-/** An instance was removed. Nothing else of the delivery is read. */
+/** An instance was removed. The rest of the delivery is not read. */
 export interface InstanceRemovedFromContextEvent extends WebhookEventBase {
-  /** Which event it is. */
+  /** The kind of event. */
   readonly kind: "InstanceRemovedFromContext";
 }
 
 /**
- * A lifecycle event, read from a verified delivery. `kind` tells which; its names are those of mittwald's reference,
- * also where a delivery has the longer ones (`ExtensionInstanceUpdated`).
+ * A lifecycle event of a verified delivery. `kind` has the name from mittwald's reference, even if
+ * the delivery uses the longer one (`ExtensionInstanceUpdated`).
  *
- * @example Do something for each kind
+ * @example Switch on the kind
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import type { WebhookEvent } from "@wais/mitthooks-drizzle/webhooks";

@@ -1,5 +1,5 @@
 /**
- * The webhook handler: from a request to a response.
+ * The webhook handler.
  *
  * @module
  */
@@ -21,23 +21,24 @@ import {
 import type { WebhookResponseBody } from "./responses.ts";
 
 /**
- * Makes the handler of an extension's lifecycle webhooks, for everything that calls handlers with a `Request`:
- * `Deno.serve`, Deno Deploy, `Bun.serve`, Hono, Next.js and TanStack route handlers, Cloudflare Workers.
+ * Creates the handler for an extension's lifecycle webhooks. It works wherever handlers get a
+ * `Request`: `Deno.serve`, Deno Deploy, `Bun.serve`, Hono, Next.js and TanStack route handlers,
+ * Cloudflare Workers.
  *
- * It checks what `verifyWebhook` checks. Only then it stores, with the time that mStudio signed, so that a storage can
- * refuse what is older than what it has. A dry run stores nothing; one of an instance that is stored is refused.
- * Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
+ * Runs the checks of `verifyWebhook`, then stores the event with the time that mStudio signed, so
+ * that the storage can refuse older events. A dry run stores nothing and is refused for a stored
+ * instance. Responses are JSON, a {@linkcode WebhookResponseBody}; `docs/webhooks.md` lists them.
  *
- * Work still in progress when the time limit is reached is not cancelled, a call of the storage for example. Its result
- * is ignored, and the sender delivers again. No more than `maxConcurrent` calls of the storage are under way at once;
- * a delivery beyond that is refused at once with 503 `ERR_BUSY`.
+ * Work still in progress at the time limit, such as a storage call, is not cancelled. Its result is
+ * ignored, and the sender retries. At most `maxConcurrent` storage calls run at once; further
+ * deliveries are refused immediately with 503 `ERR_BUSY`.
  *
- * @param options `storage` and `extensionId` are needed, all others have defaults.
- * @returns The handler. It never rejects, and it can be called any number of times at once.
- * @throws {TypeError} When an option is missing, of the wrong type, or none of them.
- * @throws {RangeError} When a number is out of its limits.
+ * @param options All but `storage` and `extensionId` have defaults.
+ * @returns The handler. It never rejects and supports concurrent calls.
+ * @throws {TypeError} When an option is missing, invalid or unknown.
+ * @throws {RangeError} When a number is out of range.
  *
- * @example Store what is genuine, refuse what is forged
+ * @example Store genuine webhooks, refuse forged ones
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -82,13 +83,13 @@ export function createWebhookHandler(
   };
 }
 
-/** What Node's http and Express hand to a handler beside the request. */
+/** The second argument that Node's http and Express pass to handlers. */
 interface ServerResponse {
   writeHead(status: number, headers: Record<string, string>): unknown;
   end(body: string): unknown;
 }
 
-/** Called as Express or Hono call their handlers. Without an answer, the sender would wait in vain. */
+/** Answers calls in the style of Express or Hono; otherwise the sender would wait in vain. */
 async function refuseCall(reporter: Reporter, second: unknown): Promise<Response> {
   const isNode = typeof (second as Partial<ServerResponse> | null | undefined)?.writeHead ===
     "function";
@@ -104,7 +105,7 @@ async function refuseCall(reporter: Reporter, second: unknown): Promise<Response
       writeHead.call(second, response.status, Object.fromEntries(response.headers));
       end.call(second, text);
     } catch {
-      // Somebody has answered already.
+      // Already answered.
     }
   }
   return response;
@@ -130,7 +131,9 @@ async function handle(
   }
 }
 
-/** Nothing that is sent makes reading throw: the request is of a make that the handler cannot read. */
+/**
+ * No content makes reading throw, so the handler does not support this implementation of `Request`.
+ */
 function unreadable(delivery: Delivery, error: unknown): HandlerFailedError {
   delivery.trouble = "request that cannot be read";
   const found = error instanceof ConfigurationError

@@ -30,11 +30,11 @@ const DEFAULT_MAX_CONCURRENT = 100;
 const MAX_CONCURRENT = 1_000_000;
 const STORAGE_METHODS = ["upsertExtension", "updateExtension", "rotateSecret", "removeInstance"];
 
-/** What `onError` is told besides the error. */
+/** Further details for `onError`. */
 export interface WebhookErrorDetails {
-  /** The request, where mittwald signed what it brought. Its body has been read. */
+  /** The request, if mittwald signed it. Its body has been read. */
   readonly request?: Request;
-  /** The event that was not handled, once that is known. */
+  /** The event that was not handled, if known. */
   readonly event?: Pick<WebhookEvent, "kind" | "id" | "requestId">;
 }
 
@@ -60,38 +60,40 @@ export interface WebhookErrorDetails {
  */
 export interface WebhookHandlerOptions extends VerifyWebhookOptions {
   /**
-   * Where the instances are kept: any {@linkcode ExtensionStorage} of mitthooks, for example `PgExtensionStorage`. It is given more
-   * than mitthooks gives; see {@linkcode WebhookStorage}.
+   * Where the instances are stored: any {@linkcode ExtensionStorage} of mitthooks, for example
+   * `PgExtensionStorage`. It gets more fields than from mitthooks, see {@linkcode WebhookStorage}.
    */
   readonly storage: WebhookStorage;
   /**
-   * Gets one line for each delivery. `error`: responses of 500 and above. `warn`, or `info` where the logger has no
-   * `warn`: dry runs, and what mittwald signed and was refused. `info`: what was stored. `debug`: what `onError` would
-   * not be told, with a count of what mittwald did not sign. No line contains anything of the body but kind and instance
-   * id. Default: none.
+   * Receives one line per delivery. `error`: responses of 500 and above. `warn`, or `info` if the
+   * logger has no `warn`: dry runs and refused deliveries of mittwald. `info`: stored deliveries.
+   * `debug`: deliveries not reported to `onError`, with a count of those not signed by mittwald. Of
+   * the body, lines contain only kind and instance id. Default: none.
    */
   readonly logger?: Logger | undefined;
   /**
-   * Is told about deliveries that mittwald signed and that did not succeed: what is lost until somebody acts.
-   * `error.code` is the code of the response, or one that is more precise (`ERR_TABLE_MISSING`); `error.cause` is what
-   * led to it, where something did. Not awaited; its errors are ignored.
+   * Called for deliveries that mittwald signed and that failed: lost work until somebody acts.
+   * `error.code` is the code of the response or a more precise one
+   * (`ERR_TABLE_MISSING`); `error.cause` is the error that led to it, if there was one. Not
+   * awaited; its errors are ignored.
    *
-   * Strangers cannot fill it. Nothing of a request is handed on that mittwald did not sign. Once in 10 minutes are told:
-   * a delivery that is sent again byte for byte; deliveries for another extension, of a wrong age, stale ones, and stored
-   * instances in dry runs, each of these all together; and, without a request, that public keys cannot be fetched, that
-   * requests cannot be read, or that for 5 minutes deliveries came and none could be verified.
+   * Strangers cannot flood it, and never get a request through to it that mittwald did not sign.
+   * Reported at most once in 10 minutes: the same delivery, byte for byte; each of these groups:
+   * deliveries for another extension, of a wrong age, stale ones, dry runs of stored instances;
+   * and, without a request: public keys cannot be fetched, requests cannot be read, or no delivery
+   * could be verified for 5 minutes.
    */
   readonly onError?:
     | ((error: MitthooksDrizzleError, details: WebhookErrorDetails) => unknown)
     | undefined;
   /**
-   * How many calls of the storage are under way at once, 1 to 1,000,000; a delivery beyond that is refused at once with
-   * 503 `ERR_BUSY`. A call counts until it ends, also after the time limit. Default: 100.
+   * Limit of concurrent storage calls, 1 to 1,000,000; further deliveries are refused immediately
+   * with 503 `ERR_BUSY`. A call counts until it ends, even after the time limit. Default: 100.
    */
   readonly maxConcurrent?: number | undefined;
 }
 
-/** The options as the handler uses them. */
+/** The checked options with their defaults. */
 export interface Settings extends VerificationSettings {
   readonly storage: WebhookStorage;
   readonly logger: WebhookHandlerOptions["logger"];
@@ -102,8 +104,8 @@ export interface Settings extends VerificationSettings {
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws {TypeError} When one is missing, of the wrong type, or none of them.
- * @throws {RangeError} When a number is out of its limits.
+ * @throws {TypeError} When an option is missing, invalid or unknown.
+ * @throws {RangeError} When a number is out of range.
  */
 export function readOptions(options: WebhookHandlerOptions): Settings {
   checkNames("Creating a webhook handler", options, NAMES);

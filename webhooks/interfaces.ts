@@ -1,28 +1,29 @@
 /**
- * What an application may bring of its own. mitthooks' interfaces of the same names fit, and these fit there.
+ * Interfaces that an application may implement. They are compatible with mitthooks' interfaces of
+ * the same names.
  *
  * @module
  */
 
-/** Finds the public keys that webhooks are signed with. {@linkcode MittwaldPublicKeys} is one. */
+/** Provides the public keys of webhook signatures, for example {@linkcode MittwaldPublicKeys}. */
 export interface PublicKeyProvider {
   /**
-   * Finds a key.
+   * Gets a key.
    *
-   * @param serial The serial that a delivery names. Anybody can send any.
+   * @param serial The serial that a delivery names. Anybody can send any serial.
    * @returns The 32 bytes of an Ed25519 key (RFC 8032, section 5.1.5), in base64.
    */
   getPublicKey: (serial: string) => Promise<string> | string;
 }
 
-/** Takes lines about deliveries; `console` is one. */
+/** Logs lines about deliveries; for example `console`. */
 export interface Logger {
-  /** A delivery was stored. */
+  /** Logs a stored delivery. */
   info: (message: string) => void;
-  /** Something that mittwald did not sign was refused. */
+  /** Logs a refused delivery that mittwald did not sign. */
   debug: (message: string) => void;
-  /** A delivery failed here: a response of 500 or above. */
+  /** Logs a failed delivery: a response of 500 or above. */
   error: (message: string) => void;
-  /** A dry run, or a delivery that mittwald signed and that was refused. Where it is missing, `info` takes the line. */
+  /** Logs a dry run, or a refused delivery of mittwald. Default: `info`. */
   warn?: (message: string) => void;
 }

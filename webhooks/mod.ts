@@ -1,6 +1,6 @@
 /**
- * Lifecycle webhooks of mittwald extensions, wherever `fetch` runs: a handler that cannot be made to store what mittwald
- * did not sign, and the signature check on its own.
+ * Lifecycle webhooks of mittwald extensions, wherever `fetch` runs: a handler that stores only
+ * events signed by mittwald, and the signature check alone.
  *
  * @example Serve an extension's webhooks
  * ```ts

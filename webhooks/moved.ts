@@ -1,15 +1,16 @@
-/** What was in `./webhooks` up to version 0.3 and is elsewhere now. */
+/** Names that have moved from `./webhooks` since version 0.3. */
 
 /**
- * Has moved to `@wais/mitthooks-drizzle/mitthooks`, the one module that needs the package `@weissaufschwarz/mitthooks`.
+ * Moved to `@wais/mitthooks-drizzle/mitthooks`, the only module that needs the package
+ * `@weissaufschwarz/mitthooks`.
  *
  * @deprecated Import it from there.
  */
 export class SignatureVerificationHandler {
   /**
-   * Creates nothing.
+   * Moved to `@wais/mitthooks-drizzle/mitthooks`.
    *
-   * @throws {TypeError} Always; it says where the class is now.
+   * @throws {TypeError} Always; the message names the new module.
    */
   constructor(_moved: 'import it from "@wais/mitthooks-drizzle/mitthooks"') {
     throw new TypeError(

@@ -1,5 +1,5 @@
 /**
- * mittwald's public keys, fetched when they are needed.
+ * Fetches mittwald's public keys on demand.
  *
  * @module
  */
@@ -23,16 +23,16 @@ import { fetchPublicKey, isPossibleSerial, LATEST } from "./internal/public_key_
 const DEFAULT_TIMEOUT_MS = 3_000;
 const MAX_KEYS = 64;
 const UNKNOWN_FOR_MS = 60_000;
-/** More than can be asked for by name in that time. */
+/** Exceeds the number of requests that the rate limit allows in that time. */
 const MAX_UNKNOWN_SERIALS = 128;
-/** How often the latest key is asked for at most. A sender that comes again after so long meets the key of today. */
+/** Minimum interval between requests for the latest key. A retry after it finds the current key. */
 const LATEST_EVERY_MS = 1_000;
-/** How many other serials may be asked for at once, and how many a second in the long run. */
+/** Rate limit of requests for other serials: burst, and per second on average. */
 const OTHERS_AT_ONCE = 8;
 const OTHERS_PER_SECOND = 1;
-/** How long after its time limit a request that has not ended counts as dead. */
+/** How long after its time limit an unsettled request counts as dead. */
 const DEAD_AFTER_MS = 1_000;
-/** How often a kept key whose signatures fail is asked for again at most. */
+/** Minimum interval between repeated requests for a cached key whose signatures fail. */
 const AGAIN_EVERY_MS = 5 * 60_000;
 
 /** Options of {@linkcode MittwaldPublicKeys}; its example uses them. */
@@ -42,13 +42,14 @@ export interface MittwaldPublicKeysOptions {
   /** Makes the requests. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
   /**
-   * Keys that are never asked for: base64 of 32 bytes, by serial. With the key that mittwald signs with at present,
-   * deliveries do not depend on the API, nor on who else makes requests to it.
+   * Keys that need no request: base64 of 32 bytes, by serial. With mittwald's current key,
+   * deliveries do not depend on the API or its load.
    */
   readonly known?: Readonly<Record<string, string>> | undefined;
   /**
-   * What the keys sign: `webhook`, the lifecycle webhooks, or `session_token`, the session tokens of an extension's
-   * frontend. mittwald has keys of its own for each. Default: `webhook`.
+   * What the keys sign: lifecycle webhooks
+   * (`webhook`) or the session tokens of an extension's frontend (`session_token`). mittwald has
+   * separate keys for each. Default: `webhook`.
    */
   readonly purpose?: "webhook" | "session_token" | undefined;
   /** Time limit of one request in milliseconds, 1 to 2,147,483,647. Default: 3,000. */
@@ -58,38 +59,42 @@ export interface MittwaldPublicKeysOptions {
 /** Options of the methods of {@linkcode MittwaldPublicKeys}. */
 export interface PublicKeyOptions {
   /**
-   * How long to wait for the API, in milliseconds, 1 to 2,147,483,647. Default: the time limit of one request. The
-   * webhook handler gives what it has left.
+   * How long to wait for the API, in milliseconds, 1 to 2,147,483,647. The webhook handler passes
+   * its remaining time. Default: the time limit of one request.
    */
   readonly waitMs?: number | undefined;
 }
 
 interface KeptKey {
   readonly key: string;
-  /** When it was last asked for, by `performance.now()`. */
+  /** When it was last requested, by `performance.now()`. */
   askedAt: number;
 }
 
 /**
- * The public keys of mittwald: `GET {apiUrl}/v2/public-keys/{serial}`. It is what `createWebhookHandler` uses unless it
- * is given something else; make one of your own to share it between several handlers or to change its options.
+ * Fetches mittwald's public keys: `GET {apiUrl}/v2/public-keys/{serial}`. The default of
+ * `createWebhookHandler`; create your own to share it between handlers or to change its options.
  *
- * A serial has one key for good, so keys are kept: the 64 that were used last. The serial is the one part of a delivery
- * that is used before its signature was checked, so anybody can send any. Therefore the API is first asked for
- * `latest`, the key that mittwald signs with at present: a question that no stranger has worded, and whose answer is
- * the key of nearly every genuine delivery.
+ * A serial's key never changes, so keys are cached: the 64 most recently used. The serial is used
+ * before the signature is checked, so anybody can send any serial. Therefore `latest`, mittwald's
+ * current signing key, is requested first: strangers do not control that request, and nearly every
+ * genuine delivery is signed with that key.
  *
- * - `latest` is asked for when a serial comes that has no key here, at most once a second, by one request for all.
- * - Any other serial is asked for by its name: one a second in the long run, eight at once, and one request for all who
- *   want the same. What is beyond that is refused at once; nothing waits in a queue.
- * - A serial that the API does not know is remembered for 60 s, apart from the keys, and not asked for by its name.
- * - Serials that are empty, `.`, `..`, `latest`, or longer than 128 characters are never asked for.
- * - While the API asks to be left alone (429, `Retry-After`), it is, for ten minutes at most.
- * - Redirects are not followed, and answers must be small and hold a key of 32 bytes that is not of small order.
+ * - `latest` is requested for a serial without a cached key, at most once per second, by one
+ *   request for all callers.
+ * - Any other serial is requested by name: one per second on average, in bursts of up to eight,
+ *   with one request for all callers of a serial. More are refused immediately; there is no queue.
+ * - A serial that the API does not have is remembered for 60 s, separately from the keys, and not
+ *   requested again.
+ * - Serials that are empty, `.`, `..`, `latest`, or longer than 128 characters are never requested.
+ * - When the API asks for a pause (429, `Retry-After`), no request is made for that time, at most
+ *   ten minutes.
+ * - Redirects are not followed. Answers must be small and contain a key of 32 bytes that is not of
+ *   small order.
  *
- * Failures are not remembered: the next delivery asks again, within these limits.
+ * Failures are not cached: the next delivery tries again within these limits.
  *
- * @example Ask for a key
+ * @example Get a key
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { MittwaldPublicKeys } from "@wais/mitthooks-drizzle/webhooks";
@@ -97,7 +102,7 @@ interface KeptKey {
  * const requests: string[] = [];
  * const publicKeys = new MittwaldPublicKeys({
  *   timeoutMs: 2_000,
- *   // In place of mittwald's API, so that this example runs anywhere.
+ *   // Stands in for mittwald's API, so that this example runs anywhere.
  *   fetch: (input) => {
  *     requests.push(new URL(String(input)).pathname);
  *     return Promise.resolve(Response.json({
@@ -118,24 +123,23 @@ export class MittwaldPublicKeys {
   readonly #timeoutMs: number;
   readonly #known: ReadonlyMap<string, string>;
   readonly #keys: LruMap<string, KeptKey> = new LruMap(MAX_KEYS);
-  /** Until when they count as unknown, by `performance.now()`. */
+  /** When they expire, by `performance.now()`. */
   readonly #unknown: LruMap<string, number> = new LruMap(MAX_UNKNOWN_SERIALS);
   readonly #requests: SingleFlight<string, void>;
   readonly #others: Allowance = new Allowance(OTHERS_AT_ONCE, OTHERS_PER_SECOND);
   #latestAskedAt = -Infinity;
-  /** Why the latest key could not be had, where it could not. */
+  /** The failure of the last request for the latest key, if it failed. */
   #latestTrouble: PublicKeyUnavailableError | UnknownPublicKeyError | undefined;
 
   /** What the keys sign. */
   readonly purpose: "webhook" | "session_token";
 
   /**
-   * Makes no request.
+   * Fetches mittwald's public keys. Makes no request yet.
    *
-   * @param options All of them have defaults.
-   * @throws {TypeError} When `apiUrl` is not an HTTP URL without query and fragment, `fetch` is not a function, `known`
-   *   has something that is not a key, `purpose` is none of the two, or there is another option.
-   * @throws {RangeError} When `timeoutMs` is out of its limits.
+   * @param options All have defaults.
+   * @throws {TypeError} When an option is invalid or unknown.
+   * @throws {RangeError} When `timeoutMs` is out of range.
    */
   constructor(options: MittwaldPublicKeysOptions = {}) {
     const names = ["apiUrl", "fetch", "known", "purpose", "timeoutMs"];
@@ -154,18 +158,19 @@ export class MittwaldPublicKeys {
   }
 
   /**
-   * The public key of a serial.
+   * Gets the public key with a serial.
    *
-   * @param serial As the sender names it, for example in the header `X-Marketplace-Signature-Serial`.
-   * @param options How long to wait.
+   * @param serial The serial that the sender names, for example in the header
+   *   `X-Marketplace-Signature-Serial`.
+   * @param options The time limit.
    * @returns The key: base64 of 32 bytes.
-   * @throws {UnknownPublicKeyError} When nobody has a key of this serial: the API answered 404, or 400 (not even the
-   *   form of a serial), or it is not one that would be asked for.
-   * @throws {BusyError} When too many other serials are asked for.
-   * @throws {PublicKeyUnavailableError} When the API cannot be reached, does not answer in time, asks to be left alone,
-   *   redirects, or answers with something that is not a key; also when it knows neither the serial nor a latest key,
-   *   as behind a wrong `apiUrl`.
-   * @throws {RangeError} When `waitMs` is out of its limits.
+   * @throws {UnknownPublicKeyError} When no key has this serial: the API answered 404, or 400 for a
+   *   malformed one, or the serial is never requested.
+   * @throws {BusyError} When too many other serials are being requested.
+   * @throws {PublicKeyUnavailableError} When the API cannot be reached, does not answer in time,
+   *   asks for a pause, redirects, or does not answer with a key; also when it has neither the
+   *   serial nor a latest key, as with a wrong `apiUrl`.
+   * @throws {RangeError} When `waitMs` is out of range.
    */
   async getPublicKey(serial: string, options: PublicKeyOptions = {}): Promise<string> {
     const key = this.#here(serial);
@@ -175,14 +180,15 @@ export class MittwaldPublicKeys {
   }
 
   /**
-   * Asks for a kept key again whose signatures fail: it may be wrong, answered by a proxy or another API for example. At
-   * most every 5 minutes for each key, since anybody can send signatures that fail.
+   * Requests a cached key again after a signature failed under it: it may be wrong, for example
+   * from a proxy or another API. At most every 5 minutes per key, because anybody can send invalid
+   * signatures.
    *
    * @param serial The serial.
-   * @param failed The key that the signature was checked with.
-   * @param options How long to wait.
-   * @returns The key as it is kept now; the same where it was not asked for, or not to be had.
-   * @throws {RangeError} When `waitMs` is out of its limits.
+   * @param failed The key under which the signature failed.
+   * @param options The time limit.
+   * @returns The key cached now; the same one if no request was made or it failed.
+   * @throws {RangeError} When `waitMs` is out of range.
    *
    * @example A wrong key is replaced
    * ```ts
@@ -197,14 +203,14 @@ export class MittwaldPublicKeys {
    *     })),
    * });
    * const key = await publicKeys.getPublicKey("2026-01");
-   * assertEquals(await publicKeys.askAgain("2026-01", key), key); // it was asked for just now
+   * assertEquals(await publicKeys.askAgain("2026-01", key), key); // it was requested just now
    * ```
    */
   async askAgain(serial: string, failed: string, options: PublicKeyOptions = {}): Promise<string> {
     const kept = this.#keys.get(serial);
     if (this.#known.has(serial) || kept === undefined) return this.#here(serial) ?? failed;
     if (kept.key !== failed || performance.now() - kept.askedAt < AGAIN_EVERY_MS) return kept.key;
-    // At once: whoever comes in the meantime does not ask as well.
+    // Set before the request, so that concurrent calls make none.
     kept.askedAt = performance.now();
     try {
       await this.#within(options, (wait) => wait(this.#ask(serial)));
@@ -226,18 +232,18 @@ export class MittwaldPublicKeys {
     if (performance.now() < (this.#unknown.get(serial) ?? 0)) throw new UnknownPublicKeyError();
     const isNew = this.#api.pausedMs === 0 && this.#requests.get(serial) === undefined;
     if (isNew && !this.#others.take()) {
-      throw toOutage(trouble) ?? new BusyError("too many other serials are asked for");
+      throw toOutage(trouble) ?? new BusyError("too many other serials are being requested");
     }
     try {
       await wait(this.#ask(serial));
     } catch (error) {
       if (!(error instanceof UnknownPublicKeyError)) throw error;
-      // Where there is no latest key either, it is not mittwald that answers.
+      // Without a latest key either, the answer is not mittwald's.
       if (trouble instanceof UnknownPublicKeyError) throw toOutage(trouble);
       this.#unknown.set(serial, performance.now() + UNKNOWN_FOR_MS);
       throw error;
     }
-    // A serial that has a key is not made up, and not asked for again.
+    // The serial is genuine, and its key is now cached.
     if (isNew) this.#others.giveBack();
     return this.#here(serial) as string;
   }
@@ -263,7 +269,9 @@ export class MittwaldPublicKeys {
     });
   }
 
-  /** Every caller has a timer of its own: on Cloudflare Workers that of another may never fire. */
+  /**
+   * Every caller has its own timer: on Cloudflare Workers, another request's timer may never fire.
+   */
   async #within<T>(
     { waitMs = this.#timeoutMs }: PublicKeyOptions,
     action: (wait: Wait) => Promise<T>,
@@ -292,7 +300,7 @@ function toOutage(
 
 function checkKnown(known: unknown): ReadonlyMap<string, string> {
   if (typeof known !== "object" || known === null) {
-    throw new TypeError("Reading the option known: it is no object");
+    throw new TypeError("Reading the option known: it is not an object");
   }
   const keys = Object.entries(known);
   for (const [serial, key] of keys) {
@@ -300,7 +308,7 @@ function checkKnown(known: unknown): ReadonlyMap<string, string> {
       decodePublicKey(key);
     } catch (cause) {
       throw new TypeError(
-        `Reading the option known: what it has for ${JSON.stringify(serial)} is not an Ed25519 key`,
+        `Reading the option known: its value for ${JSON.stringify(serial)} is not an Ed25519 key`,
         { cause },
       );
     }

@@ -1,10 +1,10 @@
 /**
- * The responses to the sender.
+ * Responses to the sender.
  *
  * @module
  */
 
-/** The codes of all responses; the table in `docs/webhooks.md` says when each is given. */
+/** The codes of all responses; `docs/webhooks.md` explains them. */
 export type WebhookResponseCode =
   | "STORED"
   | "DRY_RUN"
@@ -47,6 +47,6 @@ export type WebhookResponseCode =
 export interface WebhookResponseBody {
   /** Stable identifier of the outcome. */
   code: WebhookResponseCode;
-  /** The outcome in words, for the developer who reads it in mStudio; may change between versions. */
+  /** The outcome in words, for developers who read it in mStudio; may change between versions. */
   message: string;
 }

@@ -1,72 +1,72 @@
 /**
- * What the webhook handler asks of a storage.
+ * The storage interface of the webhook handler.
  *
  * @module
  */
 
-/** An instance as mitthooks hands it over when it was added. */
+/** An added instance, as mitthooks passes it. */
 export interface ExtensionToBeAdded {
   /** The instance's id. */
   extensionInstanceId: string;
-  /** Id of the customer or project that the instance belongs to. */
+  /** Id of the instance's customer or project. */
   contextId: string;
-  /** What the extension may do there. */
+  /** The consented scopes. */
   consentedScopes: string[];
   /** The instance's secret, in plaintext. */
   secret: string;
-  /** The variant of the extension that was chosen, if it has some. */
+  /** The booked variant of the extension, if it has variants. */
   variantKey?: string;
 }
 
-/** An instance as mitthooks hands it over when it was updated. */
+/** An updated instance, as mitthooks passes it. */
 export interface ExtensionToBeUpdated extends Omit<ExtensionToBeAdded, "secret"> {
   /** Whether the instance is enabled. */
   enabled: boolean;
 }
 
-/** A storage as mitthooks calls it. */
+/** mitthooks' storage interface. */
 export interface ExtensionStorage {
-  /** Stores a new instance, or the whole new state of one that is stored already. */
+  /** Stores the whole state of an instance, new or existing. */
   upsertExtension: (extension: ExtensionToBeAdded) => Promise<void> | void;
-  /** Stores a new state. */
+  /** Stores a new state of an existing instance. */
   updateExtension: (extension: ExtensionToBeUpdated) => Promise<void> | void;
-  /** Stores a new secret. */
+  /** Stores a new secret of an existing instance. */
   rotateSecret: (extensionInstanceId: string, secret: string) => Promise<void> | void;
   /** Removes an instance. */
   removeInstance: (extensionInstanceId: string) => Promise<void> | void;
 }
 
-/** When an event occurred. */
+/** The time of an event. */
 export interface EventTime {
   /**
-   * The time of the event as mittwald signed it: `request.createdAt`. Without it the time of the call counts: the call
-   * is refused if a later one, or an event signed later, was applied before. It moves no signed time, so an event that
-   * was signed before the call and arrives after it is applied.
+   * The time at which mittwald signed the event: `request.createdAt`. Default: the time of the
+   * call. Such a call is refused if a later call, or an event signed later, was already applied. It
+   * does not count as a signed time, so an event that was signed before the call and arrives after
+   * it is applied.
    */
   readonly occurredAt?: Date | undefined;
   /**
-   * The id of the request as mittwald signed it: `request.id`. Of two events of the same time it tells a new one, which
-   * is applied, from one that was applied before and is played back. Needs `occurredAt`. Missing where the delivery has
-   * none.
+   * The id of the signed request: `request.id`, if the delivery has one. For events of the same
+   * time, it distinguishes a new event, which is applied, from a replayed one. Needs `occurredAt`.
    */
   readonly requestId?: string | undefined;
 }
 
-/** What a delivery says of an instance beyond mitthooks' fields. */
+/** The fields of a delivery that mitthooks does not pass. */
 export interface InstanceDetails extends EventTime {
-  /** The time of the event, as mittwald signed it. */
+  /** The time at which mittwald signed the event. */
   readonly occurredAt: Date;
-  /** What the instance belongs to. */
+  /** Whether the instance belongs to a customer or a project. */
   readonly context: "customer" | "project";
   /** Whether the instance is enabled. */
   readonly enabled: boolean;
 }
 
 /**
- * A storage as the webhook handler calls it. Every {@linkcode ExtensionStorage} of mitthooks is one, and ignores what it
- * does not know.
+ * The webhook handler's storage interface. Every {@linkcode ExtensionStorage} of mitthooks
+ * implements it and ignores the additional fields.
  *
- * @example One that keeps secrets in memory
+ * @example Store secrets in memory
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import type { WebhookStorage } from "@wais/mitthooks-drizzle/webhooks";
@@ -86,13 +86,15 @@ export interface InstanceDetails extends EventTime {
  */
 export interface WebhookStorage {
   /**
-   * Whether what comes late, or is played back, is refused. Where it is `false` the handler says so once, at `warn`, when
-   * it is made.
+   * Whether the storage refuses late and replayed events. If it is `false`, the handler logs a
+   * warning once, when it is created.
    */
   readonly ordersEvents?: boolean | undefined;
-  /** Stores a new instance, or the whole new state of one that is stored already. */
+  /** Stores the whole state of an instance, new or existing. */
   upsertExtension(extension: ExtensionToBeAdded & InstanceDetails): Promise<void> | void;
-  /** Stores a new state. Rejects with an error of the code `ERR_UNKNOWN_INSTANCE` where the instance is not stored. */
+  /**
+   * Stores a new state. Rejects with the code `ERR_UNKNOWN_INSTANCE` if the instance is not stored.
+   */
   updateExtension(extension: ExtensionToBeUpdated & InstanceDetails): Promise<void> | void;
   /** Stores a new secret. Rejects like `updateExtension`. */
   rotateSecret(
@@ -100,14 +102,14 @@ export interface WebhookStorage {
     secret: string,
     time: Pick<InstanceDetails, "occurredAt" | "requestId">,
   ): Promise<void> | void;
-  /** Removes an instance; succeeds where it is not stored. */
+  /** Removes an instance; succeeds if it is not stored. */
   removeInstance(
     extensionInstanceId: string,
     time: Pick<InstanceDetails, "occurredAt" | "requestId">,
   ): Promise<void> | void;
   /**
-   * Reads an instance; `undefined` or `null` where it is not stored. With it the handler notices when what says that it
-   * is a dry run concerns an instance that is stored.
+   * Reads an instance; `undefined` or `null` if it is not stored. The handler uses it to refuse dry
+   * runs of stored instances.
    */
   getExtension?(extensionInstanceId: string): unknown;
 }

@@ -1,5 +1,5 @@
 /**
- * The check of a delivery alone.
+ * Verifies a delivery without storing it.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import type { VerifyWebhookOptions } from "./verify_options.ts";
 export interface VerifiedWebhook {
   /** The event. */
   readonly event: WebhookEvent;
-  /** The body as text; its UTF-8 form is, byte for byte, what was signed. */
+  /** The body as text. In UTF-8, it is byte for byte what was signed. */
   readonly rawBody: string;
   /**
-   * Whether the sender says, in the query of the URL, that it is a dry run. The query is not signed: what concerns an
-   * instance that is stored is no dry run.
+   * Whether the URL's query marks the delivery as a dry run. The query is not signed: a delivery
+   * for a stored instance is not a dry run.
    */
   readonly dryRun: boolean;
 }
@@ -28,22 +28,25 @@ export interface VerifiedWebhook {
 let sharedPublicKeys: MittwaldPublicKeys | undefined;
 
 /**
- * Checks a delivery, from `@wais/mitthooks-drizzle/webhooks`, and leaves to the caller what becomes of it. It checks, in
- * this order: the method; the headers of the signature; the Ed25519 signature (RFC 8032) over the raw body; that the body
- * is JSON and has the fields that its kind needs; the extension's id; the time. What has no signature is refused before
- * its body is read.
+ * Verifies a delivery without storing it. Checks, in this order: the method; the signature's
+ * headers; the Ed25519 signature (RFC 8032) over the raw body; that the body is JSON and has the
+ * fields of its kind; the extension's id; the time. Unsigned requests are refused before their body
+ * is read. Exported by `@wais/mitthooks-drizzle/webhooks`.
  *
- * @param request The request, its body unread.
- * @param options `extensionId` is needed, all others have defaults.
- * @returns The event, and the body that was signed.
- * @throws {SignatureMalformedError} When a header of the signature is missing or malformed.
- * @throws {SignatureInvalidError} When the signature does not fit the body, or nobody has its key.
- * @throws {WebhookRequestError} When something else is wrong with the request; `code` says what.
- * @throws {PublicKeyUnavailableError | BusyError} When the public key cannot be had at the moment.
+ * @param request The request, with its body unread.
+ * @param options All but `extensionId` have defaults.
+ * @returns The event and the signed body.
+ * @throws {SignatureMalformedError} When a signature header is missing or malformed.
+ * @throws {SignatureInvalidError} When the signature does not match the body, or no public key has
+ *   its serial.
+ * @throws {WebhookRequestError} When anything else is wrong with the request; see `code`.
+ * @throws {PublicKeyUnavailableError | BusyError} When the public key cannot be fetched at the
+ *   moment.
  * @throws {DeadlineExceededError} When it takes longer than `timeoutMs`.
- * @throws {TypeError | RangeError} When an option is missing or wrong, or `request` is no `Request`.
+ * @throws {TypeError | RangeError} When an option is missing, invalid or unknown, or `request` is
+ *   not a `Request`.
  *
- * @example Take a delivery, refuse a changed one
+ * @example Verify a delivery, refuse a changed one
  * ```ts
  * import { assertEquals, assertRejects } from "@std/assert";
  * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -81,7 +84,7 @@ export async function verifyWebhook(
     () => sharedPublicKeys ??= new MittwaldPublicKeys(),
   );
   if (!isRequest(request)) {
-    throw new TypeError("Verifying a webhook: it takes a Request, and was given something else");
+    throw new TypeError("Verifying a webhook: the request is not a Request");
   }
   const deadline = new Deadline(settings.timeoutMs);
   try {

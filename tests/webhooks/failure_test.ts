@@ -294,7 +294,7 @@ Deno.test("if for 5 minutes deliveries came and none could be verified, that is 
     }
     assertEquals(counts, [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
     assertEquals([receiver.codes, receiver.details], [["ERR_SIGNATURE_INVALID"], [{}]]);
-    assertStringIncludes(receiver.errors[0]!.message, "none of 7 could be verified");
+    assertStringIncludes(receiver.errors[0]!.message, "none of 7 deliveries could be verified");
     assertStringIncludes(receiver.log.join("\n"), receiver.errors[0]!.message);
   });
 });

@@ -49,7 +49,7 @@ Deno.test("beyond maxConcurrent calls of the storage, deliveries are refused at 
   const error = receiver.errors.find(({ code }) => code === "ERR_BUSY");
   assertEquals(
     error instanceof BusyError && error.message,
-    "Storing a webhook: 40 calls of the storage are under way",
+    "Storing a webhook: 40 storage calls are in progress",
   );
 
   // Those that were given up are still in its way, until it has done them.

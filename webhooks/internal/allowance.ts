@@ -1,4 +1,4 @@
-/** How often something may be done: so often at once, and then at a rate. */
+/** Rate limits with bursts. */
 
 /** A token bucket. */
 export class Allowance {
@@ -8,8 +8,8 @@ export class Allowance {
   #countedAt: number | undefined;
 
   /**
-   * @param most How often at once.
-   * @param perSecond How often a second in the long run.
+   * @param most The burst.
+   * @param perSecond The average rate per second.
    */
   constructor(most: number, perSecond: number) {
     this.#most = most;
@@ -17,9 +17,9 @@ export class Allowance {
     this.#left = most;
   }
 
-  /** Takes one, where there is one. */
+  /** Takes a token if there is one. */
   take(): boolean {
-    // No look at the clock before the first use: some runtimes have none at import time.
+    // Does not read the clock before the first use: some runtimes have none at import time.
     const now = performance.now();
     const sinceMs = now - (this.#countedAt ?? now);
     this.#left = Math.min(this.#most, this.#left + sinceMs * this.#perMs);
@@ -29,7 +29,7 @@ export class Allowance {
     return true;
   }
 
-  /** Gives back one that was taken. */
+  /** Returns a token. */
   giveBack(): void {
     this.#left = Math.min(this.#most, this.#left + 1);
   }

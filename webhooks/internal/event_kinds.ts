@@ -1,4 +1,4 @@
-/** The kinds of events. Everything that differs between them stands here: a new kind is one more entry. */
+/** The kinds of events and all their differences: a new kind is one more entry. */
 
 import { type StorageOperation, WebhookRequestError } from "../../errors.ts";
 import type {
@@ -24,21 +24,21 @@ import {
   readTime,
 } from "./fields.ts";
 
-/** What there is to know about a kind. */
+/** The properties of a kind. */
 export interface EventKind<E extends WebhookEvent = WebhookEvent> {
   /** Its name in mittwald's reference. */
   readonly name: E["kind"];
-  /** Other spellings: mittwald's own Go library takes them as well. */
+  /** Other spellings, which mittwald's Go library accepts, too. */
   readonly aliases: readonly string[];
-  /** Reads the id of the instance. Default: a text that can be stored. */
+  /** Reads the instance's id. Default: a storable text. */
   readonly readId?: (id: unknown, field: string) => string;
-  /** The fields that it needs beyond those of every kind. */
+  /** Reads the fields that this kind has in addition. */
   read(body: Fields): Omit<E, keyof WebhookEventBase | "kind">;
-  /** The method of the storage that it leads to, for errors. */
+  /** The storage's method for this kind, for errors. */
   readonly operation: StorageOperation;
-  /** Calls it. */
+  /** Calls that method. */
   store(storage: WebhookStorage, event: E): Promise<void> | void;
-  /** What a dry run would have done. */
+  /** What would have happened without a dry run. */
   readonly would: string;
 }
 
@@ -76,7 +76,7 @@ const instanceRemovedFromContext: EventKind<InstanceRemovedFromContextEvent> = {
   readId: readAnyText,
   read: () => ({}),
   operation: "removeInstance",
-  // What no column can hold is stored nowhere, and the removal of an unknown instance has to succeed.
+  // An id that cannot be stored is unknown, and removing an unknown instance succeeds.
   store: (storage, event) =>
     isStorable(event.id) ? storage.removeInstance(event.id, timeOf(event)) : undefined,
   would: "the stored instance would have been removed",
@@ -95,11 +95,11 @@ const KIND_OF_NAME: ReadonlyMap<unknown, EventKind> = new Map(
 
 const API_VERSION = "v1";
 
-/** What there is to read in a body. */
+/** The content of a body. */
 export interface ReadEvent {
   readonly kind: EventKind;
   readonly event: WebhookEvent;
-  /** The URL that the sender called, by its own account. */
+  /** The URL that the sender claims to have called. */
   readonly targetUrl: string | undefined;
 }
 
@@ -110,7 +110,7 @@ export interface ReadEvent {
  */
 export function readEvent(json: unknown): ReadEvent {
   const body = readObject(json, "the body itself");
-  // The version says how everything else is to be read. Without one it can only be the one that there is.
+  // The version determines how to read the rest. So far there is only one.
   const version = readOptionalText(body["apiVersion"], "apiVersion") ?? API_VERSION;
   if (version !== API_VERSION) throw unknown("apiVersion", version);
   const name = readText(body["kind"], "kind");
@@ -128,7 +128,7 @@ export function readEvent(json: unknown): ReadEvent {
     requestId: typeof requestId === "string" && isStorable(requestId) ? requestId : undefined,
     ...kind.read(body),
   };
-  // `read` adds exactly what the event of this name has beyond the base; TypeScript does not relate the two.
+  // `read` returns the additional properties of this kind, which TypeScript cannot infer.
   return {
     kind,
     event: event as WebhookEvent,
@@ -136,7 +136,7 @@ export function readEvent(json: unknown): ReadEvent {
   };
 }
 
-/** The extension that a delivery is for; `undefined` where the JSON does not say. */
+/** The extension of a delivery; `undefined` if the JSON does not name one. */
 export function peekExtensionId(json: unknown): string | undefined {
   try {
     return readExtensionId(readObject(json, "the body itself"));

@@ -1,4 +1,4 @@
-/** One request to mittwald's API for one public key. */
+/** Requests a public key from mittwald's API. */
 
 import {
   DeadlineExceededError,
@@ -9,24 +9,24 @@ import { ApiError, isPathSegment, type MittwaldApi } from "../../internal/api_re
 import { Deadline } from "../../internal/deadline.ts";
 import { decodePublicKey } from "../../internal/public_key.ts";
 
-/** In the place of a serial: the key that is signed with at present. */
+/** Requests the current signing key instead of a serial's. */
 export const LATEST = "latest";
 
 const MAX_SERIAL_CHARACTERS = 128;
 const MAX_ANSWER_BYTES = 16 * 1024;
 
-/** What a key signs: webhooks, or the session tokens of the frontend. */
+/** What a key signs: webhooks, or session tokens of the frontend. */
 export type PublicKeyPurpose = "webhook" | "session_token";
 
-/** A key, as the API tells it. */
+/** A key in the API's answer. */
 export interface FetchedKey {
-  /** Missing where the answer to a serial does not repeat it. */
+  /** Absent if the answer does not repeat the requested serial. */
   readonly serial: string | undefined;
   /** Base64 of 32 bytes. */
   readonly key: string;
 }
 
-/** Whether a text may be asked for as a serial. */
+/** Whether a text may be requested as a serial. */
 export function isPossibleSerial(serial: string): boolean {
   return isPathSegment(serial) && serial.length <= MAX_SERIAL_CHARACTERS &&
     serial.toLowerCase() !== LATEST;
@@ -45,7 +45,7 @@ export async function fetchPublicKey(
   purpose: PublicKeyPurpose,
   timeoutMs: number,
 ): Promise<FetchedKey> {
-  // Webhooks are what the API takes for granted.
+  // The API's default purpose is webhooks.
   const query = purpose === "webhook" ? "" : `?purpose=${purpose}`;
   const deadline = new Deadline(timeoutMs);
   try {
@@ -53,7 +53,7 @@ export async function fetchPublicKey(
       `/v2/public-keys/${encodeURIComponent(serial)}${query}`,
       { attempt: "Fetching a public key", deadline, maxBytes: MAX_ANSWER_BYTES },
     );
-    // 400: mittwald's API does not take it for a serial.
+    // 400: the serial is malformed.
     if (status === 404 || status === 400) throw new UnknownPublicKeyError();
     if (status !== 200) {
       throw new PublicKeyUnavailableError(`the API answered with status ${status}`);
@@ -80,7 +80,7 @@ function readKey(answer: unknown, asked: string): FetchedKey {
   decodePublicKey(key);
   if (asked === LATEST) {
     if (typeof serial !== "string" || !isPossibleSerial(serial)) {
-      throw new PublicKeyUnavailableError("the API's answer does not tell the latest serial");
+      throw new PublicKeyUnavailableError("the API's answer does not have the latest serial");
     }
   } else if (serial !== undefined && serial !== asked) {
     throw new PublicKeyUnavailableError("the API's answer is for another serial");

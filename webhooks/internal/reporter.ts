@@ -1,4 +1,4 @@
-/** Tells the operator what became of deliveries. Nothing that happens here changes the response. */
+/** Reports deliveries to the operator. Never affects the response. */
 
 import { type MitthooksDrizzleError, SignatureInvalidError } from "../../errors.ts";
 import { LruMap } from "../../internal/lru.ts";
@@ -9,12 +9,13 @@ import { type Outcome, STATUS } from "./responses.ts";
 import type { SignatureCheck } from "./signature.ts";
 import type { Delivery, Trouble, VerificationSettings } from "./verify_request.ts";
 
-/** What can be caused again and again is said again after so long. */
+/** Interval between reports of the same topic. */
 const AGAIN_AFTER_MS = 10 * 60_000;
 
 /**
- * What strangers can cause with what mittwald signed, for another extension or long ago: one report for all of them. Of
- * everything else each delivery is reported, and the same bytes only once.
+ * Codes that strangers can cause with deliveries that mittwald signed for another extension or long
+ * ago: reported once per code. For other codes each delivery is reported, but identical bytes only
+ * once.
  */
 const OF_STRANGERS: ReadonlySet<WebhookResponseCode> = new Set<WebhookResponseCode>([
   "ERR_DELIVERY_IN_FUTURE",
@@ -24,10 +25,10 @@ const OF_STRANGERS: ReadonlySet<WebhookResponseCode> = new Set<WebhookResponseCo
   "ERR_WRONG_EXTENSION",
 ]);
 
-/** How many of the deliveries that were reported are remembered, by their signatures. */
+/** How many reported deliveries are remembered, by their signatures. */
 const MAX_REPORTED = 1_000;
 
-/** After so long, and so many deliveries, of which none could be verified, something is wrong. */
+/** Report when no delivery was verified for this long and this often. */
 const NONE_VERIFIED_MS = 5 * 60_000;
 const NONE_VERIFIED = 3;
 
@@ -36,17 +37,17 @@ interface Said {
   readonly serial: string | undefined;
 }
 
-/** What has been seen and said before. Times are those of `performance.now()`. */
+/** Earlier deliveries and reports. Times are by `performance.now()`. */
 class History {
-  /** By trouble, by code, or by whatever else is said. */
+  /** By trouble, code or other topic. */
   readonly said: Map<string, Said> = new Map();
   readonly reported: LruMap<string, number> = new LruMap(MAX_REPORTED);
-  /** Deliveries that could not be verified: all of them, and those since the last one that could. */
+  /** Unverified deliveries: in total, and since the last verified one. */
   unverified = 0;
   unverifiedSince: { readonly at: number; count: number; said: boolean } | undefined;
 }
 
-/** By the public keys and the extension: on Cloudflare Workers, each request makes a handler of its own. */
+/** By public keys and extension: on Cloudflare Workers, each request may create its own handler. */
 const histories: WeakMap<SignatureCheck, Map<string, History>> = new WeakMap();
 
 function historyOf({ signatures, extensionId }: VerificationSettings): History {
@@ -59,7 +60,7 @@ function historyOf({ signatures, extensionId }: VerificationSettings): History {
 
 type Level = "debug" | "info" | "warn" | "error";
 
-/** One per handler. */
+/** Reports the deliveries of one handler. */
 export class Reporter {
   readonly #logger: WebhookHandlerOptions["logger"];
   readonly #onError: WebhookHandlerOptions["onError"];
@@ -72,14 +73,14 @@ export class Reporter {
     if (settings.storage.ordersEvents === false) this.#sayUnordered();
   }
 
-  /** Logs a delivery, and hands on the error if it means lost work for the operator. */
+  /** Logs a delivery, and passes its error to `onError` if work is lost. */
   report(delivery: Delivery, outcome: Outcome): void {
     if (delivery.keyIsNew) this.#history.said.delete(PUBLIC_KEYS);
     if (delivery.signature === undefined) this.#reportUnverified(delivery, outcome);
     else this.#reportVerified(delivery, delivery.signature, outcome);
   }
 
-  /** Logs and hands on that the handler was called with something that is no request. */
+  /** Reports a call of the handler without a `Request`. */
   reportMisuse(error: MitthooksDrizzleError): void {
     const isNew = this.#isNew("misuse");
     this.#write(isNew ? "error" : "debug", error.message);
@@ -102,7 +103,7 @@ export class Reporter {
     });
   }
 
-  /** Nothing that strangers sent is handed on: not their request either. */
+  /** Passes on nothing that strangers sent, not even their request. */
   #reportUnverified(delivery: Delivery, outcome: Outcome): void {
     this.#history.unverified++;
     const { trouble, serial } = delivery;
@@ -116,7 +117,7 @@ export class Reporter {
     }
   }
 
-  /** A delivery that nothing is wrong with but that it was not verified. */
+  /** Counts a delivery that could not be verified. */
   #countUnverified(): void {
     const now = performance.now();
     const since = this.#history.unverifiedSince ??= { at: now, count: 0, said: false };
@@ -125,9 +126,9 @@ export class Reporter {
     if (!this.#isNew("none verified")) return;
     since.said = true;
     const error = new SignatureInvalidError(
-      `for ${Math.floor((now - since.at) / 60_000)} minutes deliveries came, and none of ` +
-        `${since.count} could be verified: they are strangers' alone, or the public keys are not ` +
-        "mittwald's, see apiUrl and known",
+      `for ${Math.floor((now - since.at) / 60_000)} minutes, none of ${since.count} deliveries ` +
+        "could be verified: either all came from strangers, or the public keys are not mittwald's, " +
+        "see apiUrl and known",
     );
     this.#write("error", `${error.code} · ${error.message}`);
     this.#handOn(error, {});
@@ -140,12 +141,12 @@ export class Reporter {
     said.set(topic, { at: performance.now(), serial: undefined });
     this.#write(
       "warn",
-      "Creating a webhook handler: its storage does not keep the order of events, so that what comes late, " +
-        "or is played back, is applied; give it the option lastEvents",
+      "Creating a webhook handler: its storage does not track the order of events, so late and " +
+        "replayed events are applied; set the option lastEvents",
     );
   }
 
-  /** Whether this was not said within the last minutes. */
+  /** Whether a topic was not reported recently. */
   #isNew(topic: string, serial?: string): boolean {
     const { said } = this.#history;
     const now = performance.now();
@@ -155,7 +156,7 @@ export class Reporter {
     return true;
   }
 
-  /** Whether these bytes were not reported within the last minutes. */
+  /** Whether a delivery with this signature was not reported recently. */
   #isFirst(signature: string): boolean {
     const { reported } = this.#history;
     const now = performance.now();
@@ -165,7 +166,7 @@ export class Reporter {
     return true;
   }
 
-  /** Other serials may have keys from before the trouble. */
+  /** Ends troubles of the same serial; other serials may just have a cached key. */
   #endTroubles({ serial }: Delivery): void {
     const { said } = this.#history;
     for (const [topic, before] of said) {

@@ -1,4 +1,4 @@
-/** From an outcome to the response for the sender. */
+/** Builds the response for an outcome. */
 
 import {
   type ErrorCode,
@@ -10,7 +10,7 @@ import {
 } from "../../errors.ts";
 import type { WebhookResponseBody, WebhookResponseCode } from "../responses.ts";
 
-/** The HTTP status that goes with each code. */
+/** The HTTP status of each code. */
 export const STATUS: Readonly<Record<WebhookResponseCode, number>> = {
   STORED: 200,
   DRY_RUN: 200,
@@ -33,26 +33,27 @@ export const STATUS: Readonly<Record<WebhookResponseCode, number>> = {
   ERR_BUSY: 503,
 };
 
-// Fixed, because the sender gets to read them: nothing of the database or of the application belongs into a response.
+// Fixed texts, because the sender reads them: a response must contain nothing of the database or
+// the application.
 const MESSAGES = {
-  ERR_BUSY: "Handling a webhook: too many others are under way, try again later",
+  ERR_BUSY: "Handling a webhook: too many others are in progress, try again later",
   ERR_DEADLINE_EXCEEDED: "Handling a webhook: it took too long",
   ERR_HANDLER_FAILED: "Handling a webhook: a handler failed",
   ERR_PUBLIC_KEY_UNAVAILABLE: "Getting a public key: there was no usable answer",
   ERR_STALE_EVENT:
-    "Handling a webhook: a newer event of this instance was applied before, or the instance was removed",
+    "Handling a webhook: a newer event of this instance was already applied, or the instance was removed",
   ERR_STORAGE_FAILED: "Storing a webhook: the storage failed",
-  ERR_UNKNOWN_INSTANCE: "Handling a webhook: no instance of this id is stored",
+  ERR_UNKNOWN_INSTANCE: "Handling a webhook: no instance with this id is stored",
 } satisfies Partial<Record<ErrorCode, string>>;
 
-/** How the handling of a delivery ended. */
+/** The outcome of a delivery. */
 export interface Outcome {
   readonly body: WebhookResponseBody;
-  /** Why it did not succeed. */
+  /** The reason of a failure. */
   readonly error?: MitthooksDrizzleError;
 }
 
-/** The outcome of a delivery whose handling threw. */
+/** The outcome for an error. */
 export function outcomeOf(thrown: unknown): Outcome {
   const error = thrown instanceof MitthooksDrizzleError ? thrown : new HandlerFailedError(thrown);
   if (

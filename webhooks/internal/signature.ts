@@ -1,4 +1,4 @@
-/** The check of a delivery's signature: Ed25519 (RFC 8032) by Web Crypto over the raw bytes of the body. */
+/** Checks a delivery's signature: Ed25519 (RFC 8032), by Web Crypto, over the body's raw bytes. */
 
 import { SignatureInvalidError, SignatureMalformedError } from "../../errors.ts";
 import { decodeBase64 } from "../../internal/base64.ts";
@@ -16,14 +16,14 @@ const SIGNATURE_HEADER = "x-marketplace-signature";
 /** RFC 8032, section 5.1.6. */
 const SIGNATURE_BYTES = 64;
 
-/** The three headers of a signature, in mitthooks' names; `""` or `null` where one is missing. */
+/** A signature's three headers, by mitthooks' names; `""` or `null` if one is missing. */
 export interface SignatureFields {
   readonly signatureSerial: string | null;
   readonly signatureAlgorithm: string | null;
   readonly signature: string | null;
 }
 
-/** A signature that has the right form. */
+/** A well-formed signature. */
 export interface Signature {
   readonly serial: string;
   readonly algorithm: string;
@@ -31,7 +31,7 @@ export interface Signature {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Takes the signature's fields from a request's headers. */
+/** Reads the signature's fields from a request's headers. */
 export function signatureFields(headers: Headers): SignatureFields {
   return {
     signatureSerial: headers.get(SERIAL_HEADER),
@@ -43,15 +43,16 @@ export function signatureFields(headers: Headers): SignatureFields {
 /**
  * Checks the form of a signature.
  *
- * @throws {SignatureMalformedError}
+ * @throws {SignatureMalformedError} When it is malformed.
  */
 export function readSignature(fields: SignatureFields): Signature {
   const { signatureSerial: serial, signatureAlgorithm: algorithm, signature: text } = fields;
-  if (!serial) throw new SignatureMalformedError("the header of its serial is missing or empty");
-  // Repeated headers arrive joined by commas. In the other two the comma is refused by their form.
+  if (!serial) throw new SignatureMalformedError("its serial header is missing or empty");
+  // Repeated headers arrive joined by commas (RFC 9110, section 5.3). The forms of the other two
+  // exclude commas.
   if (serial.includes(",")) throw new SignatureMalformedError("it has more than one serial");
   if (!algorithm) {
-    throw new SignatureMalformedError("the header of its algorithm is missing or empty");
+    throw new SignatureMalformedError("its algorithm header is missing or empty");
   }
   if (algorithm.toLowerCase() !== ED25519.toLowerCase()) {
     throw new SignatureMalformedError(`its algorithm is not ${ED25519}`);
@@ -64,7 +65,7 @@ export function readSignature(fields: SignatureFields): Signature {
   return { serial, algorithm, text, bytes };
 }
 
-/** Checks signatures by the keys of a provider. */
+/** Checks signatures with a provider's keys. */
 export class SignatureCheck {
   readonly #keys: VerificationKeys;
 
@@ -73,22 +74,22 @@ export class SignatureCheck {
   }
 
   /**
-   * The key of a serial.
+   * Gets the key with a serial.
    *
    * @param serial The serial.
-   * @param options For how long to wait; providers of mitthooks do not know it.
-   * @throws {UnknownPublicKeyError} When nobody has a key of that serial.
-   * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be had.
+   * @param options The time limit; mitthooks' providers ignore it.
+   * @throws {UnknownPublicKeyError} When no key has that serial.
+   * @throws {PublicKeyUnavailableError | BusyError} When the key cannot be fetched.
    */
   async key(serial: string, options?: PublicKeyOptions): Promise<VerificationKey> {
     return await this.#keys.get(serial, options);
   }
 
   /**
-   * Returns the key by which a signature was made over exactly these bytes: the one that is given, or another one that
-   * its provider has in its place once it is told that the first did not fit.
+   * Verifies a signature over exactly these bytes. If it fails, asks the provider for the key
+   * again. Returns the key that matches.
    *
-   * @throws {SignatureInvalidError} When it was made by neither.
+   * @throws {SignatureInvalidError} When neither key matches.
    */
   async verify(
     used: VerificationKey,

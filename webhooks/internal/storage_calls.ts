@@ -1,23 +1,23 @@
 /**
- * The calls of a storage that are under way. Drivers queue what they cannot send, without a limit, and go on with what
- * was given up long ago. So only so many are given to the storage at once, and everything else is refused at once.
+ * Limits concurrent storage calls. Drivers queue statements without a limit and continue with
+ * abandoned ones, so calls beyond the limit are refused immediately.
  */
 
 import { BusyError } from "../../errors.ts";
 import type { Deadline } from "../../internal/deadline.ts";
 
-/** After so many time limits a call counts as dead: on Cloudflare Workers some never settle. */
+/** After this many time limits a call counts as dead: on Cloudflare Workers some never settle. */
 const DEAD_AFTER = 10;
 
 /** The calls of one handler's storage. */
 export class StorageCalls {
   readonly #limit: number;
   readonly #deadAfterMs: number;
-  /** When each was begun: the oldest comes first. */
+  /** Start times, oldest first. */
   readonly #running: Map<symbol, number> = new Map();
 
   /**
-   * @param limit How many may be under way at once.
+   * @param limit The limit of concurrent calls.
    * @param timeoutMs The time limit of a delivery.
    */
   constructor(limit: number, timeoutMs: number) {
@@ -26,14 +26,15 @@ export class StorageCalls {
   }
 
   /**
-   * Makes a call, and waits for it until the deadline. It counts until it ends, also after the deadline.
+   * Makes a call and waits for it until the deadline. It counts until it ends, even after the
+   * deadline.
    *
-   * @throws {BusyError} Too many are under way.
-   * @throws {DeadlineExceededError} It did not end in time.
+   * @throws {BusyError} When too many calls are running.
+   * @throws {DeadlineExceededError} When the deadline passes first.
    */
   async run<T>(attempt: string, deadline: Deadline, call: () => Promise<T> | T): Promise<T> {
     if (this.#countRunning() >= this.#limit) {
-      throw new BusyError(`${this.#limit} calls of the storage are under way`, attempt);
+      throw new BusyError(`${this.#limit} storage calls are in progress`, attempt);
     }
     return await deadline.run(attempt, () => this.#begin(call));
   }

@@ -1,4 +1,4 @@
-/** What becomes of a verified delivery in the storage. */
+/** Stores verified deliveries. */
 
 import {
   BusyError,
@@ -31,7 +31,7 @@ export async function storeEvent(
   }
 }
 
-/** Refuses a dry run of an instance that is stored, where the storage can tell. */
+/** Refuses a dry run of a stored instance, if the storage can read it. */
 export async function checkDryRun(
   storage: WebhookStorage,
   { event, kind }: VerifiedDelivery,
@@ -45,14 +45,14 @@ export async function checkDryRun(
     if (stored === undefined || stored === null) return;
   } catch (error) {
     const code = codeOf(error);
-    // It is stored, then, whether or not its secret can be read.
+    // The instance is stored, even if its secret cannot be read.
     if (code !== "ERR_DECRYPTION_FAILED" && code !== "ERR_INVALID_CIPHERTEXT") {
       throw toOwnError(error, "getExtension", attempt, event.id);
     }
   }
   throw new WebhookRequestError(
     "ERR_NO_DRY_RUN",
-    `Handling ${kind.name}: its URL says that it is a dry run, but its instance is stored`,
+    `Handling ${kind.name}: its URL marks it as a dry run, but its instance is stored`,
   );
 }
 
@@ -66,7 +66,7 @@ function toOwnError(
     error instanceof BusyError || error instanceof DeadlineExceededError ||
     error instanceof StorageError
   ) return error;
-  // By code: the storage may come from another copy of this package.
+  // Compares codes: the storage may come from another copy of this package.
   switch (codeOf(error)) {
     case "ERR_UNKNOWN_INSTANCE":
       return new UnknownExtensionInstanceError(attempt, id);
@@ -76,6 +76,6 @@ function toOwnError(
       return new HandlerFailedError((error as Error).cause);
   }
   if (error instanceof ConfigurationError) return new StorageError(operation, error, error.message);
-  // Anything else may have a message that quotes what was to be stored.
+  // Other errors may have a message that quotes the values.
   return new StorageError(operation, error);
 }

@@ -1,4 +1,4 @@
-/** The options of the check, which the handler has as well. */
+/** The options that `verifyWebhook` and the handler share. */
 
 import type { PublicKeyProvider } from "../interfaces.ts";
 import { checkDuration, checkWholeNumber } from "../../internal/check_options.ts";
@@ -10,7 +10,7 @@ import type { VerificationSettings } from "./verify_request.ts";
 const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
 const DEFAULT_TIMEOUT_MS = 5_000;
 
-/** Their names. */
+/** The names of these options. */
 export const VERIFICATION_OPTIONS: readonly string[] = [
   "extensionId",
   "publicKeys",
@@ -19,10 +19,10 @@ export const VERIFICATION_OPTIONS: readonly string[] = [
   "maxAgeMs",
 ];
 
-// One for each provider, however often the options are read: it remembers keys that are ready for use.
+// One per provider, however often the options are read: it remembers imported keys.
 const signatureChecks: WeakMap<PublicKeyProvider, SignatureCheck> = new WeakMap();
 
-/** Checks them and fills in the defaults. */
+/** Checks the options and fills in the defaults. */
 export function readVerificationOptions(
   options: VerifyWebhookOptions,
   makePublicKeys: () => PublicKeyProvider,

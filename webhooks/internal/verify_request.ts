@@ -1,4 +1,4 @@
-/** From a request to a verified event, in an order that spends nothing on strangers before it has to. */
+/** Verifies a request, with the cheap checks first so that strangers cost little. */
 
 import { BusyError, SignatureInvalidError, WebhookRequestError } from "../../errors.ts";
 import type { Deadline } from "../../internal/deadline.ts";
@@ -9,12 +9,12 @@ import type { VerificationKey } from "../../internal/verification_keys.ts";
 import { type EventKind, peekExtensionId, readEvent } from "./event_kinds.ts";
 import { readSignature, type SignatureCheck, signatureFields } from "./signature.ts";
 
-/** How far the sender's clock may be ahead. A time beyond would keep what really comes later from being applied. */
+/** Tolerated lead of the sender's clock. A later timestamp would block genuine newer events. */
 const MAX_AHEAD_MS = 5 * 60_000;
-/** The share of the time that is left that may pass until the key is there: the rest is for storing. */
+/** Share of the remaining time that fetching the key may take; the rest is for storing. */
 const SHARE_FOR_KEY = 0.9;
 
-/** What the check needs to know. */
+/** The settings of the check. */
 export interface VerificationSettings {
   readonly extensionId: string;
   readonly signatures: SignatureCheck;
@@ -23,7 +23,7 @@ export interface VerificationSettings {
   readonly maxAgeMs: number | undefined;
 }
 
-/** Not by instanceof: adapters and other realms bring a Request of their own. */
+/** No `instanceof`: adapters and other realms have their own `Request`. */
 export function isRequest(value: unknown): value is Request {
   try {
     const { headers, method } = (value ?? {}) as Partial<Request>;
@@ -33,18 +33,20 @@ export function isRequest(value: unknown): value is Request {
   }
 }
 
-/** What is known of a delivery so far, however its handling ends. */
+/** What is known about a delivery so far. */
 export class Delivery {
   readonly request: Request;
   serial: string | undefined;
-  /** Whether its key was never seen before. */
+  /** Whether its key is new here. */
   keyIsNew = false;
-  /** Its signature, once it was checked: mittwald signed the delivery. The same bytes have the same one. */
+  /** Its signature, once verified. Identical bytes have the same signature. */
   signature: string | undefined;
   event: WebhookEvent | undefined;
-  /** Whether it has a signature, or what should be one. */
+  /** Whether it has signature headers, valid or not. */
   looksSigned = false;
-  /** What keeps more than this one delivery from being verified, if that is why it was not. */
+  /**
+   * A trouble that affects more than this delivery, if it kept the delivery from being verified.
+   */
   trouble: Trouble | undefined;
 
   constructor(request: Request) {
@@ -52,7 +54,9 @@ export class Delivery {
   }
 }
 
-/** Troubles of the receiver's. Not reported each time, since strangers can make them show again and again. */
+/**
+ * Troubles of the receiver. Not reported each time, because strangers can trigger them repeatedly.
+ */
 export type Trouble =
   | "public keys"
   | "too many serials"
@@ -63,12 +67,12 @@ export type Trouble =
 export interface VerifiedDelivery {
   readonly event: WebhookEvent;
   readonly kind: EventKind;
-  /** Its UTF-8 form is, byte for byte, what was signed. */
+  /** In UTF-8, it is byte for byte what was signed. */
   readonly rawBody: string;
   readonly dryRun: boolean;
 }
 
-/** Does all checks, and notes on the way in `delivery` how far it came. */
+/** Runs all checks and records the progress in `delivery`. */
 export async function verifyRequest(
   delivery: Delivery,
   settings: VerificationSettings,
@@ -94,7 +98,7 @@ export async function verifyRequest(
 
   const rawBody = decode(bytes);
   const json = parse(rawBody);
-  // First of all: the developers of other extensions choose much of what mittwald signs for them.
+  // First, because developers of other extensions control much of what mittwald signs for them.
   checkExtension(peekExtensionId(json), settings.extensionId);
   const { kind, event, targetUrl } = readEvent(json);
   delivery.event = event;
@@ -140,9 +144,9 @@ async function read(
     const bytes = await readBody(request, maxBytes, deadline, READING);
     const { headers } = request;
     if (bytes.byteLength > 0) return bytes;
-    // A parser for Node's requests leaves a stream that has ended, and headers that do not fit to it.
+    // A body parser for Node's requests leaves an ended stream whose headers do not match.
     if (Number(headers.get("content-length")) > 0) throw new BodyError("read before", READ_BEFORE);
-    // Of this kind anybody can send an empty one: it is told the sender, and reported to nobody.
+    // Anybody can send an empty body of this kind, so only the sender is told.
     if (headers.has("transfer-encoding")) {
       throw new BodyError("unreadable", `it is empty, or ${READ_BEFORE}`);
     }
@@ -164,7 +168,7 @@ async function read(
 
 function decode(bytes: Uint8Array): string {
   try {
-    // A byte order mark stays in: the text is handed on as the body that was signed.
+    // Keeps a byte order mark: the text is passed on as the signed body.
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new WebhookRequestError("ERR_BODY_INVALID", `${READING}: it is not UTF-8`);
@@ -175,12 +179,12 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Without a cause: the engine's message quotes the body.
+    // No cause: the engine's message quotes the body.
     throw new WebhookRequestError("ERR_BODY_INVALID", `${READING}: it is not JSON`);
   }
 }
 
-/** mittwald signs the deliveries of all extensions with the same key. */
+/** mittwald signs the deliveries of all extensions with one key. */
 function checkExtension(found: string | undefined, extensionId: string): void {
   if (found === undefined || found === extensionId) return;
   throw new WebhookRequestError(
@@ -206,9 +210,9 @@ function checkTime(event: WebhookEvent, maxAgeMs: number | undefined): void {
 }
 
 /**
- * Whether the sender says that it is a dry run: in the query of the URL that was called, which is not signed, or of the
- * one that it says it has called, which is. Both parameters have to be there, so that a URL that was configured with one
- * of them does not turn every event into a dry run.
+ * Whether a URL's query marks a dry run. The URL is either the called one, which is not signed, or
+ * the one in the body, which is. Both parameters are required, so that a webhook URL configured
+ * with one of them does not turn every event into a dry run.
  */
 function isDryRun(url: string | undefined): boolean {
   const query = /^[^?#]*\?([^#]*)/.exec(url ?? "")?.[1];

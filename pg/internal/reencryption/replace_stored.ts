@@ -24,7 +24,10 @@ export interface Replacement {
 export interface Replaced {
   /** How many values were replaced. */
   readonly count: number;
-  /** Rows with a value that stayed the same although nobody else changed it, or that became another one. */
+  /**
+   * Rows with a value that stayed the same although nobody else changed it, or that became another
+   * one.
+   */
   readonly kept: readonly StoredRow[];
 }
 
@@ -168,7 +171,10 @@ function onlyEncrypted({ table, encrypted }: EncryptedTable): EncryptedTable["ta
   return copyWith(table, { [Symbol.for("drizzle:Columns")]: Object.fromEntries(columns) });
 }
 
-/** Repeats a statement after a deadlock or a serialization failure, unless it is part of a transaction. */
+/**
+ * Repeats a statement after a deadlock or a serialization failure, unless it is part of a
+ * transaction.
+ */
 async function tryAgain<T>(statement: () => Promise<T>): Promise<T> {
   let conflict: StorageError | undefined;
   for (let attempt = 1;; attempt++) {

@@ -32,9 +32,14 @@ export interface Change {
   readonly id: string;
   /** The event's secret, and the ciphertext to store. */
   readonly secret?: { readonly plaintext: string; readonly ciphertext: string } | undefined;
-  /** Records it as the instance's last event and makes other events of it wait; or throws why it is refused. */
+  /**
+   * Records it as the instance's last event and makes other events of it wait; or throws why it is
+   * refused.
+   */
   pass(db: EncryptableDatabase): Promise<void>;
-  /** Returns the function that writes the row, or throws if there is none. Reports new ciphertexts. */
+  /**
+   * Returns the function that writes the row, or throws if there is none. Reports new ciphertexts.
+   */
   prepare(remember: Remember): Promise<(db: EncryptableDatabase) => Promise<void>>;
 }
 

@@ -35,7 +35,9 @@ export function clientOf(db: EncryptableDatabase): object {
   return session.client ?? session;
 }
 
-/** The database's pool, if it is one of node-postgres or of Neon's driver, which has the same code. */
+/**
+ * The database's pool, if it is one of node-postgres or of Neon's driver, which has the same code.
+ */
 export function poolOf(db: EncryptableDatabase): Pool | undefined {
   const client = clientOf(db);
   const { connect, totalCount } = client as Partial<Pool>;

@@ -120,7 +120,10 @@ export class EventFence {
     return new Statement(db, this.note(kind, signed));
   }
 
-  /** A text that changes with every applied event; null before the first. Independent of connection settings. */
+  /**
+   * A text that changes with every applied event; null before the first. Independent of connection
+   * settings.
+   */
   version(): SQL {
     const { table } = this;
     const micros = (column: SQL | LastEventTable["createdAt" | "calledAt"]) =>
@@ -152,7 +155,10 @@ export class EventFence {
           where ${table.instanceId} = ${this.#id} and (${table.kind} = ${REMOVED} or ${newer}))`;
   }
 
-  /** Records a removal unconditionally and returns its row. Its time never goes back, or it could be forgotten too early. */
+  /**
+   * Records a removal unconditionally and returns its row. Its time never goes back, or it could be
+   * forgotten too early.
+   */
   noteRemoval(db: EncryptableDatabase): Statement {
     const { table } = this;
     return new Statement(

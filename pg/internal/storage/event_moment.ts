@@ -19,7 +19,10 @@ export interface EventMoment {
   readonly basis?: string | undefined;
 }
 
-/** Whether the sender signed an event's time. `"asked"`: not an event, but a state fetched from mStudio. */
+/**
+ * Whether the sender signed an event's time. `"asked"`: not an event, but a state fetched from
+ * mStudio.
+ */
 export type Signed = boolean | "asked";
 
 /**

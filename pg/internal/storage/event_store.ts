@@ -248,7 +248,10 @@ export class EventStore {
     );
   }
 
-  /** For an id that exceeds the columns' length: if it cannot be stored, no later event needs refusing. */
+  /**
+   * For an id that exceeds the columns' length: if it cannot be stored, no later event needs
+   * refusing.
+   */
   async #markIfPossible(
     terms: EventTerms,
     values: ReturnType<typeof fenceValues>,

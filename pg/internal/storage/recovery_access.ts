@@ -195,7 +195,10 @@ export class RecoveryAccess implements StorageRecovery {
   }
 }
 
-/** The moment of a state fetched from mStudio after `basis` was read. A fresh request id changes the version. */
+/**
+ * The moment of a state fetched from mStudio after `basis` was read. A fresh request id changes the
+ * version.
+ */
 function asked(basis: string, at: Date): EventMoment {
   return { at, signed: "asked", requestIds: [crypto.randomUUID()], basis };
 }

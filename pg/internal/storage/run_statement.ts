@@ -7,7 +7,9 @@ import { StorageError, type StorageOperation, TableMissingError } from "../../..
 const UNDEFINED_TABLE = "42P01";
 const UNDEFINED_COLUMN = "42703";
 
-/** Columns that version 0.3's table of last events lacks; PostgreSQL's message names the first one. */
+/**
+ * Columns that version 0.3's table of last events lacks; PostgreSQL's message names the first one.
+ */
 const NEW_COLUMNS = /\b(?:request_ids|called_at)\b/;
 
 /**

@@ -31,7 +31,10 @@ const FRESH = { deferrable: false };
 /** The SQLSTATE of that refusal: active_sql_transaction. */
 const ACTIVE_TRANSACTION = "25001";
 
-/** A setting local to the transaction: reading it back shows whether the transaction is still the same. */
+/**
+ * A setting local to the transaction: reading it back shows whether the transaction is still the
+ * same.
+ */
 const MARK = sql.raw("'mitthooks.transaction'");
 
 /** Whether a database is known to have no transactions. */
