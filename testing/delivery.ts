@@ -1,53 +1,53 @@
 /**
- * Where events are delivered to, how often, and what the log tells of it.
+ * Targets, retries and the log of deliveries.
  *
  * @module
  */
 
 import type { LifecycleKind } from "./events.ts";
 
-/** Where webhooks are delivered to: a URL, or a handler as `Deno.serve` takes it. */
+/** The target of webhooks: a URL, or a handler as for `Deno.serve`. */
 export type DeliveryTarget = string | URL | ((request: Request) => Response | Promise<Response>);
 
-/** How long the sender waits before it tries again: doubling from `initialMs` up to `maxMs`. */
+/** How long the sender waits before a retry: doubling from `initialMs` up to `maxMs`. */
 export interface Backoff {
   /** Milliseconds before the second attempt. */
   readonly initialMs: number;
-  /** The longest wait in milliseconds. */
+  /** Upper bound of the wait in milliseconds. */
   readonly maxMs: number;
 }
 
 /** Why an attempt got no response. */
 export type AttemptFailure = "timed-out" | "no-response" | "response-lost" | "closed";
 
-/** One attempt to deliver an event, as the log tells it. It doesn't hold what was sent. */
+/** A log entry for one attempt to deliver an event, without the request's content. */
 export interface Delivery {
-  /** Kind of the event, in its short spelling. */
+  /** Kind of the event, in the short spelling. */
   readonly kind: LifecycleKind;
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly instanceId: string;
-  /** Id of the request; a late arrival and a replay have that of the attempt that they repeat. */
+  /** The request's id. Late arrivals and replays have the id of the original attempt. */
   readonly requestId: string;
-  /** When the request claims to be made, as signed: ISO 8601, UTC. */
+  /** The signed time of the request: ISO 8601, UTC. */
   readonly createdAt: string;
-  /** Which attempt of this event it was, counted from 1. */
+  /** The number of the attempt for this event, starting at 1. */
   readonly attempt: number;
-  /** Where it was sent to. */
+  /** The URL to which it was sent. */
   readonly url: string;
-  /** Whether the request reached the receiver after the attempt had failed; nobody took note of the response. */
+  /** Whether the request arrived after the attempt had failed; its response was ignored. */
   readonly late: boolean;
   /** Whether it was sent by `replay`. */
   readonly replay: boolean;
-  /** Whether its sender saw a status from 200 to 299. */
+  /** Whether the sender saw a status from 200 to 299. */
   readonly ok: boolean;
-  /** The status of the response; that of a lost response is not known. */
+  /** The response's status; `undefined` for a lost response. */
   readonly status: number | undefined;
-  /** Why there was no response, or none that the sender saw. */
+  /** Why the sender saw no response. */
   readonly failure: AttemptFailure | undefined;
-  /** The `code` of a response that is JSON; also that of a response that was lost on purpose. */
+  /** The `code` of a JSON response, even if the response was lost on purpose. */
   readonly responseCode: string | undefined;
-  /** The response's body; also that of a response that was lost on purpose. */
+  /** The response's body, even if the response was lost on purpose. */
   readonly responseBody: string | undefined;
-  /** The error behind a failure: what a handler threw, why a connection failed. */
+  /** The error behind a failure: a handler's, or a connection's. */
   readonly error: unknown;
 }

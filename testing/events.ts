@@ -1,52 +1,52 @@
 /**
- * The four lifecycle events of an extension instance, as mStudio writes them.
+ * Builds the four lifecycle events of an extension instance, as mStudio writes them.
  *
  * @module
  */
 
 import { encodeBase64 } from "../internal/base64.ts";
 
-/** What an extension instance is installed in. */
+/** The customer or project of an extension instance. */
 export interface EventContext {
-  /** Id of the customer or the project. */
+  /** Id of the customer or project. */
   readonly id: string;
-  /** Which of both it is. */
+  /** Whether it is a customer or a project. */
   readonly kind: "customer" | "project";
 }
 
-/** What all events have in common. */
+/** The properties of every event. */
 export interface EventBase {
-  /** Version of the payload's form. */
+  /** Version of the payload's format. */
   readonly apiVersion: string;
-  /** Id of the extension instance. */
+  /** The extension instance's id. */
   readonly id: string;
-  /** What the instance is installed in. */
+  /** The instance's customer or project. */
   readonly context: EventContext;
-  /** Which extension it is, and who contributes it. */
+  /** The extension and its contributor. */
   readonly meta: {
-    /** Id of the extension. */
+    /** The extension's id. */
     readonly extensionId: string;
-    /** Id of its contributor. */
+    /** The contributor's id. */
     readonly contributorId: string;
   };
-  /** The chosen variant; absent where none is chosen. */
+  /** The booked variant; absent if there is none. */
   readonly variantKey?: string;
 }
 
-/** What the events that tell an instance's whole state have in common. */
+/** The properties of events with an instance's whole state. */
 export interface EventState {
-  /** The scopes that the customer agreed to. */
+  /** The consented scopes. */
   readonly consentedScopes: readonly string[];
-  /** Whether the instance is switched on. */
+  /** The instance's status. */
   readonly state: {
-    /** `false`: switched off. */
+    /** Whether the instance is enabled. */
     readonly enabled: boolean;
   };
 }
 
 /** The extension was added to a customer or a project. */
 export interface ExtensionAddedToContextPayload extends EventBase, EventState {
-  /** Tells the events apart. */
+  /** The kind of event. */
   readonly kind: "ExtensionAddedToContext";
   /** The instance's first secret. */
   readonly secret: string;
@@ -54,13 +54,13 @@ export interface ExtensionAddedToContextPayload extends EventBase, EventState {
 
 /** Scopes, variant or state of an instance changed. */
 export interface InstanceUpdatedPayload extends EventBase, EventState {
-  /** Tells the events apart. */
+  /** The kind of event. */
   readonly kind: "InstanceUpdated";
 }
 
-/** An instance got a new secret; the old one is void. */
+/** An instance got a new secret; the old one is no longer valid. */
 export interface SecretRotatedPayload extends EventBase {
-  /** Tells the events apart. */
+  /** The kind of event. */
   readonly kind: "SecretRotated";
   /** The new secret. */
   readonly secret: string;
@@ -68,11 +68,11 @@ export interface SecretRotatedPayload extends EventBase {
 
 /** The extension was removed from a customer or a project. */
 export interface InstanceRemovedFromContextPayload extends EventBase, EventState {
-  /** Tells the events apart. */
+  /** The kind of event. */
   readonly kind: "InstanceRemovedFromContext";
 }
 
-/** Any of the four events, without the part that describes a single HTTP request. */
+/** Any of the four events, without the part that describes a single request. */
 export type LifecycleEvent =
   | ExtensionAddedToContextPayload
   | InstanceUpdatedPayload
@@ -85,35 +85,35 @@ export type LifecycleKind = LifecycleEvent["kind"];
 /** The event of one kind. */
 export type EventOfKind<Kind extends LifecycleKind> = Extract<LifecycleEvent, { kind: Kind }>;
 
-/** The fields of an event that can be chosen. What isn't has a valid value, ids and secrets a random one. */
+/** Fields of an event to set. All have valid defaults; ids and secrets are random. */
 export interface EventFields {
-  /** Id of the extension. */
+  /** The extension's id. */
   readonly extensionId?: string | undefined;
-  /** Id of the extension's contributor. */
+  /** The contributor's id. */
   readonly contributorId?: string | undefined;
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly id?: string | undefined;
-  /** What the instance is installed in. Default: a project. */
+  /** The instance's customer or project. Default: a project. */
   readonly context?: Partial<EventContext> | undefined;
-  /** The scopes that were agreed to. Default: none. */
+  /** The consented scopes. Default: none. */
   readonly consentedScopes?: readonly string[] | undefined;
-  /** Whether the instance is switched on. Default: `true`. */
+  /** Whether the instance is enabled. Default: `true`. */
   readonly enabled?: boolean | undefined;
-  /** The chosen variant. Default: none. */
+  /** The booked variant. Default: none. */
   readonly variantKey?: string | undefined;
-  /** The secret, in the events that have one. */
+  /** The secret, for events that have one. */
   readonly secret?: string | undefined;
 }
 
 /**
  * Builds an event.
  *
- * @param kind Which of the four.
- * @param fields What to choose; all else gets a valid value.
- * @returns The event. `SimulatedMstudio` delivers it, or makes a signed request of it.
- * @throws {TypeError} `kind` is none of the four.
+ * @param kind The kind of event.
+ * @param fields Fields to set; the others get valid values.
+ * @returns The event. `SimulatedMstudio` delivers it, or builds a signed request from it.
+ * @throws {TypeError} When `kind` is unknown.
  *
- * @example An instance of a customer, switched off
+ * @example A disabled instance of a customer
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { buildEvent } from "@wais/mitthooks-drizzle/testing";
@@ -163,7 +163,7 @@ function build(kind: LifecycleKind, fields: EventFields): LifecycleEvent {
   }
 }
 
-/** A secret nobody can guess: 32 random bytes in base64. */
+/** Generates a secret: 32 random bytes in base64. */
 export function randomSecret(): string {
   return encodeBase64(crypto.getRandomValues(new Uint8Array(32)));
 }

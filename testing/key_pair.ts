@@ -1,12 +1,12 @@
 /**
- * The key pair that a simulated mStudio signs with, and the headers of a signature.
+ * Signing keys of a simulated mStudio, and the headers of a signature.
  *
  * @module
  */
 
 import { encodeBase64 } from "../internal/base64.ts";
 
-/** An Ed25519 key pair (RFC 8032) with the serial under which its public half is looked up. */
+/** An Ed25519 key pair (RFC 8032) with the serial of its public key. */
 export interface SigningKey {
   /** Identifies the public key. */
   readonly serial: string;
@@ -16,17 +16,17 @@ export interface SigningKey {
    * Signs bytes.
    *
    * @param body The bytes.
-   * @returns Base64 of the 64 bytes of the signature.
+   * @returns The signature: base64 of 64 bytes.
    */
   sign(body: Uint8Array): Promise<string>;
 }
 
 /**
- * Makes a new key pair with the platform's Web Crypto. The private half can't be exported.
+ * Generates a key pair with Web Crypto. The private key cannot be exported.
  *
- * @param serial The serial of the pair. Default: a random one.
- * @returns The pair.
- * @throws {DOMException} `NotSupportedError`, where the platform's Web Crypto has no Ed25519.
+ * @param serial The pair's serial. Default: a random one.
+ * @returns The key pair.
+ * @throws {DOMException} `NotSupportedError` when Web Crypto has no Ed25519.
  *
  * @example Sign a body
  * ```ts
@@ -54,7 +54,7 @@ export async function generateSigningKey(
     serial,
     publicKey,
     async sign(body) {
-      // The copy turns a view of possibly shared memory into one that Web Crypto's types accept.
+      // Copied, because Web Crypto's types do not accept views of possibly shared memory.
       const bytes = new Uint8Array(body);
       return encodeBase64(
         new Uint8Array(await crypto.subtle.sign("Ed25519", pair.privateKey, bytes)),
@@ -64,10 +64,10 @@ export async function generateSigningKey(
 }
 
 /**
- * The three headers by which mStudio tells who signed a body, how, and the signature.
+ * Builds mStudio's three headers: serial, algorithm and signature.
  *
- * @param serial Serial of the public key.
- * @param signature Base64 of the signature's 64 bytes.
+ * @param serial The public key's serial.
+ * @param signature The signature: base64 of 64 bytes.
  * @returns The headers.
  */
 export function signatureHeaders(serial: string, signature: string): Record<string, string> {

@@ -1,10 +1,10 @@
 /**
- * A simulated mStudio for tests and local development: it signs the lifecycle webhooks of mittwald's mStudio
- * and delivers them the way mStudio does, to a handler in the same process or to a URL, with faults on demand.
+ * A simulated mStudio for tests and local development: signs lifecycle webhooks and delivers them
+ * like mittwald's mStudio, to a handler in the same process or to a URL, with faults on demand.
  *
- * Runs wherever Web Crypto has Ed25519. Not for production: whoever holds it can sign.
+ * Runs wherever Web Crypto has Ed25519. Not for production: anybody with access to it can sign.
  *
- * @example A test of ten lines
+ * @example A test in ten lines
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";

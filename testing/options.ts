@@ -1,5 +1,5 @@
 /**
- * How a simulated mStudio is set up.
+ * Options of a simulated mStudio.
  *
  * @module
  */
@@ -10,56 +10,57 @@ import type { Faults } from "./faults.ts";
 import { checkFaults } from "./internal/faults.ts";
 import { checkFunction, checkNames, MAX_TIMER_MS } from "../internal/check_options.ts";
 
-/** How a simulated mStudio is set up. */
+/** Options of `SimulatedMstudio.create`. */
 export interface SimulatedMstudioOptions {
-  /** Id of the extension whose events it delivers. */
+  /** Id of the extension that receives the events. */
   readonly extensionId: string;
-  /** Id of the extension's contributor. Default: a random one. */
+  /** The contributor's id. Default: a random one. */
   readonly contributorId?: string | undefined;
-  /** The extension's secret, with which session tokens are exchanged. Default: a random one. */
+  /** The extension's secret, for exchanging session tokens. Default: a random one. */
   readonly extensionSecret?: string | undefined;
   /** The contributor's API token. Default: a random one. */
   readonly apiToken?: string | undefined;
-  /** Where it delivers to: the extension's webhook URL, or its handler. */
+  /** The target of deliveries: the extension's webhook URL or its handler. */
   readonly target: DeliveryTarget;
-  /** With a handler as target: the URL of its requests. Default: `https://extension.example/webhooks`. */
+  /** URL of the requests to a handler. Default: `https://extension.example/webhooks`. */
   readonly url?: string | URL | undefined;
   /**
-   * How long it waits after a failure: doubling from `initialMs` (default: 1 s, with a handler as target 10 ms) to
-   * `maxMs` (default: 5 min).
+   * The wait after a failure: doubling from `initialMs` (default: 1 s, with a handler as target 10
+   * ms) to `maxMs` (default: 5 min).
    */
   readonly backoff?: Partial<Backoff> | undefined;
-  /** How long an attempt may take, in milliseconds. Default: 6 000. */
+  /** Time limit of an attempt in milliseconds. Default: 6,000. */
   readonly attemptTimeoutMs?: number | undefined;
   /**
-   * How many failures in a row make it give up. Default: `Infinity`, as mStudio never does; with a handler as target
-   * 10, so that a test whose handler always fails comes to an end.
+   * Number of consecutive failures after which it gives up. Default: `Infinity`, as mStudio; 10
+   * with a handler as target, so that a test with a failing handler ends.
    */
   readonly maxAttempts?: number | undefined;
-  /** Serial of its public key. Default: a random one. */
+  /** Its public key's serial. Default: a random one. */
   readonly serial?: string | undefined;
-  /** The faults of all deliveries; see `setFaults`. Default: none. */
+  /** Faults of all deliveries, see `setFaults`. Default: none. */
   readonly faults?: Faults | undefined;
   /**
-   * Whether every attempt is stamped with the time at which it is made. With `false` all attempts of an event keep the
-   * time at which it was queued. mittwald does not say which of both mStudio does. Default: `true`.
+   * Whether each attempt is signed with its own time. With `false`, all attempts of an event have
+   * the time at which it was queued. mittwald does not document which of the two mStudio does.
+   * Default: `true`.
    */
   readonly restamp?: boolean | undefined;
-  /** How long access tokens are valid, in milliseconds. Default: 3 600 000. */
+  /** Lifetime of access tokens in milliseconds. Default: 3,600,000. */
   readonly tokenLifetimeMs?: number | undefined;
   /**
-   * How long the API refuses a new secret after the receiver has answered its event with success, in milliseconds.
-   * Default: 2 000.
+   * How long the API refuses a new secret after the receiver accepted its event, in milliseconds.
+   * Default: 2,000.
    */
   readonly newSecretRefusedMs?: number | undefined;
   /**
-   * Answers the requests to the API that the simulator does not know. Default: 404. Who asks is told by `instanceOfToken`
-   * and `sessionOfToken`.
+   * Answers requests to other endpoints of the API. Use `instanceOfToken` and `sessionOfToken` to
+   * identify the caller. Default: 404.
    */
   readonly api?: ((request: Request) => Response | Promise<Response>) | undefined;
 }
 
-/** The options, checked and complete. */
+/** The checked options with their defaults. */
 export interface Settings {
   readonly extensionId: string;
   readonly contributorId: string;
@@ -97,12 +98,12 @@ const NAMES = [
 
 const DEFAULT_URL = "https://extension.example/webhooks";
 
-/** Throws a `TypeError` or a `RangeError` that names what is wrong. */
+/** Checks the options and fills in the defaults. Throws a `TypeError` or a `RangeError`. */
 export function settingsOf(options: SimulatedMstudioOptions): Settings {
-  checkNames("Setting up a simulated mStudio", options, NAMES);
+  checkNames("Creating a SimulatedMstudio", options, NAMES);
   const { extensionId, target, backoff, faults = {} } = options;
   if (typeof extensionId !== "string" || extensionId === "") {
-    throw new TypeError('Setting the option "extensionId": it is not a string, or empty');
+    throw new TypeError("Reading the option extensionId: it is missing, empty or not a string");
   }
   const inProcess = typeof target === "function";
   const ms = (name: keyof SimulatedMstudioOptions, standard: number) =>
@@ -143,16 +144,16 @@ export function settingsOf(options: SimulatedMstudioOptions): Settings {
 function urlOf({ target, url }: SimulatedMstudioOptions): string {
   const given = typeof target === "function" ? url ?? DEFAULT_URL : target;
   if (typeof target !== "function" && url !== undefined) {
-    throw new TypeError('Setting the option "url": the target is a URL itself');
+    throw new TypeError("Reading the option url: the target is a URL itself");
   }
   const parsed = typeof given === "string" && URL.canParse(given) ? new URL(given) : given;
   if (!(parsed instanceof URL) || !/^https?:$/.test(parsed.protocol)) {
-    throw new TypeError("Setting the target: it is neither a function nor an HTTP URL");
+    throw new TypeError("Reading the option target: it is neither a function nor an HTTP URL");
   }
   return parsed.href;
 }
 
 function inRange(name: string, value: number, max: number, min = 0): number {
   if (value >= min && value <= max) return value;
-  throw new RangeError(`Setting the option "${name}": ${value} is not from ${min} to ${max}`);
+  throw new RangeError(`Reading the option ${name}: ${value} is not from ${min} to ${max}`);
 }

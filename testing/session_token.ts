@@ -1,35 +1,37 @@
 /**
- * What can be chosen of a session token.
+ * Options of simulated session tokens.
  *
  * @module
  */
 
-/** What a session token says. What isn't chosen is what mStudio would say of the instance and its page. */
+/** Content of a session token. By default, what mStudio would issue for the instance's page. */
 export interface SessionTokenOptions {
-  /** Id of the user. Default: a random one, the same for all tokens of a simulator. */
+  /** The user's id. Default: a random one, the same for all tokens of a simulator. */
   readonly userId?: string | undefined;
-  /** Id of the session. Default: a random one. */
+  /** The session's id. Default: a random one. */
   readonly sessionId?: string | undefined;
-  /** The scopes of the session. Default: those that were agreed to. */
+  /** The session's scopes. Default: the instance's consented scopes. */
   readonly scopes?: readonly string[] | undefined;
-  /** Until it expires, in milliseconds; negative: it expired so long ago. mStudio tells seconds. Default: 60 000. */
+  /**
+   * Lifetime in milliseconds, rounded to seconds; negative for an expired token. Default: 60,000.
+   */
   readonly expiresInMs?: number | undefined;
   /**
-   * What mStudio would not make. `true`: signed with a key that isn't mStudio's, under mStudio's serial. An object: other
-   * claims, signed with mStudio's key; `undefined` leaves one out. `{ extensionId: "another" }` is what another
-   * extension's page has got.
+   * Forge the token. `true`: sign with a key that is not mStudio's, under mStudio's serial. An
+   * object: change claims and sign with mStudio's key; `undefined` omits a claim.
+   * `{ extensionId: "another" }` is a token for another extension's page.
    */
   readonly forge?: boolean | Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Who an access token of a user acts as, and from which page it comes. */
+/** The user and page of a user's access token. */
 export interface SimulatedSession {
-  /** Id of the user. */
+  /** The user's id. */
   readonly userId: string;
-  /** Id of the session. */
+  /** The session's id. */
   readonly sessionId: string;
-  /** Id of the instance whose page it is. */
+  /** Id of the page's instance. */
   readonly extensionInstanceId: string;
-  /** The scopes that it is limited to. */
+  /** The token's scopes. */
   readonly scopes: readonly string[];
 }

@@ -1,5 +1,5 @@
 /**
- * An extension instance as mStudio sees it.
+ * Extension instances of a simulated mStudio.
  *
  * @module
  */
@@ -17,27 +17,30 @@ import {
 import type { Faults } from "./faults.ts";
 import type { SessionTokenOptions } from "./session_token.ts";
 
-/** What can be chosen of a new instance. What isn't has a valid value, ids and the secret a random one. */
+/** Fields of a new instance to set. All have valid defaults; ids and the secret are random. */
 export type InstanceFields = Omit<EventFields, "extensionId" | "contributorId">;
 
-/** What can change in an instance. What is left out stays; `variantKey: undefined` removes the variant. */
+/**
+ * Changes of an instance. Omitted fields stay the same; `variantKey: undefined` removes the
+ * variant.
+ */
 export type InstancePatch = Pick<EventFields, "consentedScopes" | "enabled" | "variantKey">;
 
-/** How a delivery is made. */
+/** Options of a delivery. */
 export interface DeliverOptions {
-  /** The faults of this delivery, in place of those set for all. */
+  /** Faults of this delivery. Default: those set for all deliveries. */
   readonly faults?: Faults | undefined;
 }
 
-/** How `rotateSecretNow` delivers. */
+/** Options of `rotateSecretNow`. */
 export interface RotateNowOptions extends DeliverOptions {
-  /** Whether the new secret becomes valid if the delivery fails, too. Default: `false`. */
+  /** Whether the new secret becomes valid even if the delivery fails. Default: `false`. */
   readonly allowWebhookFailure?: boolean | undefined;
 }
 
-/** What an instance leaves to its simulator. */
+/** The actions that an instance delegates to its simulator. */
 export interface InstanceActions {
-  /** Puts an event into the queue of its instance, to be delivered until it succeeds, or `once`. */
+  /** Queues an event for its instance, to be delivered until it succeeds, or only `once`. */
   enqueue(
     event: LifecycleEvent,
     options: DeliverOptions & {
@@ -45,7 +48,7 @@ export interface InstanceActions {
       readonly allowFailure?: boolean | undefined;
     },
   ): Promise<Delivery>;
-  /** Makes a session token for the page of an instance, whose state an event tells. */
+  /** Makes a session token for an instance's page, from an event with the instance's state. */
   sessionToken(
     instance: EventOfKind<"InstanceUpdated">,
     options: SessionTokenOptions,
@@ -53,12 +56,13 @@ export interface InstanceActions {
 }
 
 /**
- * An extension instance of a simulated mStudio. Made by `addInstance` and `instance`.
+ * An extension instance of a simulated mStudio, created by `addInstance` or `instance`.
  *
- * Its methods change it and queue the event that tells so. Their promises resolve when the receiver has
- * answered with 2xx. Nobody needs to wait for them: events of an instance are delivered in order.
+ * Its methods change it and queue the event for the change. Their promises resolve when the
+ * receiver has answered with 2xx. There is no need to await each: an instance's events are
+ * delivered in order.
  *
- * @example An instance from its beginning to its end
+ * @example The life of an instance
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -83,21 +87,24 @@ export class SimulatedInstance {
   readonly #actions: InstanceActions;
   #fields: EventFields;
   #secret: string;
-  /** Counts the rotations begun; the second is that of the secret, so that an older one never replaces a newer one. */
+  /**
+   * Counts rotations. Together with `#rotationOfSecret`, it keeps an older one from replacing a
+   * newer one.
+   */
   #rotations = 0;
   #rotationOfSecret = 0;
   #removed = false;
 
-  /** Id of the instance. */
+  /** The instance's id. */
   readonly id: string;
-  /** What it is installed in. */
+  /** Its customer or project. */
   readonly context: EventContext;
 
   /**
-   * Made by `SimulatedMstudio`.
+   * An extension instance of a simulated mStudio, created by `addInstance` or `instance`.
    *
    * @param fields The instance's data.
-   * @param actions What it leaves to its simulator.
+   * @param actions The actions that it delegates to its simulator.
    */
   constructor(fields: EventFields, actions: InstanceActions) {
     const { id, context } = buildEvent("InstanceUpdated", fields);
@@ -108,33 +115,33 @@ export class SimulatedInstance {
     this.#actions = actions;
   }
 
-  /** The scopes that were agreed to. */
+  /** The consented scopes. */
   get consentedScopes(): readonly string[] {
     return this.event("InstanceUpdated").consentedScopes;
   }
 
-  /** Whether it is switched on. */
+  /** Whether it is enabled. */
   get enabled(): boolean {
     return this.event("InstanceUpdated").state.enabled;
   }
 
-  /** The chosen variant. */
+  /** The booked variant. */
   get variantKey(): string | undefined {
     return this.#fields.variantKey;
   }
 
-  /** The latest secret, delivered or not; after `rotateSecretNow` only if that has succeeded. */
+  /** The latest secret, delivered or not; that of `rotateSecretNow` only if it succeeded. */
   get secret(): string {
     return this.#secret;
   }
 
   /**
-   * Builds an event that tells the instance's present state, without sending it.
+   * Builds an event with the instance's current state, without sending it.
    *
-   * @param kind Which event.
-   * @param fields What to tell differently.
+   * @param kind The kind of event.
+   * @param fields Fields to override.
    * @returns The event.
-   * @throws {TypeError} `kind` is none of the four.
+   * @throws {TypeError} When `kind` is unknown.
    */
   event<Kind extends LifecycleKind>(kind: Kind, fields: EventFields = {}): EventOfKind<Kind> {
     return buildEvent(kind, {
@@ -146,12 +153,13 @@ export class SimulatedInstance {
   }
 
   /**
-   * Makes a session token, as mStudio hands it to the page of the instance: a JWT that lives for 60 seconds.
+   * Makes a session token like mStudio's for the instance's page: a JWT that is valid for 60
+   * seconds.
    *
-   * @param options What the token says, and what is wrong with it.
-   * @returns The token. It goes into the header `x-session-token`.
+   * @param options The token's content, valid or forged.
+   * @returns The token, for the header `x-session-token`.
    *
-   * @example A page's request, and one of another extension's page
+   * @example A valid token, and one of another extension's page
    * ```ts
    * import { assertEquals, assertRejects } from "@std/assert";
    * import { MstudioSessions } from "@wais/mitthooks-drizzle/sessions";
@@ -177,12 +185,12 @@ export class SimulatedInstance {
   }
 
   /**
-   * Delivers `ExtensionAddedToContext`. Only needed after `instance`: `addInstance` does it.
+   * Delivers `ExtensionAddedToContext`. Only needed after `instance`; `addInstance` does it itself.
    *
-   * @param options The faults of this delivery.
-   * @returns The attempt that succeeded.
-   * @throws {TypeError} Rejects, if the instance was removed.
-   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   * @param options Faults of this delivery.
+   * @returns The successful attempt.
+   * @throws {TypeError} When the instance was removed.
+   * @throws {DeliveryError} When it was given up or dropped, or the simulator was closed.
    */
   add(options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Adding");
@@ -192,11 +200,11 @@ export class SimulatedInstance {
   /**
    * Changes the instance and delivers `InstanceUpdated`.
    *
-   * @param change What changes.
-   * @param options The faults of this delivery.
-   * @returns The attempt that succeeded.
-   * @throws {TypeError} Rejects, if the instance was removed.
-   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   * @param change The changed fields.
+   * @param options Faults of this delivery.
+   * @returns The successful attempt.
+   * @throws {TypeError} When the instance was removed.
+   * @throws {DeliveryError} When it was given up or dropped, or the simulator was closed.
    */
   update(change: InstancePatch = {}, options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Updating");
@@ -208,10 +216,10 @@ export class SimulatedInstance {
    * Gives the instance a new secret and delivers `SecretRotated`.
    *
    * @param secret The new secret. Default: a random one.
-   * @param options The faults of this delivery.
-   * @returns The attempt that succeeded.
-   * @throws {TypeError} Rejects, if the instance was removed.
-   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   * @param options Faults of this delivery.
+   * @returns The successful attempt.
+   * @throws {TypeError} When the instance was removed.
+   * @throws {DeliveryError} When it was given up or dropped, or the simulator was closed.
    */
   rotateSecret(secret: string = randomSecret(), options: DeliverOptions = {}): Promise<Delivery> {
     if (this.#removed) return this.#refuse("Rotating the secret of");
@@ -221,15 +229,16 @@ export class SimulatedInstance {
   }
 
   /**
-   * Rotates the secret as a call of mittwald's API does: `SecretRotated` is delivered once, when its turn comes, and
-   * never again. If that fails, the new secret does not become valid, and the old one stays the instance's, even where
-   * the receiver has stored the new one and only its response was lost.
+   * Rotates the secret like mittwald's API: `SecretRotated` is delivered once, in its turn, and
+   * never again. If that fails, the old secret stays valid instead of the new one, even if the
+   * receiver stored the new one and only its response was lost.
    *
    * @param secret The new secret. Default: a random one.
-   * @param options The faults of this delivery (`duplicate` does not apply), and whether it may fail.
-   * @returns The attempt, if it succeeded.
-   * @throws {TypeError} Rejects, if the instance was removed.
-   * @throws {DeliveryError} Rejects, if the attempt failed (`ERR_GAVE_UP`), was dropped, or the simulator was closed.
+   * @param options Faults of this delivery (`duplicate` does not apply), and whether it may fail.
+   * @returns The successful attempt.
+   * @throws {TypeError} When the instance was removed.
+   * @throws {DeliveryError} When the attempt failed (`ERR_GAVE_UP`) or was dropped, or the
+   *   simulator was closed.
    *
    * @example A receiver that is down
    * ```ts
@@ -271,13 +280,13 @@ export class SimulatedInstance {
   }
 
   /**
-   * Removes the instance: drops what is queued for it, and delivers `InstanceRemovedFromContext`.
+   * Removes the instance: drops its queued events and delivers `InstanceRemovedFromContext`.
    *
-   * An attempt that is on its way is awaited until it is answered or its time is over, and not repeated.
+   * An attempt in flight is awaited until it ends, and not repeated.
    *
-   * @param options The faults of this delivery.
-   * @returns The attempt that succeeded.
-   * @throws {DeliveryError} Rejects, if it was given up, or the simulator was closed.
+   * @param options Faults of this delivery.
+   * @returns The successful attempt.
+   * @throws {DeliveryError} When it was given up, or the simulator was closed.
    */
   remove(options: DeliverOptions = {}): Promise<Delivery> {
     this.#removed = true;

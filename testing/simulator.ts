@@ -34,16 +34,19 @@ import {
 } from "./simulated_instance.ts";
 
 /**
- * A simulated mStudio: signs the lifecycle events of extension instances and delivers them as mStudio does.
+ * A simulated mStudio: signs the lifecycle events of extension instances and delivers them like
+ * mStudio.
  *
- * - At least once, each signed anew for every attempt, until the receiver answers with 2xx.
- * - In order per instance, different instances at the same time.
- * - When an instance is removed, what is queued for it is dropped, and only the removal is delivered. It stays
- *   removed: there is no further event of it.
- * - An attempt fails after 6 seconds. A request to a URL is aborted then; a handler is left running.
- * - It never gives up a URL; a handler in the same process after ten failures in a row.
+ * - Events are delivered at least once, signed anew for each attempt, until the receiver answers
+ *   with 2xx.
+ * - Events of an instance are delivered in order, those of different instances concurrently.
+ * - Removing an instance drops its queued events and delivers only the removal. There are no
+ *   further events of it.
+ * - An attempt fails after 6 seconds. A request to a URL is then aborted; a handler keeps running.
+ * - It never gives up with a URL; with a handler in the same process, after ten consecutive
+ *   failures.
  *
- * Close it when it is no longer needed, best with `await using`.
+ * Close it after use, best with `await using`.
  *
  * @example Test an extension's handler
  * ```ts
@@ -75,38 +78,43 @@ export class SimulatedMstudio {
   readonly #requests: RequestBuilder;
   readonly #sender: Sender;
   readonly #sessionTokens: SessionTokens;
-  /** Those that tell their own secret, which the API may rotate. */
+  /** The instances whose secrets the API can rotate. */
   readonly #instances = new Map<string, SimulatedInstance>();
 
   /**
-   * Its public keys as mitthooks' `PublicKeyProvider`, for receivers in the same process. Throws an
-   * `UnknownPublicKeyError` for other serials.
+   * Its public keys as a `PublicKeyProvider` of mitthooks, for receivers in the same process.
+   * Throws an `UnknownPublicKeyError` for other serials.
    */
   readonly publicKeys: PublicKeyProvider;
 
   /**
-   * The part of mittwald's API that an extension needs, as a handler for `Deno.serve` and the like:
+   * The part of mittwald's API that an extension needs, as a handler for `Deno.serve` and others:
    *
-   * - `GET /v2/public-keys/{serial}?purpose=&format=`: the public keys, old ones included, `latest` for the one that is
-   *   signed with. `purpose`: `webhook` (default) or `session_token`; `format`: `raw` (default: base64 of 32 bytes) or
-   *   `spki` (PEM). 404 for other serials, 503 during a `publicKeyOutage`.
-   * - `POST /v2/extension-instances/{id}/tokens`: exchanges the secret of an instance for an access token; 404 where
-   *   there is no such instance, 403 where the secret is not valid: only that of the last event that was answered with
-   *   success is, and not before `newSecretRefusedMs` have passed since.
-   * - `POST /v2/authenticate-session-token`: exchanges a session token and the `extensionSecret` for an access token of
-   *   the user, for 60 seconds.
-   * - `POST /v2/extension-instances/{id}/sessions/{sessionId}`: makes a session token, for the `apiToken`.
-   * - `GET /v2/extension-instances/{id}`: the instance, for its own token, its users' and the `apiToken`.
-   * - `GET /v2/extensions/{id}`: the extension and its contributor, for everybody.
+   * - `GET /v2/public-keys/{serial}?purpose=&format=`: the public keys, including old ones;
+   *   `latest` is the current one. `purpose`: `webhook` (default) or `session_token`; `format`:
+   *   `raw` (default: base64 of 32 bytes) or `spki` (PEM). 404 for other serials, 503 during a
+   *   `publicKeyOutage`.
+   * - `POST /v2/extension-instances/{id}/tokens`: exchanges an instance's secret for an access
+   *   token. 404 if there is no such instance, 403 if the secret is invalid: only that of the last
+   *   accepted event is valid, after `newSecretRefusedMs`.
+   * - `POST /v2/authenticate-session-token`: exchanges a session token and the `extensionSecret`
+   *   for an access token of the user, valid for 60 seconds.
+   * - `POST /v2/extension-instances/{id}/sessions/{sessionId}`: makes a session token; needs the
+   *   `apiToken`.
+   * - `GET /v2/extension-instances/{id}`: the instance; needs its own token, one of its users', or
+   *   the `apiToken`.
+   * - `GET /v2/extensions/{id}`: the extension and its contributor; needs no token.
    * - `GET /v2/extension-instances?extensionId=&limit=&skip=` and
-   *   `GET /v2/contributors/{contributorId}/webhook-executions?extensionId=&state=&limit=&skip=`: instances and
-   *   deliveries, for the `apiToken`; how many there are stands in the header `X-Pagination-TotalCount`.
-   * - `PUT /v2/contributors/{contributorId}/extensions/{extensionId}/extension-instances/{id}/secret`: rotates a secret
-   *   as `rotateSecretNow` does, for the `apiToken`; `{ "allowWebhookFailure": true }` has it valid in any case.
+   *   `GET /v2/contributors/{contributorId}/webhook-executions?extensionId=&state=&limit=&skip=`:
+   *   instances and deliveries; needs the `apiToken`. The header `X-Pagination-TotalCount` has the
+   *   total. -
+   *   `PUT /v2/contributors/{contributorId}/extensions/{extensionId}/extension-instances/{id}/secret`:
+   *   rotates a secret like `rotateSecretNow`; needs the `apiToken`. With
+   *   `{ "allowWebhookFailure": true }` the secret becomes valid in any case.
    *
-   * Everything else is answered by the option `api`, or with 404.
+   * The option `api` answers everything else; without it, 404.
    *
-   * @example An extension that runs without a network
+   * @example Run an extension without a network
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -148,13 +156,14 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Sets one up, with key pairs of its own, one for webhooks and one for session tokens. It delivers nothing by itself.
+   * Creates a simulator with its own key pairs, one for webhooks and one for session tokens. It
+   * delivers nothing by itself.
    *
-   * @param options How it is set up.
-   * @returns It.
-   * @throws {TypeError} Rejects, if the target is neither a URL nor a function, or there is no option of a name.
-   * @throws {RangeError} Rejects, if a number of the options is out of range.
-   * @throws {DOMException} Rejects, if the platform's Web Crypto has no Ed25519.
+   * @param options All but `extensionId` and `target` have defaults.
+   * @returns The simulator.
+   * @throws {TypeError} When an option is missing, invalid or unknown.
+   * @throws {RangeError} When a number is out of range.
+   * @throws {DOMException} When Web Crypto has no Ed25519.
    */
   static async create(options: SimulatedMstudioOptions): Promise<SimulatedMstudio> {
     const settings = settingsOf(options);
@@ -165,24 +174,24 @@ export class SimulatedMstudio {
     );
   }
 
-  /** Serial of the key that it signs with. */
+  /** Serial of the current signing key. */
   get serial(): string {
     return this.#keys.current.serial;
   }
 
-  /** Public half of the key that it signs with: base64 of 32 bytes. */
+  /** Public key of the current signing key: base64 of 32 bytes. */
   get publicKey(): string {
     return this.#keys.current.publicKey;
   }
 
   /**
-   * Signs with a new key pair from now on. The public keys of the old ones can still be looked up.
+   * Replaces the signing key. Old public keys remain available.
    *
-   * @param serial Serial of the new pair. Default: a random one.
-   * @param purpose What it signs: webhooks or session tokens. Default: `webhook`.
-   * @throws {TypeError} Rejects, if the serial has a key already.
+   * @param serial Serial of the new key. Default: a random one.
+   * @param purpose What the key signs: webhooks or session tokens. Default: `webhook`.
+   * @throws {TypeError} When the serial already has a key.
    *
-   * @example A receiver that asks for keys by their serial
+   * @example The serial changes
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -209,7 +218,7 @@ export class SimulatedMstudio {
     await (purpose === "webhook" ? this.#keys : this.#sessionKeys).rotate(serial);
   }
 
-  /** Whether nobody can get a public key at the moment. Set it to begin and to end an outage. */
+  /** Whether public keys are unavailable. Set it to start and end an outage. */
   get publicKeyOutage(): boolean {
     return this.#keys.outage;
   }
@@ -219,21 +228,22 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Tells what an access token is good for, as mittwald's API would.
+   * Identifies the instance of an access token, like mittwald's API.
    *
    * @param publicToken The token.
-   * @returns Id of the instance that it is valid for; `undefined` where it was made up, has expired, or its instance
-   * was removed.
+   * @returns Id of the token's instance; `undefined` if the token is unknown or expired, or the
+   *   instance was removed.
    */
   instanceOfToken(publicToken: string): string | undefined {
     return this.#register.instanceOfToken(publicToken);
   }
 
   /**
-   * Tells who an access token of a user acts as.
+   * Identifies the session of a user's access token.
    *
    * @param publicToken The token.
-   * @returns The session that it came from; `undefined` where it was made up, has expired, or the instance was removed.
+   * @returns The token's session; `undefined` if the token is unknown or expired, or the instance
+   *   was removed.
    */
   sessionOfToken(publicToken: string): SimulatedSession | undefined {
     return this.#register.sessionOfToken(publicToken);
@@ -249,23 +259,24 @@ export class SimulatedMstudio {
     return this.#settings.apiToken;
   }
 
-  /** Id of the extension's contributor. */
+  /** The contributor's id. */
   get contributorId(): string {
     return this.#settings.contributorId;
   }
 
-  /** All attempts that ended, late arrivals and replays among them, in the order in which they did. */
+  /** All ended attempts, including late arrivals and replays, in the order of their ends. */
   get deliveries(): readonly Delivery[] {
     return this.#sender.deliveries;
   }
 
   /**
-   * Sets the faults of all deliveries that have none of their own, from their next attempt on.
+   * Sets the faults of all deliveries without their own, from their next attempt on.
    *
-   * @param faults The faults. `{}` switches all of them off.
-   * @throws {RangeError} A number is out of range.
+   * @param faults The faults. `{}` disables all.
+   * @throws {TypeError} When a fault is unknown.
+   * @throws {RangeError} When a number is out of range.
    *
-   * @example Responses get lost for a while
+   * @example Lose responses for a while
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -288,12 +299,12 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Makes an instance and delivers nothing yet.
+   * Creates an instance without delivering an event.
    *
-   * @param fields Its data.
+   * @param fields The instance's data.
    * @returns The instance. Its `add` delivers `ExtensionAddedToContext`.
    *
-   * @example An update that comes before the instance is known
+   * @example An update of an unknown instance
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -316,13 +327,13 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Makes an instance and delivers `ExtensionAddedToContext`.
+   * Creates an instance and delivers `ExtensionAddedToContext`.
    *
-   * @param fields Its data.
-   * @param options The faults of this delivery.
+   * @param fields The instance's data.
+   * @param options Faults of this delivery.
    * @returns The instance, once the receiver has answered with 2xx.
-   * @throws {TypeError} Rejects, if an instance of this id was removed.
-   * @throws {DeliveryError} Rejects, if it was given up, or the simulator was closed.
+   * @throws {TypeError} When an instance with this id was removed.
+   * @throws {DeliveryError} When it was given up, or the simulator was closed.
    */
   addInstance(
     fields: InstanceFields = {},
@@ -333,32 +344,32 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Builds an event of this extension, without sending it.
+   * Builds an event of this extension without sending it.
    *
-   * @param kind Which event.
-   * @param fields What to choose; all else gets a valid value.
+   * @param kind The kind of event.
+   * @param fields Fields to set; the others get valid values.
    * @returns The event.
-   * @throws {TypeError} `kind` is none of the four.
+   * @throws {TypeError} When `kind` is unknown.
    */
   event<Kind extends LifecycleKind>(kind: Kind, fields: EventFields = {}): EventOfKind<Kind> {
     return buildEvent(kind, { ...this.#ids(), ...fields });
   }
 
   /**
-   * Queues an event for its instance, and delivers it when its turn comes. An `InstanceRemovedFromContext`
-   * drops what is queued for the instance.
+   * Queues an event for its instance and delivers it in its turn. An `InstanceRemovedFromContext`
+   * drops the instance's queued events.
    *
-   * A promise that nobody waits for is no unhandled rejection where the delivery was dropped or the simulator
-   * closed; it is one where the delivery was given up.
+   * If the promise is not awaited, giving up the delivery is an unhandled rejection; dropping it or
+   * closing the simulator is not.
    *
    * @param event The event.
-   * @param options The faults of this delivery.
-   * @returns The attempt that succeeded.
-   * @throws {TypeError} Rejects, if the instance was removed, and the event is not its removal.
-   * @throws {RangeError} Rejects, if a number in the faults is out of range.
-   * @throws {DeliveryError} Rejects, if it was given up, dropped, or the simulator was closed.
+   * @param options Faults of this delivery.
+   * @returns The successful attempt.
+   * @throws {TypeError} When the instance was removed and the event is not its removal.
+   * @throws {RangeError} When a number in the faults is out of range.
+   * @throws {DeliveryError} When it was given up or dropped, or the simulator was closed.
    *
-   * @example The same event twice
+   * @example Deliver an event twice
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -377,14 +388,15 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Makes a single attempt, now, past the queue of the instance and without the faults set for all. It is not of
-   * mStudio's doing: a secret in it does not become valid, and an instance that was removed can be spoken of.
+   * Makes a single attempt now, bypassing the instance's queue and the faults set for all
+   * deliveries. It does not change the simulated mStudio: a secret in it does not become valid, and
+   * its instance may have been removed.
    *
    * @param event The event.
-   * @param options What the attempt does differently.
+   * @param options Options of the attempt.
    * @returns The response, whatever its status.
-   * @throws {RangeError} Rejects, if a number of the options is out of range.
-   * @throws {DeliveryError} Rejects with `ERR_NO_RESPONSE` or `ERR_CLOSED`, if there was none.
+   * @throws {RangeError} When a number is out of range.
+   * @throws {DeliveryError} `ERR_NO_RESPONSE` or `ERR_CLOSED` when there was no response.
    *
    * @example A forged webhook, and a dry run
    * ```ts
@@ -397,7 +409,7 @@ export class SimulatedMstudio {
    * });
    * const event = mstudio.event("SecretRotated");
    * const response = await mstudio.deliverOnce(event, { forge: true });
-   * assertEquals(response.status, 200); // this handler checks no signature: it should
+   * assertEquals(response.status, 200); // this handler fails to check signatures
    * const dryRun = await mstudio.deliverOnce(event, { dryRun: true });
    * assertEquals(await dryRun.text(), "true");
    * ```
@@ -407,12 +419,12 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Sends again, byte for byte, what an earlier attempt sent: as an attacker would who has recorded it.
+   * Repeats an earlier attempt byte for byte, like an attacker who recorded it.
    *
    * @param delivery The attempt, from {@linkcode SimulatedMstudio.deliveries | deliveries}.
    * @returns The response, whatever its status.
-   * @throws {TypeError} Rejects, if the attempt is not one of this simulator's.
-   * @throws {DeliveryError} Rejects with `ERR_NO_RESPONSE` or `ERR_CLOSED`, if there was no response.
+   * @throws {TypeError} When the attempt is not one of this simulator.
+   * @throws {DeliveryError} `ERR_NO_RESPONSE` or `ERR_CLOSED` when there was no response.
    *
    * @example Replay an old rotation
    * ```ts
@@ -439,12 +451,12 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Signs a body, valid or not.
+   * Signs any body, valid or not.
    *
    * @param body The body. A string is signed as UTF-8.
    * @returns The signature's three headers.
    *
-   * @example Something that mStudio would never send
+   * @example Sign a body that mStudio would never send
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -465,11 +477,10 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Builds and signs the request of one attempt, without sending it.
+   * Builds and signs the request of one attempt without sending it.
    *
    * @param event The event.
-   * @param options What the attempt does differently. Losing the response and delays are the sender's: they are
-   * left out.
+   * @param options Options of the attempt. Lost responses and delays do not apply.
    * @returns The request. Its body can be read once.
    *
    * @example Call a handler yourself
@@ -488,10 +499,10 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Waits until nothing is queued any more, delivered or not, and what arrives late has arrived. What never succeeds is
-   * waited for without end, where `maxAttempts` is `Infinity`.
+   * Waits until no event is queued, delivered or not, and all late arrivals have arrived. Never
+   * ends if `maxAttempts` is `Infinity` and a delivery never succeeds.
    *
-   * @example Ten instances at the same time
+   * @example Ten instances at once
    * ```ts
    * import { assertEquals } from "@std/assert";
    * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -510,14 +521,14 @@ export class SimulatedMstudio {
   }
 
   /**
-   * Ends all deliveries: requests to URLs are aborted, timers cleared, and promises that are not settled reject with
-   * `ERR_CLOSED`. A handler that is still running is left alone. Closing again does nothing.
+   * Ends all deliveries: aborts requests to URLs, clears timers, and rejects pending promises with
+   * `ERR_CLOSED`. A running handler is not cancelled. Closing again has no effect.
    */
   close(): Promise<void> {
     return this.#sender.close();
   }
 
-  /** The same as `close`, for `await using`. */
+  /** Calls `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

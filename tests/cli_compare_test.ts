@@ -81,7 +81,7 @@ Deno.test("compare: what differs is told, and nothing is changed; --repair --yes
   const before = await world.rows();
   const { code, stdout, stderr } = await world.run();
   assertEquals([code, stderr], [1, ""]);
-  assertStringIncludes(stdout, "3 instances at mStudio, 3 in the table\n");
+  assertStringIncludes(stdout, "3 instances in mStudio, 3 in the table\n");
   assertStringIncludes(
     stdout,
     `\n1 missing in the table\n  ${missing.id}  project p-1, enabled, variant a\\u{1b}[2J\\u{202e}, scopes a b\n`,

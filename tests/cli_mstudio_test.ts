@@ -131,7 +131,7 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
   ],
   "another extension": [
     extension(port, "another-extension"),
-    /added +403 {2}ERR_WRONG_EXTENSION[^]*for the extension "my-extension": give --extension-id/,
+    /added +403 {2}ERR_WRONG_EXTENSION[^]*for the extension "my-extension": give .* as --extension-id/,
   ],
   "a web page, which does nothing to the terminal": [
     () => new Response(page, { status: 404 }),

@@ -199,8 +199,8 @@ tenant.token: 102 rows, 0 values re-encrypted
 Deno.test("reencrypt and status: a wrong password is told in one sentence, at once", async () => {
   await using database = await openDatabase(2_000);
   const env = { ...database.env, OLD_MASTER_PASSWORD: "another" };
-  const sentence = "No value can be read with the available keys: most likely master password or " +
-    "salt are not those that the values were written under\n";
+  const sentence = "No value can be read with the available keys: most likely the values were " +
+    "encrypted with another master password or salt\n";
   const { code, stdout, stderr } = await run(`reencrypt ${PROJECT} --batch-size 10`, { env });
   assertEquals([code, stdout, stderr], [
     1,

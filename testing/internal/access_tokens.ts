@@ -1,18 +1,18 @@
 /**
- * Access tokens of one kind, which all live equally long.
+ * Access tokens of one kind, with equal lifetimes.
  *
  * @module
  */
 
 import { encodeBase64 } from "../../internal/base64.ts";
 
-/** An access token as the API hands it out. */
+/** An access token in the API's answer. */
 export interface IssuedToken {
   readonly publicToken: string;
   readonly expiry: Date;
 }
 
-/** The tokens that were handed out, and who they are valid for. */
+/** The issued tokens and their holders. */
 export class AccessTokens<T> {
   readonly #lifetimeMs: number;
   readonly #issued = new Map<string, { readonly holder: T; readonly expiry: Date }>();
@@ -21,10 +21,10 @@ export class AccessTokens<T> {
     this.#lifetimeMs = lifetimeMs;
   }
 
-  /** Hands one out. */
+  /** Issues a token. */
   issue(holder: T): IssuedToken {
     for (const [token, { expiry }] of this.#issued) {
-      if (expiry.getTime() > Date.now()) break; // all live equally long: the rest is younger
+      if (expiry.getTime() > Date.now()) break; // the rest is younger
       this.#issued.delete(token);
     }
     const publicToken = encodeBase64(crypto.getRandomValues(new Uint8Array(32)));
@@ -33,7 +33,7 @@ export class AccessTokens<T> {
     return { publicToken, expiry };
   }
 
-  /** Who a token is valid for. */
+  /** The holder of a valid token. */
   holder(publicToken: string): T | undefined {
     const token = this.#issued.get(publicToken);
     return token === undefined || token.expiry.getTime() <= Date.now() ? undefined : token.holder;

@@ -1,5 +1,5 @@
 /**
- * The part of mittwald's API that an extension needs.
+ * The simulated part of mittwald's API.
  *
  * @module
  */
@@ -20,7 +20,7 @@ type Answer = (context: ApiContext, call: ApiCall) => Response | Promise<Respons
 
 const INSTANCE = "/v2/extension-instances/{id}";
 
-/** By path and method. */
+/** The routes by path and method. */
 const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Answer>>])[] = [
   route("/v2/public-keys/{serial}", { GET: answerPublicKey }),
   route("/v2/authenticate-session-token", { POST: answerUserToken }),
@@ -47,13 +47,13 @@ export async function answerApiRequest(context: ApiContext, request: Request): P
     if (parameters === undefined) continue;
     const answer = Object.hasOwn(answers, request.method) ? answers[request.method] : undefined;
     if (answer) return await answer(context, { request, query: searchParams, parameters });
-    // The application may know what else can be done there.
+    // The application may answer other methods.
     if (context.settings.api === undefined) return wrongMethod(Object.keys(answers).join(", "));
   }
   return await context.settings.api?.(request) ?? problem(404, "There is nothing here");
 }
 
-/** The segments that a path has in the places of parameters. */
+/** Decodes the values of a route's parameters. */
 function decoded(match: RegExpExecArray | null): string[] | undefined {
   try {
     return match?.slice(1).map(decodeURIComponent);

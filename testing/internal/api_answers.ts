@@ -1,12 +1,12 @@
 /**
- * What the answers of the API have in common.
+ * Helpers for the API's answers.
  *
  * @module
  */
 
 import type { ApiContext } from "./api_context.ts";
 
-/** An answer that says what is wrong. */
+/** An error response. */
 export function problem(
   status: number,
   message: string,
@@ -15,18 +15,18 @@ export function problem(
   return Response.json({ message }, { status, headers });
 }
 
-/** The fields of a request's JSON body; none where it is no JSON. */
+/** The fields of a request's JSON body; none if it is not JSON. */
 export async function fieldsOf(request: Request): Promise<Readonly<Record<string, unknown>>> {
   const body: unknown = await request.json().catch(() => undefined);
   return (body ?? {}) as Readonly<Record<string, unknown>>;
 }
 
-/** Who asks. `instance`: the instance itself, or a user in its page. */
+/** The caller. `instance`: the instance itself, or a user on its page. */
 export type Caller =
   | { readonly kind: "contributor" }
   | { readonly kind: "instance"; readonly id: string };
 
-/** Who a request's access token is valid for. */
+/** Identifies the caller by the request's access token. */
 export function callerOf({ settings, register }: ApiContext, request: Request): Caller | undefined {
   const bearer = /^Bearer (.*)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   const token = request.headers.get("x-access-token") ?? bearer ?? "";
@@ -36,14 +36,14 @@ export function callerOf({ settings, register }: ApiContext, request: Request): 
   return id === undefined ? undefined : { kind: "instance", id };
 }
 
-/** What is wrong with who asks, for what only the contributor may do. */
+/** Refuses callers other than the contributor. */
 export function refuseOthers(context: ApiContext, request: Request): Response | undefined {
   switch (callerOf(context, request)?.kind) {
     case "contributor":
       return undefined;
     case "instance":
-      return problem(403, "The access token is not that of a contributor");
+      return problem(403, "The access token does not belong to a contributor");
     default:
-      return problem(401, "The access token is not valid");
+      return problem(401, "The access token is invalid");
   }
 }

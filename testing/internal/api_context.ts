@@ -6,7 +6,7 @@ import type { InstanceRegister } from "./instance_register.ts";
 import type { KeyRings } from "./key_ring.ts";
 import type { SessionTokens } from "./session_tokens.ts";
 
-/** What the API answers from. */
+/** The state behind the API's answers. */
 export interface ApiContext {
   readonly settings: Settings;
   readonly keys: KeyRings;
@@ -14,8 +14,8 @@ export interface ApiContext {
   readonly executions: Executions;
   readonly sessionTokens: SessionTokens;
   /**
-   * Rotates the secret of an instance that is there. Resolves to the new secret and the attempt to deliver it, where there
-   * was one.
+   * Rotates the secret of an existing instance. Resolves to the new secret and the attempt to
+   * deliver it, if there was one.
    */
   rotate(
     id: string,
@@ -23,10 +23,10 @@ export interface ApiContext {
   ): Promise<{ secret: string; delivery: Delivery | undefined }>;
 }
 
-/** What a request asks for. */
+/** A parsed request. */
 export interface ApiCall {
   readonly request: Request;
   readonly query: URLSearchParams;
-  /** What the path has in the places of the route's parameters, decoded. */
+  /** The decoded values of the route's parameters. */
   readonly parameters: readonly string[];
 }

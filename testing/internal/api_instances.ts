@@ -1,5 +1,5 @@
 /**
- * Instances and their deliveries in the API.
+ * Instances and deliveries in the API.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export function answerInstances(context: ApiContext, call: ApiCall): Response {
   });
 }
 
-/** `GET /v2/extensions/{id}`: what of the extension everybody may know. */
+/** `GET /v2/extensions/{id}`: the extension's public data. */
 export function answerExtension({ settings }: ApiContext, { parameters }: ApiCall): Response {
   const { extensionId, contributorId } = settings;
   if (parameters[0] !== extensionId) return problem(404, "No extension has this id");
@@ -35,11 +35,11 @@ export function answerExtension({ settings }: ApiContext, { parameters }: ApiCal
 export function answerInstance(context: ApiContext, { request, parameters }: ApiCall): Response {
   const [id = ""] = parameters;
   const caller = callerOf(context, request);
-  if (caller === undefined) return problem(401, "The access token is not valid");
+  if (caller === undefined) return problem(401, "The access token is invalid");
   const entry = context.register.find(id);
   if (entry === undefined) return problem(404, "No instance has this id");
   if (caller.kind === "instance" && caller.id !== id) {
-    return problem(403, "The access token is that of another instance");
+    return problem(403, "The access token belongs to another instance");
   }
   return Response.json(toInstance(context, entry));
 }
@@ -104,7 +104,7 @@ function toExecution({ id, event, state, attempts, nextAt }: Execution) {
   };
 }
 
-/** `PUT …/extension-instances/{id}/secret`: calls the webhook once, and answers when that is done. */
+/** `PUT …/extension-instances/{id}/secret`: calls the webhook once, then answers. */
 export async function answerRotation(
   context: ApiContext,
   { request, parameters }: ApiCall,
@@ -127,7 +127,7 @@ export async function answerRotation(
   return Response.json({ secret, webhookResult: { failure, statusCode } });
 }
 
-/** The part of a list that `limit` and `skip` ask for, and the number of all in a header. */
+/** The page of a list given by `limit` and `skip`, with the total in a header. */
 function page<T>(
   { query }: ApiCall,
   all: Iterable<T>,

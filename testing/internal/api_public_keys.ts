@@ -16,7 +16,7 @@ export function answerPublicKey({ keys }: ApiContext, { query, parameters }: Api
   const write = FORMATS.get(query.get("format") ?? "raw");
   if (ring === undefined) return problem(400, "purpose is neither webhook nor session_token");
   if (write === undefined) return problem(400, "format is neither raw nor spki");
-  if (ring.outage) return problem(503, "The public keys cannot be had at the moment");
+  if (ring.outage) return problem(503, "The public keys are unavailable at the moment");
   const known = serial === "latest" ? ring.current.serial : serial;
   const key = ring.publicKey(known);
   return key === undefined
@@ -28,13 +28,13 @@ function ringOf(keys: KeyRings, purpose: string): KeyRing | undefined {
   return Object.hasOwn(keys, purpose) ? keys[purpose as keyof KeyRings] : undefined;
 }
 
-/** From base64 of the 32 bytes. */
+/** Conversions from base64 of the 32 bytes. */
 const FORMATS: ReadonlyMap<string, (key: string) => string> = new Map([
   ["raw", (key) => key],
   ["spki", toPem],
 ]);
 
-/** What an Ed25519 key's SubjectPublicKeyInfo begins with, in front of its 32 bytes: RFC 8410, section 4. */
+/** Start of an Ed25519 key's SubjectPublicKeyInfo, before its 32 bytes: RFC 8410, section 4. */
 const SPKI_PREFIX = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /** RFC 7468, section 13. */

@@ -1,5 +1,5 @@
 /**
- * One attempt to deliver one request.
+ * Makes one attempt to deliver a request.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import type { AttemptFailure, DeliveryTarget } from "../delivery.ts";
 import { pause } from "./timers.ts";
 
-/** So much of a response's body is read, in bytes: an answer without end must not fill the memory. */
+/** Limit for a response's body in bytes: an endless one must not fill the memory. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** A request as it goes over the wire, and what the log tells of it. */
+/** A request as sent, with its data for the log. */
 export interface WireRequest {
   readonly requestId: string;
   readonly createdAt: string;
@@ -19,7 +19,7 @@ export interface WireRequest {
   readonly body: Uint8Array;
 }
 
-/** What came of an attempt: a response that was read, to its end unless it is too long, or none. */
+/** The outcome of an attempt: a response, read up to the limit, or a failure. */
 export type AttemptResult =
   | {
     readonly status: number;
@@ -29,27 +29,30 @@ export type AttemptResult =
   }
   | { readonly failure: AttemptFailure; readonly cause?: unknown };
 
-/** A request as a receiver gets it. */
+/** Builds the receiver's request. */
 export function toRequest(wire: WireRequest): Request {
   return new Request(wire.url, {
     method: "POST",
     headers: wire.headers,
     body: new Uint8Array(wire.body),
-    redirect: "manual", // mStudio takes everything but 2xx for a failure
+    redirect: "manual", // mStudio treats everything but 2xx as a failure
   });
 }
 
-/** How long an attempt may take, and what ends it early. */
+/** The limits of an attempt. */
 export interface AttemptLimits {
   /** The time limit in milliseconds. */
   readonly timeoutMs: number;
-  /** How long the request is held back, in milliseconds. */
+  /** Delay of the request in milliseconds. */
   readonly delayMs?: number | undefined;
-  /** Ends the attempt when aborted. */
+  /** Aborts the attempt. */
   readonly closed: AbortSignal;
 }
 
-/** Sends a request and reads the response, delay included all within the time limit. Never rejects. */
+/**
+ * Sends a request and reads the response, all within the time limit including the delay. Never
+ * rejects.
+ */
 export async function send(
   target: DeliveryTarget,
   wire: WireRequest,
@@ -73,9 +76,9 @@ export async function send(
     const response = typeof target === "function"
       ? await unlessAborted(call(target, wire), end.signal)
       : await fetch(toRequest(wire), { signal: end.signal });
-    // Not by instanceof: adapters and other realms bring a Response of their own.
+    // No `instanceof`: adapters and other realms have their own `Response`.
     if (!(response?.status > 0)) {
-      throw new TypeError("Reading the handler's answer: it is no Response that can be sent");
+      throw new TypeError("Reading the handler's answer: it is not a valid Response");
     }
     return {
       status: response.status,
@@ -90,7 +93,7 @@ export async function send(
   }
 }
 
-/** Turns what a handler throws synchronously into a rejection. */
+/** Turns a handler's synchronous errors into rejections. */
 async function call(
   handler: (request: Request) => Response | Promise<Response>,
   wire: WireRequest,
@@ -98,7 +101,7 @@ async function call(
   return await handler(toRequest(wire));
 }
 
-/** A handler can't be ended from outside, so it is left alone; what becomes of it is nobody's business. */
+/** A handler cannot be cancelled, so it keeps running; its outcome is ignored. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
@@ -108,7 +111,7 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** Reads a body to its end or the limit. An abort cancels it, which ends streams that never would. */
+/** Reads a body to its end or the limit. An abort cancels it, which ends endless streams. */
 async function readAll(response: Response, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   const reader = response.body?.getReader();
   if (reader === undefined) return new Uint8Array();

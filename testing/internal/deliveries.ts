@@ -1,5 +1,5 @@
 /**
- * The log of a simulated mStudio.
+ * Log entries and errors of deliveries.
  *
  * @module
  */
@@ -10,21 +10,21 @@ import type { LifecycleEvent } from "../events.ts";
 import type { Undone } from "./delivery_queue.ts";
 import { DeliveryError } from "../../errors.ts";
 
-/** What was sent in an attempt. */
+/** The request of an attempt. */
 export interface Sent {
   readonly event: LifecycleEvent;
   readonly attempt: number;
   readonly wire: WireRequest;
 }
 
-/** What is special about an attempt. */
+/** Marks of an attempt. */
 export interface Marks {
   readonly responseLost?: boolean | undefined;
   readonly late?: boolean | undefined;
   readonly replay?: boolean | undefined;
 }
 
-/** Describes an attempt for the log. */
+/** Builds the log entry of an attempt. */
 export function describe(
   { event, attempt, wire }: Sent,
   result: AttemptResult,
@@ -51,7 +51,7 @@ export function describe(
   });
 }
 
-/** The error of an event that was not delivered. */
+/** Creates the error for an event that was not delivered. */
 export function undelivered(
   event: LifecycleEvent,
   reason: Undone | "ERR_NO_RESPONSE",
@@ -80,7 +80,7 @@ function outcome({ status, failure, responseCode }: Delivery): string {
   return responseCode === undefined ? `${status}` : `${status} ${responseCode}`;
 }
 
-/** A body can hold anything, a secret too; only what has the form of an error code is repeated. */
+/** Returns only texts in the form of an error code: the body may contain a secret. */
 function codeInBody(body: string | undefined): string | undefined {
   try {
     const { code } = JSON.parse(body ?? "") as { code?: unknown };

@@ -1,5 +1,5 @@
 /**
- * The deliveries of one instance: one after the other, each until it succeeds.
+ * Delivers the events of one instance in order, each until it succeeds.
  *
  * @module
  */
@@ -7,31 +7,31 @@
 import type { Backoff } from "../delivery.ts";
 import { pause } from "./timers.ts";
 
-/** Why a job was not done. */
+/** Why a job did not succeed. */
 export type Undone = "ERR_GAVE_UP" | "ERR_DROPPED" | "ERR_CLOSED";
 
 /** An event to be delivered. */
 export interface Job<Attempt extends { readonly ok: boolean }> {
-  /** How many failures in a row make it give up. Default: that of the queue. */
+  /** Number of consecutive failures after which it is given up. Default: the queue's. */
   readonly maxAttempts?: number | undefined;
-  /** Makes attempt number `attempt`, which counts from 1. */
+  /** Makes an attempt; numbers start at 1. */
   attempt(attempt: number): Promise<Attempt>;
   /** Called before the wait for another attempt. */
   waiting(ms: number): void;
-  /** How many deliveries are to follow the first successful one. */
+  /** How many deliveries follow the first successful one. */
   duplicates(): number;
   /** Called with the last successful attempt. */
   done(attempt: Attempt): void;
-  /** Called with the latest attempts, at most {@linkcode REMEMBERED}, where the job was not done. */
+  /** Called with at most {@linkcode REMEMBERED} latest attempts if the job did not succeed. */
   undone(reason: Undone, count: number, latest: readonly Attempt[]): void;
-  /** Called with what `attempt` threw. */
+  /** Called with an error of `attempt`. */
   broken(error: unknown): void;
 }
 
-/** How many attempts an error tells about. */
+/** How many attempts an error lists. */
 export const REMEMBERED = 5;
 
-/** The wait after so many failures in a row. */
+/** The wait after a number of consecutive failures. */
 export function backoffMs(failures: number, { initialMs, maxMs }: Backoff): number {
   return Math.min(maxMs, initialMs * 2 ** (failures - 1));
 }
@@ -41,7 +41,7 @@ interface Entry<Attempt extends { readonly ok: boolean }> {
   dropped: boolean;
 }
 
-/** The jobs of one instance, done in order. */
+/** Runs the jobs of one instance in order. */
 export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
   readonly #backoff: Backoff;
   readonly #maxAttempts: number;
@@ -59,18 +59,18 @@ export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
     this.#onEmpty = onEmpty;
   }
 
-  /** Settles when there is nothing left to do; `undefined` if there is nothing. */
+  /** Settles when all jobs have ended; `undefined` if there is none. */
   get running(): Promise<void> | undefined {
     return this.#running;
   }
 
-  /** Adds a job behind those that wait. */
+  /** Appends a job. */
   add(job: Job<Attempt>): void {
     this.#entries.push({ job, dropped: false });
     this.#running ??= this.#run();
   }
 
-  /** Drops every job that is not done, and adds one. An attempt that is on its way is awaited, not repeated. */
+  /** Drops all jobs and adds one. An attempt in flight is awaited, not repeated. */
   replaceAll(job: Job<Attempt>): void {
     const [current, ...waiting] = this.#entries;
     for (const { job } of waiting) job.undone("ERR_DROPPED", 0, []);
@@ -80,7 +80,7 @@ export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
     this.add(job);
   }
 
-  /** Ends the current wait, for it to be noticed that `closed` was aborted. */
+  /** Ends the current wait, so that an aborted `closed` takes effect. */
   wake(): void {
     this.#wake.abort();
   }
@@ -94,7 +94,7 @@ export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
       }
       this.#entries.shift();
     }
-    // In the same turn as the look at the entries: a job that is added later starts a new run.
+    // In the same turn as the check of the entries, so that a later job starts a new run.
     this.#running = undefined;
     this.#onEmpty();
   }
@@ -105,7 +105,7 @@ export class DeliveryQueue<Attempt extends { readonly ok: boolean }> {
     let count = 0;
     let successes = 0;
     let success: Attempt | undefined;
-    let failures = 0; // in a row
+    let failures = 0; // consecutive
     for (;;) {
       const undone = this.#reasonToEnd(entry, failures);
       if (undone === "ERR_DROPPED" && success !== undefined) return job.done(success);

@@ -1,5 +1,5 @@
 /**
- * The faults of each attempt, and their checks.
+ * Determines and checks the faults of each attempt.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { MAX_TIMER_MS } from "../../internal/check_options.ts";
 import type { AttemptOptions, Faults } from "../faults.ts";
 
-/** The faults of attempt number `attempt`, which counts from 1, but for the clock. */
+/** The faults of an attempt, except its clock's; numbers start at 1. */
 export function faultsOfAttempt(faults: Faults, attempt: number): AttemptOptions {
   const { arriveLateMs } = faults;
   const late = typeof arriveLateMs === "number" ? [arriveLateMs] : arriveLateMs;
@@ -20,7 +20,7 @@ export function faultsOfAttempt(faults: Faults, attempt: number): AttemptOptions
   };
 }
 
-/** What the clock shows that stamps attempt number `attempt`. */
+/** The time at which an attempt is signed, by the faulty clock. */
 export function stampOf({ clockSkewMs = 0 }: Faults, attempt: number): Date {
   const skewMs = typeof clockSkewMs === "function" ? clockSkewMs(attempt) : clockSkewMs;
   const stamp = new Date(Date.now() + skewMs);
@@ -65,12 +65,12 @@ const OPTIONS: Readonly<Record<keyof AttemptOptions, Check>> = {
 
 type Check = (name: string, value: unknown, attemptTimeoutMs: number) => void;
 
-/** Throws a `RangeError` for what is no number of times, or no wait, and a `TypeError` for what is no fault. */
+/** Throws a `RangeError` for a number out of range, and a `TypeError` for an unknown fault. */
 export function checkFaults(faults: Faults, attemptTimeoutMs: number): void {
   check(FAULTS, faults, attemptTimeoutMs);
 }
 
-/** The same for what a single attempt does differently. */
+/** Like `checkFaults`, for the options of a single attempt. */
 export function checkAttemptOptions(options: AttemptOptions, attemptTimeoutMs: number): void {
   check(OPTIONS, options, attemptTimeoutMs);
 }
@@ -79,7 +79,7 @@ function check(checks: Readonly<Record<string, Check>>, values: object, timeoutM
   for (const [name, value] of Object.entries(values)) {
     const checkOne = Object.hasOwn(checks, name) ? checks[name] : undefined;
     if (checkOne === undefined) {
-      throw new TypeError(`Setting the fault ${JSON.stringify(name)}: there is none of this name`);
+      throw new TypeError(`Reading the fault ${name}: there is no such fault`);
     }
     if (value !== undefined) checkOne(name, value, timeoutMs);
   }
@@ -94,7 +94,7 @@ function assertNumber(name: string, value: unknown, min: number, max: number): v
 }
 
 function outOfRange(name: string, value: unknown): RangeError {
-  return new RangeError(`Setting the fault ${JSON.stringify(name)}: ${value} is out of range`);
+  return new RangeError(`Reading the fault ${name}: ${value} is out of range`);
 }
 
 /** The URL of a dry run. */
@@ -112,12 +112,12 @@ export function dryRunUrl(
 }
 
 /**
- * A copy of `body` in which one byte differs. Where it can, it is a letter of the first `id`, so that the body
- * stays valid JSON of the same length, and only a checked signature can tell.
+ * Copies `body` with one byte changed: if possible, a letter of the first `id`, so that the body
+ * remains valid JSON of the same length and only the signature reveals the change.
  */
 export function tampered(body: Uint8Array): Uint8Array {
   const copy = new Uint8Array(body);
-  // Latin-1 maps every byte to one character, so that indexes of the text are indexes of the bytes.
+  // Latin-1 maps each byte to one character, so text and bytes have the same indexes.
   const text = Array.from(copy, (byte) => String.fromCharCode(byte)).join("");
   const id = /"id":"(?=[0-9A-Za-z])/.exec(text);
   if (id !== null) {

@@ -1,5 +1,5 @@
 /**
- * What a simulated mStudio knows of its instances: their state, which secret is valid, which tokens are.
+ * The instances of a simulated mStudio: their states, valid secrets and valid tokens.
  *
  * @module
  */
@@ -12,14 +12,14 @@ const USER_TOKEN_LIFETIME_MS = 60_000;
 
 /** An instance. */
 export interface Entry {
-  /** Its state, as the latest event tells it. */
+  /** Its state in the latest event. */
   state: EventOfKind<"InstanceUpdated">;
   readonly createdAt: Date;
-  /** Whether the receiver has not heard of it yet. */
+  /** Whether its first event was not accepted yet. */
   installing: boolean;
-  /** Whether its removal is being delivered, or was. */
+  /** Whether its removal is being delivered or was delivered. */
   removed: "no" | "pending" | "yes";
-  /** Whether an event of it was given up, and none was delivered since. */
+  /** Whether one of its events was given up, and none was delivered since. */
   halted: boolean;
   secret: { readonly value: string; readonly validFrom: number } | undefined;
 }
@@ -37,9 +37,9 @@ export class InstanceRegister {
   }
 
   /**
-   * Takes note of an event that is about to be delivered.
+   * Records an event that is about to be delivered.
    *
-   * @throws {TypeError} The instance was removed, and the event is not its removal.
+   * @throws {TypeError} When the instance was removed and the event is not its removal.
    */
   announce(event: LifecycleEvent): void {
     const { kind, id } = event;
@@ -65,7 +65,7 @@ export class InstanceRegister {
     }
   }
 
-  /** Takes note of an event that the receiver has answered with success: only then its secret becomes valid. */
+  /** Records an accepted event: only now does its secret become valid. */
   confirm(event: LifecycleEvent): void {
     const entry = this.#instances.get(event.id);
     if (entry === undefined) return;
@@ -75,7 +75,7 @@ export class InstanceRegister {
     this.acceptSecret(event);
   }
 
-  /** The secret of an event becomes the valid one, after the usual time. */
+  /** Makes an event's secret the valid one, after the usual time. */
   acceptSecret(event: LifecycleEvent): void {
     const entry = this.#instances.get(event.id);
     if (!("secret" in event) || entry === undefined || entry.removed !== "no") return;
@@ -84,24 +84,24 @@ export class InstanceRegister {
     entry.secret = { value: event.secret, validFrom };
   }
 
-  /** Takes note of an event that was given up. */
+  /** Records an event that was given up. */
   halt({ id }: LifecycleEvent): void {
     const entry = this.#instances.get(id);
     if (entry !== undefined) entry.halted = true;
   }
 
-  /** An instance that is there, its removal being delivered or not. */
+  /** Finds an existing instance, including one whose removal is pending. */
   find(id: string): Entry | undefined {
     const entry = this.#instances.get(id);
     return entry?.removed === "yes" ? undefined : entry;
   }
 
-  /** All that are there, in the order in which they came. */
+  /** All existing instances, in the order of their first events. */
   *all(): Generator<Entry> {
     for (const entry of this.#instances.values()) if (entry.removed !== "yes") yield entry;
   }
 
-  /** Exchanges a secret for a token. */
+  /** Exchanges a secret for an access token. */
   issueToken(instanceId: string, secret: string): IssuedToken | "unknown" | "refused" {
     const entry = this.#instances.get(instanceId);
     if (entry === undefined || entry.removed !== "no") return "unknown";
@@ -111,18 +111,18 @@ export class InstanceRegister {
     return this.#instanceTokens.issue(instanceId);
   }
 
-  /** Hands out a token for the user of a session. */
+  /** Issues an access token for a session's user. */
   issueUserToken(session: SimulatedSession): IssuedToken {
     return this.#userTokens.issue(session);
   }
 
-  /** The instance that a token is valid for. */
+  /** The instance of a valid token. */
   instanceOfToken(publicToken: string): string | undefined {
     const id = this.#instanceTokens.holder(publicToken);
     return id !== undefined && this.#instances.get(id)?.removed === "no" ? id : undefined;
   }
 
-  /** The session whose user a token is valid for. */
+  /** The session of a user's valid token. */
   sessionOfToken(publicToken: string): SimulatedSession | undefined {
     const session = this.#userTokens.holder(publicToken);
     const id = session?.extensionInstanceId;

@@ -1,5 +1,5 @@
 /**
- * The public keys that a simulated mStudio serves, and the key pair that it signs with.
+ * Signing keys and public keys of a simulated mStudio.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import type { PublicKeyProvider } from "../../webhooks/interfaces.ts";
 import { PublicKeyUnavailableError, UnknownPublicKeyError } from "../../errors.ts";
 import { generateSigningKey, type SigningKey } from "../key_pair.ts";
 
-/** One for each purpose, as mittwald has them. */
+/** The keys by purpose; mittwald has separate ones, too. */
 export interface KeyRings {
   readonly webhook: KeyRing;
   readonly session_token: KeyRing;
 }
 
-/** The key pairs that were ever signed with. The public halves are served for good, as mittwald does. */
+/** All signing keys so far. Old public keys remain available, as in mittwald's API. */
 export class KeyRing {
   readonly #publicKeys = new Map<string, string>();
   #current: SigningKey;
-  /** Whether no key can be had at the moment. */
+  /** Whether the keys are unavailable. */
   outage = false;
 
   constructor(key: SigningKey) {
@@ -26,29 +26,29 @@ export class KeyRing {
     this.#publicKeys.set(key.serial, key.publicKey);
   }
 
-  /** The pair that is signed with. */
+  /** The current signing key. */
   get current(): SigningKey {
     return this.#current;
   }
 
-  /** Makes a new pair and signs with it from now on. */
+  /** Replaces the signing key. */
   async rotate(serial?: string): Promise<void> {
     const key = await generateSigningKey(serial);
     if (this.#publicKeys.has(key.serial)) {
       throw new TypeError(
-        `Rotating the signing key: the serial ${JSON.stringify(key.serial)} has a key`,
+        `Rotating the signing key: the serial ${JSON.stringify(key.serial)} already has a key`,
       );
     }
     this.#publicKeys.set(key.serial, key.publicKey);
     this.#current = key;
   }
 
-  /** The public key of a serial. */
+  /** The public key with a serial. */
   publicKey(serial: string): string | undefined {
     return this.#publicKeys.get(serial);
   }
 
-  /** Offers the public keys to a receiver in the same process. */
+  /** Provides the public keys to a receiver in the same process. */
   provider(): PublicKeyProvider {
     return {
       getPublicKey: (serial) => {

@@ -1,5 +1,5 @@
 /**
- * Builds and signs what one attempt sends.
+ * Builds and signs the requests of attempts.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export class RequestBuilder {
     this.#keys = keys;
   }
 
-  /** Builds and signs a request; each has an id of its own. */
+  /** Builds and signs a request with a new id. */
   async build(event: LifecycleEvent, options: AttemptOptions): Promise<WireRequest> {
     const { dryRun, createdAt, forge, tamper } = options;
     const { url } = this.#settings;

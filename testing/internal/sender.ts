@@ -29,34 +29,34 @@ interface Attempted {
   readonly result: AttemptResult;
 }
 
-/** How an event is queued. */
+/** Options of a queued event. */
 export interface EnqueueOptions extends DeliverOptions {
-  /** Whether it is delivered once, whatever comes of it. */
+  /** Whether there is only one attempt, whatever its outcome. */
   readonly once?: boolean | undefined;
-  /** Whether its secret becomes valid if it is given up, too. */
+  /** Whether its secret becomes valid even if it is given up. */
   readonly allowFailure?: boolean | undefined;
 }
 
-/** The sender behind a simulated mStudio. */
+/** The sender of a simulated mStudio. */
 export class Sender {
   readonly #settings: Settings;
   readonly #requests: RequestBuilder;
   readonly #register: InstanceRegister;
 
   readonly #closed = new AbortController();
-  /** The queues that hold something, by instance. */
+  /** The queues with jobs, by instance. */
   readonly #queues = new Map<string, DeliveryQueue<Delivery>>();
   readonly #singles = new Set<Promise<unknown>>();
-  /** Requests that are still on their way to the receiver after their attempts have failed. */
+  /** Requests that will still arrive although their attempts have failed. */
   readonly #lateArrivals = new Set<Promise<unknown>>();
-  /** What was sent, secrets included: apart from the log, so that no one prints it by accident. */
+  /** The sent requests with their secrets, separate from the log, which might be printed. */
   readonly #sent = new WeakMap<Delivery, Sent>();
-  /** The faults of deliveries that have none of their own. */
+  /** The faults of deliveries without their own. */
   #faults: Faults;
 
-  /** All attempts that ended. */
+  /** All ended attempts. */
   readonly deliveries: Delivery[] = [];
-  /** The same by events, those that have not ended among them. */
+  /** Deliveries by event, including unfinished ones. */
   readonly executions: Executions = new Executions();
 
   constructor(settings: Settings, requests: RequestBuilder, register: InstanceRegister) {
@@ -66,13 +66,13 @@ export class Sender {
     this.#faults = settings.faults;
   }
 
-  /** Sets the faults of deliveries that have none of their own. */
+  /** Sets the faults of deliveries without their own. */
   setFaults(faults: Faults): void {
     checkFaults(faults, this.#settings.attemptTimeoutMs);
     this.#faults = faults;
   }
 
-  /** Puts an event into the queue of its instance; resolves with `result` of the attempt that succeeded. */
+  /** Queues an event for its instance; resolves with `result` of the successful attempt. */
   enqueue<T>(
     event: LifecycleEvent,
     { faults, once = false, allowFailure = false }: EnqueueOptions,
@@ -119,7 +119,7 @@ export class Sender {
           } else {
             executions.drop(execution);
           }
-          // Both are the caller's own doing, who need not wait for what he has called off.
+          // The caller caused the other reasons and need not handle the rejection.
           if (reason !== "ERR_GAVE_UP") promise.catch(() => {});
           reject(undelivered(event, reason, count, latest));
         },
@@ -145,7 +145,7 @@ export class Sender {
     return queue;
   }
 
-  /** A single attempt, past the queue. */
+  /** Makes a single attempt that bypasses the queue. */
   async once(event: LifecycleEvent, options: AttemptOptions): Promise<Response> {
     checkAttemptOptions(options, this.#settings.attemptTimeoutMs);
     this.#assertOpen(event);
@@ -156,7 +156,7 @@ export class Sender {
     );
   }
 
-  /** Sends again what an attempt sent. */
+  /** Repeats an attempt's request. */
   async replay(delivery: Delivery): Promise<Response> {
     const sent = this.#sent.get(delivery);
     if (sent === undefined) {
@@ -166,7 +166,7 @@ export class Sender {
     return await this.#respond(sent.event, this.#send(sent, {}, { replay: true }));
   }
 
-  /** Settles when nothing is queued, and nothing will arrive late. */
+  /** Settles when no event is queued and no request will arrive late. */
   async idle(): Promise<void> {
     while (this.#queues.size + this.#lateArrivals.size > 0) {
       await Promise.all(Array.from(this.#queues.values(), (queue) => queue.running));
@@ -174,7 +174,7 @@ export class Sender {
     }
   }
 
-  /** Ends everything that is queued, waiting, or on its way. */
+  /** Ends everything that is queued, waiting or in flight. */
   async close(): Promise<void> {
     this.#closed.abort();
     for (const queue of this.#queues.values()) queue.wake();
@@ -204,7 +204,7 @@ export class Sender {
       return await this.#send(sent, { delayMs }, { responseLost: dropResponse });
     }
     const sentAt = performance.now();
-    // Longer than the attempt may take, so that it fails.
+    // Exceeds the time limit, so the attempt fails.
     const attempted = await this.#send(sent, { delayMs: arriveLateMs }, {});
     const late = this.#arriveLate(sent, sentAt + arriveLateMs);
     this.#lateArrivals.add(late);

@@ -1,5 +1,5 @@
 /**
- * Session tokens: JWTs (RFC 7519) that are signed with EdDSA (RFC 8037).
+ * Session tokens: JWTs (RFC 7519) signed with EdDSA (RFC 8037).
  *
  * @module
  */
@@ -12,13 +12,13 @@ import type { KeyRing } from "./key_ring.ts";
 
 const LIFETIME_MS = 60_000;
 
-/** What the exchange needs to know of a token that is valid. */
+/** The content of a valid token. */
 export interface ReadSession extends SimulatedSession {
   readonly extensionId: string;
   readonly authenticatableWithoutSecret: boolean;
 }
 
-/** Makes the tokens of one simulated mStudio, and reads them. */
+/** Makes and reads a simulated mStudio's tokens. */
 export class SessionTokens {
   readonly #keys: KeyRing;
   readonly #userId = crypto.randomUUID();
@@ -28,7 +28,7 @@ export class SessionTokens {
     this.#keys = keys;
   }
 
-  /** Makes a token for the page of an instance, whose state an event tells. */
+  /** Makes a token for an instance's page, from an event with the instance's state. */
   async make(
     instance: EventOfKind<"InstanceUpdated">,
     { userId, sessionId, scopes, expiresInMs = LIFETIME_MS, forge = false }: SessionTokenOptions,
@@ -56,7 +56,7 @@ export class SessionTokens {
     return `${signed}.${toBase64Url(signature)}`;
   }
 
-  /** What a token says, where it is one of this simulator's, and valid now. */
+  /** Reads a token; `undefined` unless it is valid and this simulator made it. */
   async read(token: string): Promise<ReadSession | undefined> {
     try {
       const [header = "", payload = "", signature = ""] = token.split(".");

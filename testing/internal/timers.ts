@@ -1,5 +1,5 @@
 /**
- * Waiting that can be ended early and leaves no timer behind.
+ * Pauses that can end early and leave no timer behind.
  *
  * @module
  */

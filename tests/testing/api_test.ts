@@ -104,7 +104,7 @@ Deno.test("after a rotation the new key signs, and both are served", async () =>
     const response = await request(mstudio, `/v2/public-keys/${serial}`);
     assertEquals(await response.json(), { algorithm: "Ed25519", key, serial });
   }
-  await assertRejects(() => mstudio.rotateSigningKey("first"), TypeError, "has a key");
+  await assertRejects(() => mstudio.rotateSigningKey("first"), TypeError, "already has a key");
   assertEquals(mstudio.serial, "second");
   await mstudio.rotateSigningKey();
   assert(!["first", "second"].includes(mstudio.serial));

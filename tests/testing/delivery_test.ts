@@ -292,10 +292,10 @@ Deno.test("options that are wrong or that there are none of are refused", async 
     { newSecretRefusedMs: NaN },
   ];
   for (const options of numbers) {
-    await assertRejects(() => create(options), RangeError, "Setting the option");
+    await assertRejects(() => create(options), RangeError, "Reading the option");
   }
   for (const target of ["/webhooks", "ftp://extension.example", "", undefined, null, 1]) {
-    await assertRejects(() => create({ target }), TypeError, "Setting the target");
+    await assertRejects(() => create({ target }), TypeError, "Reading the option target");
   }
   const url = "https://extension.example";
   await assertRejects(() => create({ target: url, url }), TypeError, "the target is a URL itself");

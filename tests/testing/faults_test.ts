@@ -181,7 +181,7 @@ Deno.test("faults out of range, and faults that there are none of, are refused",
     { clockSkewMs: NaN },
   ];
   for (const faults of outOfRange) {
-    await assertRejects(() => simulate(undefined, { faults }), RangeError, "Setting the fault");
+    await assertRejects(() => simulate(undefined, { faults }), RangeError, "Reading the fault");
     await assertRejects(() => mstudio.addInstance({}, { faults }), RangeError);
   }
   await assertRejects(() => mstudio.deliverOnce(event, { delayMs: Infinity }), RangeError);
@@ -191,7 +191,7 @@ Deno.test("faults out of range, and faults that there are none of, are refused",
 
   for (const name of ["dropResponses", "constructor", "dryRun"]) {
     const faults = { [name]: true } as Faults;
-    const message = `Setting the fault "${name}": there is none of this name`;
+    const message = `Reading the fault ${name}: there is no such fault`;
     assertThrows(() => mstudio.setFaults(faults), TypeError, message);
     await assertRejects(() => simulate(undefined, { faults }), TypeError, message);
     await assertRejects(() => mstudio.addInstance({}, { faults }), TypeError, message);
