@@ -130,7 +130,7 @@ function bytesOf(value: unknown): Uint8Array {
   if (Object.prototype.toString.call(value) === "[object ArrayBuffer]") {
     return new Uint8Array(value as ArrayBuffer);
   }
-  throw new BodyError("unsupported", "its stream yields something other than bytes");
+  throw new BodyError("unsupported", "its content is not bytes");
 }
 
 async function readWhole(

@@ -243,9 +243,9 @@ export function importEncryptionKey(
   // A variable that is not set, where a schema is loaded without secrets: as with a missing
   // password, the first use says so.
   if (rawKey.length === 0) {
-    const message = `${attempt}: rawKey is empty; the key was made ${
+    const message = `${attempt}: rawKey is empty; the key was imported ${
       placeOfCall(importEncryptionKey)
-    }, and \`npx mitthooks-drizzle keygen --raw --write .env\` makes one`;
+    }, and \`npx mitthooks-drizzle keygen --raw --write .env\` generates one`;
     return new AesEncryptionKey(() => Promise.reject(new ConfigurationError(message)), alsoReads);
   }
   if (rawKey.length !== KEY_BYTES) {

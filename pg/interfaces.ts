@@ -1,4 +1,4 @@
-/** What the application gives: a key, and a database. */
+/** The types that an application implements or passes in: a key and a database. */
 
 /**
  * A key of an encrypted column. {@linkcode buildEncryptionKey} and {@linkcode importEncryptionKey}

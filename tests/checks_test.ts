@@ -1,4 +1,4 @@
-/** The checks of `deno task check` can fail: each is run on small packages with one thing wrong. */
+/** The checks of `deno task check` can fail: each runs on small packages with one fault. */
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Check } from "../tools/checks/check.ts";
 import { isOurs } from "../tools/checks/doc_lint.ts";
@@ -26,11 +26,11 @@ interface Runtime {
 export const value: unknown = () =>
   (globalThis as Runtime).process?.getBuiltinModule?.("node:crypto")?.scrypt;
 `,
-  // The command line is a program: it may use what Deno has.
+  // The command line is a program and may use Deno.
   "cli.ts": 'import "node:fs";\nconsole.log(Deno.args);\n',
 };
 
-/** What a check finds in a package of these files. */
+/** A check's findings in a package of these files. */
 async function findings(
   check: Check,
   files: Readonly<Record<string, string>>,
@@ -51,7 +51,7 @@ async function findings(
   }
 }
 
-Deno.test("portable: what every runtime has, and nothing else, with its place", async () => {
+Deno.test("portable: only what every runtime has, with the place of violations", async () => {
   assertEquals(await findings(portable, PORTABLE_FILES), []);
   const types = [
     "export const value: unknown = Buffer.from([1]);",
@@ -73,7 +73,7 @@ Deno.test("portable: what every runtime has, and nothing else, with its place", 
   }
 });
 
-Deno.test("manifests: jsr.json is equal, and what only builds and tests has an exact version", async () => {
+Deno.test("manifests: jsr.json is equal, and build and test dependencies have exact versions", async () => {
   const written = (changes: object, manifest = MANIFEST) => ({
     "jsr.json": JSON.stringify({ ...jsrManifest(manifest), ...changes }),
   });
@@ -85,7 +85,7 @@ Deno.test("manifests: jsr.json is equal, and what only builds and tests has an e
   ]);
 });
 
-Deno.test("workflows: finds what is no task and what has no exact version", () => {
+Deno.test("workflows: finds unknown tasks and inexact versions", () => {
   const good = ["run: npx --yes deno task test --all", "uses: actions/checkout@v5.0.0"];
   assertEquals(faultsOf(good.join("\n"), ["test"]), []);
   const bad = ["run: npm test", "run: npx --yes deno task test; curl", "uses: actions/checkout@v5"];
@@ -98,7 +98,7 @@ Deno.test("release: the version as tag, a section of its own, and an address", (
   assertEquals(releaseFindings("1.2.3", "1.2.3", "## 1.2.30\n", "").length, 3);
 });
 
-Deno.test("doc-lint: only what is declared elsewhere is left out", () => {
+Deno.test("doc-lint: ignores only declarations of other packages", () => {
   const reference = "error[private-type-ref]: public type 'A' references private type 'B'\n";
   assertEquals(isOurs(reference, "export type A = B;\nexport type B = string;"), true);
   assertEquals(isOurs(reference, 'import {\n  type B,\n} from "b";\nexport type A = B;'), false);

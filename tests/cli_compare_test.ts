@@ -8,7 +8,7 @@ import { poll } from "../tools/postgres/databases.ts";
 const SCHEMA = new URL("./fixtures/cli/schema.ts", import.meta.url).pathname;
 const KEYS = { ENCRYPTION_MASTER_PASSWORD: "master password", ENCRYPTION_SALT: "salt" };
 
-/** A world whose API is reached over HTTP, and the environment of an operator. */
+/** A world with its API over HTTP, and the environment of the command. */
 async function openWorld() {
   const world = await setUp();
   let fault: Fault = () => undefined;
@@ -75,7 +75,7 @@ Deno.test("compare: nothing to do", async () => {
   });
 });
 
-Deno.test("compare: what differs is told, and nothing is changed; --repair --yes mends it", async () => {
+Deno.test("compare: differences are listed, nothing is changed; --repair --yes repairs them", async () => {
   await using world = await openWorld();
   const { gone, changed, secretless, missing } = await spoil(world);
   const before = await world.rows();
@@ -149,7 +149,7 @@ Deno.test("compare --repair --yes --json prints what was done", async () => {
   assertEquals([code, different.length, repair.updated, repair.failed], [0, 1, 1, []]);
 });
 
-Deno.test("compare: what keeps it from comparing has status 2, and nothing is changed", async (t) => {
+Deno.test("compare: a failed comparison has status 2, and nothing is changed", async (t) => {
   await using world = await openWorld();
   await world.addInstances(2);
   await world.sql`UPDATE extension_instance SET active = false`;
@@ -158,7 +158,7 @@ Deno.test("compare: what keeps it from comparing has status 2, and nothing is ch
     "no token": ["", "set MITTWALD_API_TOKEN", { MITTWALD_API_TOKEN: "" }],
     "no extension": ["", "set EXTENSION_ID, or give --extension-id", { EXTENSION_ID: "" }],
     "a wrong token": ["", "the API token is invalid\nCreate a token", { MITTWALD_API_TOKEN: "x" }],
-    "a token that is none": ["", "it is missing or not a token", { MITTWALD_API_TOKEN: "a b" }],
+    "a malformed token": ["", "it is missing or not a token", { MITTWALD_API_TOKEN: "a b" }],
     "another extension": ["--extension-id other", "mStudio has no extension with this id"],
     "another table": ["--table other", "--table names no such table of the schema"],
     "other keys": ["--repair --yes", "--repair: No value can be read with the available keys", {
@@ -192,7 +192,7 @@ Deno.test("compare --repair: Ctrl-C stops it, another run finishes", async () =>
   assertEquals((await world.run("--check-secrets")).code, 0);
 });
 
-/** What has happened before an operator opens the page, by its recipes. */
+/** The state before each recipe of the page. */
 const RECIPES: Record<string, (world: World) => Promise<unknown>> = {
   "A restored backup": async (world) => {
     const [gone, rotated] = await world.addInstances(4) as [SimulatedInstance, SimulatedInstance];
@@ -219,7 +219,7 @@ const RECIPES: Record<string, (world: World) => Promise<unknown>> = {
   },
 };
 
-Deno.test("docs/recovery.md: each recipe ends in a table that is what mStudio says", async (t) => {
+Deno.test("docs/recovery.md: after each recipe the table matches mStudio", async (t) => {
   const page = await Deno.readTextFile(new URL("../docs/recovery.md", import.meta.url));
   for (const [recipe, happens] of Object.entries(RECIPES)) {
     await t.step(recipe, async () => {

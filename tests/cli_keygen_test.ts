@@ -25,7 +25,7 @@ Deno.test("keygen prints a master password and a salt, or a raw key, as .env lin
   }
 });
 
-Deno.test("keygen --write makes a file for its owner alone, and prints no secret", async () => {
+Deno.test("keygen --write makes a file readable by its owner only, and prints no secret", async () => {
   await using folder = await createFolder();
   const { code, stdout, stderr } = await runCommand(["keygen", "--write", ".env"], {
     cwd: folder.path,
@@ -39,7 +39,7 @@ Deno.test("keygen --write makes a file for its owner alone, and prints no secret
   assertEquals((await Deno.stat(`${folder.path}/.env`)).mode! & 0o777, 0o600);
 });
 
-Deno.test("keygen --write: a file that everybody may read stays so, with a warning", async () => {
+Deno.test("keygen --write: a file that everybody can read stays so, with a warning", async () => {
   await using folder = await createFolder({ ".env": "A=1\n" });
   const path = `${folder.path}/.env`;
   await Deno.chmod(path, 0o644);
@@ -51,7 +51,7 @@ Deno.test("keygen --write: a file that everybody may read stays so, with a warni
   ]);
 });
 
-Deno.test("keygen --write: a link that leads nowhere is told, and stays", async () => {
+Deno.test("keygen --write: a dangling link is reported, and stays", async () => {
   await using folder = await createFolder();
   await Deno.symlink("nowhere", `${folder.path}/.env`);
   const { code, stderr } = await runCommand(["keygen", "--write", ".env"], { cwd: folder.path });
@@ -62,7 +62,7 @@ Deno.test("keygen --write: a link that leads nowhere is told, and stays", async 
   assertEquals([...Deno.readDirSync(folder.path)].map(({ isSymlink }) => isSymlink), [true]);
 });
 
-Deno.test("keygen --write: what a new file in its place would break stays, and is told", async (t) => {
+Deno.test("keygen --write: a file that a replacement would break stays, and is reported", async (t) => {
   const cases: Record<string, [prepare: string, found: string]> = {
     "a FIFO": ["mkfifo .env", "it is not a regular file"],
     "a file with two names": [
@@ -86,7 +86,7 @@ Deno.test("keygen --write: what a new file in its place would break stays, and i
   }
 });
 
-Deno.test("keygen --name makes a second pair beside the first", async () => {
+Deno.test("keygen --name generates a second pair beside the first", async () => {
   await using folder = await createFolder();
   const write = (...args: string[]) =>
     runCommand(["keygen", "--write", ".env", ...args], { cwd: folder.path });
@@ -110,7 +110,7 @@ Deno.test("keygen --name makes a second pair beside the first", async () => {
   }
 });
 
-/** What stands in a file before and after `keygen --write`, a byte for each character. `+` stands for new values. */
+/** A file before and after `keygen --write`, one byte per character. `+` stands for new values. */
 async function assertWritten(before: string, after: string, args: readonly string[] = ["--raw"]) {
   await using folder = await createFolder();
   const path = `${folder.path}/.env`;
@@ -127,7 +127,7 @@ async function assertWritten(before: string, after: string, args: readonly strin
   return result;
 }
 
-Deno.test("keygen --write fills in and adds what is missing, and keeps the rest byte for byte", async (t) => {
+Deno.test("keygen --write adds missing values and keeps the rest byte for byte", async (t) => {
   const cases: Record<string, [before: string, after: string]> = {
     "an empty file": ["", "ENCRYPTION_KEY=+\n"],
     "no line end": ["# Gr\xf6\xdfe\n\n  A='1'", "# Gr\xf6\xdfe\n\n  A='1'\nENCRYPTION_KEY=+\n"],
@@ -149,7 +149,7 @@ Deno.test("keygen --write fills in and adds what is missing, and keeps the rest 
   }
 });
 
-Deno.test("keygen --write never overwrites a value that is set", async () => {
+Deno.test("keygen --write never overwrites an existing value", async () => {
   const full = "ENCRYPTION_SALT='s'\nexport ENCRYPTION_MASTER_PASSWORD = \"p\" # mine\n";
   const { stdout, stderr } = await assertWritten(full, full, []);
   assertEquals([stdout, stderr], [
@@ -158,7 +158,7 @@ Deno.test("keygen --write never overwrites a value that is set", async () => {
   ]);
   const half = "ENCRYPTION_MASTER_PASSWORD=p\n";
   await assertWritten(half, `${half}ENCRYPTION_SALT=+\n`, []);
-  // Set once and empty another time: which one counts depends on who reads the file.
+  // Set once and empty another time: which one counts depends on the reader.
   const twice = "ENCRYPTION_KEY=set\nENCRYPTION_KEY=\n";
   await assertWritten(twice, twice);
 });

@@ -15,7 +15,7 @@ function extension(apiPort: number, extensionId = "my-extension") {
   return createWebhookHandler({ storage, extensionId, publicKeys });
 }
 
-/** Serves in this process, and tells the arguments that lead there. */
+/** Serves in this process, and returns the arguments for it. */
 function serve(handler: (request: Request) => Response | Promise<Response>) {
   const server = Deno.serve({ port: 0, onListen() {} }, handler);
   const target = `http://localhost:${server.addr.port}/webhooks`;
@@ -27,7 +27,7 @@ function serve(handler: (request: Request) => Response | Promise<Response>) {
 }
 
 Deno.test("mstudio: an instance's life and a forgery, and it ends by itself", async () => {
-  // The port that everybody's extension is told.
+  // The default port for extensions.
   await using server = serve(extension(8001, "another-extension"));
   const env = { EXTENSION_ID: "another-extension" };
   const { code, stdout, stderr } = await runCommand(server.args, { env });
@@ -46,7 +46,7 @@ removed    200  STORED  Handling InstanceRemovedFromContext: done
   assertEquals(storage.rows.size, 0);
 });
 
-/** A session token of the port, its access token, and what that is good for. */
+/** Fetches a session token, its access token, and the session of that. */
 async function assertServesSessions(port: number, id: string, printed: string): Promise<void> {
   const apiUrl = `http://localhost:${port}`;
   assertStringIncludes(printed, `Session token for its page: curl ${apiUrl}/session-token\n`);
@@ -84,7 +84,7 @@ for (const keep of [false, true]) {
     const handler = extension(port);
     let interrupted = false;
     await using server = serve(async (request) => {
-      // npx and bunx send on what the terminal has sent to all: it comes twice.
+      // npx and bunx repeat the terminal's signal, so it arrives twice.
       if (interrupted) command.kill("SIGINT");
       if (interrupted) await new Promise((resolve) => setTimeout(resolve, 100));
       return await handler(request);
@@ -104,7 +104,7 @@ for (const keep of [false, true]) {
   });
 }
 
-Deno.test("mstudio: a terminal that goes away leaves no instance behind", async () => {
+Deno.test("mstudio: a closed terminal leaves no instance behind", async () => {
   const handler = extension(8001, "another-extension");
   await using server = serve(async (request) => {
     const response = await handler(request);
@@ -133,11 +133,11 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
     extension(port, "another-extension"),
     /added +403 {2}ERR_WRONG_EXTENSION[^]*for the extension "my-extension": give .* as --extension-id/,
   ],
-  "a web page, which does nothing to the terminal": [
+  "a web page, which does not affect the terminal": [
     () => new Response(page, { status: 404 }),
     /added +404 {2}<h1> Not found<\/h1>x{100,200}…\n[^]*\nIs the path of --target correct/,
   ],
-  "an answer without end": [
+  "an endless answer": [
     () => new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(65_536)) })),
     /forged +200\n[^]*A forged webhook was accepted/,
   ],
@@ -149,11 +149,11 @@ const mistakes: Record<string, [(request: Request) => Response | Promise<Respons
     () => Response.json({ code: "ERR_STORAGE_FAILED", message: "no" }, { status: 503 }),
     /added +503 {2}ERR_STORAGE_FAILED {2}no\n[^]*\nThe response does not show the cause: give .* an onError that logs error\.cause\n$/,
   ],
-  // It does not go on serving after a failure.
-  "an extension that takes everything": [() => new Response(), /A forged webhook was accepted/],
+  // It stops serving after a failure.
+  "an extension that accepts everything": [() => new Response(), /A forged webhook was accepted/],
 };
 for (const [what, [handler, found]] of Object.entries(mistakes)) {
-  Deno.test(`mstudio: what is wrong is told, with what to do about it: ${what}`, async () => {
+  Deno.test(`mstudio: the problem and its remedy are shown: ${what}`, async () => {
     await using server = serve(handler);
     const { code, stdout } = await runCommand([...server.args, `--serve=${port}`]);
     assertEquals(code, 1);
@@ -161,7 +161,7 @@ for (const [what, [handler, found]] of Object.entries(mistakes)) {
   });
 }
 
-Deno.test("mstudio: nobody listens, and a port that is in use", async () => {
+Deno.test("mstudio: no listener, and a port in use", async () => {
   using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   const used = listener.addr.port;
   const target = `--target=http://localhost:${freePort()}/`;

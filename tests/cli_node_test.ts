@@ -1,4 +1,4 @@
-/** The command from the npm package, on Node.js, with the kinds of schemas that drizzle-kit loads. */
+/** The npm package's command on Node.js, with the kinds of schemas that drizzle-kit loads. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
 import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
@@ -62,14 +62,18 @@ Deno.test("status on Node.js: schemas with aliases, enums and imports without ex
       ["commonjs", "module"].map((type) => [node, type] as const)
     );
     for (const [node, type] of kinds) {
-      await t.step(`Node ${node}, ${type}, without jiti: the message says what to do`, async () => {
-        const without = /^status: Loading drizzle\.config\.ts: .* run npm install --save-dev jiti$/;
-        assertMatch(await status(node, type), without);
-      });
+      await t.step(
+        `Node ${node}, ${type}, without jiti: the message names the remedy`,
+        async () => {
+          const without =
+            /^status: Loading drizzle\.config\.ts: .* run npm install --save-dev jiti$/;
+          assertMatch(await status(node, type), without);
+        },
+      );
     }
     await npmInstall(path, "jiti@2.7.0");
     for (const [node, type] of kinds) {
-      await t.step(`Node ${node}, ${type}, with jiti: it gets as far as the database`, async () => {
+      await t.step(`Node ${node}, ${type}, with jiti: it reaches the database`, async () => {
         assertMatch(await status(node, type), /could not be reached: connect ECONNREFUSED/);
       });
     }

@@ -31,7 +31,7 @@ const KEYS = { ENCRYPTION_MASTER_PASSWORD: "the new master password", ENCRYPTION
 const newKey = buildEncryptionKey(KEYS.ENCRYPTION_MASTER_PASSWORD, SALT);
 const NOWHERE = "postgres://127.0.0.1:1/nothing";
 
-/** Tables of the schema module, some instances, and the environment of step 2 of the procedure. */
+/** The schema module's tables, some instances, and the environment of step 2 of the procedure. */
 async function openDatabase(instances: number) {
   const database = await createDatabase();
   const sql = postgres(database.url, { max: 1, onnotice: () => {} });
@@ -64,13 +64,13 @@ async function openDatabase(instances: number) {
 const run = (command: string, options: CommandOptions = {}) =>
   runCommand(command.split(" "), options);
 
-/** Nothing that the command prints may hold any of it. */
+/** The command must print none of these. */
 function assertNoSecrets(output: string, ...secrets: string[]): void {
   const untold = [OLD_PASSWORD, KEYS.ENCRYPTION_MASTER_PASSWORD, SALT, "hunter2", ...secrets];
   for (const secret of untold) assert(!output.includes(secret));
 }
 
-/** Commands that cannot do anything, and what they say instead. */
+/** Failing commands and their messages. */
 type Failures = (readonly [
   command: string,
   message: string | RegExp,
@@ -137,7 +137,7 @@ tenant.token: 3 rows, 1 value would be re-encrypted (dry run, nothing was writte
 tenant.token: 3 rows, 1 value re-encrypted
 `,
   ]);
-  // Without a terminal: plain lines, one for each tenth.
+  // Without a terminal: plain lines, one per tenth.
   assertEquals(done.stderr.split("\n").slice(0, 3), [
     "--database-url contains a password, which other users of this machine can see; set DATABASE_URL instead",
     "extension_instance: 200 of 1,234 rows, 200 re-encrypted, 0 unreadable",
@@ -156,7 +156,7 @@ tenant.token: 3 rows, 1 value re-encrypted
   }
 });
 
-Deno.test("status and reencrypt: what cannot be written or read is told, and fails", async () => {
+Deno.test("status and reencrypt: values that cannot be written or read are reported as failures", async () => {
   await using database = await openDatabase(3);
   const { sql, env } = database;
   await sql.unsafe(`
@@ -190,13 +190,13 @@ tenant.token: 102 rows, 0 values re-encrypted
   {"ownerId":"9007199254740993","name":"\\"quoted\\""}
 `));
   assert(unreadable.stdout.endsWith("  and 2 rows more\n"));
-  // What cannot be read may need another key: nothing says that none is needed.
+  // Unreadable values may need another key, so nothing claims that none is needed.
   const after = await run(`status ${PROJECT}`, { env });
   assertEquals(after.code, 1);
   assert(after.stdout.endsWith("\n\n102 values cannot be read with any key\n"));
 });
 
-Deno.test("reencrypt and status: a wrong password is told in one sentence, at once", async () => {
+Deno.test("reencrypt and status: a wrong password is reported in one sentence, at once", async () => {
   await using database = await openDatabase(2_000);
   const env = { ...database.env, OLD_MASTER_PASSWORD: "another" };
   const sentence = "No value can be read with the available keys: most likely the values were " +
@@ -209,14 +209,14 @@ Deno.test("reencrypt and status: a wrong password is told in one sentence, at on
   ]);
   const status = await run(`status ${PROJECT}`, { env });
   assertEquals([status.code, status.stdout.endsWith(`\n\n${sentence}`)], [1, true]);
-  // One value that can be read is enough to go on.
+  // One readable value is enough to continue.
   await database.sql`UPDATE extension_instance SET secret = ${await newKey.encrypt(
     "x",
   )} WHERE id = '999'`;
   assertStringIncludes((await run(`reencrypt ${PROJECT}`, { env })).stdout, "1,999 rows with");
 });
 
-Deno.test("whatever an id holds, a terminal is told by numbers alone", async () => {
+Deno.test("an id's control characters reach no terminal", async () => {
   await using database = await openDatabase(0);
   const id = "\x9b2J\x7f\u202eevil\u2028\n";
   await database
@@ -230,11 +230,11 @@ Deno.test("whatever an id holds, a terminal is told by numbers alone", async () 
   assertEquals(stderr, "status: Loading \\u{202e}.ts: there is no such file\n");
 });
 
-/** Back to the beginning of the line, and erase it. */
+/** Return to the start of the line, and erase it. */
 const CLEAR = "\r\x1b[K";
 
 for (const command of ["reencrypt --dry-run --batch-size 10", "status"]) {
-  Deno.test(`${command} on a terminal: a bar that goes away, and colours`, async () => {
+  Deno.test(`${command} on a terminal: a bar that disappears, and colours`, async () => {
     await using database = await openDatabase(1_000);
     const { env } = database;
     const onTerminal = async (columns: number, variables: typeof env & { NO_COLOR?: string }) => {
@@ -245,12 +245,12 @@ for (const command of ["reencrypt --dry-run --batch-size 10", "status"]) {
     const wide = await onTerminal(100, env);
     assertStringIncludes(wide, "\x1b[32m█");
     assertStringIncludes(wide, " 50 %  500 of 1,000 rows");
-    // The last frame is erased before the report comes.
+    // The last frame is erased before the report.
     assertStringIncludes(wide, `${CLEAR}\x1b[1mextension_instance\x1b[22m`);
 
     const narrow = await onTerminal(30, { ...env, NO_COLOR: "1" });
     assert(!narrow.replaceAll(CLEAR, "").includes("\x1b"));
-    // Whatever is drawn fits, so that no line wraps.
+    // Everything fits, so that no line wraps.
     for (const [output, columns] of [[wide, 100], [narrow, 30]] as const) {
       const drawn = stripVTControlCharacters(output.replaceAll(CLEAR, "\n")).split(/\r?\n/)
         .filter((frame) => frame.includes("%"));
@@ -261,14 +261,14 @@ for (const command of ["reencrypt --dry-run --batch-size 10", "status"]) {
 }
 
 for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-  Deno.test(`reencrypt: ${signal} stops it between two batches, another run goes on`, async () => {
+  Deno.test(`reencrypt: ${signal} stops it between two batches, another run continues`, async () => {
     await using database = await openDatabase(20_000);
     const command = startCommand(`reencrypt ${PROJECT} --batch-size 10`.split(" "), database);
     // The first line of progress.
     await poll(() => command.printed.stderr !== "");
     command.kill(signal);
     await poll(() => command.printed.stderr.includes("Stopping"));
-    // As runners of packages pass it on.
+    // As package runners pass it on.
     command.kill(signal);
     const { code, stdout, stderr } = await command.ended;
     assertEquals(code, status);
@@ -286,7 +286,7 @@ for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 12
   });
 }
 
-Deno.test("reencrypt: killed in the middle, another run goes on", async () => {
+Deno.test("reencrypt: killed in the middle, another run continues", async () => {
   await using database = await openDatabase(20_000);
   const command = startCommand(`reencrypt ${PROJECT} --batch-size 10`.split(" "), database);
   await poll(() => command.printed.stderr !== "");
@@ -302,7 +302,7 @@ Deno.test("reencrypt: killed in the middle, another run goes on", async () => {
   assertEquals(new Set(secrets).size, 20_000);
 });
 
-Deno.test("reencrypt: a second signal ends it at once, whatever the database waits for", async () => {
+Deno.test("reencrypt: a second signal ends it at once, even while the database waits", async () => {
   await using database = await openDatabase(1);
   await database.sql.begin(async (sql) => {
     await sql`SELECT FROM extension_instance FOR UPDATE`;
@@ -348,7 +348,7 @@ Deno.test("every command has help and a version", async () => {
   }
 });
 
-Deno.test("arguments that make no sense: status 2, and they are not repeated", (t) =>
+Deno.test("invalid arguments: status 2, and they are not repeated", (t) =>
   assertFailures(t, 2, [
     ["status", "give the schema module: --schema ./schema.ts"],
     ["reencrypt", "give the schema module: --schema ./schema.ts"],
@@ -425,7 +425,7 @@ export const strange = pgTable("strange", { id: integer().primaryKey(), secret: 
   ]);
 });
 
-Deno.test("databases that cannot be used: the password stays untold", async (t) => {
+Deno.test("unusable databases: the password is not printed", async (t) => {
   await using database = await openDatabase(1);
   const at = (changes: Partial<URL>) => Object.assign(new URL(database.url), changes).href;
   const password = "hunter2";
@@ -499,7 +499,7 @@ Deno.test("schema, database and casing come from drizzle.config.ts, the keys fro
   }
 });
 
-Deno.test("what is given comes before drizzle.config.ts, and the environment before --env-file", async () => {
+Deno.test("options take precedence over drizzle.config.ts, and the environment over --env-file", async () => {
   await using database = await openDatabase(1);
   await using folder = await createFolder({
     "my.config.ts": `export default { dialect: "postgresql", schema: "./missing.ts",
@@ -513,10 +513,10 @@ Deno.test("what is given comes before drizzle.config.ts, and the environment bef
   assertEquals([code, stderr], [0, ""]);
 });
 
-/** The length of the message and the code that ask for TLS (PostgreSQL manual, 53.7, SSLRequest). */
+/** Length and code of the message that requests TLS (PostgreSQL manual, 53.7, SSLRequest). */
 const SSL_REQUEST = "00000008" + "04d2162f";
 
-Deno.test("TLS of drizzle.config.ts: asked for first, and never gone without", async (t) => {
+Deno.test("TLS of drizzle.config.ts: requested first, and never dropped", async (t) => {
   const first: string[] = [];
   const server = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   const serving = (async () => {
@@ -524,7 +524,7 @@ Deno.test("TLS of drizzle.config.ts: asked for first, and never gone without", a
       const bytes = new Uint8Array(8);
       await connection.read(bytes);
       first.push(encodeHex(bytes));
-      // TLS is refused; whatever comes then may not be sent.
+      // Refuses TLS; nothing may be sent afterwards.
       await connection.write(new TextEncoder().encode("N"));
       if (await connection.read(bytes) !== null) first.push(encodeHex(bytes));
       connection.close();
@@ -555,7 +555,7 @@ Deno.test("TLS of drizzle.config.ts: asked for first, and never gone without", a
       assertEquals([code, stdout], [1, ""]);
       assertNoSecrets(stderr);
       assert(first.length > 0, stderr);
-      // At most a TLS record (RFC 8446, 5.1: a handshake's begins with 22 and 3).
+      // At most a TLS record (RFC 8446, 5.1: a handshake's starts with 22 and 3).
       for (const bytes of first) assertMatch(bytes, new RegExp(`^(${SSL_REQUEST}|1603)`));
       assertEquals(first[0], SSL_REQUEST);
     });
@@ -571,7 +571,7 @@ Deno.test("TLS of drizzle.config.ts: asked for first, and never gone without", a
       "Reading drizzle.config.ts: ssl of its dbCredentials is not a boolean, an object or",
       config({ ...parts, ssl: "yes" }),
     ],
-    // Not knowing what it asks for, nobody is connected to over a network.
+    // With an unknown TLS setting, nothing connects over a network.
     [`status --schema ${SCHEMA}`, /It may ask for TLS: .* add sslmode/, {
       env: { ...KEYS, DATABASE_URL: "postgres://user:hunter2@db.example/name" },
       files: { "drizzle.config.ts": 'import "npm-package-that-is-not-there";' },
@@ -579,7 +579,7 @@ Deno.test("TLS of drizzle.config.ts: asked for first, and never gone without", a
   ]);
 });
 
-Deno.test("--env-file is read as the runtime reads it for the application", async () => {
+Deno.test("--env-file is read exactly as by the runtime", async () => {
   const lines = [
     "A='it''s'",
     'B="a $$ in \\n quotes"',
@@ -609,7 +609,7 @@ Deno.test("--env-file is read as the runtime reads it for the application", asyn
   const command = "status --schema ./schema.ts --env-file";
   assertEquals((await run(`${command} .env`, { cwd: path, env })).stderr, told);
   if (Deno.build.os === "windows") return;
-  // Password managers hand variables over through a pipe.
+  // Password managers pass variables through a pipe.
   await runProgram(path, "mkfifo", ["pipe"]);
   const piped = run(`${command} pipe`, { cwd: path, env });
   await Deno.writeTextFile(`${path}/pipe`, lines.join("\n"));

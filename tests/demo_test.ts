@@ -20,12 +20,12 @@ async function runDemo(env: Record<string, string>) {
   }
 }
 
-/** What everybody must be able to see in the demo, whatever the database. */
+/** The visible result of the demo on any database. */
 function assertShown(output: string): void {
   const lines = output.split("\n");
   const rows = lines.filter((line) => /^.{14} [AB] /.test(line));
   assertEquals(rows.length, 10);
-  // Stored is never what is read.
+  // Stored values always differ from read ones.
   assertMatch(rows[0]!, /^added +A customer yes pro +\S{12}…\S{11} first-secret-A$/);
   assertMatch(rows[3]!, /^rotated, twice +A customer no +basic +\S{12}…\S{11} second-secret-A$/);
   assertMatch(rows[6]!, /^forged +A .* second-secret-A$/);
@@ -48,7 +48,7 @@ Deno.test("the demo on PGlite", async () => {
   assertShown(output);
 });
 
-Deno.test("the demo on a server: in a scratch database, which is gone afterwards", async () => {
+Deno.test("the demo on a server: in a scratch database, which is dropped afterwards", async () => {
   const url = Deno.env.get("TEST_SERVER_URL")!;
   const sql = postgres(url, { max: 1 });
   try {

@@ -1,4 +1,4 @@
-/** The code of `docs/sessions.md` and `docs/tokens.md` runs, against a simulated mStudio. */
+/** Runs the code of `docs/sessions.md` and `docs/tokens.md` against a simulated mStudio. */
 
 import { assert, assertEquals } from "@std/assert";
 import postgres from "postgres";
@@ -70,7 +70,7 @@ Deno.test("the code of docs/sessions.md and docs/tokens.md", async (t) => {
     target: () => new Response(),
     newSecretRefusedMs: 0,
   });
-  /** Access tokens that the API does not take any more. */
+  /** Access tokens that the API no longer accepts. */
   const refused = new Set<string>();
   const seen = new Set<string>();
   let refusesAll = false;
@@ -109,7 +109,7 @@ Deno.test("the code of docs/sessions.md and docs/tokens.md", async (t) => {
   const foreign = await instance.sessionToken({ forge: { extensionId: "another" } });
 
   for (const [file, name] of BACKENDS) {
-    await t.step(`${name} of ${file} answers users in mStudio, and nobody else`, async () => {
+    await t.step(`${name} of ${file} answers only users in mStudio`, async () => {
       const args = ["-A", "serve_handler.ts", join(project.path, file), name];
       await using server = await project.serve("run", ...args);
       const ask = async (token?: string) => {
@@ -149,7 +149,7 @@ Deno.test("the code of docs/sessions.md and docs/tokens.md", async (t) => {
   await t.step("as_user.ts acts as the user", async () => {
     assertEquals(await run("as_user.ts", genuine, instance.id), ["200"]);
   });
-  await t.step("as_instance.ts gets a new token once where one is refused", async () => {
+  await t.step("as_instance.ts gets a new token once after a refusal", async () => {
     assertEquals(await run("as_instance.ts", instance.id), ["200", "200", "401"]);
   });
 });

@@ -1,4 +1,4 @@
-/** The pages of the documentation: that they are found, and say what the sources say. */
+/** The documentation's pages: their links work, and they match the sources. */
 
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join, repository } from "../tools/paths.ts";
@@ -10,13 +10,16 @@ const pages = await readPages();
 const sources = await readSources();
 const page = (path: string) => pages.find((page) => page.path === path)!;
 
-/** The languages whose blocks are run, checked, or drawn. */
+/** The languages whose blocks are run, checked or rendered. */
 const LANGUAGES = ["ts", "sh", "ini", "diff", "mermaid", "text"];
 
-/** The pages whose commands are run: by `deno task test:quickstart`, readme_test.ts and cli_compare_test.ts. */
+/**
+ * The pages whose commands run in `deno task test:quickstart`, readme_test.ts and
+ * cli_compare_test.ts.
+ */
 const WITH_COMMANDS = ["README.md", "docs/changing-keys.md", "docs/recovery.md"];
 
-/** Messages of PostgreSQL and of the runtimes. */
+/** Messages of PostgreSQL and the runtimes. */
 const OF_OTHERS = [
   'type "context" does not exist',
   "Cannot read properties of null (reading 'write')",
@@ -24,7 +27,7 @@ const OF_OTHERS = [
 
 const proseOf = ({ text }: Page) => text.replace(/^```[^]*?^```$/gm, "");
 
-/** The anchors that GitHub gives to headings. */
+/** GitHub's anchors of headings. */
 function anchorsOf(page: Page): string[] {
   return [...proseOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
     heading!.toLowerCase().replace(/[^\p{L}\p{N}_\s-]/gu, "").trim().replace(/\s/g, "-")
@@ -56,7 +59,7 @@ async function readSources(): Promise<Record<string, string>> {
   return found;
 }
 
-Deno.test("docs: every link leads somewhere", async () => {
+Deno.test("docs: every link has a target", async () => {
   let count = 0;
   for (const from of pages) {
     for (const link of linksOf(from)) {
@@ -79,7 +82,7 @@ Deno.test("docs: the README links every page", () => {
 });
 
 Deno.test("docs: pages are short", () => {
-  // Troubleshooting is looked up by message, not read.
+  // Troubleshooting is searched by message, not read through.
   const most: Record<string, number> = { "README.md": 180, "docs/troubleshooting.md": 200 };
   for (const { path, text } of pages) {
     const ofPrograms = path === "README.md" ? "" : /<!-- (\w+):begin -->[^]*<!-- \1:end -->/g;
@@ -88,7 +91,7 @@ Deno.test("docs: pages are short", () => {
   }
 });
 
-Deno.test("docs: every block is of a kind that is looked at", () => {
+Deno.test("docs: every block is of a tested kind", () => {
   for (const { path, blocks } of pages) {
     for (const { language, code } of blocks) {
       assert(LANGUAGES.includes(language), `${path}: ${language}: ${code}`);
@@ -98,13 +101,13 @@ Deno.test("docs: every block is of a kind that is looked at", () => {
 });
 
 Deno.test("docs: troubleshooting quotes messages that the sources have", () => {
-  // Literals are put together where they are concatenated.
+  // Joins concatenated literals.
   const messages = Object.values(sources).join("\n").replace(/(["`])\s*\+\s*["`]/g, "");
   const headings = page("docs/troubleshooting.md").text.match(/^### .*$/gm)!.join("\n");
   const quoted = [...headings.matchAll(/`([^`]+)`/g)].map(([, message]) => message!);
   assert(quoted.length > 20);
   for (const message of quoted.filter((message) => !OF_OTHERS.includes(message))) {
-    // What stands before a colon is often a constant of its own.
+    // The part before a colon is often a separate constant.
     for (const part of message.split(/…|: /).map((part) => part.trim())) {
       assert(messages.includes(part), `No source says: ${part}`);
     }
@@ -128,7 +131,7 @@ Deno.test("docs: the refusals are those of sessions", () => {
   );
 });
 
-Deno.test("docs: the errors are all there", () => {
+Deno.test("docs: all errors are documented", () => {
   const classes = [...sources["errors.ts"]!.matchAll(/^export class (\w+)/gm)];
   const responses = /^(Session|Signature|Webhook|UnknownPublicKey|PublicKeyUnavailable|Busy)/;
   const { text } = page("docs/errors.md");
@@ -138,7 +141,7 @@ Deno.test("docs: the errors are all there", () => {
   assert(classes.length > 10);
 });
 
-Deno.test("docs: files that the architecture names are there", async () => {
+Deno.test("docs: the architecture's files exist", async () => {
   const named = page("docs/architecture.md").text.match(/\b(?:[\w-]+\/)*\w+\.ts\b/g)!;
   const tests = Object.keys(await readFolder("tests")).map((path) => `tests/${path}`);
   const paths = [...Object.keys(sources), ...tests];
@@ -155,7 +158,7 @@ Deno.test("SECURITY.md: every protection names tests, and they exist", async () 
   const missing: string[] = [];
   let count = 0;
   for (const item of section.split(/^- /m).slice(1)) {
-    // A paragraph that follows belongs to the next one who could do something.
+    // A following paragraph belongs to the next attacker.
     const text = item.split("\n\n")[0]!.replaceAll(/\s+/g, " ").trim();
     const named = [...text.matchAll(/`(tests\/[^`]+)`: ((?:"[^"]+"(?:, )?)+)/g)];
     if (named.length === 0) missing.push(`no test for: ${text}`);

@@ -1,4 +1,4 @@
-/** Keys and the stored form: what holds on every runtime, and what is looked at on this one alone. */
+/** Keys and the stored form: the portable cases, and those of this runtime only. */
 
 import {
   assert,
@@ -28,7 +28,7 @@ import { encryption, replacing } from "./conformance/encryption.ts";
 
 const cases = encryption({
   nativeScrypt: true,
-  // In Deno before 2.7 the cipher of node:crypto takes no Uint8Array.
+  // Before Deno 2.7, the cipher of node:crypto accepts no Uint8Array.
   nativeAes: !/^2\.[0-6]\./.test(Deno.version.deno),
 });
 for (const { name, run } of cases) Deno.test(name, async () => void await run());
@@ -75,7 +75,7 @@ Deno.test("keys of every kind encrypt and decrypt, and only their own values", a
 
 Deno.test("the stored form: IV of 12 bytes, ciphertext, tag of 16 bytes, never twice the same", async () => {
   const key = importEncryptionKey(raw(1));
-  // A byte order mark at the start belongs to the value.
+  // A leading byte order mark belongs to the value.
   for (const text of ["", "a", "\ufeffsecret", "ü".repeat(1000), "x".repeat(3 << 20)]) {
     const value = await key.encrypt(text);
     const lengths = value.split(":").map((part) => decodeBase64(part)!.length);
@@ -88,7 +88,7 @@ Deno.test("the stored form: IV of 12 bytes, ciphertext, tag of 16 bytes, never t
   }
 });
 
-Deno.test("any changed bit is noticed", async () => {
+Deno.test("any changed bit is detected", async () => {
   const key = importEncryptionKey(raw(1));
   const parts = (await key.encrypt("secret")).split(":").map((part) => decodeBase64(part)!);
   for (const [index, part] of parts.entries()) {
@@ -110,7 +110,7 @@ Deno.test("any changed bit is noticed", async () => {
   }
 });
 
-Deno.test("what does not have the stored form is refused with a code of its own", async (t) => {
+Deno.test("values not in the stored form are refused with their own code", async (t) => {
   const key = importEncryptionKey(raw(1));
   const value = await key.encrypt("secret text");
   const [iv, ciphertext, tag] = value.split(":") as [string, string, string];
@@ -143,13 +143,13 @@ Deno.test("what does not have the stored form is refused with a code of its own"
   for (const [what, text] of Object.entries(invalid)) {
     await t.step(what, async () => {
       await check(text);
-      // Where the platform cannot decode base64 itself.
+      // On platforms without their own base64 decoder.
       await replacing(Uint8Array, "fromBase64", undefined, () => check(text));
     });
   }
 });
 
-Deno.test("alsoReads: other keys' values are read, nested ones too, and never written", async () => {
+Deno.test("alsoReads: other keys, nested ones too, decrypt and never encrypt", async () => {
   class Outage extends Error {}
   const foreign: EncryptionKey = {
     encrypt: (text) => Promise.resolve(`foreign ${text}`),
@@ -172,13 +172,13 @@ Deno.test("alsoReads: other keys' values are read, nested ones too, and never wr
   const unknown = await importEncryptionKey(raw(9)).encrypt("secret");
   const { code } = await assertRejects(() => key.decrypt(unknown), DecryptionError);
   assertEquals(code, "ERR_DECRYPTION_FAILED");
-  // An outage of another key, and one that was made of nothing, say nothing about the value.
+  // An outage of another key, or a key without a password, says nothing about the value.
   await assertRejects(() => key.decrypt("outage"), Outage);
   const broken = importEncryptionKey(raw(1), { alsoReads: [buildEncryptionKey("", "salt")] });
   await assertRejects(() => broken.decrypt(unknown), TypeError, "masterPassword is empty");
 });
 
-Deno.test("alsoReads is copied, and so are the raw bytes, those of a subarray alone", async () => {
+Deno.test("alsoReads is copied, and so are the raw bytes, also of a subarray", async () => {
   const bytes = new Uint8Array(64).fill(1, 16, 48);
   const alsoReads: EncryptionKey[] = [];
   const key = importEncryptionKey(bytes.subarray(16, 48), { alsoReads });
@@ -189,7 +189,7 @@ Deno.test("alsoReads is copied, and so are the raw bytes, those of a subarray al
   await assertRejects(() => key.decrypt(value), DecryptionError);
 });
 
-Deno.test("the key is derived once, on first use, however many ask at once; a failure is not remembered", async () => {
+Deno.test("the key is derived once, on first use, for all concurrent calls; a failure is not cached", async () => {
   let calls = 0;
   let works = false;
   const { deriveBits } = subtle;
@@ -208,7 +208,7 @@ Deno.test("the key is derived once, on first use, however many ask at once; a fa
   });
 });
 
-Deno.test("keys are not extractable; what they were derived from, and the derived bytes, are overwritten", async () => {
+Deno.test("keys are not extractable; their derived bytes are overwritten", async () => {
   const seen: Uint8Array[] = [];
   const see = (bytes: unknown) => {
     const view = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes as Uint8Array;
@@ -258,7 +258,7 @@ Deno.test("keys are not extractable; what they were derived from, and the derive
       }),
   );
   assertEquals(seen.map((bytes) => [...new Set(bytes)]), new Array(9).fill([0]));
-  // The caller's own bytes are the caller's.
+  // The caller's bytes stay unchanged.
   assertEquals(given, raw(7));
 });
 
@@ -267,7 +267,7 @@ Deno.test("without the variable of a raw key the schema loads, and the first use
   const { message } = await assertRejects(() => keyOfSchema().encrypt("secret"), TypeError);
   assertMatch(
     message,
-    /^Importing an encryption key: rawKey is empty; the key was made at keyOfSchema .*keygen --raw/,
+    /^Importing an encryption key: rawKey is empty; the key was imported at keyOfSchema .*keygen --raw/,
   );
 });
 
@@ -324,7 +324,7 @@ Deno.test("wrong arguments are named", async (t) => {
   }
 });
 
-Deno.test("plaintext() reads what has not the stored form, and never writes", async () => {
+Deno.test("plaintext() reads values not in the stored form, and never encrypts", async () => {
   const key = importEncryptionKey(raw(1), { alsoReads: [plaintext()] });
   const other = await importEncryptionKey(raw(2)).encrypt("secret");
   const [iv, body, tag] = other.split(":") as [string, string, string];
@@ -339,7 +339,7 @@ Deno.test("plaintext() reads what has not the stored form, and never writes", as
   await assertRejects(() => plaintext().encrypt("secret"), TypeError, "alsoReads: [plaintext()]");
 });
 
-Deno.test("many values give the event loop its turn after every 256 of them, long ones sooner", async () => {
+Deno.test("many values yield to the event loop after every 256, long ones sooner", async () => {
   let turns = 0;
   let beating = true;
   const beat = () => {
@@ -357,7 +357,7 @@ Deno.test("many values give the event loop its turn after every 256 of them, lon
   };
   assertEquals(await inOneTurn("short", (text) => text), 256);
   assertEquals(await inOneTurn("x".repeat(65_536), (text) => text), 16);
-  // Those that are under way when the turn is due go on.
+  // Work in flight when the turn is due continues.
   assert(await inOneTurn("short", (text) => Promise.resolve(text)) <= 512);
   beating = false;
 });

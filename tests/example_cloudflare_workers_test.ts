@@ -5,7 +5,7 @@ import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 
-/** Runs the Worker in workerd, as `wrangler dev` does, with what `wrangler.json` and `.dev.vars` say. */
+/** Runs the Worker in workerd like `wrangler dev`, with `wrangler.json` and `.dev.vars`. */
 const HOST = `
 import { Miniflare } from "miniflare";
 import { readFileSync } from "node:fs";
@@ -34,7 +34,7 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   await using example = await NpmExample.create("cloudflare-workers", {
     DATABASE_URL: database.url,
     MITTWALD_API_URL: simulated.apiUrl,
-    // wrangler is what starts workerd for people.
+    // In practice, wrangler starts workerd.
   }, { file: ".dev.vars", without: ["wrangler"] });
 
   await esbuild.build({
@@ -58,7 +58,7 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   await Deno.writeTextFile(host, HOST);
   await using worker = await example.serve(host, "dist/worker.js", "wrangler.json", ".dev.vars");
 
-  // Without the tables, mStudio is to try again.
+  // Without the tables, mStudio must retry.
   const early = await fetch(`${worker.url}/health`);
   assertEquals([early.status, await early.json()], [503, { status: "unavailable" }]);
   const { mstudio } = simulated;

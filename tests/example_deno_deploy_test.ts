@@ -3,7 +3,7 @@ import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { createDatabase, query } from "../tools/postgres/databases.ts";
 import { Project, readCommands, readFolder, succeeded } from "./support/project.ts";
 
-Deno.test("examples/deno-deploy runs as its README says", async (t) => {
+Deno.test("examples/deno-deploy runs as in its README", async (t) => {
   await using database = await createDatabase();
   await using simulated = await simulateMstudio(() => server.url);
   await using project = await Project.create(await readFolder("examples/deno-deploy"), {
@@ -35,7 +35,7 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
     assertStringIncludes(output, "No schema changes");
   });
 
-  await t.step("without keys, and without tables, it says so and ends", async () => {
+  await t.step("without keys or tables, it reports that and ends", async () => {
     await refuses(project, "the table does not exist, run the migrations first");
     await succeeded(project.shell(migrate));
     await refuses(project, "masterPassword is missing, salt is missing; the key was built at");
@@ -52,7 +52,7 @@ Deno.test("examples/deno-deploy runs as its README says", async (t) => {
     await liveThrough(simulated.mstudio, database.url, await readKey(`${project.path}/.env`));
   });
 
-  await t.step("with another master password it does not start, and says why", async () => {
+  await t.step("with another master password, it does not start and reports why", async () => {
     await simulated.mstudio.addInstance();
     await refuses(
       project.withEnv({ ENCRYPTION_MASTER_PASSWORD: "another password" }),

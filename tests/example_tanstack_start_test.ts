@@ -3,7 +3,7 @@ import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
 import { NpmExample } from "./support/npm_example.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 
-Deno.test("examples/tanstack-start is built, and runs in production as its README says", async (t) => {
+Deno.test("examples/tanstack-start is built, and runs in production as in its README", async (t) => {
   await using database = await createDatabase();
   await using simulated = await simulateMstudio(() => server.url);
   const { mstudio } = simulated;
@@ -19,7 +19,7 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     await example.succeed("npm run build");
   });
 
-  await t.step("without tables it says so and ends", async () => {
+  await t.step("without tables, it reports that and ends", async () => {
     const { code, output } = await example.run("npm start");
     assert(code !== 0);
     assertStringIncludes(output, "the table does not exist, run the migrations first");
@@ -49,7 +49,7 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     });
     return { status: response.status, text: await response.text() };
   };
-  await t.step("the page's server function answers users in mStudio, and nobody else", async () => {
+  await t.step("the page's server function answers only users in mStudio", async () => {
     const context = { id: "c-1", kind: "customer" } as const;
     const instance = await mstudio.addInstance({ context, consentedScopes: ["customer:read"] });
     const answer = await call(await instance.sessionToken({ userId: "ada" }));
@@ -76,7 +76,7 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     assertEquals(JSON.parse((await call(token)).text).code, "ERR_INSTANCE_INACTIVE");
   });
 
-  await t.step("the page itself is delivered to everybody, with nothing in it", async () => {
+  await t.step("the page itself is public, and contains no data", async () => {
     const response = await fetch(server.url);
     const page = await response.text();
     assertEquals(response.status, 200, page);
@@ -86,7 +86,7 @@ Deno.test("examples/tanstack-start is built, and runs in production as its READM
     assertEquals(asset.status, 200);
   });
 
-  await t.step("what is sent to browsers has nothing of the server in it", () => {
+  await t.step("files for browsers contain nothing of the server", () => {
     assertStringIncludes(sent, "This page belongs into mStudio");
     assertStringIncludes(sent, "http://localhost:1/built-into-the-page");
     for (

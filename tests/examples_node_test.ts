@@ -6,7 +6,7 @@ import { freePort } from "../tools/free_port.ts";
 
 const SERVER = ["--env-file=.env", "main.ts"];
 
-Deno.test("examples/node-hono runs as its README says", async () => {
+Deno.test("examples/node-hono runs as in its README", async () => {
   await using database = await createDatabase();
   const apiPort = freePort();
   await using example = await NpmExample.create("node-hono", {
@@ -15,7 +15,7 @@ Deno.test("examples/node-hono runs as its README says", async () => {
     PORT: "0",
   });
 
-  // Forgotten the migration: it says so and ends.
+  // Without the migration, it reports that and ends.
   const early = await example.run("npm start");
   assert(early.code !== 0);
   assertStringIncludes(early.output, "the table does not exist, run the migrations first");
@@ -39,7 +39,7 @@ Deno.test("examples/node-hono runs as its README says", async () => {
   assertEquals(rows.length, 1);
   assertMatch(await (await readKey(example.variables)).decrypt(String(rows[0]!["secret"])), /./);
   assertMatch(await example.succeed("npm run status"), /^ +secret +1 +0 +0 +0$/m);
-  // The command as the README has it: the fixed port is not the one that is asked here.
+  // The README's command, whose fixed port is not the one used here.
   const refused = await example.run("npm run mstudio -- --target http://localhost:1/");
   assert(refused.code !== 0);
   assertStringIncludes(refused.output, "Is the extension running");

@@ -1,4 +1,4 @@
-/** What somebody does wrong in the first hour, and what they are told. The message alone has to be enough. */
+/** Mistakes of the first hour and their messages, which must suffice by themselves. */
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { eq } from "drizzle-orm";
@@ -22,7 +22,7 @@ import { extensionInstanceDdl, extensionInstances } from "./support/extension_in
 import { createDatabase } from "../tools/postgres/databases.ts";
 import { ADDED, payload, Receiver } from "./webhooks/support.ts";
 
-Deno.test("no table, and no password: the schema loads, and every first use says what is missing", async () => {
+Deno.test("no table, no password: the schema loads, and every first use names what is missing", async () => {
   await using database = await createDatabase();
   await using sql = Object.assign(postgres(database.url, { max: 2 }), {
     [Symbol.asyncDispose]: (): Promise<void> => sql.end(),
@@ -59,7 +59,7 @@ Deno.test("no table, and no password: the schema loads, and every first use says
   await refuses(() => storage.getExtension("i-1"));
 });
 
-Deno.test("app.post(path, handler): answered with what is wrong, instead of never", async () => {
+Deno.test("app.post(path, handler): answered with the mistake, instead of never", async () => {
   const receiver = await Receiver.create();
   const handler = receiver.handler as unknown as (...args: unknown[]) => Promise<Response>;
   const says = async (what: string, response: Response) => {
@@ -100,7 +100,7 @@ Deno.test("app.post(path, handler): answered with what is wrong, instead of neve
   ) {
     assertEquals((await handler(...args)).status, 500);
   }
-  // Reported once: whoever can send a request can cause it again and again.
+  // Reported once, because anybody who can send a request can repeat it.
   assertEquals(receiver.levels.filter((level) => level === "error").length, 1);
   assertEquals([receiver.codes, receiver.details], [["ERR_HANDLER_FAILED"], [{}]]);
 });

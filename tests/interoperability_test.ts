@@ -1,6 +1,6 @@
 /**
- * Values of the original package: what it writes we read, and the other way round. Its storage and ours on one table are
- * in `tests/consumers/`, which `deno task test:runtimes` runs.
+ * Exchanges values with the original package in both directions. For both storages on one table see
+ * `tests/consumers/`, which `deno task test:runtimes` runs.
  */
 
 import { assertEquals } from "@std/assert";
@@ -23,13 +23,13 @@ const theirTable = (password: string, salt: string) =>
 for (const [name, password, salt] of passwords) {
   Deno.test(`values under a password and salt that are ${name}, in both directions`, async () => {
     const ours = buildEncryptionKey(password, salt);
-    // The original encrypts and decrypts in the column's own functions.
+    // The original encrypts and decrypts in the column's functions.
     const { secret: theirs } = theirTable(password, salt);
     for (const plaintext of plaintexts) {
       assertEquals(await ours.decrypt(String(theirs.mapToDriverValue(plaintext))), plaintext);
       assertEquals(theirs.mapFromDriverValue(await ours.encrypt(plaintext)), plaintext);
     }
-    // The original writes an empty value too, but then cannot read it.
+    // The original writes an empty value, too, but cannot read it.
     assertEquals(await ours.decrypt(String(theirs.mapToDriverValue(""))), "");
   });
 }

@@ -1,4 +1,4 @@
-/** What the test launcher promises: nothing stays behind, and tests that fail or hang fail the run. */
+/** The test launcher leaves nothing behind, and failing or hanging tests fail the run. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeHex } from "@std/encoding";
 import { globSync } from "node:fs";
@@ -124,7 +124,7 @@ async function launch(text: string, env: Record<string, string> = {}) {
   return { success: code === 0, output: stdout + stderr };
 }
 
-Deno.test("the launcher takes from JSR what JSR has, and stand-ins for the rest", async () => {
+Deno.test("the launcher uses JSR's packages if available, and otherwise stand-ins", async () => {
   const { imports } = await readManifest();
   const assertOfJsr = "export const served = true;\nexport const assert = (): void => {};\n";
   const test = (served: string) =>
@@ -151,7 +151,7 @@ Deno.test("x", () => {
   }
 });
 
-Deno.test("the launcher hands on the status of the tests; one that hangs fails and says where", async () => {
+Deno.test("the launcher returns the tests' status; a hanging test fails and reports where", async () => {
   const hanging = `async (t) => {
     await t.step("outer", async (t) => {
       await t.step("inner", () => new Promise<void>(() => setInterval(() => {}, 9)));

@@ -1,7 +1,7 @@
 /**
- * Nothing that has to stay secret shows up where somebody could read it: in what programs print, in errors, inspected
- * objects, traces, PostgreSQL's log, or a dump. What is no secret does show up in the very same places, so that the
- * search is known to see them.
+ * No secret appears in readable places: in the output of programs, errors, inspected objects,
+ * traces, PostgreSQL's log, or a dump. Public values do appear in the same places, which shows that
+ * the search covers them.
  *
  * @module
  */
@@ -48,11 +48,11 @@ Deno.test("leaks: secrets, master passwords and salts show up nowhere, whatever 
     const codes = errors.match(/(?<=")ERR_[A-Z_]+(?=")/g)!;
     assertEquals(codes.filter((code) => !evidence.codes.has(code)), []);
   });
-  await t.step("every place shows what is no secret", () => {
+  await t.step("every place shows public values", () => {
     const seen = evidence.leaks({ control: CONTROL }).map((leak) => leak.split(":")[0]);
     assertEquals(
       evidence.places.filter((place) => !seen.includes(place)),
-      ["webhook handler's answers", "answers to pages"], // in which nothing but this library writes
+      ["webhook handler's answers", "answers to pages"], // written only by this library
     );
     assertGreater(evidence.places.length, 10);
   });

@@ -1,4 +1,4 @@
-/** Whatever arrives, in whatever order: the tables are what mStudio says, and every change happens once. */
+/** However deliveries arrive, the tables match mStudio, and every change happens once. */
 
 import { assertEquals } from "@std/assert";
 import { createDatabase } from "../tools/postgres/databases.ts";

@@ -17,7 +17,7 @@ const encrypted = buildEncryptedTextColumn(importEncryptionKey(KEY, { alsoReads:
 const items = pgTable("item", { id: integer().primaryKey(), token: encrypted() });
 const DDL = "CREATE TABLE item (id int PRIMARY KEY, token text)";
 
-Deno.test("a filled plaintext column becomes an encrypted one, and can be used meanwhile", async () => {
+Deno.test("a plaintext column with values becomes encrypted, and is usable meanwhile", async () => {
   await using context = await drivers["postgres.js"]();
   const db = withEncryption(context.open());
   await context.sql(`${DDL};
@@ -40,7 +40,7 @@ Deno.test("a filled plaintext column becomes an encrypted one, and can be used m
   assertEquals(stored, tokens);
 });
 
-Deno.test("a plaintext that looks like a ciphertext is left as it is, and told", async () => {
+Deno.test("a plaintext that looks like a ciphertext stays, and is reported", async () => {
   await using context = await drivers["postgres.js"]();
   const db = context.open();
   const strange = await importEncryptionKey(new Uint8Array(32)).encrypt("of nobody");

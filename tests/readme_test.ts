@@ -1,6 +1,6 @@
 /**
- * The code of `docs/` runs: its blocks and the README's, put into the files that their first lines name, are one
- * application. The README's quick start is followed by `deno task test:quickstart`.
+ * Runs the code of `docs/` and the README: their blocks, in the files named by their first lines,
+ * form one application. `deno task test:quickstart` follows the README's quick start.
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -19,7 +19,10 @@ const pages = await readPages();
 const page = (path: string) => pages.find((page) => page.path === path)!;
 const files = filesOf(pages);
 
-/** What the documentation says of mittwald's reference extension, after the change, with what the change does not show. */
+/**
+ * mittwald's reference extension after the documented change, with the files that the change does
+ * not show.
+ */
 const referenceExtension = Object.fromEntries(
   page("docs/from-0.1.md").blocks.filter(({ language }) => language === "diff")
     .flatMap(({ code }) => Object.entries(filesAfter(code)))
@@ -56,7 +59,7 @@ export const getDatabase = () => drizzle(getEnvironmentVariables().DATABASE_URL,
 `,
 });
 
-/** Programs that use what pages show, and what they print. */
+/** Programs that use the pages' code, and their output. */
 const PROGRAMS: readonly [title: string, code: string, printed: string][] = [
   [
     "json_column.ts: an object is stored encrypted, under the key of raw_key.ts",
@@ -140,7 +143,7 @@ console.log(rows[0]?.api_token === "t0k3n", await left());
   ],
 ];
 
-/** What takes webhooks: module, export, and the status of what is forged. */
+/** Webhook handlers: module, export, and the status for forged webhooks. */
 const HANDLERS = [
   ["webhooks.ts", "handleWebhook", 401],
   ["tanstack_start/routes/webhooks.ts", "Route", 401],
@@ -183,7 +186,7 @@ Deno.test("README and docs", async (t) => {
     {
       ...files,
       ...referenceExtension,
-      // Its API client is no fetch: it gets the address as an option.
+      // Its API client gets the address as an option.
       "unprotected.ts": files["mitthooks.ts"]!
         .replace(/^ *\.without.*\n/m, "").replace(/^ *\.withWebhookHandlerPrefix.*\n/m, "")
         .replace(".build()", ".withMittwaldAPIURL(process.env.MITTWALD_API_URL!).build()"),
@@ -207,7 +210,7 @@ Deno.test("README and docs", async (t) => {
     },
   );
   const run = (...args: string[]) => project.deno("run", "-A", ...args);
-  /** Serves what a page shows, with mittwald's API at the address of the simulated one. */
+  /** Serves a page's code, with mittwald's API at the simulated one's address. */
   const serve = async (file: string, name: string, env = {}) => {
     const preload = `--preload=${fixture("redirect_mittwald_api.ts")}`;
     const args = [preload, "serve_handler.ts", join(project.path, file), name];
@@ -236,7 +239,7 @@ Deno.test("README and docs", async (t) => {
   }
 
   for (const file of ["own_table.ts", "keyed_hash.ts"]) {
-    await t.step(`${file} prints what its comments say`, async () => {
+    await t.step(`${file} prints the output in its comments`, async () => {
       const lines = assertSucceeded(await run(file)).trim().split("\n");
       const said = [...files[file]!.matchAll(/\); \/\/ (.*)$/gm)].map(([, text]) => text!);
       assertEquals(lines.length, said.length, lines.join("\n"));
@@ -248,7 +251,7 @@ Deno.test("README and docs", async (t) => {
   }
 
   for (const [file, name, refusal] of HANDLERS) {
-    await t.step(`${name} of ${file} takes webhooks, and refuses what is forged`, async () => {
+    await t.step(`${name} of ${file} accepts webhooks, and refuses forged ones`, async () => {
       await using _server = await serve(file, name);
       const before = await count();
       const instance = await mstudio.addInstance();
@@ -271,7 +274,7 @@ Deno.test("README and docs", async (t) => {
     },
   );
 
-  await t.step("health.ts is content, and with another salt is not", async () => {
+  await t.step("health.ts is healthy, but not with another salt", async () => {
     for (const [salt, status] of [["salt", 200], ["another", 503]] as const) {
       await using _server = await serve("health.ts", "health", { ENCRYPTION_SALT: salt });
       const response = await fetch(url);
@@ -280,24 +283,24 @@ Deno.test("README and docs", async (t) => {
     }
   });
 
-  await t.step("verify.ts resolves for what is genuine", async () => {
+  await t.step("verify.ts resolves for genuine webhooks", async () => {
     await using _server = await serve("verify.ts", "receive");
     const response = await mstudio.deliverOnce(mstudio.event("InstanceUpdated"));
     assertEquals(response.status, 204);
   });
 
-  await t.step("the operator's command", async () => {
+  await t.step("the command line tool", async () => {
     const shown = commandsOf(page("docs/changing-keys.md"));
     assertEquals(shown.length, 5);
     for (const command of shown) {
       const args = command.replace("deno run -A jsr:@wais/mitthooks-drizzle/cli ", "")
         .replace(/\s*#.*/, "").split(/\s+/);
-      // The imports of the schema are the application's.
+      // The schema imports from the application.
       assertSucceeded(await run("--config=deno.json", fixture("../../cli.ts"), ...args));
     }
   });
 
-  await t.step("the tests that it shows pass", async () => {
+  await t.step("its tests pass", async () => {
     const tests = Object.keys(files).filter((name) => name.endsWith("_test.ts"));
     assertStringIncludes(assertSucceeded(await project.deno("test", "-A", ...tests)), "3 passed");
   });

@@ -25,7 +25,7 @@ testOnEachDriver("re-encryption", reencryption);
 const raw = (byte: number) => new Uint8Array(32).fill(byte);
 const oldKey = importEncryptionKey(raw(1));
 const newKey = importEncryptionKey(raw(2));
-/** The keys of applications that are at steps 1 and 2 of the procedure. */
+/** The keys of applications at steps 1 and 2 of the procedure. */
 const keyOfStep1 = importEncryptionKey(raw(1), { alsoReads: [newKey] });
 const keyOfStep2 = importEncryptionKey(raw(2), { alsoReads: [oldKey] });
 const tableUnder = (key: EncryptionKey) =>
@@ -48,13 +48,13 @@ async function openFilled(url: string, count: number) {
 }
 
 const ROWS = 20_000;
-/** How many rows one application writes at once, and how many it reads. */
+/** How many rows an application writes and reads at once. */
 const LANES = 3;
 
-/** What is known of a row: which versions were certainly written, may have been, and are removals. */
+/** The state of a row: versions certainly written, possibly written, and removals. */
 const unwritten = () => ({ done: 0, begun: 0, removals: new Set<number>() });
 
-/** An application at work: writes and removes every second row, reads all of them, and checks what it reads. */
+/** A running application: writes and removes every second row, reads all rows and checks them. */
 function startApplication(
   url: string,
   key: EncryptionKey,
@@ -69,7 +69,7 @@ function startApplication(
 
   async function write(lane: number): Promise<void> {
     for (; !stopped; count.writes++) {
-      // No other writes this row.
+      // Nobody else writes this row.
       const row = 2 * (LANES * random(Math.floor(ROWS / 2 / LANES)) + lane) + half;
       const state = rows[row]!;
       const version = ++state.begun;
@@ -113,7 +113,7 @@ function startApplication(
   };
 }
 
-Deno.test("re-encryption: applications on different steps read, write and remove meanwhile", async () => {
+Deno.test("re-encryption: applications at different steps read, write and remove meanwhile", async () => {
   await using database = await createDatabase();
   await using client = await openFilled(database.url, ROWS);
   const db = drizzle(client);
@@ -133,7 +133,7 @@ Deno.test("re-encryption: applications on different steps read, write and remove
         );
       };
       await atWork();
-      // Two at once, in batches that do not meet.
+      // Two at once, in batches that do not align.
       const runs = [100, 333].map((batchSize) => reencrypt(db, table, { batchSize }));
       await atWork();
       for (const { reencrypted, unreadable } of await Promise.all(runs)) {
@@ -141,7 +141,7 @@ Deno.test("re-encryption: applications on different steps read, write and remove
         assertEquals(unreadable, []);
       }
     }
-    // The last application of step 1 has ended: step 3, while the other one goes on.
+    // The last application of step 1 has ended: step 3, while the other one continues.
     assertEquals((await reencrypt(db, table)).unreadable, []);
     const { secret } = await keyStatus(db, table);
     assertEquals([secret?.otherKey, secret?.unreadable, secret?.null], [0, 0, 0]);
@@ -157,13 +157,13 @@ Deno.test("re-encryption: applications on different steps read, write and remove
   }
 });
 
-Deno.test("re-encryption: the database goes away in the middle, and comes back", async () => {
+Deno.test("re-encryption: the database disappears in the middle, and returns", async () => {
   await using server = await startServer();
   {
     await using _client = await openFilled(server.url, 100);
   }
   const pool = new pg.Pool({ connectionString: server.url, max: 1 });
-  // The pool reports the end of idle connections here; without a listener it would throw.
+  // The pool reports lost idle connections here; without a listener it would throw.
   pool.on("error", () => {});
   let decrypted = 0;
   const table = tableUnder({
@@ -190,7 +190,7 @@ Deno.test("re-encryption: the database goes away in the middle, and comes back",
   }
 });
 
-Deno.test("re-encryption: a database without functions that PostgreSQL has", async () => {
+Deno.test("re-encryption: a database that lacks functions of PostgreSQL", async () => {
   await using context = await drivers["postgres.js"]();
   const { sql } = context;
   const db = context.open();
@@ -221,7 +221,7 @@ Deno.test("re-encryption: a database without functions that PostgreSQL has", asy
       assertEquals([type, scanned, reencrypted], [type, 5, 5]);
     }
   }
-  // What is missing here is needed.
+  // This missing function is needed.
   await sql("DROP TABLE item; CREATE TABLE item (id int PRIMARY KEY)");
   const table = pgTable("item", { id: integer().primaryKey(), secret: secret() });
   const run = () => keyStatus(db, table);

@@ -1,4 +1,4 @@
-/** The tables' columns, names and DDL; their types are in `tests/consumers/types`. */
+/** The tables' columns, names and DDL; for their types see `tests/consumers/types`. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { getTableColumns } from "drizzle-orm";
@@ -17,7 +17,7 @@ import { extensionInstanceDdl, lastEventDdl, lastEvents } from "./support/extens
 import { startProgram } from "../tools/program.ts";
 import { textUnderA } from "./suites/tables.ts";
 
-/** What drizzle-kit's command generates from a schema file. */
+/** The output of drizzle-kit's command for a schema file. */
 async function exportDdl(schema: string): Promise<string> {
   const file = new URL(`fixtures/${schema}`, import.meta.url).pathname;
   const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
@@ -33,12 +33,12 @@ Deno.test("drizzle-kit generates the original's DDL, and the table of last event
   const withoutSpace = (text: string) => text.replaceAll(/\s+/g, "");
   const ours = await exportDdl("schema_ours.ts");
   assertEquals(withoutSpace(ours), withoutSpace(extensionInstanceDdl + lastEventDdl));
-  // On Deno 2.5, drizzle-kit never comes back from loading the original's modules.
+  // On Deno 2.5, drizzle-kit hangs while loading the original's modules.
   if (Deno.version.deno.startsWith("2.5.")) return;
   assert(ours.startsWith((await exportDdl("schema_original.ts")).trimEnd()));
 });
 
-Deno.test("tables in a schema, under another name, built by another function of Drizzle", () => {
+Deno.test("tables in a schema, with another name, or built by another function of Drizzle", () => {
   const ours = pgSchema("ours").table;
   const prefixed = pgTableCreator((name) => `app_${name}`);
   const instance = (options: Parameters<typeof buildExtensionInstanceTable>[2]) =>
@@ -56,7 +56,7 @@ Deno.test("tables in a schema, under another name, built by another function of 
     assertEquals([schema, name], place);
   }
 
-  // The application's casing reaches the application's columns alone.
+  // The application's casing applies only to the application's columns.
   const dialect = new PgDialect({ casing: "snake_case" });
   const names = (table: Parameters<typeof getTableConfig>[0]) =>
     getTableConfig(table).columns.map((column) =>
@@ -72,7 +72,7 @@ Deno.test("tables in a schema, under another name, built by another function of 
   assertEquals(context.enumValues, ["customer", "project"]);
 });
 
-Deno.test("options of tables that make no sense are refused", () => {
+Deno.test("invalid options of tables are refused", () => {
   const refused: unknown[] = [
     { tabel: pgTable },
     { name: "" },
@@ -86,7 +86,7 @@ Deno.test("options of tables that make no sense are refused", () => {
   }
 });
 
-Deno.test("custom columns: what could not be filled is refused, what can be filled accepted", () => {
+Deno.test("custom columns: only columns that can be filled are accepted", () => {
   const refused: [Record<string, unknown>, string][] = [
     [{ note: text().notNull() }, '"note": it must be nullable or have a default'],
     [{ id: integer() }, '"id": this column exists already'],

@@ -39,7 +39,7 @@ testOnEachDriver("refusals", refusals);
 testOnEachDriver("confidentiality", confidentiality);
 testOnEachDriver("damage", damage);
 
-Deno.test("JSON of any shape is sent as it is, also as the first value of a process", async () => {
+Deno.test("JSON of any shape is sent unchanged, also as the first value of a process", async () => {
   await using copy = await copyPackage();
   const { withEncryption } = await import(
     copy.module("pg/mod.ts")
@@ -55,7 +55,7 @@ Deno.test("JSON of any shape is sent as it is, also as the first value of a proc
   assertEquals(sent, shapes);
 });
 
-Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, and refuses all others", () => {
+Deno.test("withEncryption accepts PostgreSQL databases with known sessions, and refuses others", () => {
   const NOT_POSTGRES = "it is not a PostgreSQL database of Drizzle";
   const unknown = (session: string, missing = "") =>
     `its session, ${session}, is not supported${missing}` +
@@ -79,7 +79,7 @@ Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, 
     [{}, NOT_POSTGRES],
     [postgresJs({ host: "127.0.0.1" }), NOT_POSTGRES],
     [withSession(new EffectPgSession()), unknown("EffectPgSession")],
-    // Its rows come with the names of the database, so Drizzle decodes none of them.
+    // Its rows have the database's names, so Drizzle decodes none of them.
     [
       withSession(new PrismaPgSession(dialect as PgDialect, {} as never, {})),
       unknown("PrismaPgSession"),
@@ -102,7 +102,8 @@ Deno.test("withEncryption takes PostgreSQL databases of sessions that it knows, 
   withEncryption(postgres);
 });
 
-// Next.js with Turbopack loads one for pages and one for route handlers, and globalThis has one database for both.
+// Next.js with Turbopack loads one copy for pages and one for route handlers, with one database in
+// globalThis.
 for (const [driver, open] of Object.entries(drivers)) {
   Deno.test(`two copies of one version work together (${driver})`, async () => {
     await using copy = await copyPackage();

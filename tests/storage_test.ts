@@ -33,10 +33,10 @@ testOnEachDriver("recovery", recovery);
 
 const CREATING = "Creating an extension storage: ";
 
-/** What is refused is refused before anything is asked. */
+/** Fails if it is queried: invalid arguments are refused first. */
 const nowhere = drizzlePgProxy(() => Promise.reject(new Error("asked")));
 
-Deno.test("storage: options that make no sense are refused, an empty object is the default", () => {
+Deno.test("storage: invalid options are refused, an empty object is the default", () => {
   const on = { added: () => {} };
   const UNKNOWN = 'the option unknownInstances is neither "error" nor "ignore"';
   const refused: [unknown, string][] = [
@@ -66,7 +66,7 @@ Deno.test("storage: options that make no sense are refused, an empty object is t
   }
 });
 
-Deno.test("storage: a table that is none, or whose secrets are not encrypted, is refused", () => {
+Deno.test("storage: an invalid table, or one without encrypted secrets, is refused", () => {
   const NO_TABLE = "table is not a table built by buildExtensionInstanceTable";
   const plain = buildExtensionInstanceTable(text as unknown as EncryptedTextColumn);
   const refused: [unknown, string][] = [
@@ -82,7 +82,7 @@ Deno.test("storage: a table that is none, or whose secrets are not encrypted, is
   }
 });
 
-Deno.test("storage: handlers on a driver that refuses transactions when it is used", async () => {
+Deno.test("storage: handlers on a driver that refuses transactions only in use", async () => {
   const db = drizzlePostgresJs(postgres("postgres://nobody@127.0.0.1:1/nothing"));
   const nothing = { from: () => ({ where: () => ({ $withCache: () => Promise.resolve([]) }) }) };
   Object.assign(db, {
@@ -98,10 +98,10 @@ Deno.test("storage: handlers on a driver that refuses transactions when it is us
   );
 });
 
-Deno.test("storage: a stopped server is a StorageError, and all is well when it is back", async () => {
+Deno.test("storage: a stopped server is a StorageError, and everything works when it is back", async () => {
   await using server = await startServer();
   const pool = new pg.Pool({ connectionString: server.url, max: 1 });
-  // The pool reports the end of idle connections here; without a listener it would throw.
+  // The pool reports lost idle connections here; without a listener it would throw.
   pool.on("error", () => {});
   try {
     await pool.query(extensionInstanceDdl);
@@ -129,7 +129,7 @@ Deno.test("storage: a stopped server is a StorageError, and all is well when it 
 });
 
 for (const driver of ["postgres.js", "node-postgres"] as const) {
-  Deno.test(`storage (${driver}): the time zones of server and client make no difference`, async () => {
+  Deno.test(`storage (${driver}): the time zones of server and client do not matter`, async () => {
     await using context = await drivers[driver]();
     await context.sql(extensionInstanceDdl);
     const [{ name } = {}] = await context.sql("SELECT current_database() AS name");

@@ -1,6 +1,6 @@
 /**
- * The assertions and codecs that all tests rest on: the same cases hold for `@std` from JSR and for the
- * stand-ins. And the databases for tests.
+ * The assertions and codecs behind all tests: the same cases for `@std` from JSR and for the
+ * stand-ins. Also, the test databases.
  */
 import {
   assert,
@@ -24,7 +24,7 @@ import postgres from "postgres";
 import { connect } from "./runtimes/drivers/node_postgres.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 
-/** The message of the failed assertion. Nothing here can rely on the assertions themselves. */
+/** The message of a failed assertion. These tests cannot rely on the assertions themselves. */
 function refused(assertion: () => void): string {
   try {
     assertion();
@@ -72,7 +72,7 @@ Deno.test("equal and different values are told apart", () => {
   }
 });
 
-Deno.test("the simple assertions accept and refuse, and show the message or the values", () => {
+Deno.test("the simple assertions pass and fail, with the message or the values", () => {
   const pairs: [accepted: () => void, refusal: () => void, message: string][] = [
     [() => assert("x"), () => assert("", "what was wrong"), "what was wrong"],
     [() => assertFalse(0), () => assertFalse("x"), ""],
@@ -92,7 +92,7 @@ Deno.test("the simple assertions accept and refuse, and show the message or the 
   }
 });
 
-Deno.test("assertThrows and assertRejects look at class and message, and return the error", async () => {
+Deno.test("assertThrows and assertRejects check class and message, and return the error", async () => {
   const error = new RangeError("too far: 7");
   const throws = (value: unknown) => () => {
     throw value;
@@ -114,7 +114,7 @@ Deno.test("assertThrows and assertRejects look at class and message, and return 
   assertEquals(assertThrows(throws("text")), "text");
   text(refused(() => assertThrows(() => {}, "nothing was thrown")), "nothing was thrown");
   await refusedLater(() => assertRejects(() => Promise.resolve(1), Error));
-  // What is thrown before there is a promise does not count.
+  // An error thrown before there is a promise does not count.
   await refusedLater(() => assertRejects(throws(error), RangeError));
 });
 
@@ -137,7 +137,7 @@ async function query<T extends object>(url: string, statement: string): Promise<
   }
 }
 
-Deno.test("every test database is empty, on its own, and gone when dropped", async () => {
+Deno.test("every test database is empty, separate, and gone when dropped", async () => {
   await using first = await createDatabase();
   await query(first.url, "create table t (n int)");
   let url: string;
@@ -145,7 +145,7 @@ Deno.test("every test database is empty, on its own, and gone when dropped", asy
     await using second = await createDatabase();
     url = second.url;
     await assertRejects(() => query(second.url, "select * from t"), Error, "does not exist");
-    // Somebody is still connected: it is dropped nevertheless.
+    // A client is still connected; the database is dropped nevertheless.
     const open = postgres(second.url, { max: 1, onclose: () => {} });
     await open`select 1`;
     await second.drop();
@@ -156,7 +156,7 @@ Deno.test("every test database is empty, on its own, and gone when dropped", asy
   assertEquals(await query(first.url, "select count(*)::int as n from t"), [{ n: 0 }]);
 });
 
-Deno.test("node-postgres: no connection is left when the driver is closed, however slow the server", async () => {
+Deno.test("node-postgres: closing the driver leaves no connection, however slow the server", async () => {
   await using database = await createDatabase();
   const others =
     "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";

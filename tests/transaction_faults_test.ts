@@ -1,7 +1,8 @@
 /**
- * Every change once, no client lost, no uncaught error, whatever happens to transactions: on each driver that has some.
+ * With any fault of transactions: every change once, no lost client, no uncaught error. Runs on
+ * each driver with transactions.
  *
- * FAULT_SECONDS: how long on each driver, instead of 4 seconds. SEED: repeats the draws of a run.
+ * FAULT_SECONDS: seconds per driver, instead of 4. SEED: repeats a run.
  */
 
 import { assertEquals } from "@std/assert";
@@ -24,7 +25,7 @@ import {
   takeAll,
 } from "./model/transaction_faults.ts";
 
-/** Shorter than the time limit of an event: statements time out here on the driver's side first. */
+/** Shorter than an event's time limit, so that statements time out in the driver first. */
 const QUERY_TIMEOUT_MS = 1_000;
 
 const CONNECTIONS = 4;
@@ -52,7 +53,7 @@ const clients: Record<string, (url: string) => FaultyClient> = {
       max: CONNECTIONS,
       onnotice: () => {},
       connect_timeout: 5,
-      // Nobody catches it where the query for them fails.
+      // Otherwise a failing query for them is an unhandled rejection.
       fetch_types: false,
     });
     const db = drizzlePostgresJs(client) as unknown as AnyDatabase;
@@ -77,7 +78,10 @@ const clients: Record<string, (url: string) => FaultyClient> = {
   },
 };
 
-/** What no code of ours has part in: postgres.js' own faults when a connection breaks, see tests/model/extension.ts. */
+/**
+ * Errors without our code: postgres.js' faults when a connection breaks, see
+ * tests/model/extension.ts.
+ */
 const isPostgresJsFault = (stack: string) =>
   /postgres\/src\/connection\.js/.test(stack) && !IS_OURS.test(stack);
 

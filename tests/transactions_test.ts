@@ -1,4 +1,4 @@
-/** Transactions of the storage on real pools: what the pool, the server and handlers do to them. */
+/** The storage's transactions on real pools, with faults of pool, server and handlers. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
@@ -33,7 +33,7 @@ const sites = pgTable("site", { instanceId: text("instance_id").notNull() });
 type Handlers = ChangeHandlers<typeof extensionInstances, AnyDatabase>;
 type Added = Parameters<NonNullable<Handlers["added"]>>[0];
 
-/** A database with the tables, and what is asked of it past drivers under test. */
+/** A database with the tables, and queries that bypass the tested driver. */
 async function openDatabase() {
   const database = await createDatabase();
   const { url } = database;
@@ -44,12 +44,12 @@ async function openDatabase() {
   return {
     url,
     sql,
-    /** The instances that the handler wrote a row for, as many times as it did. */
+    /** The instances for which the handler wrote a row, once per row. */
     written: async () =>
       (await sql("SELECT instance_id AS id FROM site ORDER BY 1")).map(({ id }) => id),
     stored: async () =>
       (await sql("SELECT id FROM extension_instance ORDER BY 1")).map(({ id }) => id),
-    /** How many other sessions are in this state. */
+    /** Counts the other sessions in a state. */
     sessions: async (condition: string) =>
       (await sql(
         `SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
@@ -59,7 +59,7 @@ async function openDatabase() {
   };
 }
 
-/** A pool of node-postgres, which reports idle connections that break. */
+/** A node-postgres pool, which reports lost idle connections. */
 function openPool(connectionString: string, config: pg.PoolConfig = {}) {
   const pool = new pg.Pool({ connectionString, max: 4, ...config });
   const close = closingOf(pool);
@@ -67,7 +67,7 @@ function openPool(connectionString: string, config: pg.PoolConfig = {}) {
   return {
     pool,
     db: drizzleNodePostgres(pool) as AnyDatabase,
-    /** How many clients are not back. */
+    /** How many clients are checked out. */
     missing: () => pool.totalCount - pool.idleCount,
     [Symbol.asyncDispose]: close,
   };
@@ -78,7 +78,7 @@ function openPostgresJs(url: string, options: { max?: number } = {}) {
   return {
     client,
     db: drizzlePostgresJs(client) as unknown as AnyDatabase,
-    // Without a limit it would wait for ever for connections that broke in a statement.
+    // Without a limit it would wait forever for connections that broke in a statement.
     [Symbol.asyncDispose]: () => client.end({ timeout: 1 }),
   };
 }
@@ -110,7 +110,7 @@ for (const [driver, openClient] of Object.entries(open)) {
       await run(database);
     });
 
-  test("a connection that comes with somebody's transaction: an error, nothing of both is stored", async ({ url, written, stored }) => {
+  test("a connection with an open transaction: an error, nothing of either is stored", async ({ url, written, stored }) => {
     await using client = openClient(url, { max: 1 });
     const storage = storageOn(client.db, { added: write });
     await client.db.execute("BEGIN");
@@ -125,7 +125,7 @@ for (const [driver, openClient] of Object.entries(open)) {
     assertEquals([await written(), await stored()], [[ID], [ID]]);
   });
 
-  test("connections that the server ends, idle in a handler and in its statement: errors, then all is well", async ({ url, sql, written }) => {
+  test("connections that the server ends, idle in a handler or in its statement: errors, then recovery", async ({ url, sql, written }) => {
     await using client = openClient(url);
     const pid = async (tx: AnyDatabase) => {
       const result = await tx.execute("SELECT pg_backend_pid() AS pid");
@@ -138,7 +138,7 @@ for (const [driver, openClient] of Object.entries(open)) {
     const failures = [
       async (tx: AnyDatabase) => {
         await sql(`SELECT pg_terminate_backend(${await pid(tx)})`);
-        // The driver may have ended the transaction by itself, and connected again.
+        // The driver may have ended the transaction and reconnected.
         await new Promise((resolve) => setTimeout(resolve, 300));
         const writing = tx.insert(sites).values({ instanceId: "late" });
         late.push(writing.then(() => {}, () => {}));
@@ -169,7 +169,7 @@ for (const [driver, openClient] of Object.entries(open)) {
     if ("missing" in client) assertEquals(client.missing(), 0);
   });
 
-  test("a handler that never ends costs one connection until its time is up, then none", async ({ url, sessions, written }) => {
+  test("a handler that never ends costs one connection until its time limit, then none", async ({ url, sessions, written }) => {
     await using client = openClient(url);
     let calls = 0;
     const hanging = storageOn(client.db, {
@@ -186,14 +186,14 @@ for (const [driver, openClient] of Object.entries(open)) {
     assertEquals(await sessions("xact_start IS NOT NULL"), 1);
     assertEquals(await written(), ["a", "b", "c"]);
     for (const attempt of attempts) await assertRejects(() => attempt, DeadlineExceededError);
-    // An attempt whose time was up in a statement is ended by the server on postgres.js.
+    // On postgres.js, the server ends an attempt whose time limit passed in a statement.
     await poll(async () => await sessions("xact_start IS NOT NULL") === 0);
     if ("missing" in client) assertEquals(client.missing(), 0);
     await storage.upsertExtension(INSTANCE);
     assertEquals(await written(), [ID, "a", "b", "c"]);
   });
 
-  test("a handler that takes another connection of a pool of one: its time is up, then all is well", async ({ url, written }) => {
+  test("a handler that takes a second connection of a pool of one: time limit, then recovery", async ({ url, written }) => {
     await using client = openClient(url, { max: 1 });
     const careless = storageOn(client.db, {
       added: async () => void await client.db.select().from(sites),
@@ -203,7 +203,7 @@ for (const [driver, openClient] of Object.entries(open)) {
     assertEquals(await written(), [ID]);
   });
 
-  test("a statement that takes longer than the time that is left is ended by the server", async ({ url, sessions, written }) => {
+  test("the server ends a statement that exceeds the remaining time", async ({ url, sessions, written }) => {
     await using client = openClient(url);
     let slow = true;
     const storage = storageOn(client.db, {
@@ -219,7 +219,7 @@ for (const [driver, openClient] of Object.entries(open)) {
     assertEquals(await written(), [ID]);
   });
 
-  test("serializable as the default, and 40 instances at once: each change once", async ({ url, sql, written }) => {
+  test("serializable by default, 40 instances at once: each change once", async ({ url, sql, written }) => {
     const [{ name } = {}] = await sql("SELECT current_database() AS name");
     await sql(`ALTER DATABASE "${name}" SET default_transaction_isolation TO 'serializable'`);
     await using client = openClient(url);
@@ -255,7 +255,7 @@ for (const [driver, openClient] of Object.entries(open)) {
   });
 }
 
-Deno.test("transactions (node-postgres): query_timeout: nothing of a transaction that failed is committed", async () => {
+Deno.test("transactions (node-postgres): query_timeout: nothing of a failed transaction is committed", async () => {
   await using database = await openDatabase();
   const { url, written, stored } = database;
   await using client = openPool(url, { max: 1, query_timeout: 500 });
@@ -267,7 +267,7 @@ Deno.test("transactions (node-postgres): query_timeout: nothing of a transaction
     },
   });
   await assertRejects(() => storage.upsertExtension(INSTANCE), Error);
-  // On a machine that is busy, any statement may take that long; mittwald would come again, too.
+  // On a busy machine any statement may take that long; mittwald would retry, too.
   const again = (instance: typeof INSTANCE) =>
     poll(() => storage.upsertExtension(instance).then(() => true));
   await again(named("another"));
@@ -292,14 +292,14 @@ Deno.test("transactions (node-postgres): a BEGIN that fails leaks no client", as
   assertEquals(await database.written(), [ID]);
 });
 
-Deno.test("transactions (node-postgres): a client that comes too late goes back to the pool", async () => {
+Deno.test("transactions (node-postgres): a late client returns to the pool", async () => {
   await using database = await openDatabase();
   await using client = openPool(database.url, { max: 1 });
   const on = { added: write, secretRotated: write };
   const storage = storageOn(client.db, on);
   const hurried = storageOn(client.db, on, { timeoutMs: 300 });
   await storage.upsertExtension(INSTANCE);
-  // The reads that go ahead of the transaction get one, the transaction none.
+  // The reads before the transaction get a client, the transaction none.
   let taken: pg.PoolClient | undefined;
   client.pool.once("acquire", () => void client.pool.connect().then((one) => taken = one));
   await assertRejects(() => hurried.rotateSecret(ID, "second"), DeadlineExceededError);
@@ -324,7 +324,8 @@ Deno.test("transactions (node-postgres): on a single connection one event follow
         if (change.instance.id.startsWith("fails")) throw new Error("on purpose");
       },
     });
-    // Without a handler there is no transaction: in another event's it would be rolled back with that one.
+    // Without a handler there is no transaction; in another event's it would be rolled back with
+    // it.
     const plain = new PgExtensionStorage(db, extensionInstances, { lastEvents });
     const results = await Promise.allSettled([
       storage.upsertExtension(named("fails 1")),

@@ -1,6 +1,7 @@
 /**
- * AES-256-GCM on bytes: vectors of Project Wycheproof (https://github.com/C2SP/wycheproof, `aes_gcm_test`) with a
- * key of 256 bits, an IV of 96, a tag of 128 and no additional data, which the stored form has no place for.
+ * AES-256-GCM on bytes: vectors of Project Wycheproof (https://github.com/C2SP/wycheproof,
+ * `aes_gcm_test`) with a key of 256 bits, an IV of 96, a tag of 128 and no additional data, as in
+ * the stored form.
  *
  * @module
  */
@@ -142,7 +143,7 @@ mj1xhKFzQE0ZOrw==,Iyk+mwfKfRsMrnzEialzsw==
 hl40+C8J0z4wLOw==,fLb8fGq8AJ7+lVGpnzakIQ==
 `;
 
-/** Numbers 130 to 156: one ciphertext, and tags that do not belong to it. */
+/** Numbers 130 to 156: one ciphertext with tags that do not match it. */
 const FORGED = {
   key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
   iv: "UFFSU1RVVldYWVpb",
@@ -163,7 +164,7 @@ nOj+9tirG3G/iHIy6rWQXQ== YxcBCSdU5A5Ad43NFUpvIg== AAAAAAAAAAAAAAAAAAAAAA==
 
 const bytes = (base64: string) => Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
 
-/** Some of the bytes are in a class of Node's own. */
+/** Some bytes are in Node's own class. */
 const list = (bytes: Uint8Array) => Array.from(bytes);
 
 const vectors = VALID.trim().split("\n\n").map((text) => {
@@ -172,17 +173,17 @@ const vectors = VALID.trim().split("\n\n").map((text) => {
   return { number, key: key!, iv: iv!, tag: tag!, plaintext: plaintext!, ciphertext: ciphertext! };
 });
 
-/** What a key consists of: both insides, or the one that is everywhere. */
+/** A key's implementations: both, or only the one that exists everywhere. */
 async function insides(key: Uint8Array<ArrayBuffer>, native: boolean) {
   const { web, node } = await importAesKey(key);
   assertEquals(node !== undefined, native);
   return node ? [web, node] : [web];
 }
 
-/** @param native Whether the runtime has to have an AES that computes at once. */
+/** @param native Whether the runtime must have a synchronous AES. */
 export const aesGcm = (native: boolean): readonly BoundCase[] => [
   {
-    name: "the vectors of Wycheproof that are valid",
+    name: "the valid vectors of Wycheproof",
     async run() {
       assertEquals(vectors.length, 21);
       for (const { number, key, iv, plaintext, ciphertext, tag } of vectors) {

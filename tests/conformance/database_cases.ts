@@ -1,5 +1,5 @@
 /**
- * The suites that need a database, on any driver.
+ * The suites that need a database, for any driver.
  *
  * @module
  */
@@ -42,43 +42,43 @@ const suitesOfAll: Suites = {
   extension,
 };
 
-/** Empties it. */
+/** Empties the database. */
 export const EMPTY_DATABASE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
 
 /** A driver's client. */
 export interface Connection {
   drizzle(options: DrizzleOptions): unknown;
   close?(): Promise<unknown>;
-  /** Where the database, which is empty then, has this one session alone. */
+  /** Set if the database, then empty, has only this session. */
   sql?: Sql;
 }
 
 /** A driver. */
 export interface Driver {
-  /** @param through URL of what stands between the driver and the database: a proxy, a pooler. */
+  /** @param through URL of a proxy or pooler between the driver and the database. */
   connect(url: string, through?: string): Connection | Promise<Connection>;
-  /** Suites of its own, also in the place of those that it cannot run. */
+  /** The driver's own suites, also in place of those that it cannot run. */
   readonly suites?: Suites;
-  /** What it refuses: the message, and the cases that have to fail with it. */
+  /** The driver's refusal: its message, and the cases that must fail with it. */
   readonly refused?: { readonly message: string; readonly cases: readonly string[] };
 }
 
-/** What a runner is to do with a database. */
+/** A runner's job with a database. */
 export interface DatabaseJob {
-  /** A database to do anything with. */
+  /** URL of a database to overwrite. */
   readonly url: string;
-  /** Whether to leave out {@linkcode LONG}. */
+  /** Whether to omit {@linkcode LONG}. */
   readonly everyday: boolean;
 }
 
-/** Takes long, and says nothing of a target that `deno task test` does not say. */
+/** Slow suites that show nothing beyond `deno task test`. */
 const LONG =
-  "re-encryption: more values in a batch than a statement can have parameters, and every character";
+  "re-encryption: more values in a batch than a statement's limit of parameters, and every character";
 
-/** Drivers by what the report calls them. */
+/** Drivers by their names in the report. */
 export type Drivers = Readonly<Record<string, Driver & { readonly through?: string }>>;
 
-/** @param openSession Opens other sessions, on runtimes that can. */
+/** @param openSession Opens other sessions, if the runtime can. */
 export function databaseCases(
   { url, everyday }: DatabaseJob,
   drivers: Drivers,
@@ -120,7 +120,7 @@ function messageOf(attempt: Promise<void>): Promise<string> {
   return attempt.then(() => "nothing", (error: Error) => error.message);
 }
 
-/** Lends a session past the driver under test. */
+/** Lends a session that bypasses the tested driver. */
 async function withClient(url: string, use: (client: postgres.Sql) => Promise<void>) {
   const client = postgres(url, { max: 1, onnotice: () => {} });
   try {
@@ -130,7 +130,7 @@ async function withClient(url: string, use: (client: postgres.Sql) => Promise<vo
   }
 }
 
-/** Runs SQL. Of several statements, the last has the rows. */
+/** Runs SQL; returns the rows of the last statement. */
 async function rowsOf(client: postgres.Sql, statements: string) {
   const result = await client.unsafe(statements);
   return [...(Array.isArray(result[0]) ? result.at(-1)! : result)] as Record<string, unknown>[];

@@ -1,7 +1,6 @@
 /**
- * What the suites run differently on Drizzle 1.0, under the names that they have in `tests/suites`: there is no
- * `casing` option for databases any more, and relations are described with `defineRelations`. Its types are
- * not those that this repository has.
+ * Cases that differ on Drizzle 1.0, by their names in `tests/suites`: databases have no `casing`
+ * option, and relations use `defineRelations`. Its types are not available in this repository.
  *
  * @module
  */
@@ -22,7 +21,7 @@ import type { AnyDatabase, Case, DrizzleOptions, TestContext } from "../suites/s
 import { assertStored, createTables, notes, people, textUnderA } from "../suites/tables.ts";
 import { extensionInstanceDdl, extensionInstances } from "../support/extension_instance.ts";
 
-/** A suite without one of its cases, which has to be there. */
+/** A suite without one of its cases, which must exist. */
 function without(cases: readonly Case[], name: string): Case[] {
   const rest = cases.filter((found) => found.name !== name);
   if (rest.length === cases.length) throw new Error(`Leaving a case out: there is no "${name}"`);
@@ -34,7 +33,7 @@ export const reencryption: readonly Case[] = without(reencryptionOfToday, "with 
 const INSTANCE = { contextId: "p-abc123", consentedScopes: ["a"], secret: "first" };
 
 const casing: Case = {
-  name: "Drizzle 1.0 has no casing option: the names in the database are the original's",
+  name: "Drizzle 1.0 has no casing option: the database has the original's names",
   async run(context) {
     await context.sql(extensionInstanceDdl);
     const storage = new PgExtensionStorage(
@@ -177,7 +176,7 @@ export const relational: Case[] = [
     },
   },
   {
-    name: "filters, those of a relation too, and extras hold to the rule",
+    name: "filters, also of relations, and extras follow the rule",
     async run(context) {
       const { query } = await fill(context);
       const refused = [
@@ -200,7 +199,7 @@ export const relational: Case[] = [
         const find = async () => await twins.people.findMany(config);
         await assertRejects(find, TypeError, "uses the encrypted column");
       }
-      // Reached by a filter of another table.
+      // Reached by another table's filter.
       const find = async () => await twins.notes.findMany({ where: { owner: { twins: true } } });
       await assertRejects(find, TypeError, "uses the encrypted column");
       const through = defineRelations({ people, notes }, (r) => ({
@@ -217,7 +216,7 @@ export const relational: Case[] = [
     },
   },
   {
-    name: "compiled mappers, and a cache that keeps objects and never holds plaintext",
+    name: "compiled mappers, and an object cache without plaintext",
     async run(context) {
       await fill(context);
       const selection = { phone: people.phone, body: notes.body };
@@ -267,7 +266,7 @@ export const relational: Case[] = [
     },
   },
   {
-    name: "a damaged value in a relation is named by its path",
+    name: "a damaged value in a relation is located by its path",
     async run(context) {
       const db = await fill(context);
       await context.sql("UPDATE note SET body = overlay(body placing '!' from 1) WHERE id = 8");

@@ -1,5 +1,5 @@
 /**
- * Keys and the stored form, as far as they depend on the runtime.
+ * Keys and the stored form, where they depend on the runtime.
  *
  * @module
  */
@@ -17,7 +17,10 @@ import {
 import type { PortableJob } from "./portable_cases.ts";
 import type { BoundCase } from "./tap.ts";
 
-/** A key of each kind, with what was written under it elsewhere: by the original package, and by this one on Deno. */
+/**
+ * A key of each kind, with values written elsewhere: by the original package, and by this one on
+ * Deno.
+ */
 const WRITTEN_ELSEWHERE: readonly (readonly [
   build: () => EncryptionKey,
   stored: string,
@@ -43,7 +46,7 @@ const WRITTEN_ELSEWHERE: readonly (readonly [
   ],
 ];
 
-/** Longer values are always Web Crypto's, in bytes. */
+/** Web Crypto always handles values above this length in bytes. */
 const LONGEST_AT_ONCE = 65_536;
 
 const TEXTS = [
@@ -67,7 +70,7 @@ async function assertRoundTrip(key: EncryptionKey): Promise<void> {
   }
 }
 
-/** Puts something in the place of a property for as long as a function runs. */
+/** Replaces a property while a function runs. */
 export async function replacing<T>(
   target: object,
   property: string,
@@ -84,14 +87,14 @@ export async function replacing<T>(
   }
 }
 
-/** A key whose AES is that of Web Crypto, whatever else the runtime has. */
+/** A key that always uses Web Crypto's AES. */
 async function withWebCryptoAlone(build: () => EncryptionKey): Promise<EncryptionKey> {
   const key = build();
   await replacing(globalThis, "process", undefined, () => key.encrypt("first use"));
   return key;
 }
 
-/** How often AES of Web Crypto is asked while a function runs. */
+/** Counts calls of Web Crypto's AES while a function runs. */
 async function countWebCrypto(run: () => Promise<unknown>): Promise<number> {
   const { subtle } = crypto;
   let calls = 0;
@@ -125,8 +128,8 @@ export const encryption = (
   { nativeScrypt, nativeAes }: Pick<PortableJob, "nativeScrypt" | "nativeAes">,
 ): readonly BoundCase[] => [
   {
-    // Whoever reads both writes what all others read: only one ciphertext belongs to key, IV and text.
-    name: "reads what was written elsewhere, and what it writes itself",
+    // Reading both implies writing what others read: key, IV and text determine the ciphertext.
+    name: "reads values written elsewhere and its own",
     async run() {
       for (const [build, stored, plaintext] of WRITTEN_ELSEWHERE) {
         const keys = [build(), await withWebCryptoAlone(build)];
@@ -164,7 +167,7 @@ export const encryption = (
     },
   },
   {
-    name: "AES: one of the runtime's that only looks right is not used",
+    name: "AES: a broken one of the runtime is not used",
     async run() {
       const { process } = globalThis as unknown as Runtime;
       const native = process?.getBuiltinModule?.("node:crypto");
@@ -230,9 +233,9 @@ export const encryption = (
     },
   },
   {
-    // Cloudflare's production refuses more than 100,000 iterations. A local workerd does not, so the
-    // refusal is simulated: this `subtle` refuses as production does.
-    name: "PBKDF2: a platform that refuses the iterations, simulated: the error names the ways out",
+    // Cloudflare's production refuses more than 100,000 iterations. A local workerd does not, so
+    // this `subtle` simulates the refusal.
+    name: "PBKDF2: a simulated platform that refuses the iterations: the error names the remedies",
     async run() {
       const { subtle } = crypto;
       const refusing = Object.create(subtle, {
@@ -262,7 +265,7 @@ export const encryption = (
     },
   },
   {
-    name: "imported keys, and keys that read other keys' values",
+    name: "imported keys, and keys that also read other keys' values",
     async run() {
       const key = importEncryptionKey(new Uint8Array(32).fill(2), { alsoReads: [raw(1)] });
       await assertRoundTrip(key);

@@ -1,6 +1,6 @@
 /**
- * An extension on any driver, from the webhook to the access token. Where it runs on the npm package, nothing is installed
- * that an application need not install, mitthooks for example.
+ * An extension on any driver, from the webhook to the access token. With the npm package, only an
+ * application's required packages are installed, without mitthooks for example.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What only neon-http has: batches, and the refusal of transactions.
+ * Cases of neon-http: batches, and the refusal of transactions.
  *
  * @module
  */
@@ -15,20 +15,20 @@ import {
   lastEvents,
 } from "../support/extension_instance.ts";
 
-/** What the driver refuses, and the cases that need it. */
+/** The driver's refusal, and the cases that fail with it. */
 export const refused = {
   message: "No transactions support in neon-http driver",
   cases: [
-    "rule: refused: where it is prepared, in a transaction, and in a nested one",
+    "rule: refused when prepared, in a transaction, and in a nested one",
     "relational queries: prepared, and in a transaction",
     "confidentiality: the SQL logger sees ciphertext",
-    "order: in a transaction of the application: with it, and rolled back with it",
-    "order: a deadlock with the application is not tried again in its own transaction",
+    "order: in the application's transaction: committed and rolled back with it",
+    "order: a deadlock in the application's transaction is not retried",
     "re-encryption: a database wrapped by withEncryption, a transaction, and a rolled back one",
     "re-encryption: row-level security that applies to the current user is an error, whoever owns the table",
-    "re-encryption: in a transaction nothing is tried again, and the reason is told, not the consequence",
-    "re-encryption: points in time as keys, whatever the session's way to write them",
-    "re-encryption: keys that do not survive the way through text: an error that names the column",
+    "re-encryption: in a transaction nothing is retried, and the cause is reported, not the consequence",
+    "re-encryption: times as keys, in any format of the session",
+    "re-encryption: keys that change when converted to text: an error that names the column",
   ],
 } as const;
 
@@ -77,7 +77,7 @@ const batches: Case[] = [
     },
   },
   {
-    name: "statements of db.execute are sent with the others, in their place, and not without them",
+    name: "statements of db.execute are sent with the others, in their order",
     async run(context) {
       const db = await fill(context);
       const write = () =>
@@ -93,7 +93,7 @@ const batches: Case[] = [
     },
   },
   {
-    name: "what is written does not get into a batch of the database that was not wrapped",
+    name: "writes are refused in a batch of the undecorated database",
     async run(context) {
       const db = await fill(context);
       const plain = context.open<Database>();
@@ -109,7 +109,7 @@ const batches: Case[] = [
     },
   },
   {
-    name: "nor does a query whose result is to be decrypted; nothing is sent",
+    name: "queries with encrypted results are refused there, too; nothing is sent",
     async run(context) {
       const db = await fill(context);
       const plain = context.open<Database>();
@@ -131,7 +131,7 @@ const batches: Case[] = [
     },
   },
   {
-    name: "a damaged value is named by its place, with that of its query in front",
+    name: "a damaged value is located by query and path",
     async run(context) {
       const db = await fill(context);
       await db.insert(people).values(ada);
@@ -147,7 +147,7 @@ const batches: Case[] = [
 
 const tokens: Case[] = [
   {
-    name: "the database that $withAuth makes encrypts and decrypts, and sends its token",
+    name: "the database of $withAuth encrypts and decrypts, and sends its token",
     async run(context) {
       const db = await fill(context);
       const sent: (string | null)[] = [];
@@ -184,7 +184,7 @@ const tokens: Case[] = [
 
 const transactions: Case[] = [
   {
-    name: "refused by the driver, with its own message, wrapped or not",
+    name: "refused by the driver with its own message, wrapped or not",
     async run(context) {
       for (const database of [withEncryption(context.open()), context.open()]) {
         const attempt = async () => await database.transaction(() => Promise.resolve());
@@ -196,7 +196,8 @@ const transactions: Case[] = [
 
 const changes: Case[] = [
   {
-    name: "handlers, which need transactions, are refused at once; events without them are stored",
+    name:
+      "handlers, which need transactions, are refused at once; events without handlers are stored",
     async run(context) {
       await context.sql(extensionInstanceDdl);
       await context.sql(lastEventDdl);

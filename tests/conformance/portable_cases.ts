@@ -1,5 +1,5 @@
 /**
- * What every runtime runs, a database or not.
+ * The cases of every runtime, without a database.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { sessions } from "./sessions.ts";
 import type { BoundCase } from "./tap.ts";
 import { webhooks } from "./webhooks.ts";
 
-/** What a runner is to do. */
+/** A runner's job. */
 export interface PortableJob {
-  /** Whether the runtime has to have a scrypt of its own. */
+  /** Whether the runtime must have its own scrypt. */
   readonly nativeScrypt: boolean;
-  /** Whether the runtime has to have an AES that computes at once. */
+  /** Whether the runtime must have a synchronous AES. */
   readonly nativeAes: boolean;
 }
 

@@ -20,7 +20,7 @@ import type { BoundCase } from "./tap.ts";
 const encode = (text: string) => new TextEncoder().encode(text);
 const toBase64 = (bytes: ArrayBuffer) => btoa(String.fromCharCode(...new Uint8Array(bytes)));
 
-/** Simulates mStudio and the instance whose page asks. */
+/** Simulates mStudio and the page's instance. */
 async function simulate() {
   const mstudio = await SimulatedMstudio.create({
     extensionId: EXTENSION_ID,
@@ -39,7 +39,7 @@ async function simulate() {
 
 export const sessions: readonly BoundCase[] = [
   {
-    name: "a session of a page, its stored instance, and an access token of its user",
+    name: "a page's session, its stored instance, and its user's access token",
     async run() {
       await using simulated = await simulate();
       const { mstudio, instance, fetch, paths } = simulated;
@@ -95,7 +95,7 @@ export const sessions: readonly BoundCase[] = [
     },
   },
   {
-    name: "no token, two, too long a one, and what is none",
+    name: "no token, two, one too long, and a malformed one",
     async run() {
       const { sessions, token, asked } = await openSessions();
       const none = new Request("https://extension.example/");
@@ -128,12 +128,12 @@ export const sessions: readonly BoundCase[] = [
     },
   },
   {
-    name: "an algorithm other than EdDSA: none, HS256, RS256, ES256, and what nobody knows",
+    name: "an algorithm other than EdDSA: none, HS256, RS256, ES256, and an unknown one",
     async run() {
       const { sessions, key, asked } = await openSessions();
       const hmacKey = await crypto.subtle.importKey(
         "raw",
-        // The attack: the public key, which everybody knows, as the secret of an HMAC.
+        // The attack: the public key as the secret of an HMAC.
         encode(key.publicKey),
         { name: "HMAC", hash: "SHA-256" },
         false,
@@ -178,7 +178,7 @@ export const sessions: readonly BoundCase[] = [
         const token = await tokenOf(key, claims(), header);
         await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(token));
       }
-      // What the header says of keys does not count.
+      // Keys in the header are ignored.
       const jwk = { kty: "OKP", crv: "Ed25519", x: "AAAA" };
       const forger = await generateSigningKey("serial-1");
       for (const more of [{ jwk }, { jku: "https://evil.example/" }, { kid: "another" }]) {
@@ -194,7 +194,7 @@ export const sessions: readonly BoundCase[] = [
     },
   },
   {
-    name: "a changed payload, header or signature, after the token was remembered, too",
+    name: "a changed payload, header or signature, also after the token was remembered",
     async run() {
       const { sessions, token } = await openSessions();
       const good = await token();
@@ -214,7 +214,7 @@ export const sessions: readonly BoundCase[] = [
     },
   },
   {
-    name: "a serial that is none: empty, a path, 500 characters, no text, missing",
+    name: "an invalid serial: empty, a path, 500 characters, no text, missing",
     async run() {
       await using simulated = await simulate();
       const { instance, fetch, paths } = simulated;
@@ -233,7 +233,7 @@ export const sessions: readonly BoundCase[] = [
     },
   },
   {
-    name: "times: expired with tolerance, not yet valid, without an end, and of the wrong type",
+    name: "times: expired with tolerance, not yet valid, missing, and of the wrong type",
     async run() {
       const { sessions, token } = await openSessions();
       const now = () => Math.floor(Date.now() / 1_000);
@@ -262,7 +262,7 @@ export const sessions: readonly BoundCase[] = [
     },
   },
   {
-    name: "claims: missing, of the wrong type, and those that may be missing",
+    name: "claims: missing, of the wrong type, and optional",
     async run() {
       const { sessions, token, key } = await openSessions();
       const verify = async (changes: Record<string, unknown>) =>
@@ -303,7 +303,7 @@ export const sessions: readonly BoundCase[] = [
       });
       assertEquals([bare.scopes, bare.variantKey, bare.context.kind], [[], null, "customer"]);
       assertEquals((await verify({ scopes: null, variantKey: null })).scopes, []);
-      // Names of things that every object has are no claims.
+      // Inherited properties are no claims.
       const proto = await tokenOf(key, `{"__proto__": ${JSON.stringify(claims())}}`);
       await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(proto));
     },

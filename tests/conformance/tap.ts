@@ -1,19 +1,19 @@
 /**
- * Runs a case and reports it in the form of TAP.
+ * Runs a case and reports it as TAP.
  *
  * @module
  */
 
-/** A case that has all it needs. */
+/** A case with all its inputs. */
 export interface BoundCase {
   readonly name: string;
   run(): Promise<void>;
 }
 
-/** No case takes this long unless it hangs, in milliseconds. */
+/** Time limit of a case in milliseconds: longer ones hang. */
 const LIMIT_MS = 60_000;
 
-/** Returns a line, and the error as comments. */
+/** Returns a line, with an error as comments. */
 export async function runCase(index: number, { name, run }: BoundCase): Promise<string> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<never>((_, reject) => {

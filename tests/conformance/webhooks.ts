@@ -15,7 +15,7 @@ import {
 } from "../webhooks/support.ts";
 import type { BoundCase } from "./tap.ts";
 
-/** A storage whose instances cannot be added. */
+/** A storage that cannot add instances. */
 const storageThat = (upsertExtension: () => Promise<void>) => ({
   upsertExtension,
   updateExtension() {},
@@ -48,7 +48,8 @@ export const webhooks: readonly BoundCase[] = [
     },
   },
   {
-    name: "forged, damaged, not for us, no JSON, too large, GET, dry run: nothing is stored",
+    name:
+      "forged, damaged, for another extension, not JSON, too large, GET, dry run: nothing is stored",
     async run() {
       const receiver = await Receiver.create({ maxBodyBytes: 2_000 });
       const added = payload("ExtensionAddedToContext");

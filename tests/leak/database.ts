@@ -1,4 +1,6 @@
-/** Storage, queries, change handlers and re-encryption, in this process: what works, and every way to fail. */
+/**
+ * Storage, queries, change handlers and re-encryption, in this process: success, and every failure.
+ */
 
 import { assertEquals } from "@std/assert";
 import { eq, like, sql } from "drizzle-orm";
@@ -33,7 +35,7 @@ const people = pgTable("person", {
   label: text(),
 });
 
-/** A table of the same rows under another key. */
+/** The same table with another key. */
 const peopleUnder = (other: EncryptionKey, name = "person") =>
   pgTable(name, { id: integer().primaryKey(), phone: buildEncryptedTextColumn(other)() });
 
@@ -50,7 +52,7 @@ const INSTANCE = {
 type Database = ReturnType<typeof drizzle>;
 type Storage = PgExtensionStorage<typeof instances, Database>;
 
-/** Runs everything on an empty database; some of its values are left behind. */
+/** Runs everything on an empty database; leaves some values. */
 export async function useDatabase(evidence: Evidence, url: string): Promise<void> {
   const client = postgres(url, { max: 3, onnotice: () => {} });
   const logQuery = (query: string, params: unknown[]) =>
@@ -112,7 +114,7 @@ async function failInStorage(evidence: Evidence, db: Database, storage: Storage)
   await evidence.fails(
     "ERR_UNKNOWN_INSTANCE",
     () => storage.rotateSecret("nobody", secret),
-    // No column can hold it.
+    // No column can store it.
     () => storage.rotateSecret(`leak-${"x".repeat(36)}`, secret),
   );
   await evidence.fails(
@@ -223,14 +225,14 @@ async function changeKeys(evidence: Evidence, db: Database): Promise<void> {
     await evidence.fails("Error", () => work(db, peopleUnder(failingKey)));
     await evidence.fails("TypeError", () => work(db, lastEvents));
   }
-  // A value that is to be written anew, and cannot be.
+  // A value that cannot be re-encrypted.
   await old.values({ id: 12, phone: secret });
   await db.execute(sql`alter table person add constraint no_change check (id <> 12) not valid`);
   await evidence.fails("ERR_STORAGE_FAILED", () => reencrypt(db, people));
   await db.execute(sql`alter table person drop constraint no_change`);
 }
 
-/** What fails when the server is gone. */
+/** Operations that fail without the server. */
 export async function loseDatabase(evidence: Evidence, url: string): Promise<void> {
   const client = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} });
   const db = drizzle(client);

@@ -1,11 +1,11 @@
 import { inspect } from "node:util";
 
-/** How many objects are looked at: a Drizzle database leads to the whole of its driver. */
+/** Limit of inspected objects: a Drizzle database references its whole driver. */
 const MAX_OBJECTS = 50_000;
 
 /**
- * Everything that can be found out about a value without a debugger: printed, as a string, as JSON, and all own
- * properties of all that can be reached from it, whether or not they are enumerable; of errors the accessors, too.
+ * Everything visible of a value without a debugger: printed, as a string, as JSON, and all own
+ * properties of all reachable objects, enumerable or not; for errors, also the accessors.
  */
 export function disclosed(value: unknown): string {
   const shown = { depth: 6, showHidden: true, showProxy: true };
@@ -32,7 +32,7 @@ function* properties(start: unknown): Generator<string> {
       yield new TextDecoder().decode(value);
       continue;
     }
-    // It holds its body in an internal slot, which is a hidden property here, and nothing prints it.
+    // Its body is in an internal slot, here a hidden property that nothing prints.
     if (value instanceof Request) {
       queue.push(value.url, value.headers);
       continue;

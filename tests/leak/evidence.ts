@@ -1,15 +1,15 @@
-/** What the scenarios of the leak test saw, sorted by where somebody could read it. */
+/** Evidence of the leak test's scenarios, by place. */
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { disclosed } from "./disclosed.ts";
 
-/** Random characters at the end of a canary: what makes it unmistakable. */
+/** Number of random characters at the end of a canary, which make it unique. */
 export const CANARY_LENGTH = 32;
 
-/** So many of them in a row are in no text by chance. */
+/** This many of them in a row do not occur by chance. */
 const CHUNK = /.{8}/g;
 
-/** A string that cannot be mistaken for another: random lower-case letters and digits after its name. */
+/** A unique string: random lower-case letters and digits after its name. */
 export function createCanary(name: string): string {
   const random = crypto.getRandomValues(new Uint8Array(CANARY_LENGTH));
   return `${name}-${Array.from(random, (byte) => (byte % 36).toString(36)).join("")}`;
@@ -24,12 +24,12 @@ export const CANARIES = {
 } as const;
 
 /**
- * What is no secret, lies in plain columns, and has to show up in every place that is searched: a place that does not
- * show it is not really seen. It fits into the columns of ids.
+ * A public value in plain columns that must appear in every searched place: otherwise the search
+ * does not cover that place. It fits into the id columns.
  */
 export const CONTROL = createCanary("ctl");
 
-/** How a part of a canary shows in a text, if it does. */
+/** The form in which a part of a canary appears in a text, if it does. */
 export function findCanary(text: string, canary: string): string | undefined {
   const unmistakable = canary.slice(-CANARY_LENGTH);
   const chunks = unmistakable.match(CHUNK)!;
@@ -37,7 +37,7 @@ export function findCanary(text: string, canary: string): string | undefined {
   const forms = {
     "as it is": chunks,
     "hexadecimal": bytes.map((chunk) => chunk.map((byte) => byte.toString(16)).join("")),
-    // Whatever stands in front of it, one of these three begins where a group of base64 does.
+    // Whatever precedes it, one of these three starts at a base64 group.
     "base64": [0, 1, 2].map((start) => btoa(unmistakable.slice(start, start + 24))),
     "decimal bytes": bytes.map((chunk) => chunk.join()),
   };
@@ -48,7 +48,7 @@ export function findCanary(text: string, canary: string): string | undefined {
   )?.[0];
 }
 
-/** Places, and everything that can be read there. */
+/** Places and their readable content. */
 export class Evidence {
   readonly #texts = new Map<string, string[]>();
   readonly codes: Set<unknown> = new Set();
@@ -57,7 +57,7 @@ export class Evidence {
     this.#texts.set(place, [...this.#texts.get(place) ?? [], ...texts]);
   }
 
-  /** Notes what can be found out about values. */
+  /** Records everything visible of values. */
   inspect(...values: unknown[]): void {
     this.add("inspected objects", ...values.map(disclosed));
   }
@@ -70,9 +70,9 @@ export class Evidence {
   }
 
   /**
-   * Notes the errors of what has to fail.
+   * Records the errors of operations that must fail.
    *
-   * @param expected Their code, or their name where they have none.
+   * @param expected Their code, or their name if they have none.
    */
   async fails(expected: string, ...attempts: readonly (() => unknown)[]): Promise<void> {
     for (const attempt of attempts) {
@@ -87,7 +87,7 @@ export class Evidence {
     return [...this.#texts.keys()];
   }
 
-  /** What was leaked: one line for each canary and place. */
+  /** The leaks: one line per canary and place. */
   leaks(canaries: Readonly<Record<string, string>> = CANARIES): string[] {
     return [...this.#texts].flatMap(([place, texts]) =>
       Object.entries(canaries).flatMap(([name, canary]) => {

@@ -1,4 +1,4 @@
-/** The example and the demo, as programs: what they print. */
+/** Runs the example and the demo as programs, and records their output. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MASTER_PASSWORD, SALT } from "../../tools/demo/schema.ts";
@@ -11,7 +11,7 @@ import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
 
 const { secret, rotatedSecret, masterPassword, otherMasterPassword, salt } = CANARIES;
 
-/** The life of an instance in the example, with everything going wrong that can go wrong from outside. */
+/** The life of an instance in the example, with every external failure. */
 export async function runExample(evidence: Evidence, server: WatchedPostgres): Promise<void> {
   await using database = await createDatabase({ server: server.url });
   await using simulated = await simulateMstudio(() => running.url);
@@ -73,7 +73,7 @@ export async function runExample(evidence: Evidence, server: WatchedPostgres): P
   evidence.add("answers of the example", CONTROL, ...answers);
 }
 
-/** The demo shows what the application reads, but no password; PostgreSQL's log has none of its secrets. */
+/** The demo shows read values, but no password; PostgreSQL's log has none of its secrets. */
 export async function runDemo(server: WatchedPostgres): Promise<void> {
   const before = (await server.log()).length;
   const { code, stdout, stderr } = await startProgram(Deno.execPath(), {

@@ -1,11 +1,11 @@
-/** Keep what this process prints and traces. */
+/** Record this process' output and traces. */
 
 import process from "node:process";
-import * as tracing from "drizzle-orm/tracing"; // its types do not show the tracer
+import * as tracing from "drizzle-orm/tracing"; // its types do not include the tracer
 
 const METHODS = ["debug", "log", "info", "warn", "error", "trace", "dir", "table"] as const;
 
-/** Keeps what is printed, instead of printing it. */
+/** Records output instead of printing it. */
 export class ConsoleRecorder extends DisposableStack {
   readonly texts: string[] = [];
 
@@ -32,8 +32,9 @@ interface Tracer {
 }
 
 /**
- * Keeps every span of Drizzle's, with its attributes and what it ended with. In drizzle-orm 0.45 the tracer looks for no
- * OpenTelemetry by itself, but statements are instrumented; so this switches it on in the one place that there is.
+ * Records all of Drizzle's spans with their attributes and outcomes. In drizzle-orm 0.45,
+ * statements are instrumented, but the tracer does not load OpenTelemetry by itself; this enables
+ * it.
  */
 export class SpanRecorder extends DisposableStack {
   readonly spans: string[] = [];
@@ -51,7 +52,7 @@ export class SpanRecorder extends DisposableStack {
         return result;
       } catch (error) {
         record("threw", error);
-        // With a span it serialises what it builds the statement from, which is not made for it.
+        // With a span, Drizzle serialises the statement's parts, which do not support it.
         if (name === "drizzle.buildSQL") return fn();
         throw error;
       }
@@ -59,7 +60,7 @@ export class SpanRecorder extends DisposableStack {
   }
 }
 
-// As a tracer's exporter writes it: an exception with message and stack, everything else as JSON.
+// Like a tracer's exporter: an exception with message and stack, everything else as JSON.
 function toText(value: unknown): string {
   if (value instanceof Error) return `${value.message} ${value.stack}`;
   return typeof value === "string" ? value : JSON.stringify(value);

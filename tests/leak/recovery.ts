@@ -1,11 +1,11 @@
-/** Comparisons with an API that refuses, and that quotes what it was sent. */
+/** Comparisons with an API that refuses and echoes its requests. */
 
 import { compareWithMstudio, type RecoverableStorage } from "../../recovery/mod.ts";
 import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
 
 const { rotatedSecret: apiToken } = CANARIES;
 
-/** Compares a storage with mStudio, with an API token that nobody may hear of. */
+/** Compares a storage with mStudio, with a secret API token. */
 export async function compareInstances(
   evidence: Evidence,
   storage: RecoverableStorage,

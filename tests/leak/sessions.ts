@@ -1,4 +1,4 @@
-/** Session tokens, checked, refused and exchanged: what is thrown, kept and answered. */
+/** Session tokens, checked, refused and exchanged: errors, state and answers. */
 
 import { MstudioSessions, type SessionError } from "../../sessions/mod.ts";
 import { generateSigningKey, type SigningKey } from "../../testing/mod.ts";
@@ -7,7 +7,7 @@ import { CANARIES, type Evidence } from "./evidence.ts";
 
 const { secret: extensionSecret, rotatedSecret: userId } = CANARIES;
 
-/** Checks tokens of a user whom nobody may hear of, and exchanges them with APIs that quote what they were sent. */
+/** Checks tokens of a secret user, and exchanges them with APIs that echo their requests. */
 export async function checkSessions(evidence: Evidence): Promise<void> {
   const key = await generateSigningKey("serial-1");
   type Answer = (body: string) => Response | Promise<Response>;

@@ -1,4 +1,4 @@
-/** Deliveries, taken and refused, and access tokens: what they answer, log, report and throw. */
+/** Deliveries, accepted and refused, and access tokens: answers, logs, reports and errors. */
 
 import { assertEquals } from "@std/assert";
 import { BusyError, HandlerFailedError } from "../../errors.ts";
@@ -45,7 +45,7 @@ export async function deliverWebhooks(
   const headers = await signer.headers(bytes);
   const unknown = await (await createSigner(secret)).headers(bytes);
   const malformed = signatureHeaders("serial-1", secret);
-  // V8's message quotes ten characters around what it does not expect.
+  // V8's message quotes ten characters around the unexpected one.
   const notJson = `{"secret":#${secret.slice(-CANARY_LENGTH)}}`;
   const busy = { getPublicKey: rejects(new BusyError("too many others are asked for")) };
   const outage = { getPublicKey: rejects(new Error("the network is down")) };
@@ -111,7 +111,7 @@ export async function deliverWebhooks(
   await evidence.fails("ERR_BUSY", verify({ body: bytes, headers }, { publicKeys: busy }));
 }
 
-/** Exchanges the secret with APIs that do not behave, and quote what they were sent. */
+/** Exchanges the secret with misbehaving APIs that echo their requests. */
 export async function exchangeTokens(evidence: Evidence): Promise<void> {
   type StoredInstance = { secret: string; active?: boolean };
   type Answer = (body: string) => Response | Promise<Response>;

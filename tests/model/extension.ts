@@ -1,4 +1,6 @@
-/** The extension under test: its tables, and, as a program of its own, what serves its webhooks and prints the port. */
+/**
+ * The tested extension: its tables and, as a program, its webhook server, which prints its port.
+ */
 
 import { jsonb, pgTable, serial, text } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/postgres-js";
@@ -14,28 +16,29 @@ import {
 } from "../../mod.ts";
 import { extensionInstanceDdl, lastEventDdl, lastEvents } from "../support/extension_instance.ts";
 
-/** How often a handler throws after it has written. */
+/** How often a handler throws after writing. */
 const FAILURE_RATE = 0.03;
 
-/** What the program finds as JSON in the variable JOB. */
+/** The program's job, as JSON in the variable JOB. */
 export interface ExtensionJob {
   readonly databaseUrl: string;
-  /** Where public keys are. */
+  /** URL of the public keys. */
   readonly apiUrl: string;
 }
 
 /**
- * Marks errors that our code has part in. Where a connection breaks within a transaction, postgres.js 3.4 leaves rejections
- * unhandled, and writes to a socket that is gone (its issue 1208); nobody can catch that.
+ * Matches errors that involve our code. When a connection breaks in a transaction, postgres.js 3.4
+ * leaves rejections unhandled and writes to a closed socket (its issue 1208); nobody can catch
+ * that.
  */
 export const IS_OURS = /file:(?![^\n]*node_modules)/;
 
-/** The key of the secrets: it needs no derivation, for a program that starts often. */
+/** The key of the secrets: without derivation, because the program starts often. */
 export const key = importEncryptionKey(new Uint8Array(32).map((_, index) => index));
 
 const extensionInstances = buildExtensionInstanceTable(buildEncryptedTextColumn(key));
 
-/** What the handlers write: a row for each call. */
+/** The handlers' table: one row per call. */
 const changes = pgTable("change", {
   id: serial().primaryKey(),
   instanceId: text("instance_id").notNull(),

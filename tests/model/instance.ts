@@ -1,9 +1,11 @@
-/** The life of one instance, all of it drawn from the seed. */
+/** The random life of one instance, determined by the seed. */
 
 import type { Delivery, Faults, SimulatedInstance, SimulatedMstudio } from "../../testing/mod.ts";
 import type { State, ToldEvent } from "./model.ts";
 
-/** How long an attempt may take, in milliseconds: short, so that attempts often end before their work does. */
+/**
+ * Time limit of an attempt in milliseconds: short, so that attempts often end before their work.
+ */
 export const ATTEMPT_TIMEOUT_MS = 1_500;
 
 const SCOPES = ["project:read", "project:write", "größe:ändern", "db:*", '"quoted", {braces}'];
@@ -11,7 +13,7 @@ const VARIANTS = ["small", "large", "NULL", "", null];
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Random numbers that a seed gives again (mulberry32, seeded by FNV-1a; both in the public domain). */
+/** Reproducible random numbers (mulberry32, seeded by FNV-1a; both in the public domain). */
 export function randomOf(seed: string) {
   let state = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(seed)) state = Math.imul(state ^ byte, 0x01000193);
@@ -48,34 +50,34 @@ export class InstanceRun {
     this.#random = randomOf(`${seed} ${id}`);
     const { pick, between } = this.#random;
     const kind = pick(["customer", "project"] as const);
-    // Contexts are few, so that several instances come and go in each.
+    // Few contexts, so that each has several instances.
     const context = { id: `${kind}-${between(1, 5)}`, kind };
     const secret = this.#drawSecret();
     this.#state = { contextId: context.id, context: kind, ...this.#drawChange(), secret };
     this.#instance = mstudio.instance({ id, context, secret, ...this.#change() });
   }
 
-  /** Lives it, and waits until all events are delivered or dropped. */
+  /** Runs the life, and waits until all events are delivered or dropped. */
   async run(): Promise<void> {
     const { chance, between, pick } = this.#random;
     await this.#tell("add", chance(0.7));
     for (let left = between(2, 10); left > 0; left--) {
       const kind = pick(["update", "update", "rotate"] as const);
-      // Some updates tell what is known already.
+      // Some updates change nothing.
       if (kind === "rotate") this.#state = { ...this.#state, secret: this.#drawSecret() };
       else if (chance(0.8)) this.#state = { ...this.#state, ...this.#drawChange() };
       await this.#tell(kind, chance(0.6));
     }
     if (chance(0.6)) {
-      // What is queued for it is dropped, unless the last event was waited for.
+      // Drops queued events, unless the last one was awaited.
       await this.#tell("remove", chance(0.8));
-      // Somebody recorded how it was added.
+      // An attacker recorded its addition.
       if (chance(0.7)) await this.#replay((sent) => sent[0]);
     }
     await Promise.all(this.#queued);
   }
 
-  /** What the sender saw. */
+  /** The sender's view of the events. */
   told(): ToldEvent[] {
     const groups: Delivery[][] = [];
     const byRequest = new Map<string, Delivery[]>();
@@ -87,7 +89,7 @@ export class InstanceRun {
       }
       byRequest.get(delivery.requestId)!.push(delivery);
     }
-    // What was dropped before its first attempt, a removal follows directly.
+    // A removal directly follows an event that was dropped before its first attempt.
     while (groups.length < this.#told.length) groups.splice(-1, 0, []);
     return this.#told.map((told, index) => ({ ...told, attempts: groups[index]! }));
   }
@@ -130,8 +132,8 @@ export class InstanceRun {
   }
 
   /**
-   * Nobody can tell two events of one time, so there are none. What is stamped before the event that it follows has to be
-   * refused, and comes again.
+   * Events of equal times are indistinguishable, so there are none. An event stamped before its
+   * predecessor must be refused, and is retried.
    */
   #stamp(behind: boolean): number {
     const stamp = behind && this.#oldest < Infinity
@@ -142,7 +144,7 @@ export class InstanceRun {
     return stamp;
   }
 
-  /** Tells an event, `awaited` until it has been answered with success; then something may happen in between. */
+  /** Sends an event, `awaited` until it is accepted; something may happen in between. */
   async #tell(kind: ToldEvent["kind"], awaited: boolean): Promise<void> {
     const told = { kind, state: this.#state, acknowledged: false };
     this.#told.push(told);
@@ -166,7 +168,10 @@ export class InstanceRun {
     while (chance(0.25)) await (chance(0.6) ? this.#replay(pick) : pause(between(0, 300)));
   }
 
-  /** Plays back one of what was sent before, if anything was, until it is answered: the sender does not repeat it. */
+  /**
+   * Replays an earlier request, if there was one, until it is answered; the sender does not repeat
+   * it.
+   */
   async #replay(pick: (sent: Delivery[]) => Delivery | undefined): Promise<void> {
     const original = pick(this.#sent().filter(({ replay }) => !replay));
     for (let answered = original === undefined; !answered; await pause(100)) {

@@ -1,12 +1,13 @@
 /**
- * What has to be stored after a run, by what mittwald documents (and not by what the library does):
+ * The expected rows after a run, by mittwald's documentation, not by the library's code:
  *
- * - an event that was answered with success is applied, in the order of the events of its instance;
- * - an update brings all but the secret, a rotation the secret alone, a removal is the end of the instance;
- * - events that a removal found undelivered are dropped: never attempted, they were never applied; attempted, they were
- *   if an answer says so, were not if all answers refuse them, and nobody knows if an answer is missing.
+ * - an accepted event is applied, in the order of its instance's events;
+ * - an update changes everything but the secret, a rotation only the secret, a removal ends the
+ *   instance;
+ * - events that a removal drops were not applied if never attempted; otherwise they were if an
+ *   answer says so, were not if all answers refuse them, and are undecided if an answer is missing.
  *
- * The handlers are called once for each difference between the states before and after an event.
+ * The handlers are called once per difference between the states before and after an event.
  */
 
 import { isDeepStrictEqual } from "node:util";
@@ -23,21 +24,21 @@ export interface State {
   readonly secret: string;
 }
 
-/** An event of an instance as the sender saw it. */
+/** An instance's event, as the sender saw it. */
 export interface ToldEvent {
   readonly kind: "add" | "update" | "rotate" | "remove";
-  /** What mStudio has after it; of a removal, before it. */
+  /** mStudio's state after it; for a removal, before it. */
   readonly state: State;
-  /** Whether an attempt was answered with success. */
+  /** Whether an attempt was accepted. */
   readonly acknowledged: boolean;
-  /** All attempts that tell it; late arrivals and replays, too. */
+  /** All its attempts, including late arrivals and replays. */
   readonly attempts: readonly Delivery[];
 }
 
-/** A call of a handler: its name, and the instance that it was given. */
+/** A handler call: its name and instance. */
 type Change = readonly [name: string, instance: State];
 
-/** What is kept of an instance, and the calls of the handlers. */
+/** An instance's stored state and handler calls. */
 interface Kept {
   readonly row: State | null;
   readonly changes: readonly Change[];
@@ -46,11 +47,11 @@ interface Kept {
 /** Codes after which the change may have been made. */
 const UNDECIDED = /^$|STORAGE_FAILED|HANDLER_FAILED|DEADLINE_EXCEEDED|BUSY|KEY_UNAVAILABLE/;
 
-/** What may be kept of an instance: one thing, unless nobody knows whether an event was applied that was dropped. */
+/** Possible stored states of an instance: one, unless a dropped event is undecided. */
 function mayBeKept(events: readonly ToldEvent[]): Kept[] {
   let histories: Kept[] = [{ row: null, changes: [] }];
   for (const event of events) {
-    // Of a response that was lost on purpose the sender knows the code.
+    // The sender knows the code of a response that was lost on purpose.
     const codes = event.attempts.map(({ responseCode = "" }) => responseCode);
     const applied = histories.map((kept) => apply(kept, event));
     if (event.acknowledged || codes.includes("STORED")) histories = applied;
@@ -80,7 +81,7 @@ const STORED = `
     from change group by 1
   ) c on id = instance_id`;
 
-/** Whatever is stored, read past the library, and should not be, or the other way round. */
+/** Differences between the stored rows, read past the library, and the expected ones. */
 export async function compare(
   sql: postgres.Sql,
   instances: ReadonlyMap<string, readonly ToldEvent[]>,

@@ -1,4 +1,4 @@
-/** A run: a sender, two servers, what happens to them, and whether what is stored in the end is what has to be. */
+/** A run: a sender, two servers, their faults, and a comparison with the expected rows. */
 
 import postgres from "postgres";
 import { fromFileUrl } from "../../tools/paths.ts";
@@ -9,30 +9,30 @@ import { ddl, type ExtensionJob, IS_OURS } from "./extension.ts";
 import { ATTEMPT_TIMEOUT_MS, InstanceRun, pause, randomOf } from "./instance.ts";
 import { compare } from "./model.ts";
 
-/** How many instances have something to tell at the same time. */
+/** How many instances have events at the same time. */
 const AT_ONCE = 16;
-/** After so many deliveries, on average, something happens to a server or to its connections. */
+/** Average number of deliveries between faults of a server or its connections. */
 const DISTURBED_EVERY = 30;
 
-/** What may happen to servers and their connections; what happens to deliveries, the instances draw themselves. */
+/** Faults of servers and connections; instances draw those of deliveries. */
 const FAULTS = ["kills", "cuts", "stalls"] as const;
 
 export interface RunOptions {
-  /** How many attempts are answered at least, unless the variable DELIVERIES says another number. */
+  /** Minimum number of answered attempts; the variable DELIVERIES overrides it. */
   readonly deliveries: number;
   /** Whether the sender stamps each attempt anew. Default: `true`. */
   readonly restamp?: boolean;
-  /** URL of an empty database, for servers and for who reads it. */
+  /** URL of an empty database, for the servers and for reading. */
   readonly databaseUrl: string;
-  /** The servers' URL of the database, if it is another. */
+  /** The servers' URL of the database, if it differs. */
   readonly serversUrl?: string;
-  /** Happens when half of the deliveries are made, and resolves to the URL to read at the end. */
+  /** Runs after half of the deliveries, and resolves to the URL to read at the end. */
   readonly halfTime?: () => Promise<string>;
 }
 
-/** A process of the extension, which is killed and started again, also when its driver ends it. */
+/** A process of the extension, restarted after it was killed or its driver ended it. */
 class Server implements AsyncDisposable {
-  /** What it printed when it ended by a fault of ours. */
+  /** Its output when it ended by our fault. */
   readonly failures: string[] = [];
   url: string | undefined;
   #program: ReturnType<typeof startProgram> | undefined;
@@ -63,7 +63,7 @@ class Server implements AsyncDisposable {
     }).catch((error) => this.failures.push(String(error)));
   }
 
-  /** Holds it up for a while; what it was about to do comes late. */
+  /** Suspends it for a while, which delays its work. */
   async stall(ms: number): Promise<void> {
     const program = this.#program;
     program?.kill("SIGSTOP");
@@ -85,8 +85,8 @@ async function query<T>(url: string, use: (sql: postgres.Sql) => Promise<T>): Pr
 }
 
 /**
- * Runs it. Resolves to whatever is stored and should not be, or the other way round. The variable SEED repeats a run,
- * FAULTS=kills,cuts chooses what happens.
+ * Runs it. Resolves to the differences from the expected rows. The variable SEED repeats a run,
+ * FAULTS=kills,cuts selects the faults.
  */
 export async function differencesOf(options: RunOptions): Promise<string[]> {
   const { databaseUrl, restamp = true, halfTime } = options;
@@ -142,7 +142,7 @@ export async function differencesOf(options: RunOptions): Promise<string[]> {
   };
   let ended = false;
   async function disturbUntilEnd(): Promise<void> {
-    // Some for its start, and some for each delivery.
+    // Some for its start, and some per delivery.
     const limit = Date.now() + 120_000 + 1_000 * deliveries;
     for (let next = 0, half = deliveries / 2; !ended; await pause(20)) {
       if (Date.now() > limit) throw new Error(`Running seed ${seed}: it does not come to an end`);
@@ -174,7 +174,7 @@ export async function differencesOf(options: RunOptions): Promise<string[]> {
   const told = new Map(runs.map((instance) => [instance.id, instance.told()]));
   const differences = servers.flatMap(({ failures }) => failures);
   await query(readUrl, async (sql) => {
-    // What servers left running may end; then nobody changes anything.
+    // Waits for work that servers left running.
     const others = () =>
       sql`select 1 from pg_stat_activity where datname = current_database()
         and pid <> pg_backend_pid() and backend_type = 'client backend'`;

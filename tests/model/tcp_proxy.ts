@@ -6,7 +6,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #accepting: Promise<void>;
   #passage: Promise<void> = Promise.resolve();
 
-  /** @param next Says where a new connection leads to; without a place it is closed at once. */
+  /** @param next Returns the target of a new connection; without one it is closed at once. */
   constructor(next: () => Deno.ConnectOptions | undefined) {
     this.#next = next;
     this.#accepting = this.#accept();
@@ -20,7 +20,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#close(...this.#connections);
   }
 
-  /** Lets nothing through for a while. */
+  /** Stalls all traffic for a while. */
   async stall(ms: number): Promise<void> {
     await (this.#passage = new Promise((resolve) => setTimeout(resolve, ms)));
   }
@@ -44,11 +44,11 @@ export class TcpProxy implements AsyncDisposable {
     const endpoint = this.#next();
     const server = endpoint && await Deno.connect(endpoint).catch(() => undefined);
     if (server === undefined) return this.#close(client);
-    // Cut off in the meantime.
+    // Cut in the meantime.
     if (!this.#connections.has(client)) return server.close();
     this.#connections.add(server);
     for (const connection of [client, server]) connection.setNoDelay();
-    // Where one end is closed, so is the other: PostgreSQL rolls back what a dead client began.
+    // Closes the other end, too: PostgreSQL rolls back a dead client's transaction.
     const end = () => this.#close(client, server);
     await Promise.all([this.#copy(client, server).then(end), this.#copy(server, client).then(end)]);
   }

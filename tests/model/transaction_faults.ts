@@ -1,10 +1,10 @@
 /**
- * Events with handlers, and everything that can go wrong in their transactions: backends that are ended, connections that
- * are cut and stalled, statements that time out on both sides, handlers that throw early, late, in one of two branches,
- * that do not wait, never end, or end the transaction themselves.
+ * Events with handlers, and all faults of their transactions: terminated backends, cut and stalled
+ * connections, statements that time out on both sides, handlers that throw early, late or in one of
+ * two branches, do not await, never end, or end the transaction themselves.
  *
- * The sender repeats each event until it succeeds. In the end there is exactly one row of the application's for each
- * change, nothing is left open, and the pool has all its clients back.
+ * The sender repeats each event until it succeeds. In the end the application has exactly one row
+ * per change, nothing is left open, and the pool has all its clients back.
  */
 
 import { sql } from "drizzle-orm";
@@ -24,27 +24,27 @@ import { TcpProxy } from "./tcp_proxy.ts";
 /** How many instances have events at the same time. */
 const AT_ONCE = 6;
 
-/** What an event may take, in milliseconds. */
+/** Time limit of an event in milliseconds. */
 const TIMEOUT_MS = 1_500;
 
-/** Longest time for anything, in milliseconds: it hangs. */
+/** Time limit for anything in milliseconds: longer means it hangs. */
 const HANGS_AFTER_MS = 30_000;
 
-/** How a fault of the driver's is counted. */
+/** The counter for faults of the driver. */
 const DRIVER_FAULT = "driver at fault";
 
-/** What handlers wrote: a row for each call that was committed. */
+/** The handlers' table: one row per committed call. */
 const calls = pgTable("call", {
   id: serial().primaryKey(),
   instanceId: text("instance_id").notNull(),
-  /** Which change it was, and to what. */
+  /** The change and its value. */
   change: text().notNull(),
 });
 
-/** A driver's client under test. */
+/** The tested driver's client. */
 export interface FaultyClient {
   readonly db: AnyDatabase;
-  /** What is wrong with the pool when nothing is under way. */
+  /** Faults of the pool when nothing is running. */
   check(): Promise<string[]>;
   close(): Promise<unknown>;
 }
@@ -54,19 +54,19 @@ export interface FaultOptions {
   readonly seconds: number;
   /** URL of an empty database. */
   readonly url: string;
-  /** Connects to it, with at least four connections; the URL leads through a proxy. */
+  /** Connects to it through a proxy's URL, with at least four connections. */
   connect(url: string): FaultyClient;
-  /** What the driver itself does wrong, by its stack: it loses a connection then. */
+  /** Whether a stack shows a fault of the driver itself, which loses a connection. */
   readonly isDriverFault?: ((stack: string) => boolean) | undefined;
 }
 
 export interface FaultResult {
-  /** How often each was done, or came of an attempt. */
+  /** Counts of faults and outcomes. */
   readonly counts: Readonly<Record<string, number>>;
   readonly differences: readonly string[];
 }
 
-/** Says what a run did, in a few lines. */
+/** Summarises a run in a few lines. */
 export function describeFaults({ seed }: FaultOptions, { counts, differences }: FaultResult) {
   const list = Object.entries(counts).sort().map(([name, count]) => `${count} ${name}`);
   return [`seed ${seed}: ${list.join(", ")}`, ...differences].join("\n  ");
@@ -83,7 +83,7 @@ type Change = Pick<
   "instance" | "tx"
 >;
 
-/** Runs it. */
+/** Runs the test. */
 export async function runFaults(options: FaultOptions): Promise<FaultResult> {
   const { seed, seconds, url } = options;
   await query(
@@ -100,7 +100,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     const error = "reason" in event ? event.reason : event.error;
     const stack = String(error?.stack ?? error);
     if (options.isDriverFault?.(stack)) {
-      // An application that it ends is started again.
+      // An application that it terminates is restarted.
       count(DRIVER_FAULT);
       begin();
     } else differences.push(`uncaught: ${stack}`);
@@ -126,7 +126,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     const misbehave = async (change: Change, name: string): Promise<unknown> => {
       const write = () => note(change, name);
       const { tx } = change;
-      // Those of the probe do nothing wrong.
+      // The probe's handlers behave.
       const kind = change.instance.id.startsWith("probe") ? 1 : drawShare(draw);
       const branch = draw.between(0, 5);
       const fail = () => Promise.reject(new Error("on purpose"));
@@ -169,7 +169,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
         return await write();
       }
       if (kind < 0.30) return did("rolls back"), await write(), await tx.execute("ROLLBACK");
-      // What the handler of a removal commits is committed before the row is deleted, so it comes again.
+      // A removal's handler commits before the row is deleted, so it runs again.
       if (kind < 0.31 && name !== "removed") {
         return did("commits"), await write(), await tx.execute("COMMIT");
       }
@@ -205,7 +205,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
       begin();
     };
 
-    /** Attempts an event until it succeeds, some attempts twice at once. */
+    /** Attempts an event until it succeeds, sometimes twice at once. */
     const tell = async (
       random: Random,
       instanceId: string,
@@ -239,7 +239,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
         const twice = random.chance(0.15);
         const results = await Promise.all([attempt(), ...twice ? [attempt()] : []]);
         if (results.includes(true)) return;
-        // A client of postgres.js can fall silent after a connection broke; its own statements tell.
+        // A postgres.js client can stall after a connection broke; its own statements show it.
         if (options.isDriverFault && tries % 5 === 4) await restartIfSilent();
         if (Date.now() > end + HANGS_AFTER_MS) {
           const sessions = await query(
@@ -323,7 +323,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
       disturb(),
     ]);
 
-    // The server ends what the storage had to leave.
+    // The server ends what the storage had to abandon.
     const open = () =>
       query(
         url,
@@ -352,7 +352,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
   return { counts, differences };
 }
 
-/** Takes all connections of a client at once: one that is lost never comes. */
+/** Takes all connections of a client at once: a lost one never arrives. */
 export async function takeAll(db: AnyDatabase, connections: number): Promise<string[]> {
   const all = Promise.allSettled(
     Array.from({ length: connections }, () => db.execute(sql`select pg_sleep(0.2)`)),

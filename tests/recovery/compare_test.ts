@@ -20,7 +20,7 @@ const stateOf = (instance: SimulatedInstance): ComparedState => ({
   consentedScopes: instance.consentedScopes,
 });
 
-test("nothing to do, with a page of its own and with several", async () => {
+test("nothing to do, with one page and with several", async () => {
   await using world = await setUp();
   for (const count of [0, 3, 250]) {
     await world.addInstances(count - world.mstudio.deliveries.length);
@@ -39,7 +39,7 @@ test("every kind of difference, with both states, and nothing else", async () =>
     .addInstances(9) as [SimulatedInstance, ...SimulatedInstance[]];
   await same.update({ consentedScopes: ["a", "b"] });
   await sql`UPDATE extension_instance SET consented_scopes = '{b,a,b}' WHERE id = ${same.id}`;
-  // What the application has taken, and not stored.
+  // Accepted by the application, but not stored.
   serve(takes);
   const [missing] = await world.addInstances(1) as [SimulatedInstance];
   const goneState = stateOf(gone!);
@@ -54,7 +54,7 @@ test("every kind of difference, with both states, and nothing else", async () =>
   await sql`UPDATE extension_instance SET secret = NULL WHERE id = ${secretless!.id}`;
   const another = await buildEncryptionKey("another", "salt").encrypt("x");
   await sql`UPDATE extension_instance SET secret = ${another} WHERE id = ${unreadable!.id}`;
-  // What was never taken.
+  // Never accepted.
   serve(() => new Response(null, { status: 500 }));
   await assertRejects(() => same.update({ consentedScopes: ["b", "a"] }));
   serve();
@@ -82,14 +82,14 @@ test("every kind of difference, with both states, and nothing else", async () =>
   assertEquals(found.deliveries.halted.map(({ instanceId, kind }) => [instanceId, kind]), [
     [same.id, "instanceUpdated"],
   ]);
-  // Nothing is changed, and no secret is in the report.
+  // Nothing was changed, and the report contains no secret.
   assertEquals(await world.rows(), before);
   const told = JSON.stringify(found);
   for (const { secret } of [same, refused!, unreadable!]) assert(!told.includes(secret));
   assertEquals((await world.compare()).unusableSecrets.length, 2);
 });
 
-test("secrets of instances that are enabled at mStudio alone are checked, those of disabled ones are not", async () => {
+test("secrets are checked of instances that are enabled in mStudio, not of disabled ones", async () => {
   await using world = await setUp();
   const [enabled, disabled] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
   await enabled.update({ enabled: false });
@@ -103,7 +103,7 @@ test("secrets of instances that are enabled at mStudio alone are checked, those 
   assertEquals(unusableSecrets, [{ id: enabled.id, reason: "refused" }]);
 });
 
-test("a delivery that is tried again is pending, and its difference is told", async () => {
+test("a retried delivery is pending, and its difference is reported", async () => {
   await using world = await setUp({ backoff: { initialMs: 60_000, maxMs: 60_000 } });
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
   world.serve(() => new Response(null, { status: 503 }));
@@ -111,7 +111,7 @@ test("a delivery that is tried again is pending, and its difference is told", as
   const added = world.mstudio.instance().add();
   await poll(() => world.mstudio.deliveries.length === 3);
   const { missing, different, deliveries } = await world.compare();
-  // One that mStudio is about to tell of is not missing yet.
+  // An instance whose delivery is pending is not missing yet.
   assertEquals([missing, ids(different)], [[], [instance.id]]);
   assertEquals(
     deliveries.pending.map(({ kind, attempts, nextAt }) => [kind, attempts, typeof nextAt]).sort(),
@@ -121,7 +121,7 @@ test("a delivery that is tried again is pending, and its difference is told", as
   await Promise.all([world.mstudio.close(), updated.catch(() => {}), added.catch(() => {})]);
 });
 
-test("many differences of one page are looked at by asking for the page again", async () => {
+test("many differences of one page are checked by fetching the page again", async () => {
   await using world = await setUp();
   await world.addInstances(120);
   await world.sql`UPDATE extension_instance SET active = false`;
@@ -131,11 +131,11 @@ test("many differences of one page are looked at by asking for the page again", 
   assert(world.asked.length < 20, world.asked.join());
 });
 
-test("what changes meanwhile is no difference", async () => {
+test("changes in the meantime are no differences", async () => {
   await using world = await setUp();
   const instances = await world.addInstances(30);
   let begun = false;
-  // While a page is on its way, everything happens that can happen.
+  // While a page is in flight, everything possible happens.
   world.fail(async (request, answer) => {
     if (begun || !request.url.includes("/extension-instances?")) return;
     begun = true;
@@ -151,7 +151,7 @@ test("what changes meanwhile is no difference", async () => {
   assertEquals([found.equal, found.different, found.gone], [true, [], []]);
 });
 
-test("an instance that is removed between two pages hides none behind it", async () => {
+test("removing an instance between two pages hides no other one", async () => {
   await using world = await setUp();
   const instances = await world.addInstances(300);
   world.serve(takes);
@@ -171,7 +171,7 @@ test("an instance that is removed between two pages hides none behind it", async
   }
 });
 
-test("an API that hands out fewer at once than it is asked for", async () => {
+test("an API that returns fewer per page than requested", async () => {
   await using world = await setUp();
   await world.addInstances(75);
   world.fail(async (request) => {
@@ -184,7 +184,7 @@ test("an API that hands out fewer at once than it is asked for", async () => {
   assertEquals([equal, counts.mstudio], [true, 75]);
 });
 
-test("at most four requests at once", async () => {
+test("at most four concurrent requests", async () => {
   await using world = await setUp();
   await world.addInstances(300);
   let [now, most] = [0, 0];
@@ -199,7 +199,7 @@ test("at most four requests at once", async () => {
   assertEquals(most, 4);
 });
 
-test("overload, errors, slowness and broken connections are waited out", async () => {
+test("overload, errors, slowness and broken connections are retried", async () => {
   await using world = await setUp();
   await world.addInstances(450);
   world.serve(takes);
@@ -264,7 +264,7 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API's answer is not a list of instances",
   ],
-  "no list": [
+  "not a list": [
     list({ instances: [] }),
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API's answer is not a list of instances",
@@ -279,22 +279,22 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API's answer is not a list of instances",
   ],
-  "scopes that are no list": [
+  "scopes that are not a list": [
     of({ consentedScopes: "all" }),
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API's answer is not a list of instances",
   ],
-  "what no database takes": [
+  "characters that no database stores": [
     of({ variantKey: "\0" }),
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API's answer is not a list of instances",
   ],
-  "a list of everybody's": [
+  "instances of all extensions": [
     of({ extensionId: "another" }),
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API lists instances of other extensions",
   ],
-  "fewer than it says": [
+  "fewer than its total": [
     list([], { "x-pagination-totalcount": "7" }),
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API lists 0 of 7 instances",
@@ -304,7 +304,7 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
     "ERR_MSTUDIO_UNAVAILABLE",
     "the API answered with status 301",
   ],
-  "a token that is not valid": [
+  "an invalid token": [
     status(401),
     "ERR_API_TOKEN_REFUSED",
     "the API answered with status 401, the API token is invalid",
@@ -314,7 +314,8 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
     "ERR_API_TOKEN_REFUSED",
     "status 403, the API token does not belong to the extension's contributor",
   ],
-  // Somebody else's token sees few instances, or none, and everything in the table would look as if it was gone.
+  // Another token sees few instances or none, so everything in the table would look as if it was
+  // gone.
   "a token that sees nothing": [
     (request) =>
       request.url.includes("/extension-instances?")
@@ -325,14 +326,14 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
     "ERR_API_TOKEN_REFUSED",
     "status 403, the API token does not belong to the extension's contributor",
   ],
-  "a contributor that it does not know": [
+  "an unknown contributor": [
     status(404, "/webhook-executions"),
     "ERR_API_TOKEN_REFUSED",
     "status 404, the API token does not belong to the extension's contributor",
   ],
 };
 for (const [what, [fault, code, found]] of Object.entries(unusable)) {
-  test(`an API that is of no use: ${what}`, async () => {
+  test(`an unusable API: ${what}`, async () => {
     await using world = await setUp();
     await world.addInstances(2);
     const before = await world.rows();
@@ -347,7 +348,7 @@ for (const [what, [fault, code, found]] of Object.entries(unusable)) {
   });
 }
 
-test("an extension that mStudio does not know, or whose table this is not", async () => {
+test("an extension that mStudio does not have, or a table of another one", async () => {
   await using world = await setUp();
   const unknown = await assertRejects(
     () => world.compare({ extensionId: "another" }),
@@ -359,7 +360,7 @@ test("an extension that mStudio does not know, or whose table this is not", asyn
     extensionId: "another",
     contributorId: world.mstudio.contributorId,
   });
-  // The contributor has both: the list is that of one, the table that of the other.
+  // The contributor has both: the list is of one extension, the table of the other.
   const [{ id }] = await world.addInstances(1) as [SimulatedInstance];
   other.serve(takes);
   await other.addInstances(2);
@@ -378,12 +379,12 @@ test("an extension that mStudio does not know, or whose table this is not", asyn
   assertEquals(wrong.code, "ERR_WRONG_EXTENSION");
 });
 
-test("the signal ends it at any request, with its reason", async () => {
+test("the signal aborts it at any request, with its reason", async () => {
   await using world = await setUp();
   await world.addInstances(150);
   await world.sql`DELETE FROM extension_instance WHERE id < '8'`;
   await world.compare();
-  // Towards the end it would come too late.
+  // Towards the end, the signal would come too late.
   const needed = world.asked.length - 2;
   for (let last = 1; last <= needed; last++) {
     const ending = new AbortController();
@@ -394,7 +395,7 @@ test("the signal ends it at any request, with its reason", async () => {
     });
     await assertRejects(() => world.compare({ signal: ending.signal }), Error, "enough");
   }
-  // Also while it waits.
+  // Also during a pause.
   const ending = new AbortController();
   world.fail(() => {
     setTimeout(() => ending.abort(new Error("enough")), 1_000);
@@ -403,7 +404,7 @@ test("the signal ends it at any request, with its reason", async () => {
   await assertRejects(() => world.compare({ signal: ending.signal }), Error, "enough");
 });
 
-test("progress is told, up to the end", async () => {
+test("progress is reported up to the end", async () => {
   await using world = await setUp();
   await world.addInstances(230);
   await world.sql`UPDATE extension_instance SET active = false WHERE id < '8'`;
@@ -430,7 +431,7 @@ test("a storage without a table of last events can be compared", async () => {
   assertEquals((await world.compare({ storage })).equal, true);
 });
 
-test("options that make no sense", async () => {
+test("invalid options", async () => {
   await using world = await setUp();
   const wrong: Record<string, object> = {
     "storage": { storage: {} },

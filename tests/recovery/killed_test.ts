@@ -1,6 +1,7 @@
 /**
- * The process that repairs is killed at a random request: before it, after it was answered, or a moment later, while the
- * application runs or does not. Begun again it always ends equal. The number of kills is an argument:
+ * Kills the repairing process at a random request: before it, after its answer, or a moment later,
+ * with or without a running application. A restart always ends with equal sides. The number of
+ * kills is an argument:
  * `TEST_LIMIT_MINUTES=60 deno task test tests/recovery/killed_test.ts -- 200`.
  */
 
@@ -11,7 +12,7 @@ import { hurried, setUp, takes } from "./support.ts";
 
 const KILLS = Number(Deno.args.find((argument) => /^\d+$/.test(argument)) ?? 8);
 
-/** Instances in each round. */
+/** Instances per round. */
 const INSTANCES = 12;
 
 const random = (below: number) => Math.floor(Math.random() * below);
@@ -19,7 +20,7 @@ const pick = <T>(items: readonly T[]): T => items[random(items.length)]!;
 
 type World = Awaited<ReturnType<typeof setUp>>;
 
-/** A repair in a process of its own, which its API can kill. */
+/** A repair in a child process, which its API can kill. */
 function startRepair(
   world: World,
   onRequest: (number: number, answer: () => Promise<Response>) => Promise<Response | undefined>,
@@ -58,7 +59,7 @@ function startRepair(
   };
 }
 
-/** Brings the table out of step in every way that there is. */
+/** Makes the table differ in every possible way. */
 async function spoil(world: World, instances: SimulatedInstance[]): Promise<void> {
   world.serve(takes);
   while (instances.length < INSTANCES) {
@@ -80,7 +81,7 @@ async function spoil(world: World, instances: SimulatedInstance[]): Promise<void
 
 async function assertEqual(world: World, what: string): Promise<void> {
   world.serve();
-  // Whatever a killed one has left to be delivered.
+  // Deliveries that a killed repair has left.
   await hurried(50, async () => {
     const found = await world.compare({ checkSecrets: true });
     assertEquals(
@@ -91,7 +92,7 @@ async function assertEqual(world: World, what: string): Promise<void> {
   });
 }
 
-Deno.test(`repair: killed at ${KILLS} random points, and begun again, it always ends equal`, async () => {
+Deno.test(`repair: killed at ${KILLS} random points and restarted, it always ends equal`, async () => {
   await using world = await setUp();
   const instances: SimulatedInstance[] = [];
   let longest = 20;
@@ -116,7 +117,7 @@ Deno.test(`repair: killed at ${KILLS} random points, and begun again, it always 
     const { code, stderr } = await repair.ended;
     if (!isKilled) assertEquals(code, 0, `${what}: ${stderr}`);
     longest = Math.max(longest, repair.requests());
-    // Something changes before it is begun again; an instance that is not stored yet cannot be updated.
+    // Something changes before the restart; a missing instance cannot be updated.
     world.serve();
     await pick(instances).update({ variantKey: crypto.randomUUID() }).catch(() => {});
     world.serve(isDown ? () => new Response(null, { status: 500 }) : undefined);

@@ -1,6 +1,6 @@
 /**
- * Compares a table of many instances with an API that takes 20 ms for each answer, and prints how long it took and how
- * much memory it needed. Arguments: URL of the database, URL of the API, and the number of instances.
+ * Compares a table of many instances with an API that takes 20 ms per answer, and prints time and
+ * memory. Arguments: database URL, API URL, number of instances.
  */
 
 import { drizzle } from "drizzle-orm/postgres-js";
@@ -21,6 +21,6 @@ const { counts, equal } = await compareWithMstudio({
 });
 const seconds = (performance.now() - start) / 1_000;
 await sql.end();
-// proc_pid_status(5): the most memory that was resident.
+// proc_pid_status(5): the peak resident memory.
 const [, kib] = /VmHWM:\s+(\d+) kB/.exec(await Deno.readTextFile("/proc/self/status")) ?? [];
 console.log(JSON.stringify({ counts, equal, seconds, peakMiB: Number(kib) / 1_024 }));

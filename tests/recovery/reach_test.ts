@@ -1,4 +1,4 @@
-/** A comparison of 100,000 instances, with an API that takes 20 ms for each answer: its memory does not grow with them. */
+/** Compares 100,000 instances with an API that takes 20 ms per answer, in bounded memory. */
 
 import { assert, assertEquals } from "@std/assert";
 import postgres from "postgres";
@@ -13,9 +13,9 @@ import { EXTENSION_ID } from "./support.ts";
 
 const INSTANCES = 100_000;
 const LATENCY_MS = 20;
-/** V8 collects garbage late where memory is there to be had: with a heap of this size it takes what is needed. */
+/** With free memory, V8 collects garbage late; a heap of this size limits it to what it needs. */
 const HEAP_MB = 64;
-/** Of the whole process. The same program needs 75 before it compares anything. */
+/** Limit for the whole process, which needs 75 before it compares anything. */
 const MAX_PEAK_MIB = 150;
 
 const idOf = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;

@@ -1,4 +1,7 @@
-/** Compares and repairs, as a process that can be killed. Arguments: URLs of database and API, and the API token. */
+/**
+ * Compares and repairs in a process that can be killed. Arguments: database URL, API URL, API
+ * token.
+ */
 
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";

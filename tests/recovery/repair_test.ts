@@ -20,13 +20,13 @@ const test = (name: string, run: () => Promise<void>) =>
 
 const down = () => new Response(null, { status: 500 });
 
-/** Both sides are the same, and mittwald hands out a token for every secret. */
+/** Asserts that both sides are equal and mittwald issues a token for every secret. */
 async function assertMended(world: World): Promise<void> {
   const { equal, counts, ...found } = await world.compare({ checkSecrets: true });
   assertEquals([equal, counts.stored], [true, counts.mstudio], JSON.stringify(found));
 }
 
-/** Instances in every state that a table can have lost its order in. */
+/** Creates every kind of difference. */
 async function spoil(world: World, count = 10): Promise<SimulatedInstance[]> {
   const { sql, serve } = world;
   const [gone, changed, secretless, unreadable, refused, ...others] = await world.addInstances(
@@ -44,7 +44,7 @@ async function spoil(world: World, count = 10): Promise<SimulatedInstance[]> {
   return [...missing, changed!, secretless!, unreadable!, refused!, ...others];
 }
 
-test("every kind of difference is mended while the application runs", async () => {
+test("every kind of difference is repaired while the application runs", async () => {
   await using world = await setUp();
   const instances = await spoil(world);
   const found = await world.compare({ checkSecrets: true });
@@ -62,11 +62,11 @@ test("every kind of difference is mended while the application runs", async () =
   for (const { id, secret } of instances) {
     assertEquals((await world.storage.getExtension(id))?.secret, secret);
   }
-  // The application has stored the secrets itself, each as a signed event.
+  // The application stored the secrets itself, each from a signed event.
   const events = await world.sql`SELECT kind, count(*)::int AS count
     FROM extension_instance_last_event WHERE kind = 'SecretRotated' GROUP BY kind`;
   assertEquals([...events], [{ kind: "SecretRotated", count: 5 }]);
-  // Again, there is nothing left to do: neither with the old report nor with a new one.
+  // A second run has nothing to do, with the old report or a new one.
   const idle = { ...report, inserted: 0, updated: 0, removed: 0, rotated: 0 };
   world.asked.length = 0;
   assertEquals(await world.repair(found), idle);
@@ -74,7 +74,7 @@ test("every kind of difference is mended while the application runs", async () =
   assert(!world.asked.some((request) => request.startsWith("PUT")));
 });
 
-test("where no application answers, secrets are stored from the API's answers", async () => {
+test("without an answering application, secrets are stored from the API's answers", async () => {
   await using world = await setUp();
   await spoil(world);
   world.serve(down);
@@ -84,7 +84,7 @@ test("where no application answers, secrets are stored from the API's answers", 
   await assertMended(world);
 });
 
-test("from an empty table to a complete one with 1,000 instances", async () => {
+test("an empty table becomes complete, with 1,000 instances", async () => {
   await using world = await setUp();
   await world.addInstances(1_000);
   const before = await world.rows();
@@ -96,13 +96,13 @@ test("from an empty table to a complete one with 1,000 instances", async () => {
   await assertMended(world);
 });
 
-test("a signed state is newer than what the application stores in the meantime: never undone", async () => {
+test("what the application stores in the meantime is never undone", async () => {
   await using world = await setUp();
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
   await world.sql`UPDATE extension_instance SET variant_key = 'spoilt'`;
   const found = await world.compare();
   let changes = 0;
-  // mStudio's answer is on its way while the application stores something newer.
+  // While mStudio's answer is in flight, the application stores something newer.
   world.fail(async (request, answer) => {
     if (!request.url.endsWith(instance.id) || changes === 2) return;
     const response = await answer();
@@ -114,7 +114,7 @@ test("a signed state is newer than what the application stores in the meantime: 
   assertEquals((await world.storage.getInstance(instance.id))?.variantKey, "newer 2");
 });
 
-test("an instance that is removed in the meantime is not brought back", async () => {
+test("an instance removed in the meantime is not restored", async () => {
   await using world = await setUp();
   world.serve(takes);
   const [missing, unsecret] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
@@ -129,7 +129,7 @@ test("an instance that is removed in the meantime is not brought back", async ()
   });
   const first = await world.repair(found);
   assertEquals([first.inserted, first.rotated], [1, 1]);
-  // And one that is removed between its state and its secret.
+  // And an instance removed between the repair of its state and of its secret.
   await world.sql`UPDATE extension_instance SET secret = NULL`;
   const secretless = await world.compare();
   world.fail(async (request, answer) => {
@@ -145,13 +145,13 @@ test("an instance that is removed in the meantime is not brought back", async ()
   assertEquals(await world.repair(found), { ...first, inserted: 0, rotated: 0 });
 });
 
-test("a secret that the application has stored in the meantime stays", async () => {
+test("a secret that the application stores in the meantime stays", async () => {
   await using world = await setUp();
   const [one, two] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
   await world.sql`UPDATE extension_instance SET secret = NULL`;
   const found = await world.compare();
   await one.rotateSecret();
-  // Between the API's answer and its storing: a newer one.
+  // A newer secret arrives between the API's answer and its storing.
   world.fail(async (request, answer) => {
     if (request.method !== "PUT") return;
     world.serve(down);
@@ -168,9 +168,9 @@ test("a secret that the application has stored in the meantime stays", async () 
   await assertMended(world);
 });
 
-test("events from before are refused afterwards, and nothing brings a removed instance back", async () => {
+test("earlier events are refused afterwards, and nothing restores a removed instance", async () => {
   await using world = await setUp();
-  // mStudio's clock is some minutes ahead of what has been delivered: nothing of it is under way.
+  // mStudio's clock is some minutes past the last delivery, so no delivery is in flight.
   world.fail(async (_, answer) => {
     const response = await answer();
     response.headers.set("date", new Date(Date.now() + 120_000).toUTCString());
@@ -184,7 +184,7 @@ test("events from before are refused afterwards, and nothing brings a removed in
   await changed.update({ variantKey: "new" });
   await gone.remove();
   world.serve();
-  // Restored from the backup.
+  // Restored from a backup.
   await world.sql`TRUNCATE extension_instance_last_event`;
   for (const row of backup) {
     await world.sql`INSERT INTO extension_instance_last_event ${world.sql(row)}`;
@@ -197,7 +197,7 @@ test("events from before are refused afterwards, and nothing brings a removed in
   await assertMended(world);
 });
 
-test("an instance that mStudio is about to deliver to gets no secret, and no event of it is refused", async () => {
+test("an instance with a pending delivery gets no secret, and none of its events is refused", async () => {
   await using world = await setUp({ backoff: { initialMs: 300, maxMs: 300 } });
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
   await world.sql`UPDATE extension_instance SET secret = NULL, active = false`;
@@ -214,11 +214,11 @@ test("an instance that mStudio is about to deliver to gets no secret, and no eve
   await assertMended(world);
 });
 
-test("webhooks that go to another database: no secret is replaced that they have not taken", async () => {
+test("webhooks to another database: only secrets that they accept are replaced", async () => {
   await using world = await setUp();
   await using copy = await setUp();
   await world.addInstances(4);
-  // A copy of the table for something else, without secrets.
+  // A copy of the table for another purpose, without secrets.
   for (const row of await world.sql`SELECT * FROM extension_instance`) {
     await copy.sql`INSERT INTO extension_instance ${copy.sql({ ...row, secret: null })}`;
   }
@@ -226,7 +226,7 @@ test("webhooks that go to another database: no secret is replaced that they have
   world.fail(async (request, answer) => {
     if (request.method !== "PUT") return;
     const response = await answer();
-    // The application is down after the first one.
+    // The application goes down after the first rotation.
     world.serve(down);
     return response;
   });
@@ -235,11 +235,11 @@ test("webhooks that go to another database: no secret is replaced that they have
   for (const { reason } of failed) assertStringIncludes(reason, "mStudio rotated no secret");
   world.fail();
   world.serve();
-  // The application has lost nothing.
+  // The application lost nothing.
   await assertMended(world);
 });
 
-test("an application under another key: no more secrets are replaced, and its own stay", async () => {
+test("an application with another key: no more secrets are replaced, and its own stay", async () => {
   await using world = await setUp();
   await world.addInstances(6);
   const otherKey = buildEncryptionKey("what is really used", "salt");
@@ -293,13 +293,13 @@ test("at most two rotations a second", async () => {
   world.fail((request) => void (request.method === "PUT" && at.push(performance.now() * 4)));
   await hurried(1 / 50 * 4, async () => await world.repair(await world.compare()));
   assertEquals(at.length, 12);
-  // What comes between a beginning and its request takes some milliseconds, not always the same.
+  // The time between a start and its request varies by some milliseconds.
   for (let index = 2; index < at.length; index++) {
     assert(at[index]! - at[index - 2]! > 900, at.join());
   }
 });
 
-test("what fails for one instance does not keep the others from being mended", async () => {
+test("a failure of one instance does not keep others from being repaired", async () => {
   await using world = await setUp();
   const instances = await world.addInstances(6);
   const [stubborn] = instances as [SimulatedInstance];
@@ -315,7 +315,7 @@ test("what fails for one instance does not keep the others from being mended", a
   await assertMended(world);
 });
 
-test("a database that is away ends it", async () => {
+test("an unreachable database ends it", async () => {
   await using world = await setUp();
   await world.addInstances(30);
   await world.sql`UPDATE extension_instance SET active = false`;
@@ -324,7 +324,7 @@ test("a database that is away ends it", async () => {
   await assertRejects(() => world.repair(found), StorageError);
 });
 
-test("an API that stops answering ends it; begun again, it finishes", async () => {
+test("an API that stops answering ends it; a second run finishes", async () => {
   await using world = await setUp();
   await spoil(world, 20);
   const found = await world.compare({ checkSecrets: true });
@@ -336,7 +336,7 @@ test("an API that stops answering ends it; begun again, it finishes", async () =
   await assertMended(world);
 });
 
-test("the signal ends it between two steps; begun again, it finishes", async () => {
+test("the signal ends it between two steps; a second run finishes", async () => {
   await using world = await setUp();
   await spoil(world);
   const found = await world.compare({ checkSecrets: true });
@@ -352,7 +352,7 @@ test("the signal ends it between two steps; begun again, it finishes", async () 
   await assertMended(world);
 });
 
-test("a rotation that is under way is stored before the signal ends it", async () => {
+test("a rotation in flight is stored before the signal ends it", async () => {
   await using world = await setUp();
   const [instance] = await world.addInstances(1) as [SimulatedInstance];
   await world.sql`UPDATE extension_instance SET secret = NULL`;
@@ -370,7 +370,7 @@ test("a rotation that is under way is stored before the signal ends it", async (
   assertEquals((await world.storage.getExtension(instance.id))?.secret, instance.secret);
 });
 
-test("progress is told, up to the end", async () => {
+test("progress is reported up to the end", async () => {
   await using world = await setUp();
   await spoil(world);
   const last: Record<string, string> = {};
@@ -380,7 +380,7 @@ test("progress is told, up to the end", async () => {
   assertEquals(last, { state: "4 of 4", secrets: "5 of 5" });
 });
 
-test("a storage that keeps no order, and options that make no sense", async () => {
+test("a storage without order, and invalid options", async () => {
   await using world = await setUp();
   const found = await world.compare();
   const storage = new PgExtensionStorage(drizzle(world.sql), extensionInstances);

@@ -1,4 +1,4 @@
-/** A database, an application that receives webhooks, and a simulated mStudio that serves its API, with faults. */
+/** A database, an application with webhooks, and a simulated mStudio with its API and faults. */
 
 import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
@@ -23,7 +23,7 @@ import { createDatabase } from "../../tools/postgres/databases.ts";
 
 export const EXTENSION_ID = "my-extension";
 
-/** Takes a request to the API in the place of the simulated mStudio, or lets it through. */
+/** Answers a request instead of the simulated mStudio, or passes it on. */
 export type Fault = (
   request: Request,
   answer: () => Promise<Response>,
@@ -33,7 +33,7 @@ export type Settings = Partial<SimulatedMstudioOptions> & {
   readonly on?: PgExtensionStorageOptions["on"];
 };
 
-/** Runs with what recovery waits for so many times faster. */
+/** Runs with recovery's clock this many times faster. */
 export async function hurried<T>(factor: number, run: () => Promise<T>): Promise<T> {
   const { now, setTimeout } = clock;
   clock.now = () => now() * factor;
@@ -45,10 +45,10 @@ export async function hurried<T>(factor: number, run: () => Promise<T>): Promise
   }
 }
 
-/** An application that takes every webhook and stores nothing. */
+/** An application that accepts every webhook and stores nothing. */
 export const takes = (): Response => new Response();
 
-/** See above. */
+/** A test's world: both sides and the means to change them. */
 export async function setUp({ on, ...options }: Settings = {}) {
   const database = await createDatabase();
   const sql = postgres(database.url, { max: 8, onnotice: () => {} });
@@ -72,7 +72,7 @@ export async function setUp({ on, ...options }: Settings = {}) {
   });
   let application: (request: Request) => Response | Promise<Response> = running;
   let fault: Fault = () => undefined;
-  /** Of the requests to the API: method and path. */
+  /** Method and path of each request to the API. */
   const asked: string[] = [];
   const fetch = async (input: RequestInfo | URL, init?: RequestInit) => {
     const request = new Request(input, init);
@@ -88,7 +88,7 @@ export async function setUp({ on, ...options }: Settings = {}) {
     mstudio,
     access,
     asked,
-    /** The application that runs, or does not; without an argument the library's handler. */
+    /** Starts or stops the application. Default: the library's handler. */
     serve: (other: (request: Request) => Response | Promise<Response> = running) =>
       application = other,
     fail: (other: Fault = () => undefined) => fault = other,
@@ -98,13 +98,13 @@ export async function setUp({ on, ...options }: Settings = {}) {
       repair(comparison, { ...access, ...options }),
     async addInstances(count: number) {
       const instances = Array.from({ length: count }, () => mstudio.instance());
-      // Few at once: the application has better things to do than to refuse.
+      // Few at once, so that the application does not refuse deliveries.
       for (let start = 0; start < count; start += 20) {
         await Promise.all(instances.slice(start, start + 20).map((instance) => instance.add()));
       }
       return instances;
     },
-    /** The rows as they are stored, without their times. */
+    /** The stored rows without their times. */
     rows: async (): Promise<Record<string, unknown>[]> => [
       ...await sql`SELECT id, "contextId", context, active, variant_key, consented_scopes, secret IS NOT NULL AS has_secret
         FROM extension_instance ORDER BY id`,

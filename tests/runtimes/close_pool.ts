@@ -1,4 +1,4 @@
-/** What is used of the pools of node-postgres and of Neon, which is a copy of it. */
+/** The part used of node-postgres' pool, and of Neon's, which is a copy. */
 interface Pool {
   on(event: "connect", listener: (client: Client) => void): unknown;
   end(): Promise<unknown>;
@@ -9,10 +9,10 @@ interface Client {
 }
 
 /**
- * Returns what ends a pool and waits until its connections are closed.
+ * Returns a function that ends a pool and waits until its connections are closed.
  *
- * `pool.end()` alone resolves earlier: pg-pool forgets a client before the client has ended. Where the database is
- * dropped then, the server's word about a connection that is still closing is an error that nobody listens for.
+ * `pool.end()` alone resolves earlier: pg-pool forgets a client before it has ended. Dropping the
+ * database then causes an error on a closing connection, which nobody handles.
  */
 export function closingOf(pool: Pool): () => Promise<void> {
   const ended: Promise<void>[] = [];

@@ -1,4 +1,4 @@
-/** Runs on Node, and asks for the cases in workerd (through miniflare) or in `@edge-runtime/vm`. */
+/** Runs on Node, and requests the cases in workerd (through miniflare) or in `@edge-runtime/vm`. */
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import process from "node:process";
@@ -14,7 +14,7 @@ async function openWorkerd() {
     compatibilityFlags: job.compatibilityFlags,
     bindings: { JOB: job },
   });
-  // Past miniflare, whose requests cannot be cut off.
+  // Past miniflare, whose requests cannot be cut.
   const { hostname, port, origin } = await worker.ready;
   const cutOff = (path, afterMs) =>
     new Promise((resolve) => {

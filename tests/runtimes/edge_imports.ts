@@ -27,5 +27,5 @@ export const imported: Readonly<Record<string, object>> = {
   "./webhooks": webhooks,
 };
 
-/** What the modules touched while they were imported, and `random` in the end. */
+/** Accesses of the modules during their import, then `random`. */
 export const touched: readonly string[] = endOfImports();

@@ -1,7 +1,7 @@
 /**
- * Serves the cases of an edge one by one: each is a request, as a key that one request has derived has to
- * serve the next. `GET /` tells how many there are, `GET /3` runs the fourth, and `GET /key` uses a key that
- * nothing else uses.
+ * Serves the cases of an edge runtime, one per request, because a key derived in one request must
+ * work in the next. `GET /` returns their number, `GET /3` runs the fourth, and `GET /key` uses a
+ * separate key.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { portableCases, type PortableJob } from "../conformance/portable_cases.t
 import { buildEncryptionKey } from "../../pg/encryption.ts";
 import { type BoundCase, runCase } from "../conformance/tap.ts";
 
-/** What to do. */
+/** The job. */
 export type EdgeJob = PortableJob & {
   /** Subpaths of the package that run at the edge. */
   readonly subpaths: readonly string[];
@@ -24,7 +24,7 @@ const importsCase = (subpaths: readonly string[]): BoundCase => ({
     for (const [name, module] of Object.entries(imported)) {
       assert(Object.keys(module).length > 0, name);
     }
-    // Which shows that the traps work.
+    // Shows that the traps work.
     assertEquals(touched, ["random"]);
     await Promise.resolve();
   },
@@ -32,7 +32,7 @@ const importsCase = (subpaths: readonly string[]): BoundCase => ({
 
 const key = buildEncryptionKey("password", "salt");
 
-/** Makes a server. */
+/** Creates the server. */
 export function serveCases<TJob extends EdgeJob>(moreCases: (job: TJob) => BoundCase[] = () => []) {
   return async (request: Request, { JOB }: { JOB: TJob }): Promise<Response> => {
     const cases = [importsCase(JOB.subpaths), ...portableCases(JOB), ...moreCases(JOB)];

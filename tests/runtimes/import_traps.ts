@@ -1,6 +1,6 @@
 /**
- * Notices what modules do while they are imported: randomness, timers, derivations, the environment, the
- * network. Has to be imported before them, and {@linkcode endOfImports} called after them.
+ * Detects side effects of imports: randomness, timers, derivations, the environment, the network.
+ * Import it before the modules, and call {@linkcode endOfImports} after them.
  *
  * @module
  */
@@ -13,7 +13,7 @@ function trap(target: object | undefined, ...names: string[]): void {
     const original = (target as Record<string, unknown> | undefined)?.[name];
     if (target === undefined || original === undefined) continue;
     const own = Object.getOwnPropertyDescriptor(target, name);
-    // Edge VM's timers are fixed. Workers forbid them by themselves, and let them be replaced.
+    // Edge VM's timers cannot be replaced. Workers' can, and are forbidden there anyway.
     if (own?.configurable === false) continue;
     Object.defineProperty(target, name, {
       configurable: true,
@@ -36,7 +36,7 @@ trap(Math, "random");
 trap(globalThis, "setTimeout", "setInterval", "setImmediate", "fetch");
 trap((globalThis as { process?: object }).process, "env", "getBuiltinModule");
 
-/** Ends the traps. Returns what was touched, and in the end `random`, which this does itself. */
+/** Ends the traps. Returns the accesses, followed by `random`, which it causes itself. */
 export function endOfImports(): readonly string[] {
   void Math.random;
   for (const step of undo.splice(0)) step();

@@ -1,4 +1,6 @@
-/** Runs the cases where no database can be reached: in `@edge-runtime/vm`, and in workerd without Node's modules. */
+/**
+ * Runs the cases without a database, in `@edge-runtime/vm` and in workerd without Node's modules.
+ */
 
 import { serveCases } from "./edge_server.ts";
 

@@ -1,5 +1,6 @@
 /**
- * Runs the cases on Node and Bun. The job is JSON in the variable JOB; TAP goes to standard output.
+ * Runs the cases on Node and Bun. The variable JOB has the job as JSON; TAP goes to standard
+ * output.
  *
  * @module
  */
@@ -14,19 +15,19 @@ import { portableCases, type PortableJob } from "../conformance/portable_cases.t
 import { runCase } from "../conformance/tap.ts";
 import { openSession } from "../suites/session.ts";
 
-/** What to do. */
+/** The job. */
 type ServerJob = PortableJob & DatabaseJob & {
-  /** Whether to run what depends on the runtime alone. */
+  /** Whether to run the cases that depend only on the runtime. */
   readonly portable: boolean;
   readonly drivers: readonly string[];
-  /** What stands between the driver and the database. */
+  /** URL of a proxy or pooler between the driver and the database. */
   readonly through?: string;
 };
 
 const job = JSON.parse(process.env["JOB"]!) as ServerJob;
 const drivers: Record<string, Drivers[string]> = {};
 for (const title of job.drivers) {
-  // By their names, for not every project has what all of them import.
+  // By name, because not every project has the imports of all.
   const module = `./drivers/${title.toLowerCase().replaceAll(/\W/g, "_")}.js`;
   const driver: Driver = await import(new URL(module, import.meta.url).href);
   drivers[title] = { ...driver, ...job.through !== undefined && { through: job.through } };
@@ -40,7 +41,7 @@ let status = 0;
 for (const [index, found] of cases.entries()) {
   const report = await runCase(index, found);
   if (report.startsWith("not ok")) status = 1;
-  // Past the console, for the suites look at what is printed there.
+  // Past the console, because the suites record its output.
   process.stdout.write(`${report}\n`);
 }
 // PGlite keeps the process alive.

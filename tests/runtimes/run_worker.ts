@@ -1,4 +1,4 @@
-/** Runs the cases in workerd with Node's modules: with postgres.js over the TCP of Workers. */
+/** Runs the cases in workerd with Node's modules, with postgres.js over Workers' TCP. */
 
 import { type EdgeJob, serveCases } from "./edge_server.ts";
 import { databaseCases, type DatabaseJob } from "../conformance/database_cases.ts";

@@ -1,5 +1,5 @@
 /**
- * Modules whose types are not here.
+ * Modules without types in this repository.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { closingOf } from "./close_pool.ts";
 
 type Client = { close(): Promise<unknown>; end(): Promise<unknown> };
 
-/** What is used of them. */
+/** The parts that are used. */
 export interface Untyped {
   drizzle(options: unknown): unknown;
   SQL: new (options: unknown) => Client;
@@ -17,7 +17,7 @@ export interface Untyped {
   neonConfig: Record<string, unknown>;
 }
 
-/** The specifier is no literal, so that neither Deno nor a bundler looks for the module. */
+/** The specifier is not a literal, so that Deno and bundlers do not resolve it. */
 export function importUntyped(specifier: string): Promise<Untyped> {
   return import(specifier);
 }

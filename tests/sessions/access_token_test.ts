@@ -8,7 +8,7 @@ import { assertRefused, EXTENSION_SECRET, openSessions, requestWith } from "./su
 const EXPIRY = "2031-01-01T00:00:00Z";
 const ANSWER = { publicToken: "the-token-of-the-user", expiry: EXPIRY };
 
-/** An API that answers as it is told to. */
+/** An API with given answers. */
 async function openApi(
   answer: () => Response | Promise<Response>,
   options: Partial<MstudioSessionsOptions<SessionInstance>> = {},
@@ -41,7 +41,7 @@ Deno.test("the token and the extension's secret go to the API, each time anew", 
   assertEquals(requests, Array(2).fill({ url, method: "POST", redirect: "manual", body }));
 });
 
-Deno.test("what is refused by verify does not reach the API", async () => {
+Deno.test("tokens that verify refuses do not reach the API", async () => {
   let row: SessionInstance | undefined = { contextId: "p-1", active: true };
   const storage = { getInstance: () => Promise.resolve(row) };
   const { sessions, token, requests } = await openApi(() => created(), { storage });
@@ -57,7 +57,7 @@ Deno.test("what is refused by verify does not reach the API", async () => {
   assertEquals(requests.length, 1);
 });
 
-Deno.test("without a secret: only tokens that can do without", async () => {
+Deno.test("without a secret: only tokens that need none", async () => {
   for (const extensionSecret of [undefined, ""]) {
     const { sessions, token, requests } = await openApi(() => created(), { extensionSecret });
     const needing = await token();
@@ -72,7 +72,7 @@ Deno.test("without a secret: only tokens that can do without", async () => {
   }
 });
 
-Deno.test("refused by the API: 403; an API that is down, busy or talks nonsense: 502", async () => {
+Deno.test("refused by the API: 403; an API that is down, busy or malformed: 502", async () => {
   const answers: [string, string, () => Response | Promise<Response>][] = [
     ...[400, 401, 403, 404, 409, 410, 422].map((status) =>
       [

@@ -1,4 +1,4 @@
-/** What a Worker that only checks sessions has to load. */
+/** The bundle of a Worker that only checks sessions. */
 
 import { assert, assertEquals } from "@std/assert";
 import * as esbuild from "esbuild";

@@ -1,4 +1,4 @@
-/** mittwald's own helper for session tokens, as npm has it, against the simulated mStudio. */
+/** mittwald's helper for session tokens, from npm, against the simulated mStudio. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { toolProject } from "../../tools/npm/project.ts";
@@ -61,7 +61,7 @@ Deno.test("an unmodified @mittwald/ext-bridge/node verifies tokens, and gets acc
   });
   assertEquals(Math.abs(Date.parse(access.expiry) - Date.now() - 60_000) < 30_000, true);
 
-  // The README says so: it does not look at whose token it is.
+  // As the README says, it does not check the token's extension.
   const foreign = await instance.sessionToken({ forge: { extensionId: "another" } });
   const taken = await run(foreign, mstudio.extensionSecret);
   assertStringIncludes(taken, '"extensionId":"another"');

@@ -1,4 +1,4 @@
-/** What the tests of sessions share: tokens that say and are signed as they are told to. */
+/** Helpers for the tests of sessions: tokens with given claims and signatures. */
 
 import { encodeBase64 } from "@std/encoding";
 import { assertEquals, assertRejects } from "@std/assert";
@@ -16,7 +16,7 @@ export const EXTENSION_SECRET = "the-secret-of-the-extension";
 
 export type Claims = Record<string, unknown>;
 
-/** What mStudio says in a token of the instance `instance-1`; `changes` replace claims, `undefined` leaves one out. */
+/** mStudio's claims for `instance-1`; `changes` replace claims, `undefined` omits one. */
 export function claims(changes: Claims = {}): Claims {
   const now = Math.floor(Date.now() / 1_000);
   return {
@@ -39,13 +39,13 @@ export function claims(changes: Claims = {}): Claims {
 const base64Url = (base64: string) =>
   base64.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-/** A part of a token: JSON, or the very text that is given. */
+/** A part of a token: JSON, or a text as given. */
 export function part(content: unknown): string {
   const text = typeof content === "string" ? content : JSON.stringify(content);
   return base64Url(encodeBase64(new TextEncoder().encode(text)));
 }
 
-/** Signs whatever it is given. */
+/** Signs any content. */
 export async function tokenOf(
   key: Pick<SigningKey, "sign">,
   payload: unknown,
@@ -55,12 +55,12 @@ export async function tokenOf(
   return `${signed}.${base64Url(await key.sign(new TextEncoder().encode(signed)))}`;
 }
 
-/** A request that carries a token. */
+/** A request with a token. */
 export function requestWith(token: string, header = "x-session-token"): Request {
   return new Request("https://extension.example/", { headers: { [header]: token } });
 }
 
-/** Sessions whose public key is at hand, and tokens that are signed with it. */
+/** Sessions with a local public key, and tokens signed with it. */
 export async function openSessions<TInstance extends SessionInstance | undefined = undefined>(
   options: Partial<MstudioSessionsOptions<NonNullable<TInstance>>> = {},
 ) {
@@ -80,13 +80,13 @@ export async function openSessions<TInstance extends SessionInstance | undefined
   return {
     sessions,
     key,
-    /** The serials that were asked for. */
+    /** The requested serials. */
     asked,
     token: (changes: Claims = {}, header?: unknown) => tokenOf(key, claims(changes), header),
   };
 }
 
-/** Asserts that something is refused, and that the refusal has nothing of a token in it. */
+/** Asserts that something is refused, and that the error contains nothing of a token. */
 export async function assertRefused(
   code: SessionError["code"],
   action: () => Promise<unknown>,

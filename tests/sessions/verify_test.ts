@@ -1,4 +1,7 @@
-/** What `verify` remembers, waits for and passes on; what it refuses is in `tests/conformance/sessions.ts`. */
+/**
+ * What `verify` remembers, waits for and passes on; see `tests/conformance/sessions.ts` for
+ * refusals.
+ */
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { encodeBase64 } from "@std/encoding";
@@ -24,7 +27,7 @@ import {
 } from "./support.ts";
 import { ahead, atTime } from "../support/clock.ts";
 
-/** How many signatures the platform checks while something runs. */
+/** Counts the signatures that the platform checks while something runs. */
 async function signaturesChecked(run: () => Promise<unknown>): Promise<number> {
   let count = 0;
   const { subtle } = crypto;
@@ -41,7 +44,7 @@ async function signaturesChecked(run: () => Promise<unknown>): Promise<number> {
   return count;
 }
 
-Deno.test("a token that has passed is not checked again until it expires", async () => {
+Deno.test("a valid token is not checked again until it expires", async () => {
   const { sessions, token } = await openSessions();
   const good = await token();
   const verify = () => sessions.verify(good);
@@ -50,17 +53,17 @@ Deno.test("a token that has passed is not checked again until it expires", async
   const at = (ms: number) => atTime(expiresAt.getTime() + ms, verify);
   assertEquals((await at(4_000)).userId, "user-1");
   await assertRefused("ERR_SESSION_EXPIRED", () => at(6_000));
-  // A clock that was set back makes it valid again, and it is checked anew.
+  // After the clock was set back the token is valid again, and is checked anew.
   assertEquals([await signaturesChecked(verify), await signaturesChecked(verify)], [1, 0]);
 });
 
-Deno.test("a key that a genuine token was signed with is asked for again after a minute", async () => {
+Deno.test("the key of a genuine token is requested again after a minute", async () => {
   const { sessions, token, asked, key } = await openSessions();
   const forged = await tokenOf(await generateSigningKey(), claims());
   for (let count = 0; count < 2; count++) {
     await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged));
   }
-  // No genuine one has come yet.
+  // No genuine token has arrived yet.
   assertEquals(asked.length, 2);
   const verify = async () => await sessions.verify(await token({ sessionId: crypto.randomUUID() }));
   for (let count = 0; count < 3; count++) await verify();
@@ -72,7 +75,7 @@ Deno.test("a key that a genuine token was signed with is asked for again after a
   assertEquals([asked.length, asked.at(-1)], [4, key.serial]);
 });
 
-Deno.test("tokens have the same digest, whatever the runtime has", async () => {
+Deno.test("tokens have the same digest on every runtime", async () => {
   const { getBuiltinModule } = process;
   const { createHash } = getBuiltinModule("node:crypto");
   const text = `a.b-_c.ä€ ${"x".repeat(1_000)}`;
@@ -89,7 +92,7 @@ Deno.test("tokens have the same digest, whatever the runtime has", async () => {
   assertEquals(digests, Array(3).fill(encodeBase64(bytes)));
 });
 
-Deno.test("what is refused is not remembered as good, and the other way round", async () => {
+Deno.test("a refused token is not remembered as valid, nor a valid one as refused", async () => {
   const { sessions, token } = await openSessions();
   const foreign = await token({ extensionId: "another" });
   for (let count = 0; count < 2; count++) {
@@ -101,7 +104,7 @@ Deno.test("what is refused is not remembered as good, and the other way round", 
   await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(theirs));
 });
 
-Deno.test("no caller can change what another one gets", async () => {
+Deno.test("no caller can change another caller's session", async () => {
   const { sessions, token } = await openSessions();
   const good = await token();
   const first = await sessions.verify(good);
@@ -118,7 +121,7 @@ Deno.test("no caller can change what another one gets", async () => {
   assert(second.expiresAt.getTime() > Date.now());
 });
 
-Deno.test("at most 1,000 tokens are remembered, those used last", async () => {
+Deno.test("the 1,000 most recently used tokens are remembered", async () => {
   const { sessions, token } = await openSessions();
   const first = await token({ sessionId: "first" });
   const second = await token({ sessionId: "second" });
@@ -132,7 +135,7 @@ Deno.test("at most 1,000 tokens are remembered, those used last", async () => {
   assertEquals(await signaturesChecked(() => sessions.verify(second)), 1);
 });
 
-Deno.test("the storage is asked at every call, once, by the token's instance alone", async () => {
+Deno.test("the storage is read once per call, by the token's instance only", async () => {
   const asked: string[] = [];
   let row: SessionInstance | null | undefined = { contextId: "p-1", active: true };
   const { sessions, token } = await openSessions<SessionInstance>({
@@ -165,7 +168,7 @@ Deno.test("the storage is asked at every call, once, by the token's instance alo
   assertEquals(asked.length, 1 + refused.length);
 });
 
-Deno.test("what the storage throws is passed on, and one that hangs ends in time", async () => {
+Deno.test("errors of the storage are passed on, and a hanging one ends in time", async () => {
   const outage = new Error("the database is away");
   const { sessions, token } = await openSessions<SessionInstance>({
     storage: { getInstance: () => Promise.reject(outage) },
@@ -187,7 +190,7 @@ Deno.test("keys that cannot be fetched: 502 with the cause, in time", async () =
     [() => Promise.reject(new TypeError("no network")), undefined],
     [() => new Promise<string>(() => {}), undefined],
     [() => "no key", undefined],
-    // A point of small order, for which anybody can sign.
+    // A point of small order, under which anybody can sign.
     [() => "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", undefined],
   ] as const;
   for (const [getPublicKey, cause] of wrong) {
@@ -200,7 +203,7 @@ Deno.test("keys that cannot be fetched: 502 with the cause, in time", async () =
   }
 });
 
-Deno.test("a kept key whose signatures fail is asked for again, and the token gets through", async () => {
+Deno.test("a cached key whose signatures fail is requested again, and the token passes", async () => {
   const right = await generateSigningKey("serial-1");
   const wrong = await generateSigningKey("serial-1");
   const asked: [string, string][] = [];
@@ -237,7 +240,7 @@ Deno.test("mStudio signs with a new key: no session is refused", async () => {
   await sessions.verify(old);
 });
 
-Deno.test("strangers' serials: no request beyond the bounded rate, and pages are answered", async () => {
+Deno.test("strangers' serials: no request beyond the rate limit, and pages are answered", async () => {
   await using mstudio = await SimulatedMstudio.create({
     extensionId: EXTENSION_ID,
     target: () => new Response(),
@@ -259,14 +262,14 @@ Deno.test("strangers' serials: no request beyond the bounded rate, and pages are
     if (count % 200 === 0) await sessions.verify(await instance.sessionToken());
   }
   const seconds = (performance.now() - startedAt) / 1_000;
-  // The latest key and one other serial a second, and eight others at once.
+  // The latest key and one other serial per second, plus a burst of eight.
   assert(requests <= 10 + 2 * seconds, `${requests} requests in ${seconds} s`);
 });
 
-Deno.test("whatever a stranger sends is refused with a SessionError", async () => {
+Deno.test("anything from a stranger is refused with a SessionError", async () => {
   const { sessions, token } = await openSessions();
   const good = await token();
-  // A generator of its own, so that what fails can be found again: Park and Miller's minimal standard.
+  // A seeded generator, so that a failure can be reproduced: Park and Miller's minimal standard.
   let seed = 42;
   const random = (below: number) => (seed = seed * 48_271 % 2_147_483_647) % below;
   const alphabet = "ABab019-_.,= %\0é{}";
@@ -280,7 +283,7 @@ Deno.test("whatever a stranger sends is refused with a SessionError", async () =
   }
 });
 
-Deno.test("a source that is none is the caller's mistake", async () => {
+Deno.test("an invalid source is a TypeError", async () => {
   const { sessions } = await openSessions();
   const incoming = { headers: { "x-session-token": "a.b.c" } };
   for (const source of [incoming, 7, {}, ["a.b.c"], true, Symbol("a.b.c")]) {
@@ -299,7 +302,7 @@ Deno.test("another header", async () => {
   await assertRefused("ERR_SESSION_MISSING", () => sessions.verify(requestWith(good)));
 });
 
-Deno.test("options that make no sense are refused", () => {
+Deno.test("invalid options are refused", () => {
   const webhooks = new MittwaldPublicKeys();
   const refused: [unknown, string][] = [
     [undefined, "Creating MstudioSessions: the options are not an object"],
@@ -333,7 +336,7 @@ Deno.test("options that make no sense are refused", () => {
   new MstudioSessions({ extensionId: EXTENSION_ID, extensionSecret: undefined, apiUrl: undefined });
 });
 
-Deno.test("the responses to a page: JSON with the code, not to be kept", async () => {
+Deno.test("the responses to a page: JSON with the code, not cacheable", async () => {
   const { sessions, token } = await openSessions();
   const answered = new Map<number, Response>();
   for (const source of ["", "x", await token({ extensionId: "another" })]) {

@@ -1,4 +1,4 @@
-/** What `PgExtensionStorage` does with handlers for changes. */
+/** Handlers for changes of `PgExtensionStorage`. */
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { sql } from "drizzle-orm";
@@ -22,7 +22,7 @@ import { encryptionKey, lastEvents } from "../support/extension_instance.ts";
 import { events, ID, INSTANCE, openStorages, UPDATE } from "./instances.ts";
 import { type AnyDatabase, sqlStateOf, statementLog, suite } from "./suite.ts";
 
-/** The key of the table's secrets, which can be watched and replaced. */
+/** The key of the table's secrets, which tests can watch and replace. */
 const key = {
   current: encryptionKey as EncryptionKey,
   encrypt: (plaintext: string) => key.current.encrypt(plaintext),
@@ -44,7 +44,7 @@ interface Seen {
 }
 
 const disable = { ...INSTANCE, enabled: false };
-/** What is told about the instance, each a change of what was told before. */
+/** Events of the instance; each changes the previous state. */
 const { upsertExtension: add, rotateSecret: rotate, removeInstance: remove } = events;
 const update = (storage: PgExtensionStorage) => storage.updateExtension(disable);
 const attempts = [add, update, rotate, remove];
@@ -66,17 +66,17 @@ const { cases, test } = suite(async (context) => {
   const note = (change: string) => ({ tx: _, ...rest }: Omit<Seen, "change"> & { tx: unknown }) => {
     seen.push({ change, ...rest });
   };
-  /** Handlers that note what they get, the transaction left out. */
+  /** Handlers that record their arguments, except the transaction. */
   const watch: Handlers = {
     added: note("added"),
     updated: note("updated"),
     secretRotated: note("secretRotated"),
     removed: note("removed"),
   };
-  /** What has been seen since the last call. */
+  /** Records since the last call. */
   const names = () => seen.splice(0).map(({ change }) => change);
   const count = async (table: string) => (await sql(`SELECT 1 FROM ${table}`)).length;
-  /** How many rows each table has. */
+  /** Number of rows per table. */
   const counts = async () => [
     await count("extension_instance"),
     await count("extension_instance_last_event"),
@@ -86,7 +86,7 @@ const { cases, test } = suite(async (context) => {
 });
 export { cases as changes };
 
-test("each change once, with its rows; what changes nothing calls nothing", async ({ storage, seen, names, counts }) => {
+test("each change once, with its rows; without a change no handler is called", async ({ storage, seen, names, counts }) => {
   const read = () => storage.getExtension(ID);
   await storage.upsertExtension({ ...INSTANCE, context: "customer" });
   const first = await read();
@@ -111,7 +111,7 @@ test("each change once, with its rows; what changes nothing calls nothing", asyn
   assertEquals(seen.map(({ instance }) => instance.secret), ["second"]);
   assertEquals(names(), ["secretRotated"]);
 
-  // A repeated addition can make both.
+  // A repeated addition can cause both.
   await storage.upsertExtension({ ...INSTANCE, secret: "third" });
   assertEquals(names(), ["updated", "secretRotated"]);
 
@@ -123,7 +123,7 @@ test("each change once, with its rows; what changes nothing calls nothing", asyn
   assertEquals((await counts())[0], 0);
 });
 
-test("each difference of state is an update, the order of scopes included", async ({ storage, names }) => {
+test("each difference of state is an update, including the order of scopes", async ({ storage, names }) => {
   const state = { ...UPDATE, consentedScopes: ["a", "b"] };
   await storage.upsertExtension(state);
   names();
@@ -143,7 +143,7 @@ test("each difference of state is an update, the order of scopes included", asyn
   }
 });
 
-test("what a handler writes through tx is there once; removed comes before the row goes", async ({ storageOn, sql, counts }) => {
+test("a handler's writes through tx exist once; removed runs before the row is deleted", async ({ storageOn, sql, counts }) => {
   const removed: unknown[] = [];
   const storage = storageOn({
     added: async ({ instance, tx }) => {
@@ -164,7 +164,7 @@ test("what a handler writes through tx is there once; removed comes before the r
   assertEquals(await counts(), [0, 1, 0]);
 });
 
-test("a handler that throws: nothing of it is stored, the next attempt is, once", async ({ storageOn, dump, counts }) => {
+test("a handler that throws: nothing is stored, and the next attempt is, once", async ({ storageOn, dump, counts }) => {
   const failure = new Error("the quota is used up");
   let failing = true;
   const write = async ({ tx }: { tx: AnyDatabase }) => {
@@ -188,7 +188,7 @@ test("a handler that throws: nothing of it is stored, the next attempt is, once"
   assertEquals((await counts())[0], 0);
 });
 
-test("a handler that hides an error of the database: an error all the same", async ({ storageOn, counts }) => {
+test("a handler that swallows a database error: still an error", async ({ storageOn, counts }) => {
   const storage = storageOn({
     added: async ({ tx }) => {
       await tx.insert(sites).values({ instanceId: "unheard of" }).catch(() => {});
@@ -198,7 +198,7 @@ test("a handler that hides an error of the database: an error all the same", asy
   assertEquals(await counts(), [0, 0, 0]);
 });
 
-test("stale and unknown: refused as without handlers, which are not called", async ({ storage, storageOn, db, watch, seen, names, counts, dump }) => {
+test("stale and unknown: refused as without handlers, and no handler is called", async ({ storage, storageOn, db, watch, seen, names, counts, dump }) => {
   for (const event of [update, rotate]) {
     await assertRejects(() => event(storage), UnknownExtensionInstanceError);
   }
@@ -218,7 +218,7 @@ test("stale and unknown: refused as without handlers, which are not called", asy
   assertEquals(seen, []);
 });
 
-test("without a handler for an event there is no transaction, and no further statement", async ({ storageOn, open }) => {
+test("an event without a handler has no transaction and no further statement", async ({ storageOn, open }) => {
   const { logger, verbs } = statementLog();
   const db = open({ logger });
   const storage = storageOn({ removed: () => {} }, db);
@@ -229,7 +229,7 @@ test("without a handler for an event there is no transaction, and no further sta
   assertEquals(verbs(), ["with", "insert", "delete"]);
 });
 
-test("in a transaction of the application: a handler's error rolls back to where it began", async ({ storageOn, db, sql, counts }) => {
+test("in the application's transaction: a handler's error rolls back to its start", async ({ storageOn, db, sql, counts }) => {
   await db.transaction(async (tx) => {
     const storage = storageOn({
       added: async ({ instance, tx: inner }) => {
@@ -245,7 +245,7 @@ test("in a transaction of the application: a handler's error rolls back to where
   assertEquals(await counts(), [1, 1, 1]);
 });
 
-test("a stored secret that cannot be read: replaced, but not handed out", async ({ storage, sql, seen, names, dump }) => {
+test("an unreadable stored secret: replaced, but not passed to handlers", async ({ storage, sql, seen, names, dump }) => {
   await add(storage);
   names();
   await sql("UPDATE extension_instance SET secret = 'damaged'");
@@ -260,7 +260,7 @@ test("a stored secret that cannot be read: replaced, but not handed out", async 
   assertEquals(names(), ["secretRotated"]);
 });
 
-test("what cannot be read keeps no removal from happening: it is null, and named", async ({ storage, sql, seen, counts }) => {
+test("unreadable values do not prevent a removal: they are null, and named", async ({ storage, sql, seen, counts }) => {
   const { ciphertext } = { ciphertext: await buildEncryptionKey("another", "salt").encrypt("x") };
   const damages = {
     "secret = 'damaged', hidden = NULL": ["secret"],
@@ -284,7 +284,7 @@ test("what cannot be read keeps no removal from happening: it is null, and named
   assertEquals((await counts())[0], 0);
 });
 
-test("a slow key service holds no lock: all of it is asked before the transaction begins", async ({ storageOn, open, watch }) => {
+test("a slow key service holds no lock: it is called before the transaction begins", async ({ storageOn, open, watch }) => {
   const log: string[] = [];
   const noted = (method: "encrypt" | "decrypt") => (text: string) => {
     log.push(method);
@@ -297,7 +297,7 @@ test("a slow key service holds no lock: all of it is asked before the transactio
   for (const [attempt, calls] of expected) {
     log.length = 0;
     await attempt(storage);
-    // The first row that a transaction writes is that of the last event.
+    // A transaction writes the last event's row first.
     const begin = log.indexOf("insert");
     const asked = (entry: string) => entry.endsWith("crypt");
     assertEquals(log.slice(0, begin).filter(asked).length, calls);
@@ -305,11 +305,11 @@ test("a slow key service holds no lock: all of it is asked before the transactio
   }
 });
 
-test("a secret that changes after it was decrypted ahead: decrypted again, outside", async ({ storage, storageOn, sql, seen }) => {
+test("a secret that changes after being decrypted in advance: decrypted again, outside", async ({ storage, storageOn, sql, seen }) => {
   await add(storageOn({}));
   let decryptions = 0;
   const look = async () => {
-    // Somebody else writes the same secret under another ciphertext, between reading and locking.
+    // Another client writes the same secret with another ciphertext, between reading and locking.
     if (decryptions++ === 0) {
       const again = await encryptionKey.encrypt("second");
       await sql(`UPDATE extension_instance SET secret = '${again}'`);
@@ -317,7 +317,7 @@ test("a secret that changes after it was decrypted ahead: decrypted again, outsi
     // A slow key service must not hold a lock: the row is free.
     await sql("SELECT FROM extension_instance FOR UPDATE NOWAIT");
   };
-  // Two columns are decrypted at once, and each look would lock the other one out.
+  // Two columns are decrypted at once, and each check would lock out the other one.
   let looked = Promise.resolve();
   key.current = {
     encrypt: (plaintext) => encryptionKey.encrypt(plaintext),
@@ -333,7 +333,7 @@ test("a secret that changes after it was decrypted ahead: decrypted again, outsi
   assertEquals(found, [["removed", "second"]]);
 });
 
-test("a key that cannot be had: its own error, nothing is stored", async ({ storage, dump }) => {
+test("an unavailable key: its own error, nothing is stored", async ({ storage, dump }) => {
   await add(storage);
   const before = await dump();
   const outage = new Error("the service is away");
@@ -355,7 +355,7 @@ test("an error of the database in the transaction: StorageError with the driver'
   assertEquals(missing.code, "ERR_TABLE_MISSING");
 });
 
-test("a constraint that is checked at the end of the transaction: StorageError, nothing stored", async ({ storageOn, sql, counts }) => {
+test("a constraint checked at the end of the transaction: StorageError, nothing is stored", async ({ storageOn, sql, counts }) => {
   await sql(`
     CREATE TABLE late (id text REFERENCES extension_instance DEFERRABLE INITIALLY DEFERRED)`);
   const late = pgTable("late", { id: text() });
@@ -383,7 +383,7 @@ test("the same event many times at once: added once, rotated once, removed once"
   }
 });
 
-test("a conflict in a handler is tried again, with the handler, until the time is up", async ({ storageOn, db, sql, counts }) => {
+test("a conflict in a handler is retried, with the handler, until the time limit", async ({ storageOn, db, sql, counts }) => {
   let calls = 0;
   let conflicts = 2;
   const on: Handlers = {
@@ -398,13 +398,13 @@ test("a conflict in a handler is tried again, with the handler, until the time i
   await sql("DELETE FROM extension_instance");
   [calls, conflicts] = [0, Infinity];
   const error = await assertRejects(() => add(storageOn(on, db, { timeoutMs: 1_000 })), Error);
-  // The last try ends by its conflict, or by the time that it had.
+  // The last attempt ends by its conflict or its time limit.
   assert(error instanceof HandlerFailedError || error instanceof DeadlineExceededError);
   assert(calls > 1);
   assertEquals((await counts())[0], 0);
 });
 
-/** Statements that an application sends through a transaction, in every way that there is. */
+/** All ways to send a statement through a transaction. */
 const uses: Record<string, (tx: AnyDatabase) => Promise<unknown>> = {
   "insert": (tx) => tx.insert(sites).values({ instanceId: ID }),
   "select": (tx) => tx.select().from(sites),
@@ -442,7 +442,7 @@ test("a statement through tx after the handler's end is refused, and not sent", 
   assertEquals(await counts(), [1, 1, 0]);
 });
 
-test("a Promise.all of which one branch throws: no statement of the other one is sent late", async ({ storageOn, counts, sql }) => {
+test("a Promise.all with a throwing branch: no statement of the other branch is sent late", async ({ storageOn, counts, sql }) => {
   const branches: Promise<unknown>[] = [];
   let failing = true;
   const write = (tx: AnyDatabase, instanceId: string) => tx.insert(sites).values({ instanceId });
@@ -453,7 +453,7 @@ test("a Promise.all of which one branch throws: no statement of the other one is
       const slow = (async () => {
         await write(tx, instance.id);
         if (failing) throwIt();
-        // The transaction has come to its end meanwhile.
+        // The transaction has ended in the meantime.
         if (failing) await new Promise((resolve) => setTimeout(resolve, 200));
         await write(tx, instance.id);
       })();
@@ -481,7 +481,7 @@ test("a Promise.all of which one branch throws: no statement of the other one is
   assertEquals(await counts(), [2, 2, 6]);
 });
 
-test("a handler that returns while a statement of it is under way: an error, nothing is stored", async ({ storageOn, counts }) => {
+test("a handler that returns during its statement: an error, nothing is stored", async ({ storageOn, counts }) => {
   let sent: Promise<unknown> | undefined;
   const storage = storageOn({
     added: ({ tx }) => {
@@ -501,7 +501,7 @@ test("a handler that returns while a statement of it is under way: an error, not
   assertEquals(await counts(), [0, 0, 0]);
 });
 
-test("a handler that would end its transaction: the statement is refused, nothing is stored", async ({ storageOn, counts }) => {
+test("a handler that ends its transaction: the statement is refused, nothing is stored", async ({ storageOn, counts }) => {
   const refused = [
     ...["COMMIT", "ROLLBACK", "END", "ABORT", "commit work", "rollback and chain"],
     ...['/* " */ ROLLBACK', "-- it's\n commit", "SELECT 1; commit", "select ';'; end;"],
@@ -536,7 +536,7 @@ test("a handler that would end its transaction: the statement is refused, nothin
   assertEquals(await counts(), [allowed.length, allowed.length, 0]);
 });
 
-/** Sends a statement past Drizzle, where nobody looks at it. */
+/** Sends a statement past Drizzle, unchecked. */
 async function sendPast(tx: AnyDatabase, statement: string): Promise<unknown> {
   type Send = (statement: string) => Promise<unknown>;
   const { session } = tx as unknown as { session: { client: { unsafe?: Send; query: Send } } };
@@ -544,7 +544,7 @@ async function sendPast(tx: AnyDatabase, statement: string): Promise<unknown> {
   return await (client.unsafe ? client.unsafe(statement) : client.query(statement));
 }
 
-test("a handler that ends its transaction past Drizzle: an error, nobody else's is ended, none is left open", async ({ storageOn, db, counts, sql }) => {
+test("a handler that ends its transaction past Drizzle: an error, no other one is ended or left open", async ({ storageOn, db, counts, sql }) => {
   const fine = storageOn({
     added: async ({ instance, tx }) => {
       await tx.insert(sites).values({ instanceId: instance.id });
@@ -568,14 +568,14 @@ test("a handler that ends its transaction past Drizzle: an error, nobody else's 
     const others = ["a", "b", "c", "d", "e"].map((other) =>
       fine.upsertExtension({ ...INSTANCE, extensionInstanceId: `${other} ${index}` })
     );
-    // postgres.js may hand the connection on before it answers; the time is up then.
+    // postgres.js may reuse the connection before it answers; then the time limit passes.
     const failed = async () => {
       const error = await assertRejects(event, Error, "", end);
       assert(error instanceof HandlerFailedError || error instanceof DeadlineExceededError);
     };
     await failed();
     await Promise.all(others);
-    // What it committed is there; what it rolled back is tried again.
+    // Committed rows exist; rolled back work is retried.
     const before = calls;
     if (end === "COMMIT") await event();
     else await failed();
@@ -589,7 +589,7 @@ test("a handler that ends its transaction past Drizzle: an error, nobody else's 
   assertEquals(await counts(), [11, 11, 20]);
 });
 
-test("in a transaction of the application: a handler that rolls back further than its own work", async ({ storageOn, db, counts }) => {
+test("in the application's transaction: a handler that rolls back more than its own work", async ({ storageOn, db, counts }) => {
   await assertRejects(() =>
     db.transaction(async (tx) => {
       const storage = storageOn({
@@ -603,7 +603,7 @@ test("in a transaction of the application: a handler that rolls back further tha
   assertEquals(await counts(), [0, 0, 0]);
 });
 
-test("limits of the time that is left, in the transaction alone; shorter ones stay", async ({ storageOn, db, counts }) => {
+test("time limits apply only in the transaction; shorter ones stay", async ({ storageOn, db, counts }) => {
   const names = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
   const read = async (from: AnyDatabase) => {
     const settings = names.map((name) => sql`current_setting(${name}) as ${sql.identifier(name)}`);
@@ -620,7 +620,7 @@ test("limits of the time that is left, in the transaction alone; shorter ones st
   const [lock, statement, idle] = found[0] as number[];
   assert(lock! > 0 && lock! <= 4_000 && statement === lock && idle === lock! + 1_000, `${found}`);
   assertEquals(await read(db), before);
-  // A transaction of the application's keeps its own.
+  // The application's transaction keeps its own limits.
   await db.transaction(async (tx) => {
     await tx.execute("SET LOCAL statement_timeout = 70");
     await storageOn(on, tx).upsertExtension({ ...INSTANCE, extensionInstanceId: "another" });
@@ -629,7 +629,7 @@ test("limits of the time that is left, in the transaction alone; shorter ones st
   assertEquals([found[1]![1], (await counts())[0]], [70, 2]);
 });
 
-test("a handler that never ends: its time is up, all is rolled back, others are answered", async ({ storageOn, db, counts, sql }) => {
+test("a handler that never ends: rolled back at the time limit, others are answered", async ({ storageOn, db, counts, sql }) => {
   let hang = true;
   let goOn = () => {};
   const late: Promise<unknown>[] = [];
@@ -663,8 +663,8 @@ test("a handler that never ends: its time is up, all is rolled back, others are 
   assertEquals(await counts(), [7, 7, 7]);
 });
 
-test("events of one instance wait for each other, not for a handler's own call", async ({ storageOn, db, counts }) => {
-  // It would wait for itself for ever.
+test("events of one instance wait for each other, except a handler's own call", async ({ storageOn, db, counts }) => {
+  // It would wait for itself forever.
   const storage: PgExtensionStorage<typeof instances> = storageOn(
     {
       added: () => storage.rotateSecret(ID, "second"),
@@ -676,7 +676,7 @@ test("events of one instance wait for each other, not for a handler's own call",
   assertEquals(await counts(), [0, 0, 0]);
 });
 
-test("a trigger that deletes what was written: an error, nothing is stored", async ({ storage, sql, counts, names }) => {
+test("a trigger that deletes the written row: an error, nothing is stored", async ({ storage, sql, counts, names }) => {
   await sql(`
     CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS
       'BEGIN DELETE FROM extension_instance WHERE id = NEW.id; RETURN NULL; END';
@@ -689,7 +689,7 @@ test("a trigger that deletes what was written: an error, nothing is stored", asy
   assertEquals([await counts(), names()], [[0, 0, 0], []]);
 });
 
-test("a removal that a trigger prevents, or whose mark: an error, nothing is stored", async ({ storage, sql, dump }) => {
+test("a trigger that prevents a removal, or its mark: an error, nothing is stored", async ({ storage, sql, dump }) => {
   await add(storage);
   const before = await dump();
   await sql(

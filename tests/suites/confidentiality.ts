@@ -1,4 +1,4 @@
-/** Neither a plaintext nor a password shows up where it does not belong. */
+/** No plaintext or password appears where it does not belong. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DrizzleQueryError, eq } from "drizzle-orm";
@@ -12,7 +12,7 @@ const PASSWORD = "password-7d1a";
 
 type Inspect = (value: unknown, options: unknown) => string;
 
-/** What `console.log` of this runtime would print of the values. */
+/** The output of this runtime's `console.log` for values. */
 function logged(...values: unknown[]): string {
   const lines: unknown[][] = [];
   const original = console.log;
@@ -29,13 +29,13 @@ function logged(...values: unknown[]): string {
   };
   const inspect = runtime.Deno?.inspect ?? runtime.Bun?.inspect ??
     runtime.process?.getBuiltinModule("node:util").inspect;
-  // Node shows what is behind a proxy instead of what console.log prints.
+  // Node would show a proxy's target, unlike console.log.
   const showProxy = runtime.Deno !== undefined;
   const options = { depth: Infinity, showHidden: true, showProxy };
   return lines.flat().map((value) => inspect ? inspect(value, options) : String(value)).join("\n");
 }
 
-/** JSON of a value, or what is said instead: values that are not encrypted yet refuse it. */
+/** JSON of a value, or the error: values that are not encrypted yet refuse it. */
 function serialised(value: unknown): string {
   try {
     return JSON.stringify(value) ?? "";
@@ -44,7 +44,7 @@ function serialised(value: unknown): string {
   }
 }
 
-/** Everything that can be found out about an error without a debugger. */
+/** Everything visible of an error without a debugger. */
 function printed(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];
@@ -57,7 +57,7 @@ function printed(error: unknown): string {
   return parts.join("\n");
 }
 
-/** Keeps what Drizzle asks it to keep: the very objects, or as a cache outside of the process would. */
+/** A Drizzle cache that keeps the objects themselves, or serialises them like an external cache. */
 export class MemoryCache extends Cache {
   readonly entries = new Map<string, unknown>();
   readonly #serialised: boolean;
@@ -112,7 +112,7 @@ test("the error of a violated constraint shows ciphertext", async ({ db }) => {
   assert(!printed(error).includes(PLAINTEXT));
 });
 
-test("the errors of this package show nothing", async ({ db, plain, sql }) => {
+test("this package's errors show nothing", async ({ db, plain, sql }) => {
   await db.insert(people).values(Grace);
   const [{ phone } = {}] = await sql("SELECT phone FROM person");
   const ciphertext = String(phone);

@@ -23,7 +23,7 @@ const peopleUnder = <TName extends string>(column: TName, key: EncryptionKey) =>
 const { cases, test } = suite(open);
 export { cases as damage };
 
-test("one damaged row in a list: refused with its place, the others can be read", async ({ db, sql }) => {
+test("one damaged row in a list: refused with its place, the others are readable", async ({ db, sql }) => {
   const rows = Array.from(
     { length: 5 },
     (_, id) => ({ id, name: "", phone: `p${id}`, token: `t${id}` }),
@@ -45,10 +45,10 @@ test("one damaged row in a list: refused with its place, the others can be read"
   assertEquals(await undamaged, [{ phone: "p3" }]);
 });
 
-test("of several damaged values the first is reported, once none is at work any more", async ({ db, sql }) => {
+test("of several damaged values the first is reported, when no decryption is running", async ({ db, sql }) => {
   const ids = Array.from({ length: 600 }, (_, id) => id);
   await db.insert(people).values(ids.map((id) => ({ id, name: "", phone: "x" })));
-  // Those that follow fail sooner.
+  // Later values fail sooner.
   await sql(`UPDATE person SET phone = '${await keyB.encrypt("x")}' WHERE id = 100;
     UPDATE person SET phone = 'no ciphertext' WHERE id > 100`);
   let [begun, atWork] = [0, 0];
@@ -77,7 +77,7 @@ test("the wrong key", async ({ db }) => {
   assertEquals([code, path], ["ERR_DECRYPTION_FAILED", "[0].secret"]);
 });
 
-test("a key of one's own: its outage reaches the caller as it is", async ({ db, sql }) => {
+test("a custom key: its outage reaches the caller unchanged", async ({ db, sql }) => {
   const outage = new Error("service unavailable");
   const fail = () => Promise.reject(outage);
   const unreadable = peopleUnder("name", { encrypt: keyA.encrypt.bind(keyA), decrypt: fail });
@@ -89,7 +89,7 @@ test("a key of one's own: its outage reaches the caller as it is", async ({ db, 
   assertEquals(await sql("SELECT id FROM person"), [{ id: 1 }]);
 });
 
-/** What keys of one's own may answer by mistake, and how messages call it. */
+/** Wrong answers of custom keys, and their names in messages. */
 export const WRONG_ANSWERS: readonly (readonly [answer: unknown, found: string])[] = [
   [undefined, "undefined"],
   [null, "null"],
@@ -97,7 +97,7 @@ export const WRONG_ANSWERS: readonly (readonly [answer: unknown, found: string])
   [new Uint8Array(3), "an object"],
 ];
 
-/** A key of one's own that answers whatever it is told to, at once or later. */
+/** A custom key with given answers, synchronous or not. */
 function answering(answers: { encrypt?: () => unknown; decrypt?: () => unknown }): EncryptionKey {
   return {
     encrypt: (plaintext) => keyA.encrypt(plaintext),
@@ -108,7 +108,7 @@ function answering(answers: { encrypt?: () => unknown; decrypt?: () => unknown }
 
 const COLUMN = 'a value of the encrypted column "phone" of table "person"';
 
-test("a key of one's own: an answer that is no string is refused, and nothing is written", async ({ db, sql }) => {
+test("a custom key: an answer that is not a string is refused, and nothing is written", async ({ db, sql }) => {
   await db.insert(people).values({ id: 1, name: "", phone: "555" });
   const before = await sql("SELECT * FROM person");
   for (const [answer, found] of WRONG_ANSWERS) {
@@ -147,7 +147,7 @@ test("a key of one's own: an answer that is no string is refused, and nothing is
   assertEquals(await sql("SELECT * FROM person"), before);
 });
 
-test("a key of one's own: answers without a promise count, and throwing is rejecting", async ({ db, sql }) => {
+test("a custom key: answers without a promise count, and throwing is rejecting", async ({ db, sql }) => {
   const outage = new Error("service unavailable");
   const fail = () => {
     throw outage;

@@ -1,4 +1,4 @@
-/** What the suites about `PgExtensionStorage` begin with, and a look at what really is stored. */
+/** Fixtures for the suites about `PgExtensionStorage`, and access to the stored rows. */
 
 import {
   buildExtensionInstanceTable,
@@ -16,7 +16,7 @@ import type { TestContext } from "./suite.ts";
 
 export const ID = "11111111-1111-4111-8111-111111111111";
 
-/** What is told when the instance is added. */
+/** The instance when it is added. */
 export const INSTANCE = {
   extensionInstanceId: ID,
   contextId: "p-abc123",
@@ -24,13 +24,13 @@ export const INSTANCE = {
   secret: "first",
 };
 
-/** What is told when it is updated, to the same state. */
+/** An update to the same state. */
 export const UPDATE = { ...INSTANCE, enabled: true };
 
 /** A time on the day of the tests; the numbers order events. */
 export const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 12, 0, second));
 
-/** Both tables, empty, and storages on them: without the last events, and with them. */
+/** Both tables, empty, and storages on them with and without last events. */
 export async function openStorages(context: TestContext) {
   const { open, sql } = context;
   await sql(extensionInstanceDdl + lastEventDdl);
@@ -42,7 +42,7 @@ export async function openStorages(context: TestContext) {
     /** A storage on a table with another column for secrets. */
     storageWith: (secret: EncryptedTextColumn) =>
       new PgExtensionStorage(db, buildExtensionInstanceTable(secret), { lastEvents }),
-    /** Of each instance the context and the secret. */
+    /** Context and secret of each instance. */
     async stored() {
       const rows = await sql(`SELECT * FROM extension_instance ORDER BY id`);
       return await Promise.all(
@@ -52,7 +52,7 @@ export async function openStorages(context: TestContext) {
         ]),
       );
     },
-    /** Of each last event the kind and the time. */
+    /** Kind and time of each last event. */
     async noted() {
       const rows = await sql(
         `SELECT kind, extract(epoch FROM created_at)::text AS at
@@ -60,7 +60,7 @@ export async function openStorages(context: TestContext) {
       );
       return rows.map(({ kind, at }) => [kind, new Date(Number(at) * 1000)]);
     },
-    /** Everything, as text. */
+    /** All rows, as text. */
     async dump() {
       return JSON.stringify([
         await sql("SELECT * FROM extension_instance ORDER BY id"),
@@ -70,7 +70,7 @@ export async function openStorages(context: TestContext) {
   };
 }
 
-/** Each kind of event, applied to the instance of a storage. */
+/** Applies each kind of event to a storage's instance. */
 export const events = {
   upsertExtension: (storage: PgExtensionStorage, time: { occurredAt?: Date } = {}) =>
     storage.upsertExtension({ ...INSTANCE, ...time }),

@@ -1,4 +1,4 @@
-/** The rule for encrypted columns where SQL goes by names and Drizzle by objects. */
+/** The rule for encrypted columns where SQL uses names and Drizzle objects. */
 
 import {
   and,
@@ -17,11 +17,11 @@ import type { Allowed } from "./shapes.ts";
 import type { AnyDatabase } from "./suite.ts";
 import { ADA, BOB, notes, people, textUnderA } from "./tables.ts";
 
-/** Another table with values under the same key, and one without any. */
+/** Another table with values under the same key, and one without encrypted values. */
 export const archive = pgTable("archive", { id: integer().primaryKey(), phone: textUnderA() });
 export const log = pgTable("log", { id: integer().primaryKey(), phone: text() });
 
-/** A view of more than one table, in which a person stands several times. */
+/** A view of several tables, in which a person appears several times. */
 const owners = pgView("owner").as((qb) =>
   qb.select({ id: people.id, phone: people.phone }).from(people)
     .leftJoin(notes, eq(notes.ownerId, people.id))
@@ -38,7 +38,7 @@ const secret = { id: people.id, phone: people.phone };
 const plain = { id: log.id, phone: log.phone };
 const expression = { id: people.id, phone: sql<string>`${people.name}`.as("phone") };
 
-/** A CTE of each kind, all of one name. */
+/** A CTE of each kind, all with one name. */
 function three(db: AnyDatabase, name = "c") {
   const named = (body: unknown) =>
     db.$with(name).as(body as never) as unknown as typeof archive & WithSubquery;
@@ -52,7 +52,7 @@ function three(db: AnyDatabase, name = "c") {
 const inArchive = (db: AnyDatabase, from: unknown, columns: typeof secret) =>
   db.insert(archive).select(db.select(columns).from(from as typeof people));
 
-/** Wherever both names meet, what SQL finds is not what was meant. */
+/** Where two equal names meet, SQL finds the wrong one. */
 export const sameNames: Shapes<Query> = {
   "two CTEs, stored": (db) => {
     const { encrypted, alias } = three(db);
@@ -129,11 +129,11 @@ export const sameNames: Shapes<Query> = {
     db.update(log).set({ phone: "?" }).returning({ phone: people.phone }),
   "a union, sorted by another table's column": (db) =>
     unionAll(db.select(secret).from(people), db.select(secret).from(people)).orderBy(log.phone),
-  // Sorted, grouped and compared by the column, and not by the expression.
+  // Sorted, grouped and compared by the column instead of the expression.
   "an expression that is named like a column, grouped by": (db) =>
     db.select({ name: sql`max(${people.name})`.as("phone"), n: count() }).from(people)
       .groupBy(({ name }) => name),
-  // Declared otherwise.
+  // Declared differently.
   "a CTE that is declared as encrypted": (db) => {
     const r = db.$with("r", secret).as(db.select(expression).from(people).getSQL() as never);
     return db.with(r).update(people).set({ phone: r.phone }).from(r).where(eq(r.id, people.id));
@@ -160,7 +160,7 @@ export const sameNames: Shapes<Query> = {
   },
 };
 
-/** Names that mean one thing, though there are several of it. */
+/** Equal names with one meaning. */
 export const ownNames: Shapes<Allowed> = {
   "a subquery that is named like its table": expecting([ADA], (db) => {
     const inner = db.select().from(people).as("person");

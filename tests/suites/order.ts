@@ -1,4 +1,4 @@
-/** What `PgExtensionStorage` does about events that come late, twice, or at the same time. */
+/** Late, repeated and concurrent events in `PgExtensionStorage`. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { pgSchema } from "drizzle-orm/pg-core";
@@ -29,8 +29,9 @@ const REMOVED = "InstanceRemovedFromContext";
 const on = (db: AnyDatabase) => new PgExtensionStorage(db, extensionInstances, { lastEvents });
 
 /**
- * Has another session hold what statements lock until the function waits for it. Where the database has
- * one session alone, nothing can wait: there, the one comes after the other, and the same must come of it.
+ * Makes another session hold the locks of statements until the function waits for them. If the
+ * database has only one session, nothing can wait: then they run one after the other, with the same
+ * result.
  */
 async function during<T>(
   { session, sql }: TestContext,
@@ -55,7 +56,7 @@ async function during<T>(
   }
 }
 
-/** Sets something for all connections that are opened in between. */
+/** Changes a setting for all connections opened in between. */
 async function withSetting(
   { sql }: TestContext,
   setting: string,
@@ -71,12 +72,12 @@ async function withSetting(
   }
 }
 
-/** Has the storage wait for an instance's row whose owner waits for the row of its last event. */
+/** Makes the storage wait for an instance's row whose owner waits for the row of its last event. */
 const withDeadlock = (
   { context, storage }: Awaited<ReturnType<typeof openStorages>>,
   run: () => Promise<void>,
 ): Promise<void> =>
-  // The storage is the one that finds the deadlock, and gives up; until then the other one must be waiting, too.
+  // The storage detects the deadlock and gives up; until then the other one must be waiting, too.
   withSetting(context, "deadlock_timeout = '3s'", async () => {
     await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
     await during(
@@ -90,7 +91,7 @@ const withDeadlock = (
 const { cases, test } = suite(openStorages);
 export { cases as order };
 
-test("an instance's whole life in order: each event is applied, and noted", async ({ storage, stored, noted }) => {
+test("an instance's whole life in order: each event is applied and recorded", async ({ storage, stored, noted }) => {
   const life = [
     ["upsertExtension", ADDED, [["p-abc123", "first"]]],
     ["updateExtension", "InstanceUpdated", [["p-abc123", "first"]]],
@@ -127,7 +128,7 @@ test("an older event is refused, one of the same time is applied", async ({ stor
   assertEquals(await stored(), [["p-abc123", "again"]]);
 });
 
-test("of one time, a request that was applied is refused, another one is applied", async ({ storage, stored, sql }) => {
+test("at the same time, an applied request is refused, another one is applied", async ({ storage, stored, sql }) => {
   const signed = (second: number, requestId: string) => ({ occurredAt: at(second), requestId });
   const add = { ...INSTANCE, ...signed(1, "r-1") };
   await storage.upsertExtension(add);
@@ -143,7 +144,7 @@ test("of one time, a request that was applied is refused, another one is applied
   const ids = async () =>
     (await sql("SELECT request_ids FROM extension_instance_last_event"))[0]!["request_ids"];
   assertEquals(await ids(), ["r-1", "r-2", "r-3"]);
-  // The time moves on: what was applied before is older, so nothing more has to be known of it.
+  // The time advances: earlier requests are older, so their ids are no longer needed.
   await storage.rotateSecret(ID, "third", signed(2, "r-4"));
   assertEquals(await ids(), ["r-4"]);
   for (const play of played) await assertRejects(play, StaleEventError);
@@ -151,9 +152,9 @@ test("of one time, a request that was applied is refused, another one is applied
   assertEquals(await ids(), []);
 });
 
-test("after a removal nothing is applied, however new, but a removal", async ({ storage, stored, noted }) => {
+test("after a removal, only a removal is applied, however new the event", async ({ storage, stored, noted }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(5) });
-  // Older than what was applied, and applied all the same. The time noted does not go back.
+  // Older than the last event, but applied nevertheless. The recorded time does not go back.
   await storage.removeInstance(ID, { occurredAt: at(1) });
   assertEquals([await stored(), await noted()], [[], [[REMOVED, at(5)]]]);
   for (const event of Object.values(eventsButRemoval)) {
@@ -162,13 +163,13 @@ test("after a removal nothing is applied, however new, but a removal", async ({ 
   assertEquals(await stored(), []);
   await storage.removeInstance(ID, { occurredAt: at(7) });
   assertEquals(await noted(), [[REMOVED, at(7)]]);
-  // Also of an instance that was never stored: what was given up may still come.
+  // Also for an instance that was never stored: an abandoned delivery may still arrive.
   await storage.removeInstance("never", { occurredAt: at(3) });
   const never = { ...INSTANCE, extensionInstanceId: "never", occurredAt: at(4) };
   await assertRejects(() => storage.upsertExtension(never), StaleEventError);
 });
 
-test("an update or a new secret of an unknown instance: not applied, not noted", async ({ storage, db, sql, stored, noted }) => {
+test("an update or a new secret of an unknown instance: not applied, not recorded", async ({ storage, db, sql, stored, noted }) => {
   const ignoring = new PgExtensionStorage(db, extensionInstances, {
     lastEvents,
     unknownInstances: "ignore",
@@ -183,14 +184,14 @@ test("an update or a new secret of an unknown instance: not applied, not noted",
   assertEquals(await noted(), []);
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   assertEquals(await stored(), [["p-abc123", "first"]]);
-  // A row that somebody deleted past the storage.
+  // A row deleted past the storage.
   await sql("DELETE FROM extension_instance");
   await assertRejects(rotate(storage, 9), UnknownExtensionInstanceError);
   assertEquals(await noted(), [[ADDED, at(1)]]);
   await assertRejects(rotate(storage, 0), StaleEventError);
 });
 
-test("calls without a time are in the order of the calls, and move no signed time", async ({ storage, storageWith, stored, noted, sql }) => {
+test("calls without a time are ordered by call, and change no signed time", async ({ storage, storageWith, stored, noted, sql }) => {
   let release = () => {};
   const released = new Promise<void>((resolve) => release = resolve);
   const stalled = storageWith(buildEncryptedTextColumn({
@@ -210,13 +211,13 @@ test("calls without a time are in the order of the calls, and move no signed tim
   const [row] = await sql("SELECT * FROM extension_instance_last_event");
   const called = new Date(String(row!["called_at"])).getTime();
   assert(called >= before - 1_000 && called <= Date.now() + 1_000);
-  // mittwald signed it before those calls, it came after them, and it comes only once.
+  // mittwald signed it before those calls; it arrives after them, and only once.
   await storage.rotateSecret(ID, "signed", { occurredAt: signedBefore });
   assertEquals(await stored(), [["p-abc123", "signed"]]);
   assertEquals(await noted(), [[ROTATED, signedBefore]]);
   const earlier = { occurredAt: new Date(before - 1_001) };
   await assertRejects(() => storage.rotateSecret(ID, "old", earlier), StaleEventError);
-  // What was signed after a call is newer than it.
+  // An event signed after a call is newer.
   const ahead = { occurredAt: new Date(Date.now() + 100_000) };
   await storage.rotateSecret(ID, "ahead", ahead);
   for (const event of Object.values(eventsButRemoval)) {
@@ -251,11 +252,11 @@ test("a time in the future, before 1970, or of the wrong type is refused", async
     await assertRejects(() => each.removeInstance(ID, typo), TypeError);
   }
   assertEquals(await dump(), stored);
-  // Clocks may differ a little.
+  // Clocks may differ slightly.
   await storage.rotateSecret(ID, "ahead", { occurredAt: new Date(Date.now() + 200_000) });
 });
 
-test("forgetRemoved: only removed instances, only those from before", async ({ storage, unordered, stored, noted }) => {
+test("forgetRemoved: only instances removed before the given time", async ({ storage, unordered, stored, noted }) => {
   for (const [index, extensionInstanceId] of ["a", "b", "c", "d"].entries()) {
     const occurredAt = at(index);
     await storage.upsertExtension({ ...INSTANCE, extensionInstanceId, occurredAt });
@@ -271,7 +272,7 @@ test("forgetRemoved: only removed instances, only those from before", async ({ s
   await assertRejects(() => unordered.forgetRemoved(at(1)), TypeError);
 });
 
-test("the table of last events of version 0.3: an error that says which columns to add", async ({ storage, sql, dump }) => {
+test("version 0.3's table of last events: an error that names the missing columns", async ({ storage, sql, dump }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   await sql("ALTER TABLE extension_instance_last_event DROP request_ids, DROP called_at");
   const before = await dump();
@@ -299,7 +300,7 @@ test("the table of last events of version 0.3: an error that says which columns 
   assertEquals(await storage.verify(), { ordersEvents: true });
 });
 
-test("in a transaction of the application: with it, and rolled back with it", async ({ db, storage, stored, noted }) => {
+test("in the application's transaction: committed and rolled back with it", async ({ db, storage, stored, noted }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   await assertRejects(() =>
     db.transaction(async (tx) => {
@@ -315,7 +316,7 @@ test("in a transaction of the application: with it, and rolled back with it", as
   assertEquals([await noted(), await stored()], [[[REMOVED, at(5)]], []]);
 });
 
-test("with a name of the application's own, in a schema of its own", async ({ db, sql }) => {
+test("with a custom name and schema", async ({ db, sql }) => {
   const place = 'ours."our last event"';
   await sql(
     `CREATE SCHEMA ours; ${lastEventDdl.replace('"extension_instance_last_event"', place)}`,
@@ -334,7 +335,7 @@ test("with a name of the application's own, in a schema of its own", async ({ db
   await sql("DROP SCHEMA ours CASCADE");
 });
 
-test("in tables of names that a statement could have of its own", async ({ db, sql }) => {
+test("in tables whose names collide with a statement's", async ({ db, sql }) => {
   for (const [name, last] of [["event", "stored"], ["stored", "event"], ["known", "forgotten"]]) {
     await sql(
       `CREATE TABLE ${name} (LIKE extension_instance INCLUDING ALL);
@@ -358,7 +359,7 @@ test("in tables of names that a statement could have of its own", async ({ db, s
   }
 });
 
-test("a trigger that keeps a row from being written is an error, nothing is lost silently", async ({ storage, unordered, sql }) => {
+test("a trigger that keeps a row from being written is an error: no silent loss", async ({ storage, unordered, sql }) => {
   await sql(
     `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
      CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON extension_instance
@@ -385,7 +386,7 @@ test("a trigger that keeps a row from being written is an error, nothing is lost
   }
 });
 
-test("a removal that a trigger prevents, or the note of an event: an error that says so", async ({ storage, unordered, sql, stored }) => {
+test("a trigger that prevents a removal, or recording an event: an error that says so", async ({ storage, unordered, sql, stored }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   const before = await stored();
   await sql(
@@ -416,7 +417,7 @@ test("a removal that a trigger prevents, or the note of an event: an error that 
   assertEquals(await stored(), before);
 });
 
-test("added, waiting for a removal that then is committed: stays removed", async ({ context, storage, stored }) => {
+test("an addition that waits for a committed removal: stays removed", async ({ context, storage, stored }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   const remove = `UPDATE extension_instance_last_event SET kind = '${REMOVED}';
     DELETE FROM extension_instance`;
@@ -425,7 +426,7 @@ test("added, waiting for a removal that then is committed: stays removed", async
   assertEquals(await stored(), []);
 });
 
-test("removed, waiting for one that adds it: sees the row, and deletes it", async ({ context, storage, stored, noted }) => {
+test("a removal that waits for an addition: sees the row and deletes it", async ({ context, storage, stored, noted }) => {
   const add = `INSERT INTO extension_instance_last_event VALUES ('${ID}', '${ADDED}', now());
     INSERT INTO extension_instance (id, "contextId", active, consented_scopes)
     VALUES ('${ID}', 'p-late', true, '{}')`;
@@ -434,7 +435,7 @@ test("removed, waiting for one that adds it: sees the row, and deletes it", asyn
   assertEquals((await noted())[0]?.[0], REMOVED);
 });
 
-test("an old secret, waiting for a newer one: the newest stays", async ({ context, storage, stored }) => {
+test("an old secret that waits for a newer one: the newest stays", async ({ context, storage, stored }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   const newest = `UPDATE extension_instance_last_event
       SET kind = '${ROTATED}', created_at = '${at(5).toISOString()}';
@@ -443,12 +444,12 @@ test("an old secret, waiting for a newer one: the newest stays", async ({ contex
     during(context, newest, () => storage.rotateSecret(ID, secret, { occurredAt: at(second) }));
   await assertRejects(() => rotate("old", 4), StaleEventError);
   assertEquals(await stored(), [["p-abc123", "newest"]]);
-  // A newer one changes the row that the other one has left.
+  // A newer one changes the row that the other one left.
   await rotate("newer", 6);
   assertEquals(await stored(), [["p-abc123", "newer"]]);
 });
 
-test("a row that the application has locked or changes: waited for, then changed", async ({ context, storage, sql, stored }) => {
+test("a row that the application locks or changes: waited for, then changed", async ({ context, storage, sql, stored }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   const change = "UPDATE extension_instance SET variant_key = 'theirs'";
   const upsert = { ...INSTANCE, contextId: "p-2", occurredAt: at(2) };
@@ -464,7 +465,7 @@ test("a row that the application has locked or changes: waited for, then changed
   assertEquals(await stored(), []);
 });
 
-test("a row that the application deletes meanwhile: unknown", async ({ context, storage }) => {
+test("a row that the application deletes in the meantime: unknown", async ({ context, storage }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   const rotate = () => storage.rotateSecret(ID, "second");
   await assertRejects(
@@ -473,7 +474,7 @@ test("a row that the application deletes meanwhile: unknown", async ({ context, 
   );
 });
 
-test("a competing insert that is rolled back: the other is stored", async ({ context, storage, stored, noted }) => {
+test("a competing insert that is rolled back: the other one is stored", async ({ context, storage, stored, noted }) => {
   const insert = `INSERT INTO extension_instance_last_event VALUES ('${ID}', '${REMOVED}', now())`;
   const add = () => storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   await during(context, insert, add, "ROLLBACK");
@@ -502,7 +503,7 @@ test("two storages, one stalled by its key service: removed stays removed, the n
   ];
   for (const each of late) each.catch(() => {});
   await asked;
-  // Nobody waits for those: they hold neither a lock nor a connection.
+  // Nothing waits for them: they hold neither a lock nor a connection.
   await storage.rotateSecret(ID, "newest", { occurredAt: at(3) });
   await storage.removeInstance("gone", { occurredAt: at(3) });
   release();
@@ -510,28 +511,28 @@ test("two storages, one stalled by its key service: removed stays removed, the n
   assertEquals(await stored(), [["p-abc123", "newest"]]);
 });
 
-test("a deadlock with the application is tried again", async (given) => {
+test("a deadlock with the application is retried", async (given) => {
   await withDeadlock(given, () => given.storage.rotateSecret(ID, "new"));
   assertEquals(await given.stored(), [["p-abc123", "new"]]);
 });
 
-test("a deadlock with the application is not tried again in its own transaction", async (given) => {
+test("a deadlock in the application's transaction is not retried", async (given) => {
   const { context, db, stored } = given;
-  // Where the driver has no transactions, this is what it refuses.
+  // A driver without transactions refuses this.
   await db.transaction(() => Promise.resolve());
   const rotate = () => db.transaction((tx) => on(tx).rotateSecret(ID, "new"));
   if (!context.session) {
-    // Nobody else is there to wait for.
+    // There is no other session to wait for.
     await withDeadlock(given, rotate);
     return assertEquals(await stored(), [["p-abc123", "new"]]);
   }
   const error = await assertRejects(() => withDeadlock(given, rotate), Error);
-  // The driver of a transaction may throw what ended it.
+  // The transaction's driver may throw the error that ended it.
   assertEquals(sqlStateOf(error instanceof StorageError ? error.cause : error), "40P01");
   assertEquals(await stored(), [["p-abc123", "first"]]);
 });
 
-test("serialization failures are tried again", async ({ context, storage, stored }) => {
+test("serialization failures are retried", async ({ context, storage, stored }) => {
   await withSetting(context, "default_transaction_isolation = 'serializable'", async () => {
     await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
     const touch = `UPDATE extension_instance_last_event SET kind = '${ROTATED}'`;

@@ -1,6 +1,6 @@
 /**
- * Random statements of Drizzle's builders, on a wrapped database with encrypted columns and on plain Drizzle with
- * text columns: the same result, or a `TypeError` and nothing sent.
+ * Random statements of Drizzle's builders, on a wrapped database with encrypted columns and on
+ * plain Drizzle with text columns: equal results, or a `TypeError` and nothing sent.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -29,10 +29,10 @@ import { randomOf } from "../model/instance.ts";
 import { type AnyDatabase, type Case, sqlStateOf, statementLog } from "./suite.ts";
 import { keyA, keyB, textUnderA, textUnderB } from "./tables.ts";
 
-/** How many statements, in a few seconds. */
+/** Number of statements, for a few seconds. */
 const STATEMENTS = 400;
 
-/** What secrets begin with, so that they are found wherever they are. */
+/** Prefix of secrets, to find them anywhere. */
 const SECRET = "secret-";
 const CIPHERTEXT = /[A-Za-z0-9+/]{16}:[A-Za-z0-9+/]*={0,2}:[A-Za-z0-9+/]{22}==/;
 
@@ -41,12 +41,12 @@ type Any = any;
 
 type Columns = Record<string, Any>;
 
-/** What a statement can select from, with the names of its columns that are encrypted, and under which key. */
+/** A source of a SELECT, with its encrypted columns and their keys. */
 interface Source {
   readonly from: Any;
   readonly columns: Columns;
   readonly encrypted: Readonly<Record<string, "A" | "B">>;
-  /** Whether a row is told by the column `id`. */
+  /** Whether the column `id` identifies a row. */
   readonly isTable: boolean;
 }
 
@@ -72,9 +72,9 @@ type Tables = ReturnType<typeof tablesOf>;
 const ofPerson = { phone: "A", token: "B" } as const;
 const ofNote = { phone: "A" } as const;
 
-/** Builds one statement; the same one again from the same numbers. */
+/** Builds a statement; equal numbers give equal statements. */
 class Statement {
-  /** Whether anything is in it that may be refused. */
+  /** Whether it contains anything that may be refused. */
   isRisky = false;
   readonly ctes: Any[] = [];
   #names = 0;
@@ -98,7 +98,7 @@ class Statement {
     return this.random.pick(makers)();
   }
 
-  /** A name of its own, but for some that are taken twice. */
+  /** A unique name, except for some deliberate duplicates. */
   name(): string {
     if (this.random.chance(0.05)) {
       const { people, notes, logs } = this.tables;
@@ -134,7 +134,7 @@ class Statement {
     return { from: subquery, columns: subquery, encrypted, isTable: false };
   }
 
-  /** A condition over columns that may be asked for anything, and encrypted ones. */
+  /** A condition on plain and encrypted columns. */
   condition(sources: readonly Source[], depth: number): SQL {
     const { columns, encrypted } = this.random.pick(sources);
     const secrets = Object.keys(encrypted);
@@ -187,7 +187,7 @@ class Statement {
     );
   }
 
-  /** Columns to select, by names, and which of them are encrypted. */
+  /** Columns to select, by name, and which of them are encrypted. */
   fields(sources: readonly Source[], isOuter: boolean) {
     const fields: Columns = {};
     const encrypted: Record<string, "A" | "B"> = {};
@@ -228,7 +228,7 @@ class Statement {
     const { fields, encrypted } = this.fields(joined ? [first, joined] : [first], isOuter);
     const isDistinct = this.random.chance(0.12);
     const isSecret = Object.keys(encrypted).length > 0;
-    // The key of each table that an encrypted column is of has to be there.
+    // The primary key of each encrypted column's table must be selected.
     if (isDistinct && isSecret && (!first.isTable || joined)) this.risk(0);
     let query: Any = isDistinct ? this.db.selectDistinct(fields) : this.db.select(fields);
     query = query.from(first.from);
@@ -254,7 +254,7 @@ class Statement {
     );
   }
 
-  /** Of the same fields, from another table. */
+  /** The same fields from another table. */
   union(query: Any, fields: Columns, encrypted: Readonly<Record<string, "A" | "B">>): Any {
     const { columns, from, encrypted: secrets } = this.table();
     const right: Columns = {};
@@ -283,7 +283,7 @@ class Statement {
     return row;
   }
 
-  /** What is set to what: values, columns of the same key, and what must not be. */
+  /** Assignments: values, columns of the same key, and forbidden ones. */
   set(target: Source, other: Source | undefined): Columns {
     const set: Columns = {};
     for (const name of Object.keys(target.encrypted)) {
@@ -422,13 +422,13 @@ class Statement {
 
 const columnsIn = ({ from }: Source): Columns => from[Symbol.for("drizzle:Columns")];
 
-/** A SELECT with CTEs that are known only once it is built. */
+/** A SELECT with CTEs that are determined while it is built. */
 function rebuilt(query: Any, { select }: Any): Any {
   query.config.withList = select().withList;
   return query;
 }
 
-/** What a statement came to. */
+/** The outcome of a statement. */
 type Outcome = { rows: string[] } | { refused: TypeError } | { failed: string };
 
 async function outcomeOf(build: () => Any): Promise<Outcome> {
@@ -451,7 +451,7 @@ const CREATE = (prefix: string) => `
   CREATE TABLE ${prefix}log (id int PRIMARY KEY, name text, phone text);`;
 
 export const randomStatements: Case[] = [{
-  name: "random statements lead to what they lead to without encryption, or are refused",
+  name: "random statements have the same results as without encryption, or are refused",
   async run(context) {
     const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
     const seed = process?.env?.["RANDOM_SEED"] ?? "1";
@@ -514,7 +514,10 @@ async function fill(
   }
 }
 
-/** Nothing but ciphertext of the right key is where it should be, none where it should not, and it is what the twin has. */
+/**
+ * Checks that encrypted columns contain only ciphertext of the right key, others none, equal to the
+ * twin's values.
+ */
 async function audit(
   { sql }: Parameters<Case["run"]>[0],
   db: AnyDatabase,
@@ -539,6 +542,6 @@ async function audit(
     }
     assertEquals(opened, expected.map((row) => ({ ...row })), `${where}: ${table}`);
   }
-  // Read through Drizzle, too.
+  // Also read through Drizzle.
   for (const table of [people, notes]) await db.select().from(table as Any);
 }

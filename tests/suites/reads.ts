@@ -1,4 +1,4 @@
-/** What `withEncryption` reads; shapes of queries are in `rule.ts`. */
+/** Reads through `withEncryption`; see `rule.ts` for shapes of queries. */
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { eq, sql } from "drizzle-orm";
@@ -44,7 +44,7 @@ test("all joins, with the missing side null", async ({ db }) => {
   );
 });
 
-test("db.execute gives what the driver gave, ciphertext included", async ({ db, plain, ...past }) => {
+test("db.execute returns the driver's result, including ciphertext", async ({ db, plain, ...past }) => {
   const query = sql`select ${people.id}, ${people.phone} from ${people} order by 1`;
   const [wrapped, driver] = [await db.execute(query), await plain.execute(query)];
   const rows = (result: unknown) => [
@@ -78,7 +78,7 @@ test("many rows at once, while other queries run", async ({ db }) => {
   assertEquals(names.length, 2_000);
 });
 
-test("many values are not encrypted or decrypted all at once", async ({ db }) => {
+test("many values are encrypted and decrypted in limited batches", async ({ db }) => {
   const { key, most } = countingKey(keyA);
   const table = pgTable("person", {
     id: integer().primaryKey(),
@@ -92,7 +92,7 @@ test("many values are not encrypted or decrypted all at once", async ({ db }) =>
   assertEquals(most, { encrypt: 256, decrypt: 256 });
 });
 
-test("replicas, each of them wrapped", async ({ open, plain }) => {
+test("replicas, each wrapped", async ({ open, plain }) => {
   const replica = open();
   const db = withReplicas(withEncryption(plain), [withEncryption(replica)]);
   assertEquals(await db.select().from(people).where(eq(people.id, 1)), [ADA]);

@@ -1,4 +1,4 @@
-/** What `./recovery` reads of a storage, and what it writes past events but never against them. */
+/** Reads and writes of `./recovery`, which never override an event. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -44,7 +44,7 @@ test("reads instances in the order of their ids, batch after batch", async ({ st
   assertEquals(new Set(read).size, ids.length);
 });
 
-test("reads state, secret and order, also of what is not stored", async ({ storage, recovery, sql }) => {
+test("reads state, secret and order, also of missing instances", async ({ storage, recovery, sql }) => {
   assertEquals(await recovery.list(undefined, 10), []);
   const [unknown] = await recovery.find([ID]);
   assertEquals(unknown, {
@@ -73,7 +73,7 @@ test("reads state, secret and order, also of what is not stored", async ({ stora
   assertEquals((await recovery.find([ID]))[0]!.removed, true);
 });
 
-test("finds what is stored with another state, or not at all", async ({ storage, recovery }) => {
+test("finds instances that are missing or stored with another state", async ({ storage, recovery }) => {
   const { consentedScopes } = STATE;
   await storage.upsertExtension({
     ...INSTANCE,
@@ -102,7 +102,7 @@ test("finds what is stored with another state, or not at all", async ({ storage,
   assertEquals([whole], await recovery.find([ID]));
 });
 
-test("a secret under another key cannot be opened, and an outage of a key is one", async ({ db, storage }) => {
+test("a secret under another key is unreadable, and a key's outage is passed on", async ({ db, storage }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   const open = (key: Parameters<typeof buildEncryptedTextColumn>[0]) => {
     const table = buildExtensionInstanceTable(buildEncryptedTextColumn(key));
@@ -117,7 +117,7 @@ test("a secret under another key cannot be opened, and an outage of a key is one
   await assertRejects(() => open(outage), Error, "away");
 });
 
-test("stores a state: inserted without a secret, or beside the one that is there", async ({ storage, recovery }) => {
+test("stores a state: inserted without a secret, or keeping the stored one", async ({ storage, recovery }) => {
   const [unknown] = await recovery.find([ID]);
   assert(await recovery.adopt(unknown!, STATE));
   const [inserted] = await recovery.find([ID]);
@@ -129,7 +129,7 @@ test("stores a state: inserted without a secret, or beside the one that is there
   assertEquals([row?.secret, row?.variantKey, row?.consentedScopes], ["s3cr3t", null, []]);
 });
 
-test("writes nothing if any event was applied since it was read", async ({ storage, recovery }) => {
+test("writes nothing if an event was applied since the read", async ({ storage, recovery }) => {
   const later = at(5);
   const events: Record<string, () => Promise<void>> = {
     added: () => storage.upsertExtension({ ...INSTANCE, occurredAt: later }),
@@ -147,13 +147,13 @@ test("writes nothing if any event was applied since it was read", async ({ stora
     assertEquals(await recovery.adopt(before!, STATE), false, what);
     assertEquals(await recovery.adoptSecret(before!, "s3cr3t"), false, what);
     assertEquals(await storage.getExtension(ID), row);
-    // With a second look it is.
+    // After a second read it is written.
     if (what === "removed") continue;
     assert(await recovery.adopt((await recovery.find([ID]))[0]!, STATE), what);
   }
 });
 
-test("of several that have read the same, one writes", async ({ recovery }) => {
+test("of several with the same read, one writes", async ({ recovery }) => {
   for (let round = 1; round <= 3; round++) {
     const [before] = await recovery.find([ID]);
     const written = await Promise.all(
@@ -165,7 +165,7 @@ test("of several that have read the same, one writes", async ({ recovery }) => {
   }
 });
 
-test("events to come are applied, and those from before are refused where all have been delivered", async ({ storage, recovery }) => {
+test("later events are applied, earlier ones are refused once all have been delivered", async ({ storage, recovery }) => {
   const update = (seconds: number) =>
     storage.updateExtension({ ...INSTANCE, enabled: true, occurredAt: at(seconds) });
   const look = async () => (await recovery.find([ID]))[0]!;
@@ -181,7 +181,7 @@ test("events to come are applied, and those from before are refused where all ha
   await update(11);
 });
 
-test("an instance that was removed here comes back if mStudio still has it", async ({ storage, recovery }) => {
+test("an instance removed here is restored if mStudio still has it", async ({ storage, recovery }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   await storage.removeInstance(ID, { occurredAt: at(2) });
   const [removed] = await recovery.find([ID]);
@@ -190,7 +190,7 @@ test("an instance that was removed here comes back if mStudio still has it", asy
   assertEquals((await storage.getExtension(ID))?.secret, "n3w");
 });
 
-test("what is removed stays removed", async ({ storage, recovery }) => {
+test("a removed instance stays removed", async ({ storage, recovery }) => {
   await storage.upsertExtension({ ...INSTANCE, occurredAt: at(1) });
   await recovery.remove(ID);
   const added = storage.upsertExtension({ ...INSTANCE, occurredAt: at(2) });

@@ -1,4 +1,4 @@
-/** What `reencrypt` and `keyStatus` do to what is stored. */
+/** `reencrypt` and `keyStatus`. */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
@@ -40,10 +40,10 @@ const old = importEncryptionKey(raw(2));
 const unknown = importEncryptionKey(raw(3));
 /** The key of step 2 of the procedure. */
 const current = importEncryptionKey(raw(9), { alsoReads: [old, oldest] });
-/** The current key alone, as after step 4. */
+/** Only the current key, as after step 4. */
 const currentAlone = importEncryptionKey(raw(9));
 
-/** A key of one's own, which does what the current one does but for some of its methods. */
+/** A custom key, like the current one except for some methods. */
 const keyWith = (methods: Partial<EncryptionKey>): EncryptionKey => ({
   encrypt: (plaintext) => current.encrypt(plaintext),
   decrypt: (ciphertext) => current.decrypt(ciphertext),
@@ -51,7 +51,7 @@ const keyWith = (methods: Partial<EncryptionKey>): EncryptionKey => ({
   ...methods,
 });
 
-/** A key that runs something before it decrypts for the first time, in the middle of a batch. */
+/** A key that runs a function before its first decryption, in the middle of a batch. */
 function interfering(run: () => Promise<unknown>): EncryptionKey {
   let done: Promise<unknown> | undefined;
   return keyWith({
@@ -73,10 +73,10 @@ const items = itemsUnder(current);
 const quote = (value: string | null) =>
   value === null ? "NULL" : `'${value.replaceAll("'", "''")}'`;
 
-/** The secrets of so many items. */
+/** The secrets of a number of items. */
 const secrets = (count: number) => Array.from({ length: count }, (_, at) => `secret ${at + 1}`);
 
-/** The empty tables, and what the cases do with them. */
+/** The empty tables, and helpers. */
 async function prepare({ open, sql }: TestContext) {
   await sql(`
     CREATE TABLE item (id int PRIMARY KEY, secret text);
@@ -88,20 +88,20 @@ async function prepare({ open, sql }: TestContext) {
     const values = rows.map((row) => `(${row.map(quote).join(", ")})`);
     await sql(`INSERT INTO ${table} VALUES ${values.join(", ")}`);
   };
-  /** Stores items 1 … count under the old key, in the place of those that are there. */
+  /** Replaces all items by 1 … count, under the old key. */
   const fill = async (count: number): Promise<void> => {
     await sql("DELETE FROM item");
     const ciphertexts = await Promise.all(secrets(count).map((each) => old.encrypt(each)));
     await store("item", ciphertexts.map((each, index) => [`${index + 1}`, each]));
   };
-  /** What one column holds, read past the library, with the current key alone. */
+  /** A column's values, read past the library, with the current key only. */
   const read = async (from = "item", column = "secret", order = "id") => {
     const rows = await sql(`SELECT ${column} AS stored FROM ${from} ORDER BY ${order}`);
     return await Promise.all(
       rows.map(({ stored }) => stored === null ? null : currentAlone.decrypt(String(stored))),
     );
   };
-  /** Runs something in a transaction with settings of its own, in SQL. */
+  /** Runs SQL in a transaction with its own settings. */
   const withSettings = <T>(settings: string, run: (tx: AnyDatabase) => Promise<T>): Promise<T> =>
     open().transaction(async (tx) => {
       for (const setting of settings.split(";")) await tx.execute(setting);
@@ -112,7 +112,7 @@ async function prepare({ open, sql }: TestContext) {
 
 type Given = Awaited<ReturnType<typeof prepare>>;
 
-/** What a run reports that has come to its end and has written all it should. */
+/** The report of a complete run. */
 const report = (total: number, reencrypted: number, changes: Record<string, unknown> = {}) => ({
   ...{ total, scanned: total, reencrypted, unreadable: [], notWritten: [], aborted: false },
   ...changes,
@@ -122,7 +122,7 @@ const counts = (current: number, otherKey = 0, unreadable = 0, none = 0) => ({
   ...{ current, otherKey, unreadable, null: none },
 });
 
-/** Fails each UPDATE of a table with an SQLSTATE, for a number of times. */
+/** Fails a number of UPDATEs of a table with an SQLSTATE. */
 const failing = (table: string, state: string, times: number) => `
   DROP SEQUENCE IF EXISTS attempt; CREATE SEQUENCE attempt;
   CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -139,7 +139,7 @@ const failing = (table: string, state: string, times: number) => `
 const { cases, test } = suite(prepare);
 export { cases as reencryption };
 
-test("three keys, a corrupted row, an unknown key, null and empty: everything is told exactly", async ({ db, sql, store, read }) => {
+test("three keys, a corrupted row, an unknown key, null and empty: an exact report", async ({ db, sql, store, read }) => {
   const stored: (string | null)[] = [
     await oldest.encrypt("one"),
     await old.encrypt("two"),
@@ -160,7 +160,7 @@ test("three keys, a corrupted row, an unknown key, null and empty: everything is
   assertEquals(progress, [{ total: 9, scanned: 9, reencrypted: 3, unreadable: 3 }]);
   const readable = await read("item WHERE id NOT IN (4, 8, 9)");
   assertEquals(readable, ["one", "two", "three", null, "", ""]);
-  // What was current, is null or cannot be read has not been written.
+  // Current, null and unreadable values were not written.
   const after = await sql("SELECT secret FROM item ORDER BY id");
   for (const index of [2, 3, 4, 6, 7, 8]) assertEquals(after[index]!["secret"], stored[index]);
   assertEquals(await keyStatus(db, items), { secret: counts(5, 0, 3, 1) });
@@ -168,7 +168,7 @@ test("three keys, a corrupted row, an unknown key, null and empty: everything is
   assertEquals(await sql("SELECT secret FROM item ORDER BY id"), after);
 });
 
-test("a key whose answers are wrong: the run ends, and nothing of its batch is written", async ({ db, sql, store }) => {
+test("a key with wrong answers: the run ends, and nothing of its batch is written", async ({ db, sql, store }) => {
   const WHOSE = 'of the encrypted column "secret" of table "item"';
   const values = [await current.encrypt("one"), await old.encrypt("two"), await old.encrypt("3")];
   await store("item", values.map((each, index) => [`${index + 1}`, each]));
@@ -194,7 +194,7 @@ test("a key whose answers are wrong: the run ends, and nothing of its batch is w
     }
   }
   assertEquals(await sql("SELECT * FROM item ORDER BY id"), before);
-  // Answers that are no promises count.
+  // Answers without a promise count.
   const plainly = itemsUnder(keyWith({
     isCurrent: ((stored: string) => stored === "new") as never,
     encrypt: (() => "new") as never,
@@ -217,12 +217,12 @@ test("an empty table, and batches that end with the table", async ({ db, fill })
   }
 });
 
-test("one statement reads and at most one writes per batch; the log holds no plaintext", async ({ open, fill }) => {
+test("one read and at most one write per batch; the log contains no plaintext", async ({ open, fill }) => {
   await fill(10);
   const { logger, verbs, params } = statementLog();
   const db = open({ logger });
   await reencrypt(db, items, { batchSize: 5 });
-  // The first one counts; the last one finds the end of the table.
+  // The first one counts rows; the last one finds the end of the table.
   assertEquals(verbs(), ["select", "select", "update", "select", "update", "select"]);
   assert(!JSON.stringify(params).includes("secret 1"));
   await reencrypt(db, items, { batchSize: 5 });
@@ -271,7 +271,7 @@ test("nothing else of the row changes: no updatedAt, no $onUpdate, no other colu
   assertEquals([updates, await sql(rest), await read()], [0, before, ["one"]]);
 });
 
-test("two encrypted columns of which one changes in between: each is decided on its own", async ({ db, sql, store, read }) => {
+test("two encrypted columns, one changed in between: each is handled separately", async ({ db, sql, store, read }) => {
   await store("pair", [
     ["1", await old.encrypt("a1"), await old.encrypt("b1")],
     ["2", await old.encrypt("a2"), await current.encrypt("b2")],
@@ -293,7 +293,7 @@ test("two encrypted columns of which one changes in between: each is decided on 
   assertEquals(await read("pair", "second"), ["changed", "b2", "b3", "b4"]);
 });
 
-test("rows that are changed, set to null, removed or added while a batch is at work", async ({ db, sql, fill, read }) => {
+test("rows that are changed, set to null, removed or added during a batch", async ({ db, sql, fill, read }) => {
   await fill(6);
   const written = quote(await current.encrypt("written"));
   const key = interfering(() =>
@@ -309,7 +309,7 @@ test("rows that are changed, set to null, removed or added while a batch is at w
   assertEquals(await read(), ["written", null, "written", "secret 5", "secret 6", "written"]);
 });
 
-test("a dry run writes nothing and says what would be done", async ({ db, sql, fill }) => {
+test("a dry run writes nothing and reports what would be done", async ({ db, sql, fill }) => {
   await fill(7);
   await sql("INSERT INTO item VALUES (8, 'damaged'), (9, NULL)");
   const before = await sql("SELECT * FROM item ORDER BY id");
@@ -318,7 +318,7 @@ test("a dry run writes nothing and says what would be done", async ({ db, sql, f
   assertEquals(await sql("SELECT * FROM item ORDER BY id"), before);
 });
 
-test("aborted: the report is true, what is done stays done, and another run completes it", async ({ db, fill, read }) => {
+test("aborted: the report is correct, finished work stays, and another run completes it", async ({ db, fill, read }) => {
   await fill(10);
   const controller = new AbortController();
   const { signal } = controller;
@@ -332,7 +332,7 @@ test("aborted: the report is true, what is done stays done, and another run comp
   assertEquals(await read(), secrets(10));
 });
 
-test("a key management service that fails for a while: its error, nothing is called unreadable", async ({ db, fill, read }) => {
+test("a key management service that fails for a while: its error, nothing is unreadable", async ({ db, fill, read }) => {
   const outage = new Error("the service is away");
   for (const method of ["encrypt", "decrypt", "isCurrent"] as const) {
     await fill(9);
@@ -355,7 +355,7 @@ test("a key management service that fails for a while: its error, nothing is cal
   assertEquals(await read(), secrets(9));
 });
 
-test("a key of one's own that answers isCurrent with a DecryptionError", async ({ db, fill }) => {
+test("a custom key whose isCurrent rejects with a DecryptionError", async ({ db, fill }) => {
   await fill(1);
   const reject = () => Promise.reject(new DecryptionError());
   const { unreadable } = await reencrypt(
@@ -455,7 +455,7 @@ test("with Drizzle's casing", async ({ open, sql, store }) => {
   assertEquals<unknown>(await keyStatus(db, table), status);
 });
 
-test("in a schema of its own, beside a table of the same name in public", async ({ db, sql, store, read }) => {
+test("in a separate schema, beside a table of the same name in public", async ({ db, sql, store, read }) => {
   await sql(`
     DROP SCHEMA IF EXISTS "Tenant" CASCADE; CREATE SCHEMA "Tenant";
     CREATE TABLE "Tenant".item (id int PRIMARY KEY, secret text);
@@ -475,7 +475,7 @@ const uuids = Array.from(
 const instants = ["2024-01-01 00:00:00.000001", "2024-01-01 00:00:00.000002", "2024-01-01"];
 const caseless = customType<{ data: string }>({ dataType: () => "text" });
 const Mood = pgSchema("Types").enum("Mood", ["sad", "ok", "glad"]);
-/** Types of keys in the database, what Drizzle is told of them, and values. */
+/** Types of keys in the database, their types in Drizzle, and values. */
 const kinds = [
   ["serial", serial(), ["1", "-5", "2147483647"]],
   ["uuid", uuid(), uuids],
@@ -487,7 +487,7 @@ const kinds = [
   ["text", text(), texts],
   ['text COLLATE "und-x-icu"', text(), texts],
   ['"Types"."Mood"', Mood(), ["glad", "sad", "ok"]],
-  // Something else in the database than in Drizzle.
+  // Different in the database and in Drizzle.
   ["bigint", integer(), ["1", "9007199254740993", "9007199254740992", "-9007199254740993"]],
   ["smallint", serial(), ["1", "-2", "32767"]],
   ["uuid", text(), uuids],
@@ -514,7 +514,7 @@ test("primary keys of every kind: none is skipped, none is visited twice", async
   }
 });
 
-test("a primary key of several columns, in an order of its own", async ({ db, sql, store }) => {
+test("a composite primary key, in its own order", async ({ db, sql, store }) => {
   await sql("CREATE TABLE part (b text, secret text, a bigint, c uuid, PRIMARY KEY (a, b, c))");
   const value = await old.encrypt("value");
   for (const a of ["1", "9007199254740993", "9007199254740992"]) {
@@ -538,7 +538,7 @@ test("a primary key of several columns, in an order of its own", async ({ db, sq
   assertEquals<unknown>(await keyStatus(db, table), { secret: counts(24, 0, 3) });
 });
 
-/** Three secrets in each of many rows. */
+/** Many rows with three secrets each. */
 async function fillWide({ sql }: Given, rows: number, plaintext: string, key = current) {
   const value = quote(await old.encrypt(plaintext));
   await sql(`
@@ -547,7 +547,7 @@ async function fillWide({ sql }: Given, rows: number, plaintext: string, key = c
   return pgTable("wide", { id: id(), a: column(), b: column(), c: column() });
 }
 
-test("more values in a batch than a statement can have parameters, and every character", async (given) => {
+test("more values in a batch than a statement's limit of parameters, and every character", async (given) => {
   const plaintext = 'quotes " and \\ and \u2028 and 😀 and \u0001';
   const table = await fillWide(given, 12_000, plaintext);
   const found = await reencrypt(given.db, table, { batchSize: 12_000 });
@@ -555,14 +555,14 @@ test("more values in a batch than a statement can have parameters, and every cha
   assertEquals(await given.read("wide WHERE id = 7", "b"), [plaintext]);
 });
 
-test("no more than 256 values are decrypted, or encrypted, at once", async (given) => {
+test("at most 256 values are decrypted or encrypted at once", async (given) => {
   const { key, most } = countingKey(current);
   const table = await fillWide(given, 400, "value", key);
   assertEquals((await reencrypt(given.db, table)).reencrypted, 1_200);
   assertEquals(most, { encrypt: 256, decrypt: 256 });
 });
 
-test("texts that no envelope is made of: a key of one's own may store what it likes", async ({ db, sql, store }) => {
+test("texts that are no envelope: a custom key may store any text", async ({ db, sql, store }) => {
   const strange = `{"a": "'\\"}, (1) $1 NULL \u2028 😀 \t\n`;
   const own: EncryptionKey = {
     encrypt: (plaintext) => Promise.resolve(`new${strange}${plaintext}`),
@@ -577,7 +577,7 @@ test("texts that no envelope is made of: a key of one's own may store what it li
   );
 });
 
-test("replicas and caches, which lag behind, are not asked", async ({ open, db, fill }) => {
+test("replicas and caches, which may lag, are not read", async ({ open, db, fill }) => {
   await fill(3);
   const { logger, statements } = statementLog();
   const replicated = withReplicas(db, [open({ logger })]);
@@ -586,7 +586,7 @@ test("replicas and caches, which lag behind, are not asked", async ({ open, db, 
   assertEquals(statements, []);
   const cached = open({ cache: new MemoryCache(false) });
   assertEquals(await keyStatus(cached, items), { secret: counts(3) });
-  // Past Drizzle, so that the cache does not hear of it.
+  // Past Drizzle, so that the cache is not invalidated.
   await fill(2);
   assertEquals(await keyStatus(cached, items), { secret: counts(0, 2) });
   assertEquals((await reencrypt(cached, items)).reencrypted, 2);
@@ -633,7 +633,7 @@ test("row-level security that applies to the current user is an error, whoever o
     assertEquals((await as(owner, keyStatus))["secret"]!.otherKey, 5);
     const seen = await as(reader, (db) => db.select({ id: items.id }).from(items));
     if (seen.length === 5) {
-      // PGlite 0.2 knows policies and applies none: nothing is hidden, and all is counted.
+      // PGlite 0.2 accepts policies but ignores them: all rows are visible.
       assertEquals((await as(reader, keyStatus))["secret"]!.otherKey, 5);
       return;
     }
@@ -647,7 +647,7 @@ test("row-level security that applies to the current user is an error, whoever o
   }
 });
 
-test("what a trigger keeps from being written is told, and told apart from others' changes", async ({ db, sql, store, read }) => {
+test("values that a trigger keeps from being written are reported, unlike others' changes", async ({ db, sql, store, read }) => {
   const rows = [1, 2, 3, 4, 5, 6].map(async (id) => [
     `${id}`,
     await old.encrypt(`a${id}`),
@@ -669,7 +669,7 @@ test("what a trigger keeps from being written is told, and told apart from other
   );
   assertEquals<unknown>(
     await reencrypt(db, pairsUnder(key), { batchSize: 3 }),
-    // Of the first row the second value, nothing of the second and third, of the fifth the first.
+    // The second value of row 1, nothing of rows 2 and 3, the first value of row 5.
     report(6, 1 + 0 + 0 + 2 + 1 + 0, { notWritten: [{ id: 2 }, { id: 5 }, { id: 6 }] }),
   );
   const table = pairsUnder(current);
@@ -683,7 +683,7 @@ test("what a trigger keeps from being written is told, and told apart from other
   assertEquals(await read("pair", "second"), ["b1", "b2", "b4", "b5"]);
 });
 
-test("a write that meets somebody else's is tried again, but not for ever", async ({ db, sql, fill, read }) => {
+test("a write that conflicts with another is retried, but not forever", async ({ db, sql, fill, read }) => {
   const attempts = async () => (await sql("SELECT last_value::int AS n FROM attempt"))[0]!["n"];
   for (const state of ["40001", "40P01"]) {
     await fill(3);
@@ -697,7 +697,7 @@ test("a write that meets somebody else's is tried again, but not for ever", asyn
   }
 });
 
-test("in a transaction nothing is tried again, and the reason is told, not the consequence", async ({ db, sql, fill }) => {
+test("in a transaction nothing is retried, and the cause is reported, not the consequence", async ({ db, sql, fill }) => {
   await fill(1);
   await sql(failing("item", "40001", 1));
   const run = (dryRun: boolean) => db.transaction((tx) => reencrypt(tx, items, { dryRun }));
@@ -706,7 +706,7 @@ test("in a transaction nothing is tried again, and the reason is told, not the c
   assertEquals(sqlStateOf(error.cause), "40001");
 });
 
-test("points in time as keys, whatever the session's way to write them", async ({ sql, store, read, withSettings }) => {
+test("times as keys, in any format of the session", async ({ sql, store, read, withSettings }) => {
   const times = Array.from({ length: 9 }, (_, hour) => `2024-02-01 0${hour}:00:00.000001+00`);
   const table = pgTable("moment", {
     at: timestamp({ withTimezone: true }).primaryKey(),
@@ -716,7 +716,7 @@ test("points in time as keys, whatever the session's way to write them", async (
   for (const datestyle of ["ISO", "SQL, DMY", "Postgres, MDY", "German"]) {
     await sql("DELETE FROM moment");
     await store("moment", await Promise.all(times.map(async (at) => [at, await old.encrypt(at)])));
-    // "IST" is written for India, and read as Israel's.
+    // "IST" is written for India, but read as Israel's.
     const found = await withSettings(
       `SET LOCAL datestyle = '${datestyle}'; SET LOCAL timezone = 'Asia/Kolkata'`,
       (tx) => reencrypt(tx, table, { batchSize: 2 }),
@@ -726,7 +726,7 @@ test("points in time as keys, whatever the session's way to write them", async (
   }
 });
 
-test("keys that do not survive the way through text: an error that names the column", async ({ sql, store, read, withSettings }) => {
+test("keys that change when converted to text: an error that names the column", async ({ sql, store, read, withSettings }) => {
   await sql("CREATE TABLE measure (at float8 PRIMARY KEY, secret text)");
   const keys = ["0.1", "0.30000000000000004", "0.30000000000000010", "0.4", "0.5"];
   await store("measure", await Promise.all(keys.map(async (at) => [at, await old.encrypt(at)])));
@@ -736,7 +736,7 @@ test("keys that do not survive the way through text: an error that names the col
   });
   const runs = {
     reencrypt: (tx: AnyDatabase) =>
-      // Without the check, it would never end by itself.
+      // Without the check, it would never end.
       reencrypt(tx, table, { batchSize: 1, signal: AbortSignal.timeout(20_000) }),
     keyStatus: (tx: AnyDatabase) => keyStatus(tx, table),
   };
@@ -752,7 +752,7 @@ test("keys that do not survive the way through text: an error that names the col
   }
 });
 
-test("a key that is no key in the database: the rows of one value stay together, null is an error", async ({ db, sql }) => {
+test("a key that is not one in the database: rows with one value stay together, null is an error", async ({ db, sql }) => {
   await sql(`
     DROP TABLE item; CREATE TABLE item (id int, secret text);
     INSERT INTO item SELECT id FROM unnest('{1, 2, 3, 4, 1, 2, 3, 4, 1, 2}'::int[]) id`);
@@ -762,7 +762,7 @@ test("a key that is no key in the database: the rows of one value stay together,
   }
 });
 
-test("rows whose key is null, wherever they stand: an error, and nothing is written", async ({ db, sql, fill }) => {
+test("rows with a null key, in any position: an error, and nothing is written", async ({ db, sql, fill }) => {
   await sql("ALTER TABLE item DROP CONSTRAINT item_pkey, ALTER id DROP NOT NULL");
   await fill(5);
   await sql("INSERT INTO item SELECT NULL, secret FROM item WHERE id = 1");
@@ -782,7 +782,7 @@ test("rows whose key is null, wherever they stand: an error, and nothing is writ
   assertStringIncludes(message, 'column "b" of the primary key is null in 4 rows, which');
 });
 
-test("keys that are reported are told exactly, as text where JavaScript's type cannot hold them", async ({ db, sql }) => {
+test("reported keys are exact, as text if JavaScript's type cannot represent them", async ({ db, sql }) => {
   const key = { name: "key" } as const;
   const times = timestamp("key", { withTimezone: true });
   const kinds = [
@@ -810,7 +810,7 @@ test("keys that are reported are told exactly, as text where JavaScript's type c
   }
 });
 
-test("a key of another type in the database than in the table's definition", async ({ db, sql, store, read }) => {
+test("a key whose type in the database differs from the table's definition", async ({ db, sql, store, read }) => {
   const kinds = [
     [uuid(), "text", uuids],
     [text(), "uuid", uuids],
@@ -828,7 +828,7 @@ test("a key of another type in the database than in the table's definition", asy
   }
 });
 
-test("long values: batches become smaller by themselves", async ({ open, sql, read }) => {
+test("long values: batches become smaller automatically", async ({ open, sql, read }) => {
   const { logger, statements, params } = statementLog();
   const db = open({ logger });
   const MIB = 1024 * 1024;
@@ -836,7 +836,7 @@ test("long values: batches become smaller by themselves", async ({ open, sql, re
   const stored = await old.encrypt(long);
   const longest = () => Math.max(...params.map((param) => String(param).length));
   const count = (verb: string) => statements.filter((text) => text.startsWith(verb)).length;
-  // Short ones in front of them: only the first batch is as long as it is told to be.
+  // Short values first: only the first batch has the given size.
   for (const [short, updates, most] of [[0, 4, 5], [2_000, 2, 500]] as const) {
     await sql("DELETE FROM item");
     await sql(`INSERT INTO item SELECT id, '${await current.encrypt("short")}'
@@ -854,7 +854,7 @@ test("long values: batches become smaller by themselves", async ({ open, sql, re
   }
 });
 
-test("tables that others inherit from, with the same keys, and partitioned ones", async ({ db, sql, fill, read }) => {
+test("tables with inheritance and equal keys, and partitioned ones", async ({ db, sql, fill, read }) => {
   await sql(`
     CREATE TABLE child (PRIMARY KEY (id)) INHERITS (item);
     CREATE TABLE grandchild (more int, PRIMARY KEY (id)) INHERITS (child)`);

@@ -1,4 +1,4 @@
-/** Nothing gets stored or compared by mistake. */
+/** Nothing is stored or compared by mistake. */
 
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { eq, ne, sql } from "drizzle-orm";
@@ -44,17 +44,17 @@ test("without withEncryption, writing is refused", async ({ plain, context, befo
     plain.delete(people).where(ne(people.phone, "555")),
   ];
   for (const write of writes) {
-    // While Drizzle builds the statement, before the driver begins to write it.
+    // While Drizzle builds the statement, before the driver sends it.
     const error = assertThrows(() => write.toSQL(), TypeError);
     assertEquals(error.message, NOT_ENCRYPTED);
     await assertRejects(async () => await write, TypeError);
   }
   assertEquals(await dump(context), before);
-  // The connection is as usable as before.
+  // The connection remains usable.
   assertEquals(await plain.$count(people), 2);
 });
 
-test("without withEncryption, a value read refuses every use as a string", async ({ plain }) => {
+test("without withEncryption, a read value refuses every use as a string", async ({ plain }) => {
   const [row] = await plain.select().from(people).where(eq(people.id, 1));
   const phone = row!.phone!;
   const uses: Record<string, () => unknown> = {
@@ -86,11 +86,11 @@ test("without withEncryption, a value read refuses every use as a string", async
   assertEquals(await Promise.resolve(phone), phone);
 });
 
-test("without withEncryption, a value read cannot be stored again", async ({ plain, context, ...given }) => {
+test("without withEncryption, a read value cannot be stored again", async ({ plain, context, ...given }) => {
   const [row] = await plain.select().from(people).where(eq(people.id, 1));
   const refused = [[plain, NOT_ENCRYPTED], [given.db, `${ENCRYPTING}: expected a string`]] as const;
   for (const [db, message] of refused) {
-    // A column of another type must not take it for its text either.
+    // Columns of other types must not accept it as text, either.
     await assertRejects(async () => await db.update(people).set({ name: row!.phone! }));
     const update = async () => await db.update(people).set({ phone: row!.phone });
     await assertRejects(update, TypeError, message);
@@ -98,7 +98,7 @@ test("without withEncryption, a value read cannot be stored again", async ({ pla
   assertEquals(await dump(context), given.before);
 });
 
-test("what is no well-formed string is refused", async ({ db, context, before }) => {
+test("values that are not well-formed strings are refused", async ({ db, context, before }) => {
   const LONE = "the string is not well-formed Unicode, it has a lone surrogate";
   const broken = [
     ...["\ud800", "a\udc00b", "\udc00\ud800"].map((text) => [text, LONE]),
@@ -113,7 +113,7 @@ test("what is no well-formed string is refused", async ({ db, context, before })
   }
   const prepared = db.insert(people)
     .values({ id: 3, name: "", phone: sql.placeholder("phone") }).prepare("insert_bad");
-  // Drizzle leaves out what is undefined; a placeholder does not.
+  // Drizzle omits undefined values; a placeholder does not.
   for (const phone of ["\ud800", 5, undefined]) {
     await assertRejects(() => prepared.execute({ phone }), TypeError, ENCRYPTING);
   }
@@ -121,7 +121,7 @@ test("what is no well-formed string is refused", async ({ db, context, before })
 });
 
 // deno-lint-ignore require-await
-test("what stands for a ciphertext in a prepared query cannot be sent", async ({ db }) => {
+test("the placeholder of a ciphertext in a prepared query cannot be sent", async ({ db }) => {
   for (const phone of ["999", sql.placeholder("phone")]) {
     const insert = db.insert(people).values({ id: 3, name: "", phone }).prepare("insert");
     const param = insert.getQuery().params[2] as Record<string, () => unknown>;
@@ -137,10 +137,10 @@ test("what stands for a ciphertext in a prepared query cannot be sent", async ({
   }
 });
 
-test("the result of a prepared query is not mapped for others, who would not decrypt it", async ({ db }) => {
+test("the result of a prepared query is not mapped for callers that would not decrypt it", async ({ db }) => {
   const selected = db.select().from(people).where(eq(people.id, 1));
   for (const query of [selected, db.delete(people).returning({ phone: people.phone })]) {
-    // Of Drizzle 1.0 and of 0.x.
+    // Drizzle 1.0 and 0.x.
     const prepared = query.prepare("mapped") as {
       mapper?(rows: unknown[]): unknown;
       mapResult?(result: unknown): unknown;
@@ -158,7 +158,7 @@ test("the result of a prepared query is not mapped for others, who would not dec
   assertEquals(ada?.phone, "555");
 });
 
-test("a session that is not wrapped hands out nothing of what a wrapped database's dialect built", async ({ plain, db, context, before }) => {
+test("an undecorated session runs nothing built by a wrapped database's dialect", async ({ plain, db, context, before }) => {
   const { dialect } = db as unknown as { dialect: object };
   const mixed: typeof plain = Object.create(plain, { dialect: { value: dialect } });
   await assertRejects(async () => await mixed.update(people).set({ phone: "999" }));
@@ -171,7 +171,7 @@ test("a session that is not wrapped hands out nothing of what a wrapped database
 test("refused modifiers of the column", async () => {
   const modifiers = ["default", "array", "generatedAlwaysAs", "unique", "primaryKey", "references"];
   for (const modifier of modifiers) {
-    // Type errors, too: tests/consumers/types.
+    // Also type errors: tests/consumers/types.
     for (const column of [textUnderA(), textUnderA("named"), textUnderA().notNull()]) {
       const build = (column as unknown as Record<string, () => unknown>)[modifier]!;
       assertThrows(() => build.call(column), TypeError, `.${modifier}() is refused`);
@@ -182,13 +182,13 @@ test("refused modifiers of the column", async () => {
 
 const id = () => integer().primaryKey();
 
-/** Asserts that a table has a column that is encrypted. */
+/** Asserts that a table has an encrypted column. */
 function assertEncrypted(plain: AnyDatabase, table: typeof people, secret: string): void {
   const insert = () => plain.insert(table).values({ id: 1, [secret]: "x" } as never).toSQL();
   assertThrows(insert, TypeError, "it is not encrypted yet");
 }
 
-/** Everything that would have the database compare ciphertexts. */
+/** Everything that would make the database compare ciphertexts. */
 const keys: Record<string, (secret: PgColumn, table: { id: PgColumn }) => unknown> = {
   "index": (secret) => index().on(secret),
   "an index with an order": (secret) => index("i").on((secret as ExtraConfigColumn).desc()),
@@ -204,7 +204,7 @@ const keys: Record<string, (secret: PgColumn, table: { id: PgColumn }) => unknow
 };
 
 // deno-lint-ignore require-await
-test("indexes and keys of a table that have an encrypted column", async ({ plain }) => {
+test("indexes and keys with an encrypted column", async ({ plain }) => {
   for (const [name, key] of Object.entries(keys)) {
     const forms: ((key: unknown) => never)[] = [
       (key) => [key] as never,
@@ -221,7 +221,7 @@ test("indexes and keys of a table that have an encrypted column", async ({ plain
       );
     }
   }
-  // Of a schema, of copies of the column's builder, and of the built column.
+  // In a schema, with copies of the column's builder, and with the built column.
   const builder = cloneOf(textUnderA());
   assertThrows(
     () => pgSchema("s").table("t", { secret: textUnderA() }, (t) => [unique().on(t.secret)]),
@@ -233,7 +233,7 @@ test("indexes and keys of a table that have an encrypted column", async ({ plain
 });
 
 // deno-lint-ignore require-await
-test("indexes and keys of other columns are built, also those that refer to a table to come", async () => {
+test("indexes and keys of other columns are built, also with references to later tables", async () => {
   const tables: { later?: typeof people } = {};
   const referring = pgTable("referring", { id: id(), secret: textUnderA() }, (t) => [
     foreignKey({ columns: [t.id], foreignColumns: [tables.later!.id] }),
@@ -247,13 +247,13 @@ test("indexes and keys of other columns are built, also those that refer to a ta
   tables.later = people;
   const { foreignKeys, indexes, checks } = getTableConfig(referring);
   assertEquals([foreignKeys.length, indexes.length, checks.length], [1, 1, 1]);
-  // As drizzle-kit asks for them.
+  // As drizzle-kit reads them.
   assertThrows(() => getTableConfig(refused), TypeError, "an index or a key of it has");
 });
 
 // deno-lint-ignore require-await
-test("what is made from a built column is refused the same modifiers", async ({ plain }) => {
-  // Of Drizzle 1.0.
+test("derivatives of a built column refuse the same modifiers", async ({ plain }) => {
+  // Drizzle 1.0.
   const { toBuilder } = people.phone as unknown as { toBuilder?(changes?: object): never };
   if (!toBuilder) return;
   const build = (changes?: object) =>

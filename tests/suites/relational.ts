@@ -40,7 +40,7 @@ test("findMany and findFirst with nested relations", async ({ db }) => {
   assertEquals(await db.query.people.findFirst({ where: eq(people.id, 99) }), undefined);
 });
 
-test("conditions, order and extras hold to the rule", async ({ db }) => {
+test("conditions, order and extras follow the rule", async ({ db }) => {
   const find = db.query.people;
   const found = await find.findFirst({
     columns: { phone: true },
@@ -84,7 +84,7 @@ test("prepared, and in a transaction", async ({ db }) => {
   });
 });
 
-test("a damaged value in a relation is named by its path", async ({ db, sql }) => {
+test("a damaged value in a relation is located by its path", async ({ db, sql }) => {
   await sql("UPDATE note SET body = overlay(body placing '!' from 1) WHERE id = 8");
   const many = () =>
     db.query.people.findMany({ orderBy: people.id, with: { notes: { orderBy: notes.id } } });

@@ -1,4 +1,4 @@
-/** The rule for encrypted columns: every shape that we know of, and whether it is allowed. */
+/** The rule for encrypted columns: all known shapes, allowed or refused. */
 
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -70,11 +70,11 @@ const dated = pgTable("person", {
 const contacts = pgView("contact", { id: integer(), phone: textUnderA() }).existing();
 const copies = pgMaterializedView("copy", { id: integer(), phone: textUnderA() }).existing();
 
-/** A view of what is no value any more. */
+/** A view of an expression instead of a value. */
 const shouts = pgView("shout").as((qb) =>
   qb.select({ id: people.id, shout: sql<string>`upper(${people.phone})`.as("shout") }).from(people)
 );
-/** A table with a column whose values are encoded with an encrypted one. */
+/** A table with a column whose encoder uses an encrypted one. */
 const concatenated = pgTable("person", {
   id: integer().primaryKey(),
   name: customType<{ data: string; driverData: string | SQL }>({
@@ -82,13 +82,13 @@ const concatenated = pgTable("person", {
     toDriver: (value) => sql`concat(${people.phone}, ${value}::text)`,
   })(),
 });
-/** A table with columns whose names differ in nothing but their letters' size. */
+/** A table with columns whose names differ only in case. */
 const folded = pgTable("folded", {
   id: integer().primaryKey(),
   plain: text("apitoken"),
   secret: textUnderA("apiToken"),
 });
-/** A table with a column that makes its values. */
+/** A table with a column that generates its values. */
 const making = (value: unknown) => {
   const phone = textUnderA().$default(() => value as string).$onUpdate(() => value as string);
   return pgTable("person", { id: integer().primaryKey(), name: text().notNull(), phone });
@@ -103,7 +103,7 @@ const bound = sql.param("555", people.phone);
 const coalesced = sql`coalesce(${people.phone}, ${other.phone})`;
 const both = eq(notes.ownerId, people.id);
 
-/** Shapes of the second kind at every place that takes them, each by a name of its own. */
+/** Combines places and shapes, with a name for each combination. */
 function at<T>(
   places: Shapes<(db: AnyDatabase, shape: T, plain: AnyDatabase) => PromiseLike<unknown>>,
   shapes: Shapes<T | ((db: AnyDatabase, plain: AnyDatabase) => T)>,
@@ -121,7 +121,7 @@ const phones = (db: Pick<AnyDatabase, "select">) => db.select({ t: people.phone 
 const bodies = (db: Pick<AnyDatabase, "select">) => db.select({ t: notes.body }).from(notes);
 const builder = new QueryBuilder() as unknown as Pick<AnyDatabase, "select" | "selectDistinct">;
 
-/** What is inserted into the notes. */
+/** Inserts into the notes. */
 const asNote = (db: Pick<AnyDatabase, "select">, body: unknown) =>
   db.select({
     id: sql<number>`8`.as("id"),
@@ -206,7 +206,7 @@ const refusedConditions = at<SQL>({
 /** Operations whose result would be read as a value. */
 const mapped = (expression: SQL) => expression.mapWith(people.phone) as SQL<string>;
 
-/** Handed out as text, or compared where it was handed out. */
+/** Returned as text, or compared afterwards. */
 const refusedSelections = at<SQL<string>>({
   "of one table": (db, p) => db.select({ p }).from(people),
   "with an alias": (db, p) => db.select({ p: p.as("p") }).from(people),
@@ -248,7 +248,7 @@ const refusedSelections = at<SQL<string>>({
   "mapped with a column of another key": sql`coalesce(${people.phone}, null)`.mapWith(people.token),
 });
 
-/** Something to select from, and an encrypted column of it. */
+/** A source of a SELECT, with one of its encrypted columns. */
 const source = (from: unknown, column: unknown, ...ctes: WithSubquery[]) => ({
   from: from as typeof people,
   column: column as typeof people.phone,
@@ -283,7 +283,7 @@ const refusedColumns = at<ReturnType<typeof source>>({
   },
 });
 
-/** Stored, but not as it should be. */
+/** Stored incorrectly. */
 const refusedAssignments = at<Record<string, unknown>>({
   "in SET": (db, set) => db.update(people).set(set),
   "in DO UPDATE SET": (db, set) => insert(db).onConflictDoUpdate({ target: people.id, set }),
@@ -481,7 +481,7 @@ const refusedQueries: Shapes<Query> = {
   "a clone of a table, compared": (db) => db.delete(cloned).where(eq(cloned.phone, "555")),
   "$onUpdate that makes nothing": (db) => db.update(making(undefined)).set({ name: "?" }),
   "$default that makes nothing": (db) => db.insert(making(undefined)).values({ id: 3, name: "?" }),
-  // In statements of the application's own.
+  // In the application's raw statements.
   "a bound parameter in a raw statement": (db) =>
     db.execute(sql`update person set phone = ${bound}`),
   "an inlined one": (db) => db.execute(sql`update person set phone = ${bound}`.inlineParams()),
@@ -496,7 +496,7 @@ const refused: [string, Query][] = [
   ...Object.entries(sameNames),
 ];
 
-/** What a query is to resolve to. */
+/** A query with its expected result. */
 const reads: Shapes<Allowed> = {
   "isNull and isNotNull": expecting(
     [{ id: 1, none: false }],
@@ -688,7 +688,7 @@ const reads: Shapes<Allowed> = {
   ),
 };
 
-/** Forms of `excluded` that are to store what was to be inserted. */
+/** Forms of `excluded` that store the proposed value. */
 const excludedAs = (set: Record<string, unknown>): Allowed => {
   const row = { ...BOB, phone: "2", token: "3" };
   return expecting(
@@ -697,7 +697,7 @@ const excludedAs = (set: Record<string, unknown>): Allowed => {
   );
 };
 
-/** What is read of all people after a query. */
+/** All people, as read after a query. */
 const writes: Shapes<Allowed> = {
   "a clone of a table": expecting([ADA, { ...BOB, phone: "2" }], async (db) => {
     const [row] = await db.update(cloned).set({ phone: "2" }).where(eq(cloned.id, 2)).returning();
@@ -821,11 +821,11 @@ const { cases, test } = suite(async (context) => {
 });
 export { cases as rule };
 
-test("every shape that is refused", async (given) => {
+test("every refused shape", async (given) => {
   const { db, plain, log } = given;
   const before = await dump(given);
   for (const [name, query] of refused) {
-    // Where it is built, and where it is awaited.
+    // When it is built, or when it is awaited.
     const run = async () => {
       const built = query(db, plain);
       if ("toSQL" in built) (built as { toSQL(): unknown }).toSQL();
@@ -838,7 +838,7 @@ test("every shape that is refused", async (given) => {
     assertEquals(log, [], name);
   }
   assertEquals(await dump(given), before);
-  // The database is as usable as before.
+  // The database remains usable.
   assertEquals((await db.select().from(people).where(eq(people.id, 1)))[0], ADA);
 });
 
@@ -870,7 +870,7 @@ test("a refusal names the statement", ({ db }) => {
   return Promise.resolve();
 });
 
-test("every shape that is allowed", async ({ db, plain, sql: past }) => {
+test("every allowed shape", async ({ db, plain, sql: past }) => {
   const run = (name: string, query: Query) =>
     Promise.resolve().then(() => query(db, plain)).catch((cause) => {
       throw new Error(`allowed: ${name}`, { cause });
@@ -891,7 +891,7 @@ test("every shape that is allowed", async ({ db, plain, sql: past }) => {
   }
 });
 
-test("refused: where it is prepared, in a transaction, and in a nested one", async ({ db, log, context }) => {
+test("refused when prepared, in a transaction, and in a nested one", async ({ db, log, context }) => {
   const remove = (tx: AnyDatabase) => tx.delete(people).where(ne(people.phone, value));
   const update = db.update(people).set({ phone: sql`${value}` });
   assertThrows(() => remove(db).prepare("p"), TypeError);
@@ -907,9 +907,9 @@ test("refused: where it is prepared, in a transaction, and in a nested one", asy
   await assertStored(context, "SELECT phone FROM person WHERE id = 1", "kept");
 });
 
-/** Drizzle 0.44 does not know subqueries in a selection. */
+/** Drizzle 0.44 does not support subqueries in a selection. */
 export const scalarSubquery: Case = {
-  name: "a scalar subquery is read like what it selects",
+  name: "a scalar subquery is read like its selection",
   async run(context) {
     const { db } = await openFilled(context);
     const phone = phones(db).where(eq(people.id, 1)).as("scalar");

@@ -1,10 +1,10 @@
-/** Sessions that stand in the way of what is tested. */
+/** Sessions that block the tested code. */
 
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { OtherSession } from "./suite.ts";
 
-/** Nothing takes this long to wait for a lock, in milliseconds, on a machine that is busy with other things too. */
+/** Upper bound of a wait for a lock in milliseconds, even on a busy machine. */
 const LIMIT_MS = 30_000;
 
 export async function openSession(connectionString: string): Promise<OtherSession> {

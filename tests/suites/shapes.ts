@@ -1,4 +1,4 @@
-/** Shapes of queries, by names of their own. */
+/** Named shapes of queries. */
 
 import type { AnyDatabase } from "./suite.ts";
 
@@ -7,6 +7,6 @@ export type Shapes<T> = Record<string, T>;
 /** Gets the database with and without `withEncryption`. */
 export type Query = (db: AnyDatabase, plain: AnyDatabase) => PromiseLike<unknown>;
 
-/** A query that is allowed, and what it is to lead to. */
+/** An allowed query with its expected result. */
 export const expecting = (expected: unknown, query: Query) => ({ expected, query });
 export type Allowed = ReturnType<typeof expecting>;

@@ -1,4 +1,4 @@
-/** What `PgExtensionStorage` keeps. */
+/** Rows stored by `PgExtensionStorage`. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { ExtensionStorage } from "@weissaufschwarz/mitthooks/storage/extensionStorage";
@@ -26,7 +26,9 @@ import { sqlStateOf, statementLog, suite } from "./suite.ts";
 
 const { cases, test } = suite(async (context) => {
   const opened = await openStorages(context);
-  /** The row as it is stored, its timestamps as text and its secret decrypted past the library's session. */
+  /**
+   * The stored row, with timestamps as text and its secret decrypted past the library's session.
+   */
   const storedRow = async () => {
     const rows = await context.sql(
       `SELECT *, "createdAt"::text AS created, "updatedAt"::text AS updated
@@ -60,7 +62,7 @@ test("a new instance: the whole row", async ({ storage, storedRow }) => {
   });
 });
 
-test("added again: everything is replaced, createdAt stays, the variant key can go", async ({ storage, storedRow }) => {
+test("added again: everything is replaced, createdAt stays, the variant key may be removed", async ({ storage, storedRow }) => {
   const first = { ...INSTANCE, variantKey: "pro", context: "customer", enabled: false } as const;
   await storage.upsertExtension(first);
   const before = await storedRow();
@@ -72,7 +74,7 @@ test("added again: everything is replaced, createdAt stays, the variant key can 
   assertEquals<unknown>(after, {
     ...{ id: ID, contextId: "c-other", active: true, variant_key: null, consented_scopes: [] },
     ...{ secret: "second", created: before.created },
-    // Not told, so it stays.
+    // Not given, so it stays.
     context: "customer",
   });
   assert(updated > before.updated);
@@ -118,7 +120,7 @@ test("removed, and removed again", async ({ storage, sql }) => {
   assertEquals(await sql("SELECT id FROM extension_instance"), [{ id: "other" }]);
 });
 
-test("an unknown instance: an error for updates and rotations, nothing is stored", async ({ storage, db, stored }) => {
+test("an unknown instance: updates and rotations are errors, nothing is stored", async ({ storage, db, stored }) => {
   const update = () => storage.updateExtension(UPDATE);
   const error = await assertRejects(update, UnknownExtensionInstanceError);
   assertEquals([error.code, error.extensionInstanceId], ["ERR_UNKNOWN_INSTANCE", ID]);
@@ -169,12 +171,12 @@ test("one statement per call, two for a removal with last events", async ({ open
   assertEquals(verbs(), ["select"]);
 });
 
-test("two upserts of one new instance at the same time", async ({ storage, stored }) => {
+test("two concurrent upserts of a new instance", async ({ storage, stored }) => {
   await Promise.all([1, 2].map(() => storage.upsertExtension(INSTANCE)));
   assertEquals((await stored()).map(([, secret]) => secret), ["first"]);
 });
 
-test("columns of the application's own stay, and are read", async ({ db, sql }) => {
+test("the application's own columns stay, and are read", async ({ db, sql }) => {
   await sql(`ALTER TABLE extension_instance
     ADD custom_field text, ADD counter int DEFAULT 0, ADD touched int NOT NULL DEFAULT 0`);
   let touches = 0;
@@ -193,7 +195,7 @@ test("columns of the application's own stay, and are read", async ({ db, sql }) 
   assertEquals([customField, counter, touched, secret], ["mine", 7, touches, "third"]);
 });
 
-test("getInstance: the row without secrets, one statement, no key; what is named is decrypted", async ({ open, storage, sql }) => {
+test("getInstance: the row without secrets, one statement, no key; named columns are decrypted", async ({ open, storage, sql }) => {
   await sql(`ALTER TABLE extension_instance
     ADD note text, ADD api_token text, ADD pin text DEFAULT 'not a ciphertext'`);
   let decryptions = 0;
@@ -234,7 +236,7 @@ test("getInstance: the row without secrets, one statement, no key; what is named
   assertEquals(verbs(), []);
 });
 
-test("Drizzle's cache: reads do not come from it, writes tell it", async ({ open }) => {
+test("Drizzle's cache: reads bypass it, writes invalidate it", async ({ open }) => {
   const asked: string[] = [];
   const mutated: unknown[] = [];
   class EagerCache extends MemoryCache {
@@ -268,7 +270,7 @@ test("Drizzle's cache: reads do not come from it, writes tell it", async ({ open
   assertEquals(asked, []);
 });
 
-test("Drizzle's cache fails after an event was stored: the logger is told, the event succeeded", async ({ open, storedRow, sql }) => {
+test("Drizzle's cache fails after an event was stored: logged, the event succeeds", async ({ open, storedRow, sql }) => {
   class BrokenCache extends MemoryCache {
     override onMutate(): Promise<void> {
       const error = new Error("connecting to redis://user:passw0rd@cache");
@@ -295,7 +297,7 @@ test("Drizzle's cache fails after an event was stored: the logger is told, the e
   );
 });
 
-test("functions of columns of the application's own are called for each statement", async ({ db, sql: past }) => {
+test("functions of the application's columns are called for each statement", async ({ db, sql: past }) => {
   await past(`ALTER TABLE extension_instance
     ADD made int, ADD token text, ADD seen text, ADD stamp text`);
   const column = buildEncryptedTextColumn(encryptionKey);
@@ -391,7 +393,7 @@ test("a missing table: TableMissingError", async ({ storage, ordered, sql }) => 
   });
 });
 
-test("a missing field, or a secret that is no well-formed string: TypeError, nothing changes", async ({ storage, dump }) => {
+test("a missing field, or a secret that is not a well-formed string: TypeError, nothing changes", async ({ storage, dump }) => {
   await storage.upsertExtension(INSTANCE);
   const before = await dump();
   for (const secret of ["\ud800", undefined, 7] as string[]) {
@@ -413,7 +415,7 @@ test("a missing field, or a secret that is no well-formed string: TypeError, not
   assertEquals(await dump(), before);
 });
 
-test("an id that no column can hold is that of an unknown instance", async ({ storage, ordered, sql, dump }) => {
+test("an id that cannot be stored is an unknown instance's", async ({ storage, ordered, sql, dump }) => {
   await storage.upsertExtension(INSTANCE);
   const before = await dump();
   const ids = ["x".repeat(37), "\u{1f680}".repeat(37), `${ID.slice(1)}\0`, "\ud800"];
@@ -428,13 +430,13 @@ test("an id that no column can hold is that of an unknown instance", async ({ st
     }
   }
   assertEquals(await dump(), before);
-  // The longest that there is.
+  // The longest possible.
   const longest = "\u{1f680}".repeat(36);
   await ordered.upsertExtension({ ...INSTANCE, extensionInstanceId: longest });
   await ordered.rotateSecret(longest, "second");
   assertEquals((await ordered.getExtension(longest))?.secret, "second");
   await ordered.removeInstance(longest);
-  // Columns that were made longer in the database.
+  // Columns lengthened in the database.
   await sql(`ALTER TABLE extension_instance ALTER id TYPE varchar(64);
     ALTER TABLE extension_instance_last_event ALTER instance_id TYPE varchar(64)`);
   const long = "x".repeat(64);
@@ -446,7 +448,7 @@ test("an id that no column can hold is that of an unknown instance", async ({ st
   await assertRejects(again, StaleEventError);
 });
 
-test("an id that no column can hold, in a transaction of the application: it goes on", async ({ db, stored }) => {
+test("an id that cannot be stored, in the application's transaction: it continues", async ({ db, stored }) => {
   await db.transaction(async (tx) => {
     for (const options of [{}, { lastEvents }]) {
       const storage = new PgExtensionStorage(tx, extensionInstances, options);
@@ -457,7 +459,7 @@ test("an id that no column can hold, in a transaction of the application: it goe
   assertEquals((await stored()).length, 1);
 });
 
-test("a state that the columns cannot keep as it is: TypeError that names the field", async ({ ordered, storage, dump }) => {
+test("a state that the columns cannot store unchanged: TypeError that names the field", async ({ ordered, storage, dump }) => {
   await ordered.upsertExtension(INSTANCE);
   const before = await dump();
   const refused: [object, string][] = [
@@ -492,7 +494,7 @@ test("a state that the columns cannot keep as it is: TypeError that names the fi
   assertEquals(await dump(), before);
 });
 
-test("row-level security: what it hides from a removal is an error, what is not there is gone", async ({ db, sql, stored }) => {
+test("row-level security: a row hidden from a removal is an error, a missing one is gone", async ({ db, sql, stored }) => {
   const role = `mitthooks_hidden_${crypto.randomUUID().replaceAll("-", "")}`;
   const other = { ...INSTANCE, extensionInstanceId: "other" };
   const remove = (id: string, options: object) =>
@@ -525,7 +527,7 @@ test("row-level security: what it hides from a removal is an error, what is not 
       await remove("never stored", options);
       assertEquals((await stored()).length, 2);
     }
-    // Nobody can tell: no row may be written, so none would be in the way.
+    // Undecidable: no row may be written, so none would conflict.
     await sql("DROP POLICY written ON extension_instance");
     const error = await assertRejects(() => remove("never stored", {}), StorageError);
     assertEquals(sqlStateOf(error.cause), "42501");
@@ -534,7 +536,7 @@ test("row-level security: what it hides from a removal is an error, what is not 
   }
 });
 
-test("verify: all is well without a row, without a secret, and with a secret that can be read", async ({ storage, sql, dump }) => {
+test("verify: succeeds without a row, without a secret, and with a readable secret", async ({ storage, sql, dump }) => {
   await storage.verify();
   await storage.upsertExtension(INSTANCE);
   const before = await dump();
@@ -544,7 +546,7 @@ test("verify: all is well without a row, without a secret, and with a secret tha
   await storage.verify();
 });
 
-test("verify: a missing column, of the application's own, too", async ({ storage, db, sql }) => {
+test("verify: a missing column, also of the application", async ({ storage, db, sql }) => {
   await storage.upsertExtension(INSTANCE);
   const table = buildExtensionInstanceTable(buildEncryptedTextColumn(encryptionKey), {
     customField: text("custom_field"),
@@ -565,7 +567,7 @@ test("verify: a missing column, of the application's own, too", async ({ storage
   await assertFound(storage);
 });
 
-test("verify: a secret of another master password: the error names the likely cause", async ({ storage, storageWith }) => {
+test("verify: a secret under another master password: the error names the likely cause", async ({ storage, storageWith }) => {
   await storage.upsertExtension(INSTANCE);
   for (const [password, salt] of [["another", "salt"], ["password", "another"]] as const) {
     const other = storageWith(buildEncryptedTextColumn(buildEncryptionKey(password, salt)));
@@ -577,7 +579,7 @@ test("verify: a secret of another master password: the error names the likely ca
   }
 });
 
-test("a key that answers with no string: nothing is stored, and table and column are named", async ({ storage, storageWith, dump }) => {
+test("a key that does not return a string: nothing is stored, and table and column are named", async ({ storage, storageWith, dump }) => {
   await storage.upsertExtension(INSTANCE);
   const before = await dump();
   const nothing = () => Promise.resolve(undefined as unknown as string);
@@ -598,7 +600,7 @@ test("a key that answers with no string: nothing is stored, and table and column
   assertEquals(await dump(), before);
 });
 
-test("verify: a key that cannot be had, without a row as well", async ({ storage, storageWith }) => {
+test("verify: an unavailable key, also without a row", async ({ storage, storageWith }) => {
   const outage = new Error("the service is away");
   const fail = () => Promise.reject(outage);
   const keyless = storageWith(buildEncryptedTextColumn({ encrypt: fail, decrypt: fail }));

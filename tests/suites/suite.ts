@@ -1,10 +1,10 @@
-/** What a suite of database tests is made of: cases that take the database they run on. */
+/** Suites of database tests: cases that get their database. */
 
 import type { Logger } from "drizzle-orm";
 import type { Cache } from "drizzle-orm/cache/core";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 
-/** What a case may ask of the Drizzle database that is opened for it. */
+/** Options of the Drizzle database that is opened for a case. */
 export interface DrizzleOptions {
   schema?: Record<string, unknown>;
   logger?: Logger;
@@ -14,20 +14,20 @@ export interface DrizzleOptions {
 
 export type AnyDatabase = PgDatabase<PgQueryResultHKT>;
 
-/** An empty database that belongs to one case alone. */
+/** An empty database for one case. */
 export interface TestContext {
-  /** Opens it with Drizzle; several may be open at once and see the same data. */
+  /** Opens it with Drizzle; several may be open at once on the same data. */
   open<TDatabase = AnyDatabase>(options?: DrizzleOptions): TDatabase;
-  /** Runs SQL past Drizzle and this library: for tables, and for what really is stored. */
+  /** Runs SQL past Drizzle and this library: creates tables, and reads stored values. */
   sql(statement: string): Promise<Record<string, unknown>[]>;
-  /** Opens a session of its own; missing where the database has one session alone. */
+  /** Opens another session; absent if the database has only one. */
   session?(): Promise<OtherSession>;
 }
 
-/** A session past Drizzle and this library, to stand in the way of what is tested. */
+/** A session past Drizzle and this library, to block the tested code. */
 export interface OtherSession {
   sql(statement: string): Promise<void>;
-  /** Returns once another session waits for a lock that this one holds; throws after some seconds. */
+  /** Returns when another session waits for this one's lock; throws after some seconds. */
   untilWaiting(): Promise<void>;
   close(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export interface Case {
   run(context: TestContext): Promise<void>;
 }
 
-/** A suite, and the function that adds a case to it; `prepare` makes what each case begins with. */
+/** A suite and the function that adds a case; `prepare` makes each case's fixtures. */
 export function suite<T>(prepare: (context: TestContext) => T | Promise<T>) {
   const cases: Case[] = [];
   const test = (name: string, run: (given: T) => Promise<void>): void => {
@@ -46,13 +46,13 @@ export function suite<T>(prepare: (context: TestContext) => T | Promise<T>) {
   return { cases, test };
 }
 
-/** The SQLSTATE of a driver's error; Bun's SQL keeps it in `errno`. */
+/** The SQLSTATE of a driver's error; Bun's SQL has it in `errno`. */
 export function sqlStateOf(error: unknown): string | undefined {
   const { code, errno } = error as { code?: string; errno?: string | number };
   return typeof errno === "string" ? errno : code;
 }
 
-/** Notes the statements that Drizzle sends, and their parameters. */
+/** Records Drizzle's statements and their parameters. */
 export function statementLog() {
   const statements: string[] = [];
   const params: unknown[] = [];
@@ -60,7 +60,7 @@ export function statementLog() {
     statements.push(query);
     params.push(...values);
   };
-  /** The first words of what was sent since the last call. */
+  /** The first words of the statements since the last call. */
   const verbs = () => statements.splice(0).map((query) => query.split(/\s/, 1)[0]);
   return { logger: { logQuery }, statements, params, verbs };
 }

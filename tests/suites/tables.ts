@@ -1,4 +1,4 @@
-/** The tables that the suites about `withEncryption` use, and a look at what really is stored in them. */
+/** Tables for the suites about `withEncryption`, and access to their stored values. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
@@ -42,7 +42,7 @@ export async function createTables({ sql }: TestContext): Promise<void> {
 export const ADA = { id: 1, name: "Ada", phone: "555", token: "t" };
 export const BOB = { id: 2, name: "Bob", phone: null, token: null };
 
-/** What most cases begin with: both tables empty, the database with and without `withEncryption`. */
+/** Fixtures of most cases: both tables empty, the database with and without `withEncryption`. */
 export async function open(context: TestContext) {
   await createTables(context);
   const { logger, statements } = statementLog();
@@ -50,7 +50,7 @@ export async function open(context: TestContext) {
   return { ...context, context, plain, db: withEncryption(plain), log: statements };
 }
 
-/** The same with two people, of whom the first has a note. */
+/** Like `emptyTables`, with two people, the first of whom has a note. */
 export async function openFilled(context: TestContext) {
   const opened = await open(context);
   await opened.db.insert(people).values([ADA, BOB]);
@@ -59,7 +59,7 @@ export async function openFilled(context: TestContext) {
   return opened;
 }
 
-/** Asserts what one stored value is: really a ciphertext, of that plaintext, under that key. */
+/** Asserts that a stored value is a ciphertext of a plaintext under a key. */
 export async function assertStored(
   { sql }: Pick<TestContext, "sql">,
   query: string,
@@ -72,7 +72,7 @@ export async function assertStored(
   assertEquals(await key.decrypt(stored), expected);
 }
 
-/** Everything in both tables, as it is stored: to show that a refused query changed nothing. */
+/** All stored values of both tables, to show that a refused query changed nothing. */
 export async function dump({ sql }: Pick<TestContext, "sql">): Promise<unknown> {
   return [
     await sql("SELECT * FROM person ORDER BY id"),
@@ -80,14 +80,14 @@ export async function dump({ sql }: Pick<TestContext, "sql">): Promise<unknown> 
   ];
 }
 
-/** A key that counts how many calls of each method are under way at once, at most. */
+/** A key that records the peak of concurrent calls per method. */
 export function countingKey(key: EncryptionKey) {
   const most = { encrypt: 0, decrypt: 0 };
   const counted = (method: "encrypt" | "decrypt") => {
     let underWay = 0;
     return async (text: string) => {
       most[method] = Math.max(most[method], ++underWay);
-      // Long enough for every other call that may begin.
+      // Long enough for every other call to start.
       await new Promise((resolve) => setTimeout(resolve));
       underWay--;
       return await key[method](text);
@@ -96,17 +96,17 @@ export function countingKey(key: EncryptionKey) {
   const counting: EncryptionKey = {
     encrypt: counted("encrypt"),
     decrypt: counted("decrypt"),
-    // At once, so that every value is waited for at the same place.
+    // At once, so that all values wait at the same place.
     isCurrent: () => Promise.resolve(false),
   };
   return { most, key: counting };
 }
 
-/** A copy of an object, as many applications make them. */
+/** A copy of an object, as many applications make it. */
 export const copyOf = <T extends object>(of: T): T =>
   Object.assign(Object.create(Object.getPrototypeOf(of)), of);
 
-/** A deep copy of an object, like lodash's: own enumerable properties and the same prototype. */
+/** A deep copy like lodash's: own enumerable properties and the same prototype. */
 export function cloneOf<T>(of: T, clones = new Map<unknown, unknown>()): T {
   if (typeof of !== "object" || of === null) return of;
   const known = clones.get(of);

@@ -1,4 +1,4 @@
-/** Transactions of a database wrapped by `withEncryption`, and databases that it leads to otherwise. */
+/** Transactions of a wrapped database, and other databases that it creates. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { withEncryption } from "../../pg/mod.ts";
@@ -67,7 +67,7 @@ const bound = (of: Parts, name: PropertyKey) => {
   return typeof value === "function" ? value.bind(of) : value;
 };
 
-/** What applications put in front of a database, to reach the transaction that is under way, if one is. */
+/** Proxies that redirect to the current transaction, if there is one. */
 const inFront = {
   "all of it": (db, tx) => ({ get: (_, name) => (tx() ?? db)[name] }),
   "its methods, bound": (db, tx) => ({ get: (_, name) => bound(tx() ?? db, name) }),
@@ -87,10 +87,10 @@ for (const [which, handler] of Object.entries(inFront)) {
     return { led, inFrontOf: proxy(db as Parts) as AnyDatabase, lazy: proxy({}) as AnyDatabase };
   };
 
-  test(`a Proxy that leads to the current transaction, ${which}: nothing is written outside`, async ({ plain, sql }) => {
+  test(`a Proxy to the current transaction, ${which}: nothing is written outside`, async ({ plain, sql }) => {
     const { led, inFrontOf, lazy } = lead(plain);
     assertThrows(() => withEncryption(lazy), TypeError, IN_FRONT);
-    // Outside of a transaction it may be the database itself.
+    // Outside a transaction it may be the database itself.
     const [wrapped] = await Promise.allSettled([Promise.resolve(inFrontOf).then(withEncryption)]);
     const write = () =>
       wrapped.status === "rejected"
@@ -104,7 +104,7 @@ for (const [which, handler] of Object.entries(inFront)) {
     assertEquals(await sql("SELECT id FROM person"), []);
   });
 
-  test(`a Proxy in front of a wrapped database, to ${which}: leads into its transaction`, async ({ db, context }) => {
+  test(`a Proxy in front of a wrapped database, to ${which}: writes in its transaction`, async ({ db, context }) => {
     const { led, inFrontOf, lazy } = lead(db);
     for (const proxy of [inFrontOf, lazy]) {
       const attempt = db.transaction(async (tx) => {
@@ -126,7 +126,7 @@ interface Traced {
   session: Record<"prepareQuery" | "transaction", (...args: never[]) => unknown>;
 }
 
-/** Notes the statements that a database's session runs, as tracers do: by changing it, and the transactions it begins. */
+/** Records a session's statements like tracers: by changing it and its transactions. */
 function trace(db: AnyDatabase): string[] {
   const seen: string[] = [];
   const traced = new WeakSet();
@@ -159,7 +159,7 @@ function trace(db: AnyDatabase): string[] {
   return seen;
 }
 
-test("a tracer of the wrapped database sees what it would see of the other one", async ({ context }) => {
+test("a tracer of the wrapped database sees the same as on the other one", async ({ context }) => {
   const seen: string[][] = [];
   for (const db of [context.open(), withEncryption(context.open())]) {
     const statements = trace(db);
@@ -183,9 +183,9 @@ test("a tracer of the wrapped database sees what it would see of the other one",
   await assertStored(context, "SELECT phone FROM person WHERE id = 9", "555");
 });
 
-test("databases that a wrapped one makes are wrapped, and so are those of its session", async ({ context }) => {
+test("databases created by a wrapped one or its session are wrapped", async ({ context }) => {
   const plain = context.open();
-  // A driver's database of the future.
+  // A future driver's database.
   const methods = Object.create(Object.getPrototypeOf(plain), {
     constructor: { value: plain.constructor },
     $another: { value: () => context.open() },

@@ -1,4 +1,4 @@
-/** What `withEncryption` stores; shapes of queries are in `rule.ts`. */
+/** Writes through `withEncryption`; see `rule.ts` for shapes of queries. */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { eq, sql } from "drizzle-orm";
@@ -7,7 +7,9 @@ import { withEncryption } from "../../pg/mod.ts";
 import { suite } from "./suite.ts";
 import { ADA, assertStored, keyA, keyB, open, people, textUnderA } from "./tables.ts";
 
-/** A letter of every plane of Unicode that has any, the private ones included, and the edges of each. */
+/**
+ * Characters of every Unicode plane that has any, including private ones, and the edges of each.
+ */
 const ALL_PLANES = Array.from({ length: 17 }, (_, plane) => {
   const base = plane * 0x10000;
   return String.fromCodePoint(base + (plane === 0 ? 0x41 : 0), base + 0x1234, base + 0xfffd);
@@ -16,7 +18,7 @@ const ALL_PLANES = Array.from({ length: 17 }, (_, plane) => {
 const { cases, test } = suite(open);
 export { cases as writes };
 
-test("insert many rows under two keys, equal plaintexts stored differently", async ({ db, context }) => {
+test("insert many rows with two keys; equal plaintexts are stored differently", async ({ db, context }) => {
   const rows = Array.from({ length: 300 }, (_, id) => ({
     ...{ id, name: `n${id}` },
     phone: id % 3 === 0 ? null : "same",
@@ -92,12 +94,12 @@ test("a prepared statement with placeholders, executed twice and concurrently", 
   const inserted = await Promise.all(ids.map((id) => insert.execute(values(id))));
   assertEquals(inserted, ids.map(person));
   assertEquals(await Promise.all(ids.map((id) => find.execute({ id }))), ids.map(person));
-  // The value that is part of the statement is encrypted anew for every execution, too.
+  // A literal value of the statement is encrypted anew for every execution, too.
   const stored = await past.sql("SELECT DISTINCT api_token FROM person");
   assertEquals(stored.length, ids.length + 2);
 });
 
-test("values of placeholders are read before execute returns, as many as they are", async ({ db, context }) => {
+test("values of placeholders are read before execute returns, however many", async ({ db, context }) => {
   const ids = Array.from({ length: 600 }, (_, id) => id);
   const insert = db.insert(people).values(
     ids.map((id) => ({ id, name: sql.placeholder(`n${id}`), phone: sql.placeholder(`p${id}`) })),
@@ -135,7 +137,7 @@ test("values of placeholders can be inherited, and be getters", async ({ db, con
   await assertStored(context, "SELECT phone FROM person", "phone 1");
 });
 
-test("the database that was wrapped stays as it was", async ({ db, plain }) => {
+test("the database that was wrapped is unchanged", async ({ db, plain }) => {
   assertNotEquals<unknown>(db, plain);
   assert(withEncryption(plain) === db && withEncryption(db) === db);
   await db.insert(people).values(ADA);

@@ -1,4 +1,4 @@
-/** Runs the operator's command as a process. */
+/** Runs the command as a process. */
 
 import { fromFileUrl, join } from "../../tools/paths.ts";
 import { poll } from "../../tools/postgres/databases.ts";
@@ -18,7 +18,7 @@ export interface CommandOptions {
 
 const KEPT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "NPM_CONFIG_REGISTRY", "TMPDIR"];
 
-/** The environment, without what would change how the command behaves. */
+/** The environment without variables that affect the command. */
 function cliEnvironment(env: CommandOptions["env"]): Record<string, string> {
   const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => KEPT.includes(name));
   return { ...Object.fromEntries(inherited), ...env };
@@ -32,7 +32,7 @@ export const startCommand = (args: readonly string[], { cwd, env }: CommandOptio
     clearEnv: true,
   });
 
-/** Runs the command on a terminal of its own, which `script` of util-linux makes. */
+/** Runs the command on a pseudo-terminal, made by `script` of util-linux. */
 export async function runOnTerminal(
   command: string,
   env: Readonly<Record<string, string>>,

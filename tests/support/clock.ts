@@ -1,6 +1,9 @@
-/** A clock that can be set. */
+/** Clocks that tests can set. */
 
-/** Runs with the monotonic clock so many milliseconds ahead. Nothing else of the same process may wait meanwhile. */
+/**
+ * Runs with the monotonic clock ahead by milliseconds. Nothing else in the process may wait
+ * meanwhile.
+ */
 export async function ahead<T>(ms: number, run: () => T | Promise<T>): Promise<T> {
   const { now } = performance;
   performance.now = () => now.call(performance) + ms;
@@ -11,7 +14,9 @@ export async function ahead<T>(ms: number, run: () => T | Promise<T>): Promise<T
   }
 }
 
-/** Runs at another time of day, in milliseconds since 1970. Nothing else of the same process may wait meanwhile. */
+/**
+ * Runs at another time, in milliseconds since 1970. Nothing else in the process may wait meanwhile.
+ */
 export async function atTime<T>(now: number, run: () => T | Promise<T>): Promise<T> {
   const { Date } = globalThis;
   globalThis.Date = class extends Date {

@@ -1,18 +1,18 @@
-/** A second copy of the package, as an application has it when two of its dependencies need different versions. */
+/** A second copy of the package, as when two dependencies need different versions. */
 
 import { cp } from "node:fs/promises";
 import { join, repository, toFileUrl } from "../../tools/paths.ts";
 
-/** A copy in a directory of its own. */
+/** A copy in a separate directory. */
 export interface PackageCopy extends AsyncDisposable {
   /** URL of one of its modules. */
   module(path: string): string;
 }
 
 /**
- * Copies what the modules of `pg/` are made of.
+ * Copies the modules of `pg/` and their imports.
  *
- * @param isOtherVersion Whether it is to be one whose encrypted columns mean something else.
+ * @param isOtherVersion Whether it is another version with incompatible encrypted columns.
  */
 export async function copyPackage(isOtherVersion = false): Promise<PackageCopy> {
   const directory = await Deno.makeTempDir();

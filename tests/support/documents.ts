@@ -1,4 +1,4 @@
-/** The documentation as its tests see it: pages and blocks of code. */
+/** The documentation's pages and code blocks, for tests. */
 
 import { join, repository } from "../../tools/paths.ts";
 
@@ -13,7 +13,7 @@ export interface Page {
   readonly blocks: readonly Block[];
 }
 
-/** Reads the README and what is in `docs/`. */
+/** Reads the README and `docs/`. */
 export async function readPages(): Promise<Page[]> {
   const paths = ["README.md"];
   for await (const { name } of Deno.readDir(join(repository, "docs"))) {
@@ -32,7 +32,7 @@ export function blocksOf(text: string): Block[] {
     .map(([, language = "", code = ""]) => ({ language, code }));
 }
 
-/** The files that blocks of TypeScript make, by path; all pages together are one application. */
+/** The files in TypeScript blocks, by path; all pages together form one application. */
 export function filesOf(pages: readonly Page[]): Record<string, string> {
   const files: Record<string, string> = {};
   for (const { path, blocks } of pages) {
@@ -47,7 +47,7 @@ export function filesOf(pages: readonly Page[]): Record<string, string> {
   return files;
 }
 
-/** The files, by path, as a block of the language `diff` leaves them, as far as it shows them. */
+/** The files after a `diff` block, by path, as far as the block shows them. */
 export function filesAfter(diff: string): Record<string, string> {
   const files: Record<string, string> = {};
   for (const part of diff.split(/^--- a\/.*\n/m).slice(1)) {

@@ -23,14 +23,14 @@ async function open({ connect }: Driver): Promise<TestContext & AsyncDisposable>
   };
 }
 
-/** Every driver that the everyday tests run on. */
+/** The drivers of `deno task test`. */
 export const drivers = {
   "postgres.js": () => open(postgresJs),
   "node-postgres": () => open(nodePostgres),
   "PGlite": () => open(pglite),
 };
 
-/** Registers each case of a suite once for each driver. */
+/** Registers each case of a suite once per driver. */
 export function testOnEachDriver(suite: string, cases: readonly Case[]): void {
   for (const [driver, open] of Object.entries(drivers)) {
     for (const { name, run } of cases) {

@@ -1,4 +1,4 @@
-/** Runs a step of a test for each row of a table, named by it. */
+/** Runs a test step for each row of a table, with the row's name. */
 export async function eachRow<T>(
   t: Deno.TestContext,
   rows: Readonly<Record<string, T>>,

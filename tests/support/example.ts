@@ -1,4 +1,4 @@
-/** What the tests of the examples have in common. */
+/** Helpers for the tests of the examples. */
 
 import { assertEquals } from "@std/assert";
 import { buildEncryptionKey, type EncryptionKey } from "../../mod.ts";
@@ -6,9 +6,9 @@ import { SimulatedMstudio } from "../../testing/mod.ts";
 import { query } from "../../tools/postgres/databases.ts";
 
 /**
- * Simulates the mStudio that delivers to an example, and the API that the example asks.
+ * Simulates the mStudio that delivers to an example, and its API.
  *
- * @param url Where the example listens, when it does.
+ * @param url The example's address, once it listens.
  */
 export async function simulateMstudio(url: () => string) {
   const mstudio = await SimulatedMstudio.create({
@@ -32,7 +32,7 @@ export async function simulateMstudio(url: () => string) {
   return {
     mstudio,
     apiUrl: `http://localhost:${api.addr.port}`,
-    /** Who asked mittwald's API about an instance: itself, by its id, or a user. */
+    /** Callers of mittwald's API: an instance, by id, or a user. */
     asked,
     async [Symbol.asyncDispose]() {
       await mstudio.close();
@@ -41,14 +41,14 @@ export async function simulateMstudio(url: () => string) {
   };
 }
 
-/** The key that a file of variables describes. */
+/** The key of an env file. */
 export async function readKey(path: string): Promise<EncryptionKey> {
   const text = await Deno.readTextFile(path);
   const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)![1]!;
   return buildEncryptionKey(value("ENCRYPTION_MASTER_PASSWORD"), value("ENCRYPTION_SALT"));
 }
 
-/** Lets an instance come, change and go, and looks at its row in the database after each step. */
+/** Adds, changes and removes an instance, and checks its row after each step. */
 export async function liveThrough(
   mstudio: SimulatedMstudio,
   databaseUrl: string,

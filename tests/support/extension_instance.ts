@@ -1,4 +1,4 @@
-/** The table of the extension instances for tests of what is stored in it. */
+/** The extension instance table for tests of its stored rows. */
 
 import {
   buildEncryptedTextColumn,
@@ -24,7 +24,7 @@ CREATE TABLE "extension_instance" (
 
 export const encryptionKey = buildEncryptionKey("master password", "salt");
 
-/** The table without columns of an application's own. */
+/** The table without an application's columns. */
 export const extensionInstances = buildExtensionInstanceTable(
   buildEncryptedTextColumn(encryptionKey),
 );

@@ -1,4 +1,4 @@
-/** An extension storage that keeps its rows in memory: what mitthooks' interface asks for, and nothing of a database. */
+/** An extension storage in memory that implements mitthooks' interface. */
 
 import type { ExtensionInstanceTable } from "../../pg/mod.ts";
 import {
@@ -10,17 +10,17 @@ import {
   UnknownExtensionInstanceError,
 } from "../../webhooks/mod.ts";
 
-/** What the webhook handler passes on beyond mitthooks' fields. */
+/** The fields that the webhook handler passes in addition to mitthooks'. */
 type Details = Partial<InstanceDetails>;
 type Times = { readonly [Name in keyof EventTime]?: EventTime[Name] | undefined };
 
 export type MemoryRow = Omit<ExtensionInstanceTable["$inferSelect"], "createdAt" | "updatedAt">;
 
-/** Behaves as `PgExtensionStorage` does. */
+/** Behaves like `PgExtensionStorage`. */
 export class MemoryStorage implements ExtensionStorage {
   readonly rows: Map<string, MemoryRow> = new Map();
   readonly calls: Record<string, number> = {};
-  /** What came with each call about the event's time. */
+  /** The event's time of each call. */
   readonly occurrences: Times[] = [];
 
   get callCount(): number {
@@ -59,7 +59,7 @@ export class MemoryStorage implements ExtensionStorage {
     return Promise.resolve("id" in instance ? instance as MemoryRow : undefined);
   }
 
-  /** As with a database, the effect does not come within the call. */
+  /** As with a database, the effect comes after the call. */
   async #count(method: string, { occurredAt, requestId }: Times = {}): Promise<void> {
     this.calls[method] = (this.calls[method] ?? 0) + 1;
     this.occurrences.push({ occurredAt, requestId });

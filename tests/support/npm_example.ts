@@ -1,4 +1,4 @@
-/** An example of `examples/` for npm, installed with this package as npm would have it. */
+/** An npm example of `examples/`, installed with this package's npm build. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { buildNpmPackage, packNpmPackage } from "../../tools/npm/package.ts";
@@ -15,7 +15,7 @@ import {
   writeFolder,
 } from "./project.ts";
 
-/** How the files of an example that has no `tsconfig.json` are checked: as Node.js understands them. */
+/** Compiler options for examples without `tsconfig.json`: as Node.js runs them. */
 const TSC =
   "tsc --strict --skipLibCheck --noEmit --module nodenext --target es2024 --types node --allowImportingTsExtensions *.ts";
 
@@ -36,15 +36,15 @@ export class NpmExample extends Application {
   private constructor(
     path: string,
     env: Readonly<Record<string, string>>,
-    /** The path of its file of variables. */
+    /** The path of its env file. */
     readonly variables: string,
   ) {
     super(path, env);
   }
 
   /**
-   * Copies and installs it, makes its keys and its file of variables, and checks its README's commands, its types and
-   * its migration. Packages that the test does not need can be left out.
+   * Copies and installs it, generates its keys and env file, and checks its README's commands,
+   * types and migration. Packages that the test does not need can be omitted.
    */
   static async create(
     name: string,
@@ -55,7 +55,7 @@ export class NpmExample extends Application {
     const manifest = JSON.parse(files["package.json"]!);
     manifest.dependencies[JSR_NAME] = `file:${await packageTarball()}`;
     manifest.devDependencies["@types/node"] ??= "^24.0.0";
-    // The compiler is big, and the same for all.
+    // The compiler is large, and the same for all.
     for (const unneeded of [...without, "typescript"]) delete manifest.devDependencies[unneeded];
     let text = files[`${file}.example`]!;
     for (const [variable, value] of Object.entries(variables)) {
@@ -92,7 +92,7 @@ export class NpmExample extends Application {
     return succeeded(this.run(line));
   }
 
-  /** Starts a program with the Node that the commands use, until it says where it listens. */
+  /** Starts a program with the commands' Node, and waits until it prints its address. */
   serve(...args: string[]): Promise<RunningServer> {
     return this.launch("node", args, /Listening on:? http:\/\/localhost:(\d+)/);
   }

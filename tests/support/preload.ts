@@ -1,17 +1,17 @@
 /**
- * Gives every test a time limit, so that what hangs fails and says where. Leaves out Deno's sanitizers, as newer Denos do
- * by themselves: drivers keep timers from test to test. Tests about what is left behind ask for them.
- * `deno test --preload` loads this before each file of tests.
+ * Gives every test a time limit, so that a hanging test fails and reports where. Disables Deno's
+ * sanitizers, as newer versions of Deno do by default: drivers keep timers across tests. Tests
+ * about leaks enable them. `deno test --preload` loads this before each test file.
  *
  * @module
  */
 
-/** Many times what nearly all tests take on a machine that does nothing else, in minutes. */
+/** Minutes: many times the duration of nearly all tests on an idle machine. */
 const LIMIT_MIN = Number(Deno.env.get("TEST_LIMIT_MINUTES") ?? 8);
 
 type TestFunction = (t: Deno.TestContext) => void | Promise<void>;
 
-/** The test function, which fails at the limit and names the steps that were running then. */
+/** Makes a test function fail at the limit, with the names of its running steps. */
 function limited(test: TestFunction): TestFunction {
   return async (t) => {
     const running = new Set<string>();
@@ -28,7 +28,7 @@ function limited(test: TestFunction): TestFunction {
   };
 }
 
-/** Notes which steps are running. */
+/** Records the running steps. */
 function watched(t: Deno.TestContext, running: Set<string>): Deno.TestContext {
   const step = (name: string, test: TestFunction) =>
     t.step(name, async (inner) => {
@@ -43,7 +43,7 @@ function watched(t: Deno.TestContext, running: Set<string>): Deno.TestContext {
 }
 
 const test = Deno.test;
-/** `Deno.test` in all its forms: name, options and function in this order, each of them optional. */
+/** `Deno.test` in all its forms: name, options and function in this order, each optional. */
 const testWithLimit = (...args: unknown[]) => {
   const fn = args.find((arg) => typeof arg === "function") as TestFunction | undefined;
   const definition = {

@@ -1,4 +1,4 @@
-/** Applications of a user's, each in a folder of its own; those of Deno get this package from the working tree. */
+/** User applications in separate folders; Deno ones get this package from the working tree. */
 
 import { basename, dirname, fromFileUrl, join, toFileUrl } from "../../tools/paths.ts";
 import { standInImportMap } from "../../tools/import_map.ts";
@@ -18,9 +18,9 @@ export interface Ended {
 export interface RunningServer extends AsyncDisposable {
   /** `http://localhost:PORT` */
   url: string;
-  /** What it has printed so far. */
+  /** Its output so far. */
   output(): string;
-  /** Sends the signal that ends it, and waits for the end. */
+  /** Terminates it and waits for the end. */
   stop(): Promise<Ended>;
 }
 
@@ -37,7 +37,10 @@ export abstract class Application implements AsyncDisposable {
     return { code, output: stdout + stderr };
   }
 
-  /** Starts a program, and waits until it says something; the first group of the expression is a server's port. */
+  /**
+   * Starts a program and waits for its output to match; the pattern's first group is a server's
+   * port.
+   */
   async launch(
     program: string,
     args: readonly string[],
@@ -46,7 +49,7 @@ export abstract class Application implements AsyncDisposable {
   ): Promise<RunningServer> {
     const { printed, isRunning, kill, ended } = this.#start(program, args);
     const output = () => printed.stdout + printed.stderr;
-    // A task hands SIGTERM on to what it runs; SIGKILL would leave that behind.
+    // A task passes SIGTERM on to its child; SIGKILL would leave the child behind.
     const stop = async () => {
       kill(endSignal);
       const limit = setTimeout(() => kill("SIGKILL"), 30_000);
@@ -81,8 +84,8 @@ export abstract class Application implements AsyncDisposable {
 
 export class Project extends Application {
   /**
-   * Writes the files to a temporary folder. Imports are those of the package's own manifest, and the further ones; the
-   * package itself can be imported by its name on npm, too.
+   * Writes the files to a temporary folder. Imports are those of the package's manifest plus the
+   * given ones; the package can also be imported by its npm name.
    */
   static async create(
     files: Record<string, string>,
@@ -117,14 +120,14 @@ export class Project extends Application {
     return this.finish(Deno.execPath(), args);
   }
 
-  /** Runs a line of a documentation's shell block that begins with `deno`. */
+  /** Runs a documentation's shell line that starts with `deno`. */
   shell(line: string): Promise<Ended> {
     const [command, ...args] = line.replace(/#.*/, "").trim().split(/\s+/);
     if (command !== "deno") throw new Error(`Running a line: it does not begin with deno: ${line}`);
     return this.deno(...args);
   }
 
-  /** Starts `deno` with arguments, and waits until it says where it listens. */
+  /** Starts `deno` with arguments, and waits until it prints its address. */
   serve(...args: string[]): Promise<RunningServer> {
     return this.launch(Deno.execPath(), args, /Listening on (?:http:\/\/[^:]+:|port )(\d+)/);
   }
@@ -148,7 +151,7 @@ export async function readFolder(folder: string): Promise<Record<string, string>
   const read = async (path: string) => {
     for await (const entry of Deno.readDir(join(root, folder, path))) {
       const name = path ? `${path}/${entry.name}` : entry.name;
-      // What somebody installed or built there.
+      // Installed or built files.
       if (["node_modules", "dist"].includes(entry.name)) continue;
       if (entry.isDirectory) await read(name);
       else files[name] = await Deno.readTextFile(join(root, folder, name));
@@ -168,7 +171,7 @@ export async function writeFolder(files: Readonly<Record<string, string>>): Prom
   return path;
 }
 
-/** The lines of the shell blocks of an example's README, without comments. */
+/** The lines of an example README's shell blocks, without comments. */
 export async function readCommands(example: string): Promise<string[]> {
   const path = `examples/${example}/README.md`;
   const text = await Deno.readTextFile(join(root, path));
@@ -176,7 +179,7 @@ export async function readCommands(example: string): Promise<string[]> {
     .map((line) => line.replace(/ *#.*/, ""));
 }
 
-/** What a command printed that has to succeed. */
+/** The output of a command that must succeed. */
 export async function succeeded(command: Promise<Ended>): Promise<string> {
   const { code, output } = await command;
   if (code !== 0) throw new Error(`Running a command: it ended with ${code}: ${output}`);

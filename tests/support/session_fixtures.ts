@@ -1,4 +1,4 @@
-/** What stands for mStudio's bridge and for TanStack Start in the documentation's code. */
+/** Stand-ins for mStudio's bridge and TanStack Start in the documentation's code. */
 
 const fixture = import.meta.resolve("../fixtures/tanstack_start.ts");
 

@@ -1,13 +1,13 @@
 /**
- * Stand-in for the part of `@std/assert` that the tests use, for networks where JSR cannot be reached.
- * Same names, same signatures, and it accepts and refuses the same values; the messages are its own.
+ * Stand-in for the part of `@std/assert` that the tests use, for networks without JSR. It has the
+ * same names, signatures and results, with its own messages.
  *
  * @module
  */
 import { AssertionError as NodeAssertionError } from "node:assert";
 import { inspect } from "node:util";
 
-/** What every failed assertion throws. */
+/** Thrown by every failed assertion. */
 export class AssertionError extends Error {
   override readonly name = "AssertionError";
 }
@@ -19,7 +19,7 @@ function failure(found: string, msg: string | undefined, options?: ErrorOptions)
   return new AssertionError(msg ? `${found}: ${msg}` : found, options);
 }
 
-/** Both values, and where they differ. */
+/** Both values and their difference. */
 function difference(actual: unknown, expected: unknown): string {
   const { message } = new NodeAssertionError({ actual, expected, operator: "deepStrictEqual" });
   return message.slice(message.indexOf("\n") + 1);
@@ -46,7 +46,7 @@ export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   if (equal(actual, expected)) throw failure(`Values are equal: ${inspect(actual)}`, msg);
 }
 
-/** The same value, as told by `Object.is`. */
+/** Equality by `Object.is`. */
 export function assertStrictEquals<T>(
   actual: unknown,
   expected: T,
@@ -92,7 +92,9 @@ function relation<A, B>(name: string, holds: (actual: A, expected: B) => boolean
   };
 }
 
-/** What the two assertions about errors take after the function: a class or, in its place, the message. */
+/**
+ * The arguments of the assertions about errors after the function: a class, or instead the message.
+ */
 type ErrorClassOrMessage = AnyClass<Error> | string | undefined;
 
 function checkError(
@@ -112,7 +114,7 @@ function checkError(
   return error;
 }
 
-/** A function that throws anything, or an error of a class whose message includes a text. */
+/** Asserts that a function throws, optionally an error of a class whose message includes a text. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
@@ -133,7 +135,7 @@ export function assertThrows(
   throw failure("Expected function to throw", typeof expected === "string" ? expected : rest[1]);
 }
 
-/** A function that returns a promise which rejects in the same way. */
+/** Asserts that a function's promise rejects, like `assertThrows`. */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
@@ -163,8 +165,9 @@ export async function assertRejects(
 }
 
 /**
- * Deep equality by the rules of the original, as far as tests need it: neither `0` and `-0` differ, nor `NaN` and `NaN`;
- * an object without prototype equals a plain one; a property that is `undefined` is not a missing one.
+ * Deep equality by the rules of the original, as far as tests need it: `0` equals `-0`, `NaN`
+ * equals `NaN`, and an object without prototype equals a plain one. A property that is `undefined`
+ * differs from a missing one.
  */
 function equal(a: unknown, b: unknown): boolean {
   if (a === b || Object.is(a, b)) return true;

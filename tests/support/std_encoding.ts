@@ -1,6 +1,6 @@
 /**
  * Stand-in for the part of `@std/encoding` that the tests use, on Node's codecs, for networks
- * where JSR cannot be reached. It accepts and refuses the same texts as the original.
+ * without JSR. It accepts and refuses the same texts.
  *
  * @module
  */

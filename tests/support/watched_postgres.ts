@@ -1,8 +1,8 @@
-/** A PostgreSQL server of which everything that it writes down can be read. */
+/** A PostgreSQL server whose log and tables can be read completely. */
 
 import { type PostgresServer, query, startServer } from "../../tools/postgres/databases.ts";
 
-/** All that PostgreSQL can be told to log of statements, their values and their errors. */
+/** Settings to log all statements, values and errors. */
 const LOG_EVERYTHING = {
   logging_collector: "on",
   log_directory: "log",

@@ -1,4 +1,4 @@
-/** The API that a simulated mStudio offers: public keys and access tokens. */
+/** The simulated API: public keys and access tokens. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -10,7 +10,7 @@ function request(mstudio: SimulatedMstudio, path: string, method = "GET"): Promi
   return mstudio.api(new Request(`https://api.example${path}`, { method }));
 }
 
-Deno.test("the provider and the API know its serial and no other", async () => {
+Deno.test("the provider and the API have its serial only", async () => {
   const serial = "ä/b ?c";
   await using sim = await simulate(undefined, { serial });
   const { mstudio } = sim;
@@ -32,7 +32,7 @@ Deno.test("the provider and the API know its serial and no other", async () => {
   assert(one.mstudio.serial !== two.mstudio.serial);
 });
 
-Deno.test("latest is the key that is signed with, each purpose has its own, and SPKI is PEM", async () => {
+Deno.test("latest is the signing key, each purpose has its own, and SPKI is PEM", async () => {
   await using sim = await simulate(undefined, { serial: "first" });
   const { mstudio } = sim;
   const get = async (serial: string, query = "") => {
@@ -110,7 +110,7 @@ Deno.test("after a rotation the new key signs, and both are served", async () =>
   assert(!["first", "second"].includes(mstudio.serial));
 });
 
-Deno.test("during an outage nobody gets a key", async () => {
+Deno.test("during an outage no key is available", async () => {
   await using sim = await simulate(undefined, { serial: "serial-1" });
   const { mstudio } = sim;
   const status = async () => (await request(mstudio, "/v2/public-keys/serial-1")).status;
@@ -144,7 +144,7 @@ Deno.test("a secret is exchanged for a token until the instance is removed", asy
   assertEquals(expired.mstudio.instanceOfToken(token), undefined);
 });
 
-Deno.test("wrong and too new secrets, unknown instances and what is no request are refused", async () => {
+Deno.test("wrong and too new secrets, unknown instances and malformed requests are refused", async () => {
   await using sim = await simulate();
   const { mstudio } = sim;
   const { id } = await mstudio.addInstance({ secret: "S3CRET" });
@@ -161,7 +161,7 @@ Deno.test("wrong and too new secrets, unknown instances and what is no request a
   assertEquals(await statusOf(slow.mstudio, id, "S3CRET"), 403);
 });
 
-Deno.test("a new secret is valid once its event was answered with success and some time has passed", async () => {
+Deno.test("a new secret is valid some time after its event was accepted", async () => {
   let status = 500;
   await using sim = await simulate(() => status, { newSecretRefusedMs: 200 });
   const { mstudio } = sim;

@@ -1,4 +1,4 @@
-/** How a simulated mStudio delivers: attempts, order, removals, rotations, and what a closed one leaves behind. */
+/** Deliveries of a simulated mStudio: attempts, order, removals, rotations, and closing. */
 
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import {
@@ -39,7 +39,7 @@ Deno.test("a delivery is repeated until it is answered with 2xx", async () => {
   assertEquals([url, responseBody], ["https://extension.example/webhooks", '{"no":1}']);
 });
 
-Deno.test("a handler that throws, rejects, or answers nothing is a failure, ten of them the last", async () => {
+Deno.test("a handler that throws, rejects or answers nothing fails; ten failures are the end", async () => {
   const boom = new Error("boom");
   const target: (() => Response | Promise<Response>)[] = [
     () => {
@@ -67,7 +67,7 @@ Deno.test("the wait doubles up to its cap", () => {
   assertEquals(waits, [1_000, 2_000, 4_000, 128_000, 256_000, 300_000, 300_000]);
 });
 
-Deno.test("one instance: in order and never two at once; several: each by itself", async () => {
+Deno.test("one instance: in order, one at a time; several: independently", async () => {
   const running = new Set<string>();
   const succeeded: Record<string, (string | undefined)[]> = { a: [], b: [], c: [], d: [] };
   let calls = 0;
@@ -87,11 +87,11 @@ Deno.test("one instance: in order and never two at once; several: each by itself
   }
   await sim.mstudio.idle();
   assertEquals(succeeded, { a: variants, b: variants, c: variants, d: variants });
-  // A handler's failed assertion would show as a failure here.
+  // A failed assertion in the handler would show here.
   assertEquals(sim.mstudio.deliveries.filter(({ failure }) => failure !== undefined), []);
 });
 
-Deno.test("an instance that fails holds up no other, and single attempts overlap", async () => {
+Deno.test("a failing instance delays no other, and single attempts overlap", async () => {
   const other = withResolvers();
   await using sim = await simulate(async ({ payload: { id } }) => {
     if (id === "waits") await other.promise;
@@ -115,18 +115,18 @@ Deno.test("an instance that fails holds up no other, and single attempts overlap
   assertEquals((await Promise.all(twice)).map(({ status }) => status), [299, 299]);
 });
 
-Deno.test("removal ends the wait between attempts, drops what is queued, and is all that is sent then", async () => {
+Deno.test("a removal ends the wait between attempts, drops queued events, and is sent alone", async () => {
   const backoff = { initialMs: HOUR_MS, maxMs: HOUR_MS };
   await using sim = await simulate(({ kind }) => kind === REMOVED ? 200 : 500, { backoff });
   const { mstudio } = sim;
   const instance = mstudio.instance();
   const dropped = [instance.add(), instance.update(), instance.rotateSecretNow()];
-  void instance.rotateSecret(); // nobody waits for it, and its being dropped is no unhandled rejection
+  void instance.rotateSecret(); // not awaited; dropping it causes no unhandled rejection
   await poll(() => mstudio.deliveries.length === 1);
   await instance.remove();
   await assertUndelivered("ERR_DROPPED", ...dropped);
   assertEquals(log(mstudio), [`${ADDED} 1 500`, `${REMOVED} 1 200`]);
-  // Another removal is all that it takes.
+  // It accepts only another removal.
   await instance.remove();
   const removed = `instance ${JSON.stringify(instance.id)}: it was removed`;
   await assertRejects(() => instance.update(), TypeError, `Updating ${removed}`);
@@ -143,7 +143,7 @@ Deno.test("a removal is repeated until it succeeds", async () => {
   );
 });
 
-Deno.test("removal waits for an attempt on its way, which still counts if it succeeds", async () => {
+Deno.test("a removal waits for an attempt in flight, which still counts if it succeeds", async () => {
   const release = withResolvers();
   await using sim = await simulate(async ({ kind }) => {
     if (kind === UPDATED) await release.promise;
@@ -160,7 +160,7 @@ Deno.test("removal waits for an attempt on its way, which still counts if it suc
   assertEquals(received.map(({ kind }) => kind), [ADDED, UPDATED, REMOVED]);
 });
 
-Deno.test("a removed instance stays removed, from the call on, before anybody was told", async () => {
+Deno.test("a removed instance stays removed, from the call on", async () => {
   await using sim = await simulate(({ kind }) => kind === REMOVED ? 500 : 200);
   const { mstudio } = sim;
   const instance = await mstudio.addInstance({ id: "i-1" });
@@ -177,20 +177,20 @@ Deno.test("a removed instance stays removed, from the call on, before anybody wa
     await assertRejects(attempt, TypeError, 'instance "i-1": it was removed');
   }
   assertEquals(await statusOf(mstudio, "i-1", instance.secret), 404);
-  // What an attacker or a late attempt says is another matter.
+  // Attacks and late attempts are still possible.
   assert((await mstudio.deliverOnce(mstudio.event(UPDATED, { id: "i-1" }))).ok);
   await mstudio.addInstance({ id: "i-2" });
   await mstudio.close();
   await assertUndelivered("ERR_CLOSED", removed);
 });
 
-Deno.test("an attempt that takes too long is a failure, and is repeated", async () => {
+Deno.test("an attempt that takes too long fails and is repeated", async () => {
   const late = withResolvers();
   let calls = 0;
   await using sim = await simulate(async () => {
     if (++calls > 1) return 200;
     await late.promise;
-    throw new Error("too late"); // no unhandled rejection
+    throw new Error("too late"); // causes no unhandled rejection
   }, { attemptTimeoutMs: 100 });
   await sim.mstudio.addInstance();
   assertEquals(log(sim.mstudio), [`${ADDED} 1 timed-out`, `${ADDED} 2 200`]);
@@ -198,7 +198,7 @@ Deno.test("an attempt that takes too long is a failure, and is repeated", async 
   await new Promise((resolve) => setTimeout(resolve));
 });
 
-Deno.test("a response whose body never ends takes too long, and is cancelled", async () => {
+Deno.test("a response with an endless body takes too long, and is cancelled", async () => {
   let cancelled = 0;
   const body = () => new ReadableStream({ cancel: () => void cancelled++ });
   const options = { attemptTimeoutMs: 100 };
@@ -210,7 +210,7 @@ Deno.test("a response whose body never ends takes too long, and is cancelled", a
   assertEquals(cancelled, 1);
 });
 
-Deno.test("with maxAttempts it gives up, says why without the secret, and goes on with the next", async () => {
+Deno.test("with maxAttempts it gives up, reports why without the secret, and continues with the next", async () => {
   const secret = "S3CRET";
   const failed = { status: 500 };
   await using sim = await simulate(
@@ -228,7 +228,7 @@ Deno.test("with maxAttempts it gives up, says why without the secret, and goes o
   const updated = instance.update();
   const error = await assertRejects(() => added, DeliveryError, "500 ERR_STORAGE_FAILED, 500, 500");
   assert((await updated).ok);
-  // Nor does anything show it but the secret itself.
+  // Nothing else shows the secret, either.
   const { deliveries } = mstudio;
   const shown = [error, mstudio, instance, deliveries.at(-1)];
   assertFalse((Deno.inspect(shown, { depth: 20 }) + JSON.stringify(shown)).includes(secret));
@@ -249,7 +249,7 @@ Deno.test("a rotation through the API is delivered once; the new secret is valid
   const message = await assertUndelivered("ERR_GAVE_UP", instance.rotateSecretNow("third"));
   const attempt = 'Delivering SecretRotated of instance "i-1"';
   assertEquals(message, `${attempt}: 1 of 1 attempts failed: 500`);
-  // A response that is lost is a failure, whatever the receiver stored.
+  // A lost response is a failure, whatever the receiver stored.
   const lost = instance.rotateSecretNow("fourth", { faults: { dropResponse: true } });
   await assertUndelivered("ERR_GAVE_UP", lost);
   await mstudio.idle();
@@ -259,7 +259,7 @@ Deno.test("a rotation through the API is delivered once; the new secret is valid
   assertEquals(await statuses("second", "third"), [201, 403]);
 });
 
-Deno.test("of several rotations the latest that took place counts", async () => {
+Deno.test("of several rotations, the latest successful one counts", async () => {
   await using sim = await simulate(({ payload }) =>
     "secret" in payload && payload.secret === "third" ? 500 : 200
   );
@@ -279,7 +279,7 @@ Deno.test("of several rotations the latest that took place counts", async () => 
   assertEquals(await statusOf(mstudio, instance.id, "fifth"), 201);
 });
 
-Deno.test("options that are wrong or that there are none of are refused", async () => {
+Deno.test("invalid and unknown options are refused", async () => {
   const create = (options: object) => simulate(undefined, options);
   const numbers = [
     { attemptTimeoutMs: -1 },
@@ -301,12 +301,12 @@ Deno.test("options that are wrong or that there are none of are refused", async 
   await assertRejects(() => create({ target: url, url }), TypeError, "the target is a URL itself");
   const unknown = { attemptTimeout: 1 };
   await assertRejects(() => create(unknown), TypeError, 'there is no option "attemptTimeout"');
-  // As an environment that does not have it: every event would be of another extension.
+  // As from an unset variable: every event would be of another extension.
   const extensionId = undefined as unknown as string;
   await assertRejects(() => create({ extensionId }), TypeError, "extensionId");
 });
 
-/** Closes in the middle of something: Deno's sanitizers watch timers, requests and promises that are left behind. */
+/** Closes during work: Deno's sanitizers watch for leaked timers, requests and promises. */
 function testClosing(
   name: string,
   options: Partial<SimulatedMstudioOptions>,
@@ -324,7 +324,7 @@ const FOREVER = { backoff: { initialMs: HOUR_MS, maxMs: HOUR_MS } };
 
 testClosing("closing ends the wait between two attempts", FOREVER, async (mstudio, instance) => {
   const added = instance.add();
-  void instance.update(); // nobody waits for it: no unhandled rejection
+  void instance.update(); // not awaited; causes no unhandled rejection
   await poll(() => mstudio.deliveries.length >= 1);
   await mstudio.close();
   await assertUndelivered("ERR_CLOSED", added);

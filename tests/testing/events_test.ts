@@ -1,4 +1,4 @@
-/** What the events of a simulated mStudio say, how they are signed and stamped. */
+/** Content, signatures and times of simulated events. */
 
 import { assert, assertEquals, assertGreater, assertNotEquals, assertThrows } from "@std/assert";
 import {
@@ -18,7 +18,7 @@ import {
 
 const URL_OF_WEBHOOK = "https://extension.example/webhooks";
 
-Deno.test("an event with nothing chosen has exactly the fields of mitthooks' schema", async () => {
+Deno.test("a default event has exactly the fields of mitthooks' schema", async () => {
   await using sim = await simulate(undefined, { url: URL_OF_WEBHOOK });
   for (const kind of KINDS) {
     const body = await (await sim.mstudio.request(buildEvent(kind))).text();
@@ -31,7 +31,7 @@ Deno.test("an event with nothing chosen has exactly the fields of mitthooks' sch
   }
 });
 
-Deno.test("an event tells what was chosen, and the secret only where it belongs", () => {
+Deno.test("an event has the given fields, and a secret only for kinds with one", () => {
   const chosen = {
     id: "i-1",
     context: { id: "k-1", kind: "customer" },
@@ -48,7 +48,7 @@ Deno.test("an event tells what was chosen, and the secret only where it belongs"
   }
 });
 
-Deno.test("ids and secrets that were not chosen differ, and an unknown kind is refused", () => {
+Deno.test("default ids and secrets differ, and an unknown kind is refused", () => {
   const [one, two] = [buildEvent("SecretRotated"), buildEvent("SecretRotated")];
   for (const field of ["id", "secret", "context"] as const) assertNotEquals(one[field], two[field]);
   const unknown = () => buildEvent("InstanceRenamed" as LifecycleKind);
@@ -89,7 +89,7 @@ Deno.test("every attempt is built and signed anew", async () => {
   }
 });
 
-Deno.test("an instance's events tell its present state", async () => {
+Deno.test("an instance's events have its current state", async () => {
   await using sim = await simulate();
   const { mstudio, received } = sim;
   const context = { id: "k-1", kind: "customer" } as const;
@@ -118,7 +118,7 @@ Deno.test("an instance's events tell its present state", async () => {
 const stamps = (received: Received[]) =>
   received.map(({ payload }) => Date.parse(payload.request.createdAt));
 
-/** Delivers with one failure, and returns what the clock said. */
+/** Delivers with one failure, and returns the signed times. */
 async function stampsOf(options: Partial<SimulatedMstudioOptions>): Promise<number[]> {
   await using sim = await simulate(answers(500, 200), { backoff: { initialMs: 5 }, ...options });
   await sim.mstudio.addInstance();
@@ -126,7 +126,7 @@ async function stampsOf(options: Partial<SimulatedMstudioOptions>): Promise<numb
   return stamps(sim.received);
 }
 
-Deno.test("every attempt is stamped anew, by a clock of its own where it has one", async () => {
+Deno.test("every attempt has its own time, by its own clock if there is one", async () => {
   const [first, second] = await stampsOf({});
   assertGreater(second!, first!);
   const clockSkewMs = (attempt: number) => attempt === 1 ? HOUR_MS : -HOUR_MS;
@@ -141,7 +141,7 @@ Deno.test("every attempt is stamped anew, by a clock of its own where it has one
   }
 });
 
-Deno.test("restamp: false keeps the time of an event over its attempts, but no id of a request", async () => {
+Deno.test("restamp: false keeps an event's time over its attempts, but not the request's id", async () => {
   const options = { restamp: false, backoff: { initialMs: 5 } };
   await using sim = await simulate(answers(500, 200, 200, 200), options);
   const { mstudio, received } = sim;

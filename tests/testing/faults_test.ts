@@ -1,4 +1,4 @@
-/** What can go wrong between a simulated mStudio and a receiver, late arrivals included. */
+/** Faults between a simulated mStudio and a receiver, including late arrivals. */
 
 import {
   assert,
@@ -45,7 +45,7 @@ Deno.test("duplicate: the same event comes again, signed anew, before the next o
   assertEquals(attempt, 6);
 });
 
-Deno.test("drop the response: the receiver worked, the sender tries again", async () => {
+Deno.test("drop the response: the receiver worked, the sender retries", async () => {
   const stored = () => Response.json({ code: "STORED" });
   await using sim = await simulate(stored, { faults: { dropResponse: true } });
   const { mstudio, received } = sim;
@@ -77,7 +77,7 @@ Deno.test("tamper: the body differs in one byte and is still a payload, of anoth
   for (const id of ["a-1", "b-1", "7"]) {
     const response = await mstudio.deliverOnce(mstudio.event(UPDATED, { id }), { tamper: true });
     assertEquals(response.status, 401);
-    const { payload } = received.at(-1)!; // parsed: it is valid but for the signature
+    const { payload } = received.at(-1)!; // parsed, because it is valid except for its signature
     assertNotEquals(payload.id, id);
     assertEquals(payload.id.slice(1), id.slice(1));
   }
@@ -90,7 +90,7 @@ Deno.test("tamper: the body differs in one byte and is still a payload, of anoth
   }
 });
 
-Deno.test("delay: the request was signed before it was held back", async () => {
+Deno.test("delay: the request was signed before the delay", async () => {
   const ages: number[] = [];
   await using sim = await simulate(({ payload }) => {
     ages.push(Date.now() - Date.parse(payload.request.createdAt));
@@ -104,7 +104,7 @@ Deno.test("delay: the request was signed before it was held back", async () => {
   for (const age of ages) assertGreaterOrEqual(age, 49);
 });
 
-Deno.test("delay: it counts into the time of the attempt, and what is held back too long never arrives", async () => {
+Deno.test("delay: it counts towards the time limit, and a request delayed too long never arrives", async () => {
   await using sim = await simulate(undefined, { attemptTimeoutMs: 20, maxAttempts: 1 });
   const { mstudio, received } = sim;
   const delayed = mstudio.addInstance({}, { faults: { delayMs: 500 } });
@@ -114,7 +114,7 @@ Deno.test("delay: it counts into the time of the attempt, and what is held back 
   assertEquals(received, []);
 });
 
-Deno.test("replay: byte for byte what was sent before", async () => {
+Deno.test("replay: byte for byte the earlier request", async () => {
   await using sim = await simulate();
   const { mstudio, received } = sim;
   const instance = await mstudio.addInstance();
@@ -124,7 +124,7 @@ Deno.test("replay: byte for byte what was sent before", async () => {
   assertEquals(received[3], received[1]);
   assertEquals([...received[3]!.headers], [...received[1]!.headers]);
   assertEquals(mstudio.deliveries[3], { ...rotation, replay: true });
-  // What was replayed can be replayed again; what another simulator sent can't be.
+  // A replay can be replayed again; deliveries of another simulator cannot.
   assertEquals((await mstudio.replay(mstudio.deliveries.at(-1)!)).status, 200);
   await using other = await simulate();
   await assertRejects(() => other.mstudio.replay(rotation), TypeError, "Replaying a delivery");
@@ -146,7 +146,7 @@ Deno.test("dry run: in the query of the request, not in the signed target", asyn
   assert(/\?dry-run=true&executing-user-id=[-\w]+$/.test(random!));
 });
 
-Deno.test("an attempt can claim another time", async () => {
+Deno.test("an attempt can have another signed time", async () => {
   await using sim = await simulate();
   const createdAt = new Date("2020-02-29T12:00:00Z");
   await sim.mstudio.deliverOnce(sim.mstudio.event(ROTATED), { createdAt });
@@ -154,7 +154,7 @@ Deno.test("an attempt can claim another time", async () => {
   assertEquals([payload.request.createdAt, signed], ["2020-02-29T12:00:00.000Z", true]);
 });
 
-Deno.test("faults can be switched during retries; a delivery's own replace them, single attempts have none", async () => {
+Deno.test("faults can change during retries; a delivery's own replace them; single attempts have none", async () => {
   await using sim = await simulate(undefined, { faults: { forge: Infinity } });
   const { mstudio, received } = sim;
   const instance = await mstudio.addInstance({}, { faults: {} });
@@ -166,7 +166,7 @@ Deno.test("faults can be switched during retries; a delivery's own replace them,
   assertEquals(received.slice(0, 4).map(({ signed }) => signed), [true, true, false, false]);
 });
 
-Deno.test("faults out of range, and faults that there are none of, are refused", async () => {
+Deno.test("faults out of range and unknown faults are refused", async () => {
   await using sim = await simulate();
   const { mstudio, received } = sim;
   const event = mstudio.event(UPDATED);
@@ -176,7 +176,7 @@ Deno.test("faults out of range, and faults that there are none of, are refused",
     { forge: "yes" as unknown as boolean },
     { delayMs: -1 },
     { delayMs: 2 ** 31 },
-    { arriveLateMs: 6_000 }, // within the time of an attempt
+    { arriveLateMs: 6_000 }, // within an attempt's time limit
     { arriveLateMs: [7_000, 1] },
     { clockSkewMs: NaN },
   ];
@@ -244,7 +244,7 @@ Deno.test("late arrivals: a list makes the first attempts late, each by itself",
   ]);
 });
 
-Deno.test("late arrivals: of a single attempt, what the handler throws is in the log, and never to answer ends, too", async () => {
+Deno.test("late arrivals: of a single attempt, a handler's error is logged, and a hanging one ends", async () => {
   const boom = new Error("boom");
   const targets = [() => Promise.reject(boom), () => new Promise<Response>(() => {})];
   const target = () => targets.shift()!();

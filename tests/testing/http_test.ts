@@ -1,4 +1,4 @@
-/** Deliveries to URLs, received by real servers on the loopback interface. */
+/** Deliveries to URLs of real servers on the loopback interface. */
 
 import { assert, assertEquals } from "@std/assert";
 import { poll } from "../../tools/postgres/databases.ts";
@@ -24,13 +24,13 @@ Deno.test("a redirect is a failure and is not followed", async () => {
   assertEquals(log(sim.mstudio), [`${ADDED} 1 307`, `${ADDED} 2 200`]);
 });
 
-// Bare sockets: Deno.serve does not notice at once that a client has gone.
+// Raw sockets: Deno.serve notices only later that a client has gone.
 function listen() {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return { listener, target: `http://127.0.0.1:${listener.addr.port}` };
 }
 
-/** Reads what was sent before the other side went; resolves only once it has gone. */
+/** Reads until the other side has gone. */
 async function readToEnd(connection: Deno.Conn): Promise<void> {
   let read: number | null = 0;
   while (read !== null) read = await connection.read(new Uint8Array(4096));

@@ -13,7 +13,7 @@ interface Asked {
   readonly bearer?: boolean;
 }
 
-/** Asks the API, by default as the contributor. */
+/** Calls the API, by default as the contributor. */
 async function ask(
   mstudio: SimulatedMstudio,
   path: string,
@@ -77,7 +77,7 @@ Deno.test("a session token is exchanged for an access token of its user, for a m
   assertEquals(mstudio.sessionOfToken(json.publicToken), undefined);
 });
 
-Deno.test("the exchange refuses what mStudio did not make, and what is not valid any more", async () => {
+Deno.test("the exchange refuses forged and expired tokens", async () => {
   await using sim = await simulate();
   const { mstudio } = sim;
   const instance = await mstudio.addInstance();
@@ -105,7 +105,7 @@ Deno.test("the exchange refuses what mStudio did not make, and what is not valid
   assertEquals((await exchange(mstudio, good)).status, 404);
 });
 
-Deno.test("tokens say what the instance is, and are signed with the key of session tokens", async () => {
+Deno.test("tokens have the instance's state, and are signed with the key of session tokens", async () => {
   await using sim = await simulate();
   const { mstudio } = sim;
   const instance = mstudio.instance({
@@ -133,7 +133,7 @@ Deno.test("tokens say what the instance is, and are signed with the key of sessi
   assertEquals((await ask(mstudio, "public-keys/latest?purpose=session_token")).status, 503);
 });
 
-Deno.test("the session's endpoint makes tokens for the contributor alone", async () => {
+Deno.test("the sessions endpoint makes tokens for the contributor only", async () => {
   await using sim = await simulate();
   const { mstudio } = sim;
   const { id } = await mstudio.addInstance();
@@ -148,7 +148,7 @@ Deno.test("the session's endpoint makes tokens for the contributor alone", async
   assertEquals((await ask(mstudio, unknown, { method: "POST" })).status, 404);
 });
 
-Deno.test("an instance as the API tells it, from the beginning to the end", async () => {
+Deno.test("an instance in the API, through its whole life", async () => {
   let status = 500;
   await using sim = await simulate(() => status, { backoff: { initialMs: 30_000 } });
   const { mstudio } = sim;
@@ -211,7 +211,7 @@ Deno.test("an instance as the API tells it, from the beginning to the end", asyn
   assertEquals((await ask(other, "extension-instances/i-2")).status, 404);
 });
 
-Deno.test("an instance is shown to itself, its users and the contributor, and to nobody else", async () => {
+Deno.test("an instance is visible to itself, its users and the contributor only", async () => {
   await using sim = await simulate();
   const { mstudio } = sim;
   const [mine, others] = [await mstudio.addInstance(), await mstudio.addInstance()];
@@ -238,7 +238,7 @@ Deno.test("an instance is shown to itself, its users and the contributor, and to
   assertEquals(await status("extension-instances/unknown", mstudio.apiToken), 404);
 });
 
-Deno.test("instances in pages, with their number", async () => {
+Deno.test("instances in pages, with the total", async () => {
   await using sim = await simulate();
   const { mstudio } = sim;
   const ids: string[] = [];
@@ -340,7 +340,7 @@ Deno.test("a rotation through the API: the webhook is called once, and decides",
   const anonymous = await ask(mstudio, path(), { method: "PUT", token: undefined });
   assertEquals(anonymous.status, 401);
   status = 200;
-  // An instance that was only spoken of.
+  // An instance known only from an event.
   await mstudio.deliver(mstudio.event("ExtensionAddedToContext", { id: "i-9" }));
   const spoken = await ask(mstudio, path("e-1", "i-9"), { method: "PUT", body: {} });
   assertEquals(await statusOf(mstudio, "i-9", spoken.json.secret), 201);
@@ -348,7 +348,7 @@ Deno.test("a rotation through the API: the webhook is called once, and decides",
   assertEquals((await rotate()).status, 404);
 });
 
-Deno.test("what the simulator does not know is answered by the test's own API", async () => {
+Deno.test("the test's own API answers other requests", async () => {
   const asked: string[] = [];
   await using sim = await simulate(undefined, {
     apiToken: "contributor",

@@ -1,4 +1,7 @@
-/** A simulated mStudio, and a receiver that judges every delivery by mitthooks' own schemas and signature check. */
+/**
+ * A simulated mStudio, and a receiver that checks deliveries by mitthooks' schemas and signature
+ * check.
+ */
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { NoopLogger } from "@weissaufschwarz/mitthooks/logging/noopLogger";
@@ -26,14 +29,14 @@ export async function isSigned(
   });
 }
 
-/** An event with the request that carries it. */
+/** An event with its request. */
 type Payload = LifecycleEvent & {
   readonly request: Record<"id" | "createdAt", string> & {
     readonly target: Record<"method" | "url", string>;
   };
 };
 
-/** Reads a payload as strictly as mitthooks can: a field its schemas don't know is an error as well. */
+/** Reads a payload as strictly as mitthooks can: unknown fields are errors, too. */
 export function parsePayload(rawBody: string): Payload {
   const payload = JSON.parse(rawBody);
   for (const schema of webhookSchema.options) {
@@ -43,7 +46,7 @@ export function parsePayload(rawBody: string): Payload {
   throw new TypeError(`Reading a payload: no schema fits ${rawBody}`);
 }
 
-/** What the receiver got. Not the request itself: a server's is void once it is answered. */
+/** A received request. A copy, because a server's request is void once it is answered. */
 export interface Received {
   readonly payload: Payload;
   readonly kind: string;
@@ -52,7 +55,7 @@ export interface Received {
   readonly headers: Headers;
 }
 
-/** A response or its status, for what is signed. */
+/** The response, or its status, to signed requests. */
 export type Answer = (received: Received) => Response | number | Promise<Response | number>;
 
 export function answers(...list: readonly (Response | number)[]): Answer {
@@ -60,7 +63,10 @@ export function answers(...list: readonly (Response | number)[]): Answer {
   return () => list[next++]!;
 }
 
-/** A simulated mStudio whose deliveries are kept; what is not signed is refused, all else answered as told. */
+/**
+ * A simulated mStudio whose deliveries are recorded; unsigned ones are refused, others answered as
+ * given.
+ */
 export async function simulate(
   answer: Answer = () => 200,
   options: Partial<SimulatedMstudioOptions> = {},
@@ -80,21 +86,21 @@ export async function simulate(
     extensionId: "e-1",
     target,
     backoff: { initialMs: 1, maxMs: 2 },
-    maxAttempts: 5_000, // so that a test that waits for what never comes ends
+    maxAttempts: 5_000, // so that a test that waits in vain ends
     newSecretRefusedMs: 0,
     ...options,
   });
   return { mstudio, received, [Symbol.asyncDispose]: () => mstudio.close() };
 }
 
-/** The log in short: kind, attempt, what came of it, marks. */
+/** A short form of the log: kind, attempt, outcome, marks. */
 export function log({ deliveries }: SimulatedMstudio): string[] {
   return deliveries.map(({ kind, attempt, status, failure, late, replay }) =>
     `${kind} ${attempt} ${status ?? failure}${late ? " late" : ""}${replay ? " replay" : ""}`
   );
 }
 
-/** Asserts that deliveries came to nothing, and why. */
+/** Asserts that deliveries failed, and why. */
 export async function assertUndelivered(
   code: string,
   ...promises: Promise<unknown>[]
@@ -108,7 +114,7 @@ export async function assertUndelivered(
   return message;
 }
 
-/** The status with which the API answers to who wants a token. */
+/** The status with which the API answers a request for a token. */
 export async function requestToken(
   { api }: SimulatedMstudio,
   id: string,
@@ -118,7 +124,7 @@ export async function requestToken(
   return await api(new Request(url, { method: "POST", body }));
 }
 
-/** Whether a secret can be exchanged for a token: 201, or the status of the refusal. */
+/** The status of exchanging a secret for a token: 201, or that of a refusal. */
 export async function statusOf(
   mstudio: SimulatedMstudio,
   id: string,

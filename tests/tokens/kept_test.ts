@@ -1,4 +1,4 @@
-/** How long a token is kept, and for whom. */
+/** The cache of tokens. */
 
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { InstanceTokenError, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
@@ -7,11 +7,11 @@ import { eachRow } from "../support/each_row.ts";
 import { poll } from "../../tools/postgres/databases.ts";
 import { type Answer, ID, issued, tokensOf } from "./support.ts";
 
-Deno.test("a token is asked for once and kept; the storage is read at every call", async () => {
+Deno.test("a token is requested once and cached; the storage is read at every call", async () => {
   const { get, calls, received } = tokensOf();
   assertEquals([await get(), await get()], ["token-1-of-first", "token-1-of-first"]);
   assertEquals([received.length, calls.reads], [1, 2]);
-  // The request is ended once its answer was read.
+  // The request ends when its answer was read.
   assert(received[0]!.init.signal!.aborted);
 });
 
@@ -32,7 +32,7 @@ Deno.test("the request: a POST with the secret in its body, for the encoded id, 
   assertEquals(real.received[0]!.url, `https://api.mittwald.de${path}`);
 });
 
-Deno.test("2,000 callers at once make one request and one read, instances have tokens of their own", async () => {
+Deno.test("2,000 concurrent calls make one request and one read; each instance has its own token", async () => {
   const answered = Promise.withResolvers<void>();
   const { get, secrets, calls, received } = tokensOf(async ({ secret }) => {
     await answered.promise;
@@ -43,7 +43,7 @@ Deno.test("2,000 callers at once make one request and one read, instances have t
   const other = get("instance-2");
   await poll(() => received.length === 2);
   assertEquals(calls.reads, 2);
-  // Those who come during the request share a read as well.
+  // Calls during the request share a read as well.
   all.push(...Array.from({ length: 1_000 }, () => get()));
   await poll(() => calls.reads === 3);
   answered.resolve();
@@ -51,7 +51,7 @@ Deno.test("2,000 callers at once make one request and one read, instances have t
   assertEquals([await other, received.length, calls.reads], ["token-of-second", 2, 3]);
 });
 
-Deno.test("refresh drops what is kept, and those who want a new one at the same time share it", async () => {
+Deno.test("refresh drops the cached token; concurrent calls with refresh share the new one", async () => {
   const { get, received } = tokensOf();
   assertEquals([await get(), await get()], ["token-1-of-first", "token-1-of-first"]);
   const all = await Promise.all(Array.from({ length: 50 }, () => get(ID, { refresh: true })));
@@ -62,7 +62,7 @@ Deno.test("refresh drops what is kept, and those who want a new one at the same 
   for (const options of wrong) await assertRejects(() => get(ID, options as never), TypeError);
 });
 
-Deno.test("refresh does not take the answer to a request that was made before", async () => {
+Deno.test("refresh ignores the answer to an earlier request", async () => {
   const answers: ((response: Response) => void)[] = [];
   const { get, received } = tokensOf(() => new Promise((resolve) => answers.push(resolve)));
   const early = get();
@@ -76,7 +76,7 @@ Deno.test("refresh does not take the answer to a request that was made before", 
   assertEquals([await get(), received.length], ["of-the-new-scopes", 2]);
 });
 
-Deno.test("an instance that is switched off has no token, and a new one when it is switched on again", async () => {
+Deno.test("a disabled instance has no token, and a new one when it is enabled again", async () => {
   const { get, more, received } = tokensOf();
   assertEquals(await get(), "token-1-of-first");
   for (const [refresh, next] of [[false, 2], [true, 3]] as const) {
@@ -88,7 +88,7 @@ Deno.test("an instance that is switched off has no token, and a new one when it 
   }
 });
 
-Deno.test("getWithExpiry tells until when, by the local clock", async () => {
+Deno.test("getWithExpiry returns the expiry by the local clock", async () => {
   const { now } = Date;
   const skewMs = 86_400_000;
   // The API's clock is a day ahead.
@@ -98,7 +98,7 @@ Deno.test("getWithExpiry tells until when, by the local clock", async () => {
   const lifetimeMs = first.expiresAt.getTime() - before;
   assertEquals(first.token, "it");
   assert(lifetimeMs > 590_000 && lifetimeMs < 620_000, `${lifetimeMs}`);
-  // What is left is told, also after the local clock was moved.
+  // The remaining time stays right after the local clock was moved.
   const left = await ahead(400_000, async () => {
     const { token, expiresAt } = await tokens.getWithExpiry(ID);
     assertEquals(token, "it");
@@ -112,12 +112,12 @@ Deno.test("a token whose secret was rotated is not used again", async () => {
   await get();
   secrets.set(ID, "second");
   assertEquals([await get(), await get()], ["token-2-of-second", "token-2-of-second"]);
-  // Not even where an old secret comes back.
+  // Not even if an old secret returns.
   secrets.set(ID, "first");
   assertEquals([await get(), received.length], ["token-3-of-first", 3]);
 });
 
-Deno.test("a rotation while a request is under way: who comes later gets a token of the new secret", async () => {
+Deno.test("a rotation during a request: later calls get a token of the new secret", async () => {
   const answered = Promise.withResolvers<void>();
   const { get, secrets, received } = tokensOf(async ({ secret }, count) => {
     if (secret === "first") await answered.promise;
@@ -129,11 +129,11 @@ Deno.test("a rotation while a request is under way: who comes later gets a token
   assertEquals(await get(), "token-2-of-second");
   answered.resolve();
   assertEquals(await early, "token-1-of-first");
-  // The answer that came last does not replace the token of the secret that is stored.
+  // The late answer does not replace the token of the stored secret.
   assertEquals([await get(), received.length], ["token-2-of-second", 2]);
 });
 
-Deno.test("a removed instance has no token, and one that is added anew a new one", async () => {
+Deno.test("a removed instance has no token, and gets a new one when it is added again", async () => {
   const { get, secrets, received } = tokensOf();
   await get();
   secrets.delete(ID);
@@ -151,14 +151,14 @@ Deno.test("a removed instance has no token, and one that is added anew a new one
 Deno.test("a token is renewed shortly before it expires", async (t) => {
   const { now } = Date;
   const clock = { nowMs: now() };
-  /** Answers with tokens of a lifetime, by a clock that is ahead of ours, or by ours where it has none. */
+  /** Answers with tokens of a lifetime, by a clock ahead of ours, or without a clock. */
   const lasting = (lifetimeMs: number, aheadMs?: number): Answer => (_, count) =>
     issued(`${count}`, lifetimeMs, aheadMs === undefined ? undefined : clock.nowMs + aheadMs);
   const withoutZone: Answer = (_, count) => {
     const expiry = new Date(clock.nowMs + 600_000).toISOString().replace("Z", "");
     return Response.json({ publicToken: `${count}`, expiry }, { status: 201 });
   };
-  // The answer, when the token is used still, and when no longer.
+  // The answer, a time at which the token is still used, and one at which it is not.
   const cases: Record<string, [Answer, number, number]> = {
     "a minute": [lasting(3_600_000), 3_600_000 - 60_001, 3_600_000 - 60_000],
     "of a short lifetime, a tenth": [lasting(10_000), 8_999, 9_000],
@@ -218,7 +218,7 @@ Deno.test("a clock that is set back after a while does not prolong it", async ()
   Date.now = () => now() + 120_000;
   try {
     assertEquals(await ahead(600_000, () => get()), "2");
-    // A machine that slept: the monotonic clock stood still.
+    // After sleep: the monotonic clock stood still.
     Date.now = () => now() + 120_000 + 600_000;
     assertEquals(await get(), "3");
   } finally {
@@ -226,7 +226,7 @@ Deno.test("a clock that is set back after a while does not prolong it", async ()
   }
 });
 
-Deno.test("while the API hands out the same token again, few requests are made, also when it has expired", async () => {
+Deno.test("few requests are made while the API returns the same token, even an expired one", async () => {
   const { now } = Date;
   let passedMs = 0;
   const expiry = new Date(now() + 600_000).toISOString();
@@ -238,7 +238,8 @@ Deno.test("while the API hands out the same token again, few requests are made, 
   );
   Date.now = () => now() + passedMs;
   try {
-    // A hundred calls a second during the last tenth, and for ten seconds after it.
+    // A hundred calls per second during the last tenth of the lifetime, and for ten seconds after
+    // it.
     for (passedMs = 540_000; passedMs < 610_000; passedMs += 10) await get();
   } finally {
     Date.now = now;
@@ -246,7 +247,7 @@ Deno.test("while the API hands out the same token again, few requests are made, 
   assertLess(received.length, 20);
 });
 
-Deno.test("no more tokens are kept than maxTokens: those that were used last", async () => {
+Deno.test("the maxTokens most recently used tokens are cached", async () => {
   const { get, secrets, received } = tokensOf(undefined, { maxTokens: 2 });
   for (const id of ["a", "b", "c"]) secrets.set(id, id);
   for (const id of ["a", "b", "a", "c", "a"]) await get(id);

@@ -1,4 +1,4 @@
-/** Secrets that the API refuses: for some seconds, or for good. */
+/** Secrets that the API refuses for some seconds, or for good. */
 
 import { assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { InstanceTokenError, UnknownExtensionInstanceError } from "@wais/mitthooks-drizzle/tokens";
@@ -13,17 +13,17 @@ async function assertRefused(promise: Promise<unknown>): Promise<string> {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-Deno.test("a new secret that is refused is waited for", async () => {
+Deno.test("a refused new secret is retried", async () => {
   await Promise.all([400, 401, 403, 409, 422].map(async (status) => {
     const { get, received } = tokensOf((_, count) => count < 3 ? refuse(status) : issued("it"));
     assertEquals([status, await get(), received.length], [status, "it", 3]);
   }));
 });
 
-Deno.test("an instance that mStudio does not have is told as that, at once, and not asked for again meanwhile", async () => {
+Deno.test("an instance that mStudio does not have is reported at once, and not requested again meanwhile", async () => {
   for (const status of [404, 410]) {
     const { get, more, received } = tokensOf(() => refuse(status));
-    // A row that was left behind.
+    // A stale row.
     for (const createdAt of [undefined, new Date(0), new Date(Date.now() - 30_000)]) {
       if (createdAt !== undefined) more.createdAt = createdAt;
       const count = received.length;
@@ -39,7 +39,7 @@ Deno.test("an instance that mStudio does not have is told as that, at once, and 
   }
 });
 
-Deno.test("an instance that was stored just now is waited for, where mStudio does not have it yet", async () => {
+Deno.test("an instance stored just now is retried if mStudio does not have it yet", async () => {
   const { get, more, received } = tokensOf((_, count) => count < 3 ? refuse(404) : issued("it"));
   more.createdAt = new Date();
   assertEquals([await get(), received.length], ["it", 3]);
@@ -49,7 +49,7 @@ Deno.test("an instance that was stored just now is waited for, where mStudio doe
   assertGreater(gone.received.length, 1);
 });
 
-Deno.test("100 callers wait together", async () => {
+Deno.test("100 concurrent calls wait together", async () => {
   const { get, calls, received } = tokensOf((_, count) => count < 3 ? refuse() : issued("it"));
   const callers = Array.from({ length: 50 }, () => get());
   await poll(() => received.length >= 1);
@@ -59,7 +59,7 @@ Deno.test("100 callers wait together", async () => {
   assertLess(calls.reads, 10);
 });
 
-Deno.test("a secret that stays refused is an error after the time limit, and at once from then on", async () => {
+Deno.test("a secret that stays refused fails after the time limit, and immediately from then on", async () => {
   let refused = true;
   const answer = () => refused ? refuse() : issued("it");
   const { get, received } = tokensOf(answer, { timeoutMs: 2_000 });
@@ -67,15 +67,15 @@ Deno.test("a secret that stays refused is an error after the time limit, and at 
   assertEquals(await assertRefused(get()), `${attempt}: the API answered with status 403`);
   const count = received.length;
   assertGreater(count, 1);
-  await pause(2_000); // the limit has passed in any case
+  await pause(2_000); // past the time limit
   await assertRefused(get());
   assertEquals(received.length, count + 1);
-  // It is taken when the API takes it.
+  // It works as soon as the API accepts it.
   refused = false;
   assertEquals(await get(), "it");
 });
 
-Deno.test("a secret that becomes valid late within the time limit is taken", async () => {
+Deno.test("a secret that becomes valid late, within the time limit, works", async () => {
   const begun = performance.now();
   const { get } = tokensOf(
     () => performance.now() - begun < 1_000 ? refuse() : issued("it"),
@@ -84,17 +84,17 @@ Deno.test("a secret that becomes valid late within the time limit is taken", asy
   assertEquals(await get(), "it");
 });
 
-Deno.test("a secret that was taken in between is waited for again", async () => {
+Deno.test("a secret that worked in between is retried again", async () => {
   const { get, received } = tokensOf(
     (_, count) => count % 2 === 1 ? refuse() : issued(`token-${count}`, -1),
     { timeoutMs: 2_000 },
   );
   assertEquals(await get(), "token-2");
-  await pause(2_000); // since it was refused first
+  await pause(2_000); // since the first refusal
   assertEquals([await get(), received.length], ["token-4", 4]);
 });
 
-Deno.test("a secret that is rotated while its predecessor is refused is taken, and its token kept", async () => {
+Deno.test("a secret rotated while its predecessor is refused works, and its token is cached", async () => {
   const { get, secrets, received } = tokensOf(({ secret }, count) => {
     secrets.set(ID, "second");
     return count < 4 ? refuse() : issued(`token-of-${secret}`);
@@ -111,7 +111,7 @@ Deno.test("an instance that is removed while its secret is refused is unknown", 
   await assertRejects(get, UnknownExtensionInstanceError);
 });
 
-Deno.test("a new secret is waited for, although its predecessor was refused for long", async () => {
+Deno.test("a new secret is retried even after a long refusal of its predecessor", async () => {
   let refusedSecond = 0;
   const { get, secrets } = tokensOf(
     ({ secret }) => secret === "second" && ++refusedSecond > 1 ? issued("it") : refuse(),
@@ -122,7 +122,7 @@ Deno.test("a new secret is waited for, although its predecessor was refused for 
   assertEquals(await get(), "it");
 });
 
-Deno.test("the last answer is told where the next one does not come in time", async () => {
+Deno.test("the last answer is reported if the next one does not come in time", async () => {
   const { get, received } = tokensOf(
     (_, count) => count === 1 ? refuse() : new Promise<Response>(() => {}),
     { timeoutMs: 1_000 },

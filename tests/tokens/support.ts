@@ -1,4 +1,4 @@
-/** What the tests of tokens share: a storage in memory, and an API that does as it is told. */
+/** Helpers for the tests of tokens: a storage in memory, and an API with given answers. */
 
 import {
   type GetTokenOptions,
@@ -16,7 +16,7 @@ export interface Received {
 
 export type Answer = (received: Received, count: number) => Response | Promise<Response>;
 
-/** A token of the given lifetime, by the API's clock where that is another one than ours. */
+/** A token with a lifetime, by the API's clock if that differs from ours. */
 export function issued(publicToken: string, lifetimeMs = 3_600_000, clockMs?: number): Response {
   const expiry = new Date((clockMs ?? Date.now()) + lifetimeMs).toISOString();
   const headers = clockMs === undefined ? {} : { date: new Date(clockMs).toUTCString() };
@@ -25,13 +25,13 @@ export function issued(publicToken: string, lifetimeMs = 3_600_000, clockMs?: nu
 
 export const refuse = (status = 403): Response => new Response(null, { status });
 
-/** Tokens whose API is a function, which by default hands out a new token for each request. */
+/** Tokens with a function as API. Default: one that issues a new token per request. */
 export function tokensOf(
   answer: Answer = ({ secret }, count) => issued(`token-${count}-of-${secret}`),
   options: Partial<InstanceTokensOptions> = {},
 ) {
   const secrets = new Map<string, string | null>([[ID, "first"]]);
-  /** What else the storage knows of every instance. */
+  /** Further properties of every stored instance. */
   const more: { active?: boolean; createdAt?: Date } = {};
   const received: Received[] = [];
   const calls = { reads: 0 };

@@ -1,4 +1,4 @@
-/** An API that is down, slow, or not mittwald's; and callers who are wrong. */
+/** An API that is down, slow, or not mittwald's; and caller mistakes. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -12,7 +12,7 @@ import { poll } from "../../tools/postgres/databases.ts";
 import { type Answer, ID, issued, tokensOf } from "./support.ts";
 
 const SECRET = "S3CRET-of-the-instance";
-const TOKEN = "T0K3N"; // short: an error of JSON.parse quotes no more than some characters
+const TOKEN = "T0K3N"; // short, because errors of JSON.parse quote only some characters
 
 async function assertUnavailable(
   answer: Answer,
@@ -31,7 +31,7 @@ async function assertUnavailable(
   return error;
 }
 
-Deno.test("a status that is no refusal of the secret is not waited for", async () => {
+Deno.test("a status that does not refuse the secret is not retried", async () => {
   const headers = { location: "https://elsewhere.example" };
   for (const status of [204, 301, 307, 405, 408, 418, 500, 503]) {
     const answer = () => new Response(null, { status, headers });
@@ -39,7 +39,7 @@ Deno.test("a status that is no refusal of the secret is not waited for", async (
   }
 });
 
-Deno.test("429 and Retry-After are heeded: a call waits where it can, and fails at once where it cannot", async () => {
+Deno.test("429 and Retry-After: a call waits within its time limit, and otherwise fails at once", async () => {
   const busy = (seconds: string) =>
     new Response(null, { status: 429, headers: { "retry-after": seconds } });
   const waits = tokensOf((_, count) => count === 1 ? busy("1") : issued("it"));
@@ -54,7 +54,7 @@ Deno.test("429 and Retry-After are heeded: a call waits where it can, and fails 
   secrets.set("instance-2", "second");
   const error = await assertRejects(get, InstanceTokenError);
   assertEquals([error.code, received.length], ["ERR_TOKEN_UNAVAILABLE", 1]);
-  // Nor for any other instance is it asked meanwhile.
+  // Other instances make no requests in the meantime, either.
   for (const id of [ID, "instance-2"]) {
     const failed = () => assertRejects(() => get(id), InstanceTokenError, "asked for a pause");
     await ahead(40_000, () => Promise.all(Array.from({ length: 50 }, failed)));
@@ -71,17 +71,20 @@ Deno.test("an API that cannot be reached", async () => {
 
 const MALFORMED: Record<string, unknown> = {
   "nothing": undefined,
-  "no JSON": `<html>${TOKEN}`,
+  "not JSON": `<html>${TOKEN}`,
   "the bare token": TOKEN,
   "half of it": `{"publicToken":"${TOKEN}`,
   "null": "null",
   "a list": `["${TOKEN}"]`,
   "no token": { expiry: "2100-01-01T00:00:00Z" },
   "an empty token": { publicToken: "", expiry: "2100-01-01T00:00:00Z" },
-  "a token that is no header": { publicToken: `${TOKEN}\r\nx: y`, expiry: "2100-01-01T00:00:00Z" },
+  "a token that is not a header's value": {
+    publicToken: `${TOKEN}\r\nx: y`,
+    expiry: "2100-01-01T00:00:00Z",
+  },
   "a token that is a number": { publicToken: 1, expiry: "2100-01-01T00:00:00Z" },
   "no expiry": { publicToken: TOKEN },
-  "an expiry that is no time": { publicToken: TOKEN, expiry: "soon" },
+  "an expiry that is not a time": { publicToken: TOKEN, expiry: "soon" },
   "an expiry that is a number": { publicToken: TOKEN, expiry: 4e12 },
 };
 
@@ -93,7 +96,7 @@ Deno.test("an answer that is malformed", async (t) => {
   });
 });
 
-Deno.test("an answer without end is read up to a limit", async () => {
+Deno.test("an endless answer is read up to a limit", async () => {
   let cancelled = false;
   const endless = () =>
     new ReadableStream({
@@ -106,7 +109,7 @@ Deno.test("an answer without end is read up to a limit", async () => {
   assert(cancelled);
 });
 
-Deno.test("an API, or a storage, that does not answer, or does not finish", async () => {
+Deno.test("an API or a storage that does not answer or does not finish", async () => {
   const never = () => new Promise<never>(() => {});
   for (const answer of [never, () => new Response(new ReadableStream(), { status: 201 })]) {
     await assertUnavailable(answer, "no answer within 200 ms", { timeoutMs: 200 });
@@ -116,13 +119,13 @@ Deno.test("an API, or a storage, that does not answer, or does not finish", asyn
   assertEquals(error.code, "ERR_TOKEN_UNAVAILABLE");
 });
 
-Deno.test("what the storage throws is passed on", async () => {
+Deno.test("errors of the storage are passed on", async () => {
   const cause = new Error("no database");
   const tokens = new InstanceTokens({ storage: { getExtension: () => Promise.reject(cause) } });
   assertEquals(await tokens.get(ID).catch((error) => error), cause);
 });
 
-Deno.test("a failure is not remembered, and all who waited for it hear of it", async () => {
+Deno.test("a failure is not cached, and reaches all waiting calls", async () => {
   let down = true;
   const { get, received } = tokensOf(() =>
     down ? new Response(null, { status: 500 }) : issued("the-token")
@@ -134,7 +137,7 @@ Deno.test("a failure is not remembered, and all who waited for it hear of it", a
   assertEquals([await get(), received.length], ["the-token", requests + 1]);
 });
 
-Deno.test("a request that never ends does not keep later callers away", async () => {
+Deno.test("a request that never ends does not block later calls", async () => {
   const { get, received } = tokensOf(
     (_, count) => count === 1 ? new Promise<Response>(() => {}) : issued("the-token"),
     { timeoutMs: 200 },
@@ -144,7 +147,7 @@ Deno.test("a request that never ends does not keep later callers away", async ()
   assertEquals(await get(), "the-token");
 });
 
-Deno.test("tokens show nothing when inspected", async () => {
+Deno.test("inspecting tokens shows nothing", async () => {
   const { tokens, get, secrets } = tokensOf(() => issued(TOKEN));
   secrets.set(ID, SECRET);
   assertEquals(await get(), TOKEN);

@@ -1,4 +1,4 @@
-/** What fails on the receiver's side, what the operator hears of it, and that nobody hears a secret. */
+/** Failures of the receiver and their reports, which contain no secret. */
 
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { encodeBase64 } from "@std/encoding";
@@ -54,7 +54,7 @@ Deno.test("a failing storage is answered with 500, and its error reported with t
   };
   const receiver = await Receiver.create({ storage: storageThat(synchronously) });
   await receiver.expect(STORAGE_FAILED, payload(ROTATED));
-  // A StorageError is passed on as it is.
+  // A StorageError is passed on unchanged.
   const missing = new TableMissingError("upsertExtension", cause);
   const unmigrated = await Receiver.create({ storage: storageThat(fail(missing)) });
   await unmigrated.expect(STORAGE_FAILED, payload(ADDED));
@@ -62,7 +62,7 @@ Deno.test("a failing storage is answered with 500, and its error reported with t
   assertStringIncludes(unmigrated.log[0]!, "run the migrations first");
 });
 
-Deno.test("a failed handler of the storage is answered with 500, whatever code its cause carries", async () => {
+Deno.test("a failed handler of the storage is answered with 500, whatever the code of its cause", async () => {
   for (const cause of [new Error(`no mail for ${SECRET}`), new BusyError("of the handler")]) {
     const storage = storageThat(fail(new HandlerFailedError(cause)));
     const receiver = await Receiver.create({ storage });
@@ -73,7 +73,7 @@ Deno.test("a failed handler of the storage is answered with 500, whatever code i
   }
 });
 
-Deno.test("public keys that are no keys are answered with 502", async (t) => {
+Deno.test("invalid public keys are answered with 502", async (t) => {
   const keys = {
     "undefined": undefined,
     "a number": 7,
@@ -90,7 +90,7 @@ Deno.test("public keys that are no keys are answered with 502", async (t) => {
   });
 });
 
-Deno.test("whatever does not finish is given up at the time limit", async (t) => {
+Deno.test("work that does not finish ends at the time limit", async (t) => {
   const hanging = {
     "public keys": { publicKeys: { getPublicKey: never } },
     "storage": { storage: storageThat(never) },
@@ -112,7 +112,7 @@ Deno.test("a storage that fails after the time limit does no harm", async () => 
   addEventListener("unhandledrejection", listener);
   try {
     late.reject(new Error("too late"));
-    // Rejections that nobody handles are reported before the next timer.
+    // Unhandled rejections are reported before the next timer.
     await new Promise((resolve) => setTimeout(resolve));
   } finally {
     removeEventListener("unhandledrejection", listener);
@@ -149,7 +149,7 @@ Deno.test("a logger or onError that fails does not change the answer", async () 
   }
 });
 
-Deno.test("onError hears of what is lost until somebody acts, and what it was", async () => {
+Deno.test("onError gets lost work and its event", async () => {
   const known = await Receiver.create();
   const request = { id: "request-1", createdAt: ago(0) };
   await known.expect("404 ERR_UNKNOWN_INSTANCE", payload(ROTATED, { request }));
@@ -185,7 +185,7 @@ Deno.test("3,000 deliveries that mittwald signed for another extension: one repo
   const receiver = await Receiver.create();
   const meta = { extensionId: "extension-2", contributorId: "contributor-1" };
   const WRONG = "403 ERR_WRONG_EXTENSION";
-  // One delivery again and again, and many of which each is another one.
+  // One repeated delivery, and many different ones.
   const one = encode(payload(ADDED, { meta, id: "of-another" }));
   for (let round = 0; round < 1_500; round++) {
     await receiver.expect(WRONG, one);
@@ -193,14 +193,14 @@ Deno.test("3,000 deliveries that mittwald signed for another extension: one repo
   }
   assertEquals([receiver.codes, receiver.storage.callCount], [["ERR_WRONG_EXTENSION"], 0]);
   assertEquals(receiver.levels.filter((level) => level !== "debug"), ["warn"]);
-  // Nothing of another extension's instance is told.
+  // Nothing about another extension's instance is reported.
   assertEquals(receiver.details.map(({ event }) => event), [undefined]);
   assert(!receiver.said.includes("of-another"));
   await ahead(11 * 60_000, () => receiver.expect(WRONG, one));
   assertEquals(receiver.errors.length, 2);
 });
 
-Deno.test("3,000 replays: of each kind of refusal one report in ten minutes, and each genuine failure another", async (t) => {
+Deno.test("3,000 replays: one report in ten minutes per kind of refusal, and one per genuine failure", async (t) => {
   const stale = Object.assign(new Error(), { code: "ERR_STALE_EVENT" });
   const none = Object.assign(new Error(), { code: "ERR_UNKNOWN_INSTANCE" });
   const storage = new MemoryStorage();
@@ -223,19 +223,19 @@ Deno.test("3,000 replays: of each kind of refusal one report in ten minutes, and
       { maxAgeMs: 60_000 },
       (turn) => payload(ROTATED, { id: `instance-${turn % 50}`, ...sameTime }),
     ],
-    "with the query of a dry run, of a stored instance": [
+    "with a dry run's query, for a stored instance": [
       "409 ERR_NO_DRY_RUN",
       { storage },
       (turn) => payload(ROTATED, { ...sameTime, secret: `${turn % 50}` }),
       DRY_RUN_URL,
     ],
-    "one, with the query of a dry run": [
+    "one, with a dry run's query": [
       "200 DRY_RUN",
       {},
       () => payload(ROTATED, sameTime),
       DRY_RUN_URL,
     ],
-    "one of an instance that is not there": [
+    "one of an unknown instance": [
       "404 ERR_UNKNOWN_INSTANCE",
       { storage: storageThat(fail(none)) },
       () => payload(ROTATED, sameTime),
@@ -245,7 +245,7 @@ Deno.test("3,000 replays: of each kind of refusal one report in ten minutes, and
       { storage: storageThat(fail(new Error("connection refused"))) },
       () => payload(ROTATED, sameTime),
     ],
-    "one of a kind that is not known": [
+    "one of an unknown kind": [
       "400 ERR_UNKNOWN_KIND",
       {},
       () => payload("Unheard", sameTime),
@@ -266,18 +266,18 @@ Deno.test("3,000 replays: of each kind of refusal one report in ten minutes, and
   assertEquals(receiver.errors.length, 20);
 });
 
-Deno.test("if for 5 minutes deliveries came and none could be verified, that is reported once", async (t) => {
+Deno.test("if no delivery can be verified for 5 minutes, that is reported once", async (t) => {
   const genuine = encode(payload(ADDED));
   const busy = { getPublicKey: fail(new BusyError("of the test")) };
   const unknown = { getPublicKey: fail(new UnknownPublicKeyError()) };
   const wrong = { getPublicKey: () => encodeBase64(new Uint8Array(32).fill(7)) };
   const [algorithm, serial] = ["X-Marketplace-Signature-Algorithm", SERIAL];
   const rows: Record<string, [Partial<WebhookHandlerOptions>, Record<string, string>]> = {
-    "an API that knows none of the serials": [{ publicKeys: unknown }, {}],
+    "an API without the serials": [{ publicKeys: unknown }, {}],
     "a wrong key": [{ publicKeys: wrong }, {}],
     "a provider that is always busy": [{ publicKeys: busy }, {}],
     "a new algorithm": [{}, { [algorithm]: "Ed448" }],
-    "headers that are not as they were": [{}, { [serial]: "" }],
+    "changed headers": [{}, { [serial]: "" }],
   };
   await eachRow(t, rows, async ([options, changed]) => {
     const receiver = await Receiver.create(options);
@@ -287,7 +287,7 @@ Deno.test("if for 5 minutes deliveries came and none could be verified, that is 
       assert(status >= 400);
       return receiver.errors.length;
     };
-    // As often as mStudio tries, and then for an hour.
+    // As often as mStudio retries, for an hour.
     const counts = [];
     for (const minutes of [0, 0.1, 0.5, 1, 2, 4.9, 5.1, 9, 16, 30, 60]) {
       counts.push(await send(minutes));
@@ -299,7 +299,7 @@ Deno.test("if for 5 minutes deliveries came and none could be verified, that is 
   });
 });
 
-Deno.test("strangers beside genuine deliveries cause no report, and strangers alone one until the next genuine one", async () => {
+Deno.test("strangers beside genuine deliveries cause no report, strangers alone one until the next genuine one", async () => {
   const receiver = await Receiver.create();
   let minutes = 0;
   const at = (after: number, step: () => Promise<unknown>) =>
@@ -316,7 +316,7 @@ Deno.test("strangers beside genuine deliveries cause no report, and strangers al
   await at(0, () => receiver.expect("200 STORED", payload(ADDED)));
   for (let round = 0; round < 50; round++) await at(1, forge);
   assertEquals(receiver.errors.length, 2);
-  // Requests without any signature are no deliveries, however many.
+  // Requests without a signature do not count, however many.
   const scanned = await Receiver.create();
   for (let round = 0; round < 50; round++) {
     await ahead(round * 60_000, () => scanned.send("{}", {}));
@@ -324,12 +324,12 @@ Deno.test("strangers beside genuine deliveries cause no report, and strangers al
   assertEquals(scanned.errors, []);
 });
 
-Deno.test("a handler whose storage keeps no order says so once, when it is made", async () => {
+Deno.test("a handler whose storage keeps no order warns once, when it is created", async () => {
   const unordered = { ...storageThat(() => {}), ordersEvents: false };
   const receiver = await Receiver.create({ storage: unordered });
   assertEquals([receiver.levels, receiver.errors], [["warn"], []]);
   assertStringIncludes(receiver.log[0]!, "lastEvents");
-  // As on Cloudflare Workers, where each request makes a handler.
+  // As on Cloudflare Workers, where each request creates a handler.
   for (let request = 0; request < 5; request++) createWebhookHandler(receiver.options);
   assertEquals(receiver.levels, ["warn"]);
   for (const ordersEvents of [true, undefined]) {
@@ -338,7 +338,7 @@ Deno.test("a handler whose storage keeps no order says so once, when it is made"
   }
 });
 
-/** A receiver whose public keys can be had, or not. */
+/** A receiver whose public keys can be made unavailable. */
 async function receiverDuring(outage: { down: boolean }): Promise<Receiver> {
   const receiver: Receiver = await Receiver.create({
     publicKeys: {
@@ -376,14 +376,14 @@ Deno.test("an outage that a stranger met first: the next one is reported, and ag
     await ahead(minutes * 60_000, () => receiver.expectSent(NO_KEY, "{}", headers));
     return receiver.errors.length;
   };
-  // Strangers keep it going, and do not keep it quiet. Nothing of what they send is handed on.
+  // Strangers neither end the outage nor suppress its reports. Nothing that they send is passed on.
   const counts = [];
   for (const minutes of [0, 9, 11, 20, 22]) counts.push(await errorsAfter(minutes));
   assertEquals(counts, [2, 2, 3, 3, 4]);
   assertEquals(receiver.details, [{}, {}, {}, {}]);
 });
 
-Deno.test("an outage is reported once, also where each request makes a handler", async () => {
+Deno.test("an outage is reported once, even if each request creates a handler", async () => {
   const publicKeys = { getPublicKey: fail(new PublicKeyUnavailableError("of the test")) };
   const receiver = await Receiver.create({ publicKeys });
   for (let attempt = 0; attempt < 5; attempt++) {
@@ -393,7 +393,7 @@ Deno.test("an outage is reported once, also where each request makes a handler",
   }
   assertEquals(receiver.codes, ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
   assertStringIncludes(receiver.log.at(-1)!, "unverified so far: 5");
-  // That of another extension has an operator of its own.
+  // Another extension has its own operator.
   const other = createWebhookHandler({ ...receiver.options, extensionId: "extension-2" });
   await other(new Request(URL_OF_WEBHOOK, { method: "POST", headers: WELL_FORMED, body: "{}" }));
   assertEquals(receiver.errors.length, 2);
@@ -408,7 +408,7 @@ Deno.test("too many serials are logged once, and not reported", async () => {
   assertEquals([receiver.errors, receiver.levels], [[], ["error", "debug", "debug"]]);
 });
 
-Deno.test("a logger without warn gets at info what others get at warn", async () => {
+Deno.test("a logger without warn gets warnings at info", async () => {
   const lines: string[] = [];
   const logger = { info: (line: string) => void lines.push(line), debug() {}, error() {} };
   const receiver = await Receiver.create({ logger });

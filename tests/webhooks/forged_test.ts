@@ -1,4 +1,4 @@
-/** Forgeries: refused by the handler, by verifyWebhook, and in front of mitthooks' own handlers. */
+/** Forgeries: refused by the handler, by verifyWebhook, and before mitthooks' handlers. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { decodeHex, encodeBase64, encodeBase64Url, encodeHex } from "@std/encoding";
@@ -30,7 +30,7 @@ const INVALID = "401 ERR_SIGNATURE_INVALID";
 const MALFORMED = "400 ERR_SIGNATURE_MALFORMED";
 const UNREADABLE = "400 ERR_BODY_INVALID";
 
-/** mitthooks' wiring, with our check in front of its handlers. */
+/** mitthooks' wiring with our check before its handlers. */
 async function throughMitthooks(
   { storage, options: { publicKeys } }: Receiver,
   request: Request,
@@ -46,7 +46,7 @@ async function throughMitthooks(
   return `${response.status} ${await response.text()}`;
 }
 
-/** Asserts what comes of a request in each of the three ways, and that nothing is stored. */
+/** Asserts the outcome of a request in each of the three ways, and that nothing is stored. */
 async function assertRefused(
   receiver: Receiver,
   expected: string,
@@ -65,7 +65,7 @@ async function assertRefused(
   assertEquals(receiver.storage.callCount, 0);
 }
 
-Deno.test("what is genuine passes in front of mitthooks' handlers", async () => {
+Deno.test("genuine webhooks pass the check before mitthooks' handlers", async () => {
   const receiver = await Receiver.create();
   const headers = await receiver.signer.headers(BODY);
   const request = new Request(URL_OF_WEBHOOK, { method: "POST", headers, body: BODY });
@@ -82,7 +82,7 @@ function withByte(bytes: Bytes, index: number, change: number): Bytes {
 /** The group order of Ed25519: RFC 8032, section 5.1. */
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 
-/** The same signature with its scalar S replaced by S + L: equal modulo the group order, and forbidden. */
+/** A signature with its scalar S replaced by S + L: equal modulo the group order, but forbidden. */
 function malleated(signature: Bytes): Bytes {
   let s = L;
   for (let i = 63; i >= 32; i--) s += BigInt(signature[i]!) << BigInt(8 * (i - 32));
@@ -94,7 +94,7 @@ function malleated(signature: Bytes): Bytes {
 Deno.test("forged signatures are refused and nothing is stored", async (t) => {
   const receiver = await Receiver.create();
   const other = await createSigner("serial-2");
-  // Two characters that base64url writes differently, so that the two forms cannot be the same by chance.
+  // Has a character that base64url writes differently, so that the two forms differ.
   let body = BODY;
   while (!/[+/]/.test(encodeBase64(await receiver.signer.sign(body)))) {
     body = encode(payload(ADDED, { more: crypto.randomUUID() }));
@@ -135,7 +135,7 @@ Deno.test("a changed body is refused and nothing is stored", async (t) => {
     "none": null,
   };
   await eachRow(t, bodies, (body) => assertRefused(receiver, INVALID, body, headers));
-  // Not in front of mitthooks' handlers: its wrapper takes the mark off before it hands the body on.
+  // Not before mitthooks' handlers: its wrapper strips the mark before it passes the body on.
   const marked = new Uint8Array([0xef, 0xbb, 0xbf, ...BODY]);
   await receiver.expectSent(INVALID, marked, headers);
 });
@@ -184,7 +184,7 @@ Deno.test("serials and algorithms that do not belong to the signature are refuse
   });
 });
 
-Deno.test("what a provider of another copy of the package says counts", async (t) => {
+Deno.test("errors of a provider from another copy of the package count", async (t) => {
   const codes = {
     ERR_SIGNATURE_INVALID: INVALID,
     ERR_BUSY: "503 ERR_BUSY",
@@ -197,7 +197,7 @@ Deno.test("what a provider of another copy of the package says counts", async (t
   });
 });
 
-Deno.test("neither the case of header names nor that of the algorithm matters", async () => {
+Deno.test("header names and algorithm are case-insensitive", async () => {
   const receiver = await Receiver.create();
   const headers = await receiver.signer.headers(BODY);
   const upper = Object.entries(headers).map(([name, value]) => [name.toUpperCase(), value]);
@@ -218,7 +218,7 @@ Deno.test("one byte changed anywhere is refused and nothing is stored", async ()
   assertEquals(receiver.storage.callCount, 0);
 });
 
-// The y coordinates of the points whose order divides 8; for each of them, the topmost bit is the sign of x.
+// The y coordinates of the points whose order divides 8; the top bit is the sign of x.
 const SMALL_ORDER = [
   "0100000000000000000000000000000000000000000000000000000000000000",
   "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -226,10 +226,11 @@ const SMALL_ORDER = [
   "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
   "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 ];
-// From p on, RFC 8032, section 5.1.3, does not allow them: 0 and 1 once more, 2, and the greatest.
+// Not allowed by RFC 8032, section 5.1.3, because they are at least p: 0 and 1 again, 2, and the
+// largest.
 const NOT_CANONICAL = ["ed", "ee", "ef", "ff"].map((least) => `${least}${"ff".repeat(30)}7f`);
 
-Deno.test("keys of small order and in other than canonical form are refused, whatever the signature", async (t) => {
+Deno.test("keys of small order or not in canonical form are refused, whatever the signature", async (t) => {
   const keys = [...SMALL_ORDER, ...NOT_CANONICAL].flatMap((hex) => {
     const key = new Uint8Array(decodeHex(hex));
     return [key, withByte(key, 31, 0x80)].map((signed) => [encodeHex(signed), signed]);
@@ -238,7 +239,7 @@ Deno.test("keys of small order and in other than canonical form are refused, wha
   await eachRow(t, Object.fromEntries(keys) as Record<string, Bytes>, async (key) => {
     const publicKeys = { getPublicKey: () => encodeBase64(key) };
     const receiver = await Receiver.create({ publicKeys });
-    // R = A and S = 0 verify for such a key with about every eighth body.
+    // With such a key, R = A and S = 0 verify for about every eighth body.
     for (const r of [key, neutral]) {
       const signature = encodeBase64(new Uint8Array([...r, ...new Uint8Array(32)]));
       const headers = signatureHeaders("serial-1", signature);

@@ -42,7 +42,7 @@ Deno.test("wrong options are refused when the handler is created, by name", () =
     }
   }
   assertThrows(() => createWebhookHandler(undefined as Anything), TypeError);
-  // Options given as undefined are options not given.
+  // Options that are undefined count as absent.
   const optional = Object.keys(wrong).filter((name) => !/storage|extension/i.test(name));
   createWebhookHandler({
     ...VALID,

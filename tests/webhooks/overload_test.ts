@@ -1,4 +1,4 @@
-/** A storage that does not keep up is given no more than so many calls. */
+/** The limit of concurrent calls of a slow storage. */
 
 import { assertEquals } from "@std/assert";
 import { BusyError } from "../../webhooks/mod.ts";
@@ -6,11 +6,11 @@ import { ahead } from "../support/clock.ts";
 import { poll } from "../../tools/postgres/databases.ts";
 import { DRY_RUN_URL, payload, Receiver, ROTATED, storageThat } from "./support.ts";
 
-/** Calls that end when they are told to, as a driver's queue does: first in, first out. */
+/** Calls that end on demand, like a driver's queue: first in, first out. */
 function queueingStorage() {
   const queue: (() => void)[] = [];
   const calls = {
-    /** The most that were ever under way. */
+    /** The peak number of concurrent calls. */
     most: 0,
     underWay: () => queue.length,
     call: () => {
@@ -39,7 +39,7 @@ async function deliverMany(
   return counts;
 }
 
-Deno.test("beyond maxConcurrent calls of the storage, deliveries are refused at once, whatever the first do", async () => {
+Deno.test("beyond maxConcurrent storage calls, deliveries are refused at once, whatever the first ones do", async () => {
   const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 2_000, maxConcurrent: 40 });
   const first = deliverMany(receiver, 40);
@@ -52,7 +52,7 @@ Deno.test("beyond maxConcurrent calls of the storage, deliveries are refused at 
     "Storing a webhook: 40 storage calls are in progress",
   );
 
-  // Those that were given up are still in its way, until it has done them.
+  // Abandoned calls still occupy the storage until they end.
   assertEquals(await deliverMany(receiver, 100), { "503 ERR_BUSY": 100 });
   calls.endAll();
   await Promise.resolve();
@@ -64,7 +64,7 @@ Deno.test("beyond maxConcurrent calls of the storage, deliveries are refused at 
   assertEquals(calls.most, 40);
 });
 
-Deno.test("without maxConcurrent there are 100", async () => {
+Deno.test("the default of maxConcurrent is 100", async () => {
   const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 60_000 });
   const wave = deliverMany(receiver, 150);
@@ -73,7 +73,7 @@ Deno.test("without maxConcurrent there are 100", async () => {
   assertEquals(await wave, { "200 STORED": 100, "503 ERR_BUSY": 50 });
 });
 
-Deno.test("what says that it is a dry run is limited, too", async () => {
+Deno.test("dry runs are limited, too", async () => {
   const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({
     storage: { ...storage, getExtension: calls.call },
@@ -86,7 +86,7 @@ Deno.test("what says that it is a dry run is limited, too", async () => {
   assertEquals(calls.underWay(), 40);
 });
 
-Deno.test("calls that never end do not keep others away for good", async () => {
+Deno.test("calls that never end do not block others for good", async () => {
   const { calls, storage } = queueingStorage();
   const receiver = await Receiver.create({ storage, timeoutMs: 100, maxConcurrent: 10 });
   assertEquals(await deliverMany(receiver, 10), { "503 ERR_DEADLINE_EXCEEDED": 10 });
@@ -99,7 +99,7 @@ Deno.test("calls that never end do not keep others away for good", async () => {
   });
 });
 
-Deno.test("some calls that wait for a lock do not keep others away", async () => {
+Deno.test("some calls that wait for a lock do not block others", async () => {
   const { calls, storage } = queueingStorage();
   const locked = ["locked-1", "locked-2"];
   const rotateSecret = (id: string) => locked.includes(id) ? calls.call() : Promise.resolve();

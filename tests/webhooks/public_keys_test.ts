@@ -1,4 +1,4 @@
-/** Where public keys come from: mittwald's API, its troubles, and strangers who make up serials. */
+/** Public keys: mittwald's API, its outages, and strangers who make up serials. */
 
 import { assert, assertEquals, assertLessOrEqual, assertRejects, assertThrows } from "@std/assert";
 import { encodeBase64 } from "@std/encoding";
@@ -31,7 +31,7 @@ const LATEST = "/v2/public-keys/latest";
 
 type Behaviour = (request: Request) => Response | Promise<Response>;
 
-/** mittwald's endpoint on a real socket, with a behaviour that can be changed. */
+/** mittwald's endpoint on a real socket, with changeable behaviour. */
 function serve(behaviour: Behaviour, port = 0) {
   const endpoint = { behaviour, paths: [] as string[] };
   const server = Deno.serve({ port, hostname: "127.0.0.1", onListen() {} }, (request) => {
@@ -48,7 +48,7 @@ function serialOf(request: Request): string {
   return decodeURIComponent(new URL(request.url).pathname.replace("/v2/public-keys/", ""));
 }
 
-/** Signs with "known-latest", and knows every serial that begins with "known". */
+/** Signs with "known-latest" and has a key for every serial that starts with "known". */
 function mittwald(request: Request): Response {
   const serial = serialOf(request).replace(/^latest$/, "known-latest");
   return serial.startsWith("known")
@@ -56,7 +56,7 @@ function mittwald(request: Request): Response {
     : Response.json({ message: "not found" }, { status: 404 });
 }
 
-/** Keys from an API that is a function in this process. */
+/** Keys from an API in this process. */
 function keysOf(
   answer: (serial: string, count: number) => Response | Promise<Response>,
   options: MittwaldPublicKeysOptions = {},
@@ -75,7 +75,7 @@ function keysOf(
 const notFound = () => new Response(null, { status: 404 });
 const keyOf = (serial: string, key = KEY) => Response.json({ serial, key });
 
-Deno.test("apiUrl is mittwald's API where it is left out or blank", async () => {
+Deno.test("the default of apiUrl, also if it is blank, is mittwald's API", async () => {
   for (const apiUrl of [undefined, ""]) {
     const asked: string[] = [];
     const fetch = (url: RequestInfo | URL) => {
@@ -87,7 +87,7 @@ Deno.test("apiUrl is mittwald's API where it is left out or blank", async () => 
   }
 });
 
-Deno.test("the latest key is asked for once, and by one request for all who want it at the same time", async () => {
+Deno.test("the latest key is requested once, by one request for all concurrent calls", async () => {
   await using endpoint = serve(mittwald);
   const get = () => endpoint.publicKeys.getPublicKey("known-latest");
   assertEquals(new Set(await Promise.all(Array.from({ length: 50 }, get))), new Set([KEY]));
@@ -95,7 +95,7 @@ Deno.test("the latest key is asked for once, and by one request for all who want
   assertEquals(endpoint.paths, [LATEST]);
 });
 
-Deno.test("another serial is asked for by its name, by one request for all, and kept", async () => {
+Deno.test("another serial is requested by name, by one request for all calls, and cached", async () => {
   await using endpoint = serve(mittwald);
   const get = () => endpoint.publicKeys.getPublicKey("known-1");
   assertEquals(new Set(await Promise.all(Array.from({ length: 50 }, get))), new Set([KEY]));
@@ -103,7 +103,7 @@ Deno.test("another serial is asked for by its name, by one request for all, and 
   assertEquals(endpoint.paths, [LATEST, "/v2/public-keys/known-1"]);
 });
 
-Deno.test("keys of session tokens are asked for as such", async () => {
+Deno.test("keys of session tokens are requested with their purpose", async () => {
   await using mstudio = await SimulatedMstudio.create({
     extensionId: "extension-1",
     target: () => new Response(),
@@ -133,7 +133,7 @@ Deno.test("the base URL may have a path, and a trailing slash", async () => {
   assertEquals(paths, Array(3).fill("/api/v2/public-keys/latest"));
 });
 
-Deno.test("serials cannot lead to any other path, and some never leave", async () => {
+Deno.test("serials cannot lead to another path, and some are never sent", async () => {
   await using endpoint = serve(mittwald);
   const { publicKeys, paths } = endpoint;
   for (const serial of ["", ".", "..", "latest", "LATEST", "x".repeat(129), "\ud800"]) {
@@ -147,7 +147,7 @@ Deno.test("serials cannot lead to any other path, and some never leave", async (
   assertEquals(asked, serials.map((serial) => `/v2/public-keys/${encodeURIComponent(serial)}`));
 });
 
-Deno.test("an unknown serial is asked for by its name again after 60 s, not before; the latest once a second", async () => {
+Deno.test("an unknown serial is requested again only after 60 s, the latest once per second", async () => {
   const { publicKeys, asked } = keysOf((serial) =>
     serial === "latest" ? keyOf("known-latest") : notFound()
   );
@@ -166,7 +166,7 @@ Deno.test("an unknown serial is asked for by its name again after 60 s, not befo
   assertEquals(await requestsAfter(62_000), ["latest", "made-up"]);
 });
 
-Deno.test("a serial that was unknown and then becomes the latest is known within a second", async () => {
+Deno.test("an unknown serial that becomes the latest is known within a second", async () => {
   let latest = "known-1";
   const { publicKeys } = keysOf((serial) => serial === "latest" ? keyOf(latest) : notFound());
   await assertRejects(() => publicKeys.getPublicKey("known-2"), UnknownPublicKeyError);
@@ -174,7 +174,7 @@ Deno.test("a serial that was unknown and then becomes the latest is known within
   assertEquals(await ahead(1_001, () => publicKeys.getPublicKey("known-2")), KEY);
 });
 
-Deno.test("the 64 keys used last are kept", async () => {
+Deno.test("the 64 most recently used keys are cached", async () => {
   await using endpoint = serve(mittwald);
   const { publicKeys, paths } = endpoint;
   const asked = () => paths.filter((path) => path !== LATEST).length;
@@ -188,7 +188,7 @@ Deno.test("the 64 keys used last are kept", async () => {
   assertEquals(asked(), 201);
 });
 
-Deno.test("an endpoint in trouble is answered with 502, and the next delivery works", async (t) => {
+Deno.test("an endpoint's trouble is answered with 502, and the next delivery works", async (t) => {
   const endless = () =>
     new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(16_384)) });
   const hanging = () =>
@@ -237,7 +237,7 @@ Deno.test("an endpoint in trouble is answered with 502, and the next delivery wo
   assert(!endpoint.paths.includes("/elsewhere"));
 });
 
-Deno.test("an endpoint that is down is answered with 502, and the next delivery works when it is back", async () => {
+Deno.test("an endpoint that is down is answered with 502, and deliveries work when it is back", async () => {
   const gone = serve(mittwald);
   await gone[Symbol.asyncDispose]();
   const receiver = await Receiver.create({ publicKeys: gone.publicKeys });
@@ -251,15 +251,15 @@ Deno.test("an endpoint that is down is answered with 502, and the next delivery 
 Deno.test("a pause that the API asks for is kept, for ten minutes at most", async (t) => {
   const sent = new Date(0).toUTCString();
   const limits: Record<string, [number, Record<string, string>, number]> = {
-    "429 for so many seconds": [429, { "retry-after": "30" }, 30_000],
-    "429 until a time, by the API's clock": [
+    "429 with seconds": [429, { "retry-after": "30" }, 30_000],
+    "429 with a time, by the API's clock": [
       429,
       { "retry-after": new Date(30_000).toUTCString(), date: sent },
       30_000,
     ],
-    "429 for a time that is not said": [429, {}, 1_000],
-    "429 for a time that cannot be read": [429, { "retry-after": "soon" }, 1_000],
-    "503 for so many seconds": [503, { "retry-after": "30" }, 30_000],
+    "429 without a time": [429, {}, 1_000],
+    "429 with an invalid time": [429, { "retry-after": "soon" }, 1_000],
+    "503 with seconds": [503, { "retry-after": "30" }, 30_000],
     "429 for a day": [429, { "retry-after": "86400" }, 600_000],
   };
   await eachRow(t, limits, async ([status, headers, pauseMs]) => {
@@ -280,20 +280,20 @@ Deno.test("a pause that the API asks for is kept, for ten minutes at most", asyn
   });
 });
 
-Deno.test("an API that knows neither a serial nor a latest key is not mittwald's: an outage, and reported", async () => {
+Deno.test("an API with neither the serial nor a latest key is not mittwald's: an outage, and reported", async () => {
   await using endpoint = serve(notFound);
   const { publicKeys } = endpoint;
   const receiver = await Receiver.create({ publicKeys });
   for (let attempt = 0; attempt < 20; attempt++) await receiver.expect(NO_KEY, payload(ADDED));
   assertEquals(receiver.codes, ["ERR_PUBLIC_KEY_UNAVAILABLE"]);
   assertEquals(receiver.errors[0]!.message.includes("apiUrl"), true);
-  // One that knows the serial alone is taken.
+  // One that has only the serial is accepted.
   endpoint.behaviour = (request) =>
     serialOf(request) === "serial-1" ? keyOf("serial-1", receiver.signer.publicKey) : notFound();
   await ahead(3_000, () => receiver.expect("200 STORED", payload(ADDED)));
 });
 
-/** A receiver on an API that needs 20 ms for an answer, and strangers in front of it. */
+/** A receiver with an API that takes 20 ms per answer, and with strangers. */
 async function floodedReceiver() {
   const api = { requests: 0, latest: await createSigner("serial-1") };
   const fetch = async (input: unknown) => {
@@ -313,7 +313,7 @@ async function floodedReceiver() {
     const outcome = `${status} ${answer.code}`;
     refused.set(outcome, (refused.get(outcome) ?? 0) + 1);
   };
-  /** Strangers who send 1,100 serials, each again as soon as it was refused. */
+  /** Strangers who send 1,100 serials, each again as soon as it is refused. */
   async function during(action: () => Promise<void>): Promise<void> {
     let over = false;
     const stranger = async () => {
@@ -336,7 +336,7 @@ async function floodedReceiver() {
     assertLessOrEqual(api.requests, (1 + seconds) + (8 + seconds));
     assertEquals([receiver.storage.calls, receiver.errors], [{ upsertExtension: 1 }, []]);
   }
-  /** A genuine delivery, and one more a second after it was refused: what mStudio does. */
+  /** A genuine delivery and, like mStudio, a retry a second after a refusal. */
   async function deliver(): Promise<string> {
     const body = encode(payload(ADDED));
     for (const attempt of [1, 2]) {
@@ -349,12 +349,12 @@ async function floodedReceiver() {
   return { api, during, deliver };
 }
 
-Deno.test("1,100 made-up serials, sent again and again: a delivery whose key was never seen gets through at once", async () => {
+Deno.test("1,100 made-up serials, sent repeatedly: a delivery with a new key passes at once", async () => {
   const { during, deliver } = await floodedReceiver();
   await during(async () => assertEquals(await deliver(), "attempt 1"));
 });
 
-Deno.test("1,100 made-up serials, and mittwald changes its key: a delivery gets through in two attempts", async () => {
+Deno.test("1,100 made-up serials, and mittwald changes its key: a delivery passes in two attempts", async () => {
   const { api, during, deliver } = await floodedReceiver();
   await during(async () => {
     api.latest = await createSigner("serial-2");
@@ -362,7 +362,7 @@ Deno.test("1,100 made-up serials, and mittwald changes its key: a delivery gets 
   });
 });
 
-Deno.test("after 5,000 made-up serials at once, few of them were asked for, and nobody waits", async () => {
+Deno.test("of 5,000 made-up serials at once, few are requested, and nobody waits", async () => {
   const { publicKeys, asked } = keysOf((serial) => serial === "latest" ? keyOf("k") : never());
   let busy = 0;
   for (let index = 0; index < 5_000; index++) {
@@ -374,7 +374,7 @@ Deno.test("after 5,000 made-up serials at once, few of them were asked for, and 
   assertLessOrEqual(asked.length, 1 + 8 + 2);
 });
 
-Deno.test("known keys are never asked for, and have to be keys", async () => {
+Deno.test("known keys are never requested, and must be valid", async () => {
   const { signer } = await Receiver.create();
   const publicKeys = new MittwaldPublicKeys({
     known: { "serial-1": signer.publicKey },
@@ -390,7 +390,7 @@ Deno.test("known keys are never asked for, and have to be keys", async () => {
   }
 });
 
-Deno.test("a kept key whose signatures fail is asked for again, once in five minutes", async () => {
+Deno.test("a cached key whose signatures fail is requested again, once in five minutes", async () => {
   const { signer } = await Receiver.create();
   let key = OTHER_KEY;
   const { publicKeys, asked } = keysOf(() => keyOf("serial-1", key));
@@ -406,7 +406,7 @@ Deno.test("a kept key whose signatures fail is asked for again, once in five min
   await ahead(301_000, () => send("200 STORED", genuine));
   await send("200 STORED", genuine);
   assertEquals(asked, ["latest", "serial-1"]);
-  // Forgeries under a serial that has the right key, for an hour.
+  // Forgeries under a serial with the right key, for an hour.
   for (let minute = 6; minute <= 66; minute++) {
     await ahead(minute * 60_000, () => send("401 ERR_SIGNATURE_INVALID", WELL_FORMED));
   }
@@ -414,7 +414,7 @@ Deno.test("a kept key whose signatures fail is asked for again, once in five min
   await send("200 STORED", genuine);
 });
 
-Deno.test("a kept key stays where it cannot be asked for again", async () => {
+Deno.test("a cached key stays if it cannot be requested again", async () => {
   const { signer } = await Receiver.create();
   const { publicKeys, asked } = keysOf((_, count) =>
     count === 1 ? keyOf("serial-1", signer.publicKey) : notFound()
@@ -428,15 +428,16 @@ Deno.test("a kept key stays where it cannot be asked for again", async () => {
   }
   assertEquals(asked, ["latest", "serial-1"]);
   await receiver.expectSent("200 STORED", body, await signer.headers(body));
-  // Keys that are not kept are not asked for at all.
+  // Keys that are not cached are not requested at all.
   assertEquals(await publicKeys.askAgain("serial-9", KEY), KEY);
   const known = new MittwaldPublicKeys({ known: { "serial-1": KEY } });
   assertEquals(await known.askAgain("serial-1", OTHER_KEY), KEY);
   assertEquals(asked.length, 2);
 });
 
-Deno.test("a request that dies without a word does not hold its place for good", async () => {
-  // As on Cloudflare Workers, where a request dies with the delivery that made it: nothing settles, no timer fires.
+Deno.test("a request that never settles does not hold its place for good", async () => {
+  // As on Cloudflare Workers, where a request dies with its delivery: nothing settles, no timer
+  // fires.
   let alive = false;
   const { setTimeout } = globalThis;
   const { publicKeys } = keysOf(

@@ -1,4 +1,7 @@
-/** What is signed, or not read so far, and refused: by method, body, kind, extension, time, or as a dry run. */
+/**
+ * Signed or unread requests that are refused: by method, body, kind, extension, time, or as a dry
+ * run.
+ */
 
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { Readable } from "node:stream";
@@ -30,7 +33,7 @@ import {
 
 const UNREADABLE = "400 ERR_BODY_INVALID";
 
-Deno.test("every method but POST is refused, and told which is allowed", async () => {
+Deno.test("every method but POST is refused, with the allowed one", async () => {
   const receiver = await Receiver.create();
   for (const method of ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
     const { headers } = await receiver.expectSent("405 ERR_METHOD", null, {}, { method });
@@ -54,7 +57,7 @@ Deno.test("a signed body for another extension is refused, whatever else is in i
   assertEquals(receiver.storage.callCount, 0);
 });
 
-Deno.test("a dry run of every kind stores nothing and says what would have happened", async () => {
+Deno.test("a dry run of every kind stores nothing and reports what would have happened", async () => {
   for (const kind of KINDS) {
     const receiver = await Receiver.create();
     const url = `${DRY_RUN_URL}#part`;
@@ -66,7 +69,7 @@ Deno.test("a dry run of every kind stores nothing and says what would have happe
   }
 });
 
-Deno.test("what says that it is a dry run, and concerns an instance that is stored, is refused", async (t) => {
+Deno.test("a dry run for a stored instance is refused", async (t) => {
   const url = DRY_RUN_URL;
   for (const kind of KINDS) {
     const receiver = await Receiver.create();
@@ -77,15 +80,15 @@ Deno.test("what says that it is a dry run, and concerns an instance that is stor
     assertEquals([receiver.storage.callCount, receiver.codes], [1, ["ERR_NO_DRY_RUN"]]);
   }
   const storages: Record<string, [string, object]> = {
-    "also where its secret cannot be read": [
+    "even if its secret cannot be read": [
       "409 ERR_NO_DRY_RUN",
       { getExtension: fail(new DecryptionError()) },
     ],
-    "nobody knows where the storage fails": [
+    "unknown if the storage fails": [
       "500 ERR_STORAGE_FAILED",
       { getExtension: fail(new Error("connection lost")) },
     ],
-    "nor where it cannot read": ["200 DRY_RUN", {}],
+    "not if the storage cannot read": ["200 DRY_RUN", {}],
   };
   await eachRow(t, storages, async ([expected, more]) => {
     const receiver = await Receiver.create({ storage: { ...storageThat(() => {}), ...more } });
@@ -101,7 +104,7 @@ Deno.test("a dry run is verified and validated like any delivery", async () => {
   await receiver.expect(UNREADABLE, payload(ROTATED, { secret: undefined }), how);
 });
 
-Deno.test("what only looks like a dry run is stored", async () => {
+Deno.test("a delivery that only looks like a dry run is stored", async () => {
   const receiver = await Receiver.create();
   const queries = [
     "?dry-run=true",
@@ -118,7 +121,7 @@ Deno.test("what only looks like a dry run is stored", async () => {
   }
 });
 
-Deno.test("the URL that is signed counts as well: without its query, a dry run stays one", async () => {
+Deno.test("the signed URL counts, too: without a query, a dry run remains one", async () => {
   const receiver = await Receiver.create();
   const request = { id: "r", createdAt: ago(0), target: { method: "POST", url: DRY_RUN_URL } };
   for (const url of [URL_OF_WEBHOOK, DRY_RUN_URL]) {
@@ -132,7 +135,7 @@ Deno.test("the URL that is signed counts as well: without its query, a dry run s
   }
 });
 
-Deno.test("unknown kinds and versions are refused, and named where they can be", async () => {
+Deno.test("unknown kinds and versions are refused, and named if possible", async () => {
   const receiver = await Receiver.create();
   const refused = async (kind: string, named: string, changes = {}) => {
     const { answer } = await receiver.expect("400 ERR_UNKNOWN_KIND", payload(kind, changes));
@@ -146,7 +149,7 @@ Deno.test("unknown kinds and versions are refused, and named where they can be",
   assertEquals(receiver.storage.callCount, 0);
 });
 
-Deno.test("a body that is not of its kind's schema is refused, and the field named", async () => {
+Deno.test("a body that does not match its kind's schema is refused, and the field is named", async () => {
   const receiver = await Receiver.create();
   const times = [
     "",
@@ -172,12 +175,12 @@ Deno.test("a body that is not of its kind's schema is refused, and the field nam
     ["id", { id: 7 }],
     ["secret", { secret: undefined }],
     ["secret", { secret: null }],
-    // UTF-8 has no bytes for half a character: another text would be stored.
+    // UTF-8 cannot encode lone surrogates: another text would be stored.
     ["secret", { secret: "\ud800" }],
     ["id", { id: "\ud800" }],
     ["variantKey", { variantKey: "\udc00" }],
     ["consentedScopes.0", { consentedScopes: ["\ud800"] }],
-    // Nor has PostgreSQL one for U+0000.
+    // PostgreSQL cannot store U+0000.
     ["id", { id: "instance-1\0" }],
     ["variantKey", { variantKey: "\0" }],
     ["consentedScopes.1", { consentedScopes: ["a", "b\0"] }],
@@ -220,11 +223,11 @@ Deno.test("signed bodies that are not JSON objects are refused", async (t) => {
   };
   await eachRow(t, bodies, async (body) => void await receiver.expect(UNREADABLE, body));
   assertEquals(receiver.storage.callCount, 0);
-  // mittwald signed them, so somebody has to look at it.
+  // mittwald signed them, so they are reported.
   assertEquals(receiver.errors.length, Object.keys(bodies).length);
 });
 
-Deno.test("what is stored is what was verified, also where the source of a body uses its memory again", async (t) => {
+Deno.test("the verified bytes are stored, even if the body's source reuses its memory", async (t) => {
   const genuine = encode(payload(ADDED));
   const forged = encode(payload(ADDED, { secret: SECRET.replace("-1", "-2") }));
   const sources: Record<string, (memory: Uint8Array<ArrayBuffer>) => object> = {
@@ -244,7 +247,7 @@ Deno.test("what is stored is what was verified, also where the source of a body 
     const receiver = await Receiver.create();
     const headers = await receiver.signer.headers(genuine);
     const memory = genuine.slice();
-    // Web Crypto has taken the bytes when the call returns; its answer comes later.
+    // Web Crypto has copied the bytes when the call returns; its answer comes later.
     subtle.verify = (...check: Parameters<typeof verify>) => {
       const result = verify.apply(subtle, check);
       memory.set(forged);
@@ -260,7 +263,7 @@ Deno.test("what is stored is what was verified, also where the source of a body 
   });
 });
 
-/** A request as others make them: no `Request` of the web. */
+/** A request-like object that is no web `Request`. */
 function requestLike(headers: Record<string, string>, rest: object): Request {
   return {
     method: "POST",
@@ -270,16 +273,16 @@ function requestLike(headers: Record<string, string>, rest: object): Request {
   } as unknown as Request;
 }
 
-Deno.test("requests of other makes are read: by their stream, whatever it is, or by arrayBuffer", async (t) => {
+Deno.test("other implementations of requests are read, by any stream or by arrayBuffer", async (t) => {
   const receiver = await Receiver.create({ maxBodyBytes: 5_000 });
   const bytes = encode(payload(ADDED));
   const headers = await receiver.signer.headers(bytes);
-  // A view into memory that is shared, as Node's buffers are.
+  // A view into shared memory, like Node's buffers.
   const pool = new Uint8Array(2 * bytes.length);
   pool.set(bytes, 7);
   const view = pool.subarray(7, 7 + bytes.length);
   const makes: Record<string, object> = {
-    "a stream of Node's": { body: Readable.from([bytes.slice(0, 99), bytes.slice(99)]) },
+    "a Node stream": { body: Readable.from([bytes.slice(0, 99), bytes.slice(99)]) },
     "arrayBuffer alone": { arrayBuffer: () => Promise.resolve(bytes.slice().buffer) },
     "arrayBuffer with a Buffer": { body: undefined, arrayBuffer: () => Promise.resolve(view) },
     "a body that is something else": { body: "{}", arrayBuffer: () => Promise.resolve(view) },
@@ -299,7 +302,7 @@ Deno.test("requests of other makes are read: by their stream, whatever it is, or
   const tooLarge: Record<string, object> = {
     "a stream": { body: endless() },
     "arrayBuffer": { arrayBuffer: () => Promise.resolve(large.buffer) },
-    "arrayBuffer, told by a header": {
+    "arrayBuffer, with a content-length": {
       headers: new Headers({ ...headers, "content-length": "5001" }),
       arrayBuffer: () => assert(false, "it was read"),
     },
@@ -313,7 +316,7 @@ Deno.test("requests of other makes are read: by their stream, whatever it is, or
   assertEquals((await receiver.handler(requestLike(headers, broken))).status, 400);
 });
 
-Deno.test("a request that cannot be read at all is an error, reported once, that names the cause", async (t) => {
+Deno.test("an unreadable request is an error, reported once, that names the cause", async (t) => {
   const thrower = new Proxy({}, {
     get() {
       throw new RangeError(SECRET);
@@ -321,8 +324,8 @@ Deno.test("a request that cannot be read at all is an error, reported once, that
   });
   const makes: Record<string, [() => object, string]> = {
     "no stream, no arrayBuffer": [() => ({ body: { id: 1 } }), "neither a stream nor the method"],
-    "not of bytes": [() => ({ body: Readable.from(["text"]) }), "are not bytes"],
-    "arrayBuffer without bytes": [() => ({ arrayBuffer: () => "{}" }), "are not bytes"],
+    "not of bytes": [() => ({ body: Readable.from(["text"]) }), "is not bytes"],
+    "arrayBuffer without bytes": [() => ({ arrayBuffer: () => "{}" }), "is not bytes"],
     "one that throws": [() => ({ body: thrower }), "RangeError was thrown"],
   };
   await eachRow(t, makes, async ([make, cause]) => {
@@ -342,14 +345,14 @@ Deno.test("a request that cannot be read at all is an error, reported once, that
   });
 });
 
-/** A body that goes on as it is told, and says whether it was cancelled. */
+/** A body with given chunks that records its cancellation. */
 function streamOf(pull: (controller: ReadableStreamDefaultController<Uint8Array>) => void) {
   const state = { cancelled: false };
   const body = new ReadableStream<Uint8Array>({
     pull,
     cancel() {
       state.cancelled = true;
-      return never(); // nor does it answer to that
+      return never(); // ignores the cancellation, too
     },
   }, { highWaterMark: 0 });
   return { body, state };
@@ -363,7 +366,7 @@ Deno.test("a body is read up to the limit and no further", async (t) => {
     await receiver.expect(TOO_LARGE, new Uint8Array(10_000_000).fill(0x20));
     assertEquals(receiver.errors, []);
   });
-  await t.step("without end, whatever its length is said to be", async () => {
+  await t.step("endless, whatever its stated length", async () => {
     const receiver = await Receiver.create();
     let sent = 0;
     const { body, state } = streamOf((controller) => {
@@ -407,7 +410,7 @@ Deno.test("bodies that cannot be read are refused", async (t) => {
     assertStringIncludes((await response.json()).message, "already read");
   });
   const parsed = { ...WELL_FORMED, "content-length": "2" };
-  await t.step("read by a parser of Node's requests, whose stream is at its end", async () => {
+  await t.step("read by a parser of Node's requests, with an ended stream", async () => {
     const { answer } = await receiver.expectSent(UNREADABLE, new Uint8Array(0), parsed);
     assertStringIncludes(answer.message, "already read");
   });
@@ -421,7 +424,7 @@ Deno.test("bodies that cannot be read are refused", async (t) => {
       assertStringIncludes((await response.json()).message, "already read");
     },
   );
-  await t.step("which is told to the operator once in ten minutes", async () => {
+  await t.step("reported to the operator once in ten minutes", async () => {
     assertEquals(receiver.errors.map(({ message }) => message.includes("already read")), [true]);
     await receiver.deliver(payload(ADDED));
     await receiver.send(new Uint8Array(0), parsed);
@@ -431,13 +434,13 @@ Deno.test("bodies that cannot be read are refused", async (t) => {
   });
 });
 
-Deno.test("what has no signature of the right form is refused before a byte of its body is read", async (t) => {
+Deno.test("requests without a well-formed signature are refused before their body is read", async (t) => {
   const refused = {
     "no headers": {},
     "no signature": { ...WELL_FORMED, [SIGNATURE]: "" },
     "short signature": { ...WELL_FORMED, [SIGNATURE]: "AAAA" },
     "algorithm": { ...WELL_FORMED, [ALGORITHM]: "none" },
-    "serial that nobody has": { ...WELL_FORMED, [SERIAL]: "made-up" },
+    "unknown serial": { ...WELL_FORMED, [SERIAL]: "made-up" },
   };
   await eachRow<Record<string, string>>(t, refused, async (headers) => {
     const receiver = await Receiver.create();
@@ -448,7 +451,7 @@ Deno.test("what has no signature of the right form is refused before a byte of i
   });
 });
 
-Deno.test("a slow body is given up at the time limit", async (t) => {
+Deno.test("a slow body ends at the time limit", async (t) => {
   const TOO_SLOW = "503 ERR_DEADLINE_EXCEEDED";
   await t.step("one that stops", async () => {
     const receiver = await Receiver.create({ timeoutMs: 30 });
@@ -457,7 +460,7 @@ Deno.test("a slow body is given up at the time limit", async (t) => {
     assert(state.cancelled);
     assertEquals([receiver.errors, receiver.levels], [[], ["debug"]]);
   });
-  await t.step("one of empty chunks without end", async () => {
+  await t.step("one of endless empty chunks", async () => {
     const receiver = await Receiver.create({ timeoutMs: 30 });
     const { body } = streamOf((controller) => controller.enqueue(new Uint8Array(0)));
     await receiver.expectSent(TOO_SLOW, body, WELL_FORMED);

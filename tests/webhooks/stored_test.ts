@@ -1,4 +1,4 @@
-/** What genuine deliveries do: in PostgreSQL and to the storage's methods. */
+/** The effects of genuine deliveries, in PostgreSQL and on the storage's methods. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { drizzle } from "drizzle-orm/postgres-js";
@@ -28,7 +28,7 @@ import {
   URL_OF_WEBHOOK,
 } from "./support.ts";
 
-/** A receiver whose storage is a database of its own. */
+/** A receiver with its own database. */
 async function openDatabase() {
   const database = await createDatabase();
   const client = postgres(database.url, { max: 4, onnotice: () => {} });
@@ -42,7 +42,7 @@ async function openDatabase() {
   return { client, storage, receiver, [Symbol.asyncDispose]: close };
 }
 
-Deno.test("in PostgreSQL, every event twice, and concurrently twice, leaves the row of one delivery", async (t) => {
+Deno.test("in PostgreSQL, repeated and concurrent events leave the row of one delivery", async (t) => {
   await using db = await openDatabase();
   const changed = { context: { id: "p-2", kind: "project" }, consentedScopes: ["a", "b"] };
   const added = ["p-abc123", "customer", false, "basic", ["project:read"]];
@@ -66,7 +66,7 @@ Deno.test("in PostgreSQL, every event twice, and concurrently twice, leaves the 
   });
 });
 
-Deno.test("both spellings of each kind lead to the same, under the short name", async (t) => {
+Deno.test("both spellings of each kind have the same effect, under the short name", async (t) => {
   const methods = {
     [UPDATED]: "updateExtension",
     [ROTATED]: "rotateSecret",
@@ -82,7 +82,7 @@ Deno.test("both spellings of each kind lead to the same, under the short name", 
   });
 });
 
-Deno.test("what is null or left out is read as nothing", async () => {
+Deno.test("null and missing fields are read as absent", async () => {
   const receiver = await Receiver.create();
   for (const nothing of [null, undefined]) {
     for (const state of [nothing, {}, { enabled: nothing }]) {
@@ -97,7 +97,7 @@ Deno.test("what is null or left out is read as nothing", async () => {
   }
 });
 
-Deno.test("a removal and a new secret need no more than they use", async () => {
+Deno.test("a removal and a new secret need only the fields that they use", async () => {
   const receiver = await Receiver.create();
   await receiver.deliver(payload(ADDED));
   const request = { createdAt: ago(0) };
@@ -108,7 +108,7 @@ Deno.test("a removal and a new secret need no more than they use", async () => {
   assertEquals(receiver.storage.rows.size, 0);
 });
 
-Deno.test("the storage is given the time that was signed, in UTC where it has no zone, and the id of the delivery", async (t) => {
+Deno.test("the storage gets the signed time, in UTC if it has no zone, and the delivery's id", async (t) => {
   const times = {
     "2026-08-01T12:00:00Z": "2026-08-01T12:00:00.000Z",
     "2026-08-01T12:00:00": "2026-08-01T12:00:00.000Z",
@@ -127,7 +127,7 @@ Deno.test("the storage is given the time that was signed, in UTC where it has no
     const expected = { occurredAt: new Date(read), requestId: "r" };
     assertEquals(occurrences, [expected, expected, expected, expected]);
   });
-  // One without an id, or with one that no column can hold, has a time alone.
+  // Without an id, or with one that cannot be stored, only the time is passed.
   const receiver = await Receiver.create();
   for (const id of [undefined, 7, "r\0", "\ud800"]) {
     const request = { ...requestOf(ago(0))["request"] as Payload, id };
@@ -136,7 +136,7 @@ Deno.test("the storage is given the time that was signed, in UTC where it has no
   }
 });
 
-Deno.test("errors of the storage are told by their codes, whichever copy of the classes they are of", async (t) => {
+Deno.test("errors of the storage are recognized by code, from any copy of the package", async (t) => {
   const statuses = { ERR_UNKNOWN_INSTANCE: 404, ERR_STALE_EVENT: 409, ERR_HANDLER_FAILED: 500 };
   await eachRow(t, statuses, async (status, code) => {
     const cause = new Error("the mail server is down");
@@ -156,15 +156,15 @@ Deno.test("unknown fields, ids of any form, an empty secret and a body with whit
     await receiver.expect("200 STORED", JSON.stringify(body, null, "\t") + "\n");
     assertEquals(receiver.storage.rows.get(id)?.secret, "");
   }
-  // A secret is stored encrypted, so that it may hold what no column can.
+  // A secret is stored encrypted, so it may contain characters that a column cannot store.
   await receiver.expect("200 STORED", payload(ROTATED, { id: "", secret: "s3cr3t\0" }));
   assertEquals(receiver.storage.rows.get("")?.secret, "s3cr3t\0");
 });
 
-Deno.test("the removal of an instance whose id no column can hold succeeds, and touches nothing", async () => {
+Deno.test("removing an instance whose id cannot be stored succeeds, and touches nothing", async () => {
   await using db = await openDatabase();
   await db.receiver.expect("200 STORED", payload(ADDED));
-  // U+FFFD is what half a character becomes on its way into a database.
+  // A lone surrogate becomes U+FFFD on its way into a database.
   await db.receiver.expect("200 STORED", payload(ADDED, { id: "\ufffd" }));
   for (const id of ["instance-1\0", "\0", "\ud800"]) {
     await db.receiver.expect("200 STORED", payload(REMOVED, { id }));
@@ -174,7 +174,7 @@ Deno.test("the removal of an instance whose id no column can hold succeeds, and 
   assertEquals(stored, { count: 2 });
 });
 
-Deno.test("verifyWebhook resolves to the typed event and exactly the body that was signed", async () => {
+Deno.test("verifyWebhook resolves to the typed event and exactly the signed body", async () => {
   const { signer, options: { publicKeys } } = await Receiver.create();
   const verify = async (text: string, url: string) => {
     const body = encode(text);
@@ -213,7 +213,7 @@ Deno.test("verifyWebhook resolves to the typed event and exactly the body that w
   });
 });
 
-Deno.test("one line is logged for each delivery", async () => {
+Deno.test("one line is logged per delivery", async () => {
   const receiver = await Receiver.create();
   await receiver.deliver(payload(ADDED));
   await receiver.deliver(payload(ADDED, { meta: {} }));

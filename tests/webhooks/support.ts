@@ -1,4 +1,6 @@
-/** What the webhook tests share: a sender that signs whatever it is told to, and a handler with a storage in memory. */
+/**
+ * Helpers for webhook tests: a sender that signs anything, and a handler with a storage in memory.
+ */
 
 import { encodeBase64 } from "@std/encoding";
 import { assertEquals } from "@std/assert";
@@ -53,10 +55,10 @@ export function signatureHeaders(serial: string, signature: string): Record<stri
   return { [SERIAL]: serial, [ALGORITHM]: "Ed25519", [SIGNATURE]: signature };
 }
 
-/** Headers of the right form, with a signature that fits no body. */
+/** Well-formed headers with a signature that matches no body. */
 export const WELL_FORMED = signatureHeaders("serial-1", btoa("\0".repeat(64)));
 
-/** The field `request` of a payload, made at a given time. */
+/** A payload's field `request` with a given time. */
 export function requestOf(createdAt: string): Payload {
   return { request: { id: "r", createdAt, target: { method: "POST", url: URL_OF_WEBHOOK } } };
 }
@@ -65,7 +67,7 @@ export function ago(ms: number): string {
   return new Date(Date.now() - ms).toISOString();
 }
 
-/** A valid payload of a kind; `changes` replace fields of its top level. */
+/** A valid payload of a kind; `changes` replace top-level fields. */
 export function payload(kind: string, changes: Payload = {}): Payload {
   return {
     apiVersion: "v1",
@@ -74,7 +76,7 @@ export function payload(kind: string, changes: Payload = {}): Payload {
     context: { id: "p-abc123", kind: "customer" },
     meta: { extensionId: EXTENSION_ID, contributorId: "contributor-1" },
     request: {
-      // mStudio never uses one twice.
+      // mStudio never uses an id twice.
       id: crypto.randomUUID(),
       createdAt: new Date().toISOString(),
       target: { method: "POST", url: URL_OF_WEBHOOK },
@@ -112,13 +114,13 @@ interface Answer {
   headers: Headers;
 }
 
-/** A handler with everything around it that can be looked at afterwards. */
+/** A handler whose effects can be inspected. */
 export class Receiver {
   readonly storage: MemoryStorage = new MemoryStorage();
   readonly log: string[] = [];
   readonly levels: string[] = [];
   readonly errors: MitthooksDrizzleError[] = [];
-  /** What came with each of `errors`. */
+  /** The details of each of `errors`. */
   readonly details: WebhookErrorDetails[] = [];
   readonly answers: string[] = [];
   readonly signer: Signer;
@@ -159,7 +161,7 @@ export class Receiver {
     return new Receiver(await createSigner("serial-1"), options);
   }
 
-  /** All that was answered, logged and reported, but for causes. */
+  /** Everything that was answered, logged and reported, except causes. */
   get said(): string {
     return [...this.answers, ...this.log, ...this.errors.map(({ stack }) => stack)].join("\n");
   }

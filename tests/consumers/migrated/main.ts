@@ -1,6 +1,6 @@
 /**
- * What changes for an application of the original package: reading `secret` takes `withEncryption`, and a key
- * that it made itself goes through `importEncryptionKey`.
+ * Changes for an application of the original package: reading `secret` needs `withEncryption`, and
+ * its own key needs `importEncryptionKey`.
  */
 import assert from "node:assert/strict";
 import { scryptSync } from "node:crypto";
@@ -26,13 +26,13 @@ const pool = new Pool({ connectionString: process.env.DATABASE_URL });
 const db = drizzle(pool, { schema: { instances } });
 const refusal = { name: "TypeError", message: /withEncryption/ };
 
-// What the original and this package wrote is read through withEncryption, and by the storage.
+// Values of the original and this package are read through withEncryption, and by the storage.
 const rows = await withEncryption(db).select().from(instances).orderBy(instances.id);
 assert.deepEqual(rows.map(({ id, secret }) => [id, secret]), ids.map((id) => [id, `secret of ${id}`]));
 const storage = new PgExtensionStorage(db, instances);
 for (const id of ids) assert.equal((await storage.getExtension(id))?.secret, `secret of ${id}`);
 
-// Without it, a secret refuses to be used, and to be written.
+// Without it, using or writing a secret is refused.
 const [row] = await db.select().from(instances);
 assert.throws(() => `${row!.secret}`, refusal);
 assert.throws(() => JSON.stringify(row), refusal);
@@ -40,7 +40,7 @@ const found = await db.query.instances.findFirst();
 assert.throws(() => found!.secret!.length, refusal);
 await assert.rejects(async () => await db.update(instances).set({ secret: "plain" }), refusal);
 
-// The original's key is none, and the error says what makes one of it.
+// The original's key is refused, and the error names the conversion.
 const key = scryptSync(password, salt, 32);
 assert.throws(
     // @ts-expect-error it is a Buffer

@@ -25,7 +25,7 @@ function createStorage(
     return new PgExtensionStorage(client, table);
 }
 
-/** A storage for each request, as serverless platforms make it. */
+/** One storage per request, as on serverless platforms. */
 export async function handleWebhook(request: Request): Promise<Response> {
     const combinedHandler = new CombinedWebhookHandlerFactory(
         createStorage(db, schema.extensionInstances),
@@ -34,7 +34,7 @@ export async function handleWebhook(request: Request): Promise<Response> {
     return await new HttpWebhookHandler(combinedHandler).handleWebhook(request);
 }
 
-/** What the application reads for itself, its own column included. */
+/** The application's own query, including its own column. */
 export async function listInstances(): Promise<{ id: string; scopes: string[]; active: boolean }[]> {
     return await db.select({
         id: schema.extensionInstances.id,

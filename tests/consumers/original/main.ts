@@ -1,4 +1,4 @@
-/** Sends an instance through its life and looks at what the application lists then. */
+/** Runs an instance's life and checks the application's list. */
 import assert from "node:assert/strict";
 import { close, handleWebhook, listInstances, touch } from "./app.js";
 

@@ -1,6 +1,6 @@
 /**
- * Every public type as an application sees it. It is compiled, not run, against each supported line of
- * Drizzle; `Equal` tells `any` from everything else.
+ * Every public type as an application sees it. Compiled, not run, against each supported line of
+ * Drizzle; `Equal` distinguishes `any`.
  */
 import { PGlite } from "@electric-sql/pglite";
 import * as everything from "@weissaufschwarz/mitthooks-drizzle";
@@ -67,7 +67,7 @@ expectType<Equal<typeof encryptedText, EncryptedTextColumn>>();
 // @ts-expect-error a Buffer is no key
 buildEncryptedTextColumn(new Uint8Array(32));
 
-// An encrypted column in a table of the application's own.
+// An encrypted column in the application's own table.
 const people = pgTable("person", {
   id: integer().primaryKey(),
   phone: encryptedText(),
@@ -87,7 +87,7 @@ expectType<
   >
 >();
 
-// Modifiers that could never take effect, also behind others that can.
+// Modifiers that cannot take effect, also after valid ones.
 // @ts-expect-error a default would stand unencrypted in the migration
 encryptedText().default("x");
 // @ts-expect-error equal values are stored differently
@@ -111,12 +111,12 @@ encryptedText().$type<{ token: string }>();
 encryptedText().notNull().$type<string[]>();
 const roles = pgTable("role", { role: encryptedText().$type<"admin" | "user">().notNull() });
 expectType<Equal<typeof roles.$inferSelect["role"], "admin" | "user">>();
-// To Drizzle and its ecosystem it is a text column.
+// For Drizzle and its ecosystem it is a text column.
 const texts = pgTable("text", { plain: text(), encrypted: encryptedText() });
 expectType<Equal<typeof texts.encrypted["_"]["dataType"], typeof texts.plain["_"]["dataType"]>>();
 expectType<Equal<typeof texts.encrypted["_"]["data"], string>>();
 
-// The table of extension instances, with and without columns of the application's own.
+// The table of extension instances, with and without the application's columns.
 expectType<Equal<(typeof context.enumValues)[number], ContextKind>>();
 const instances = buildExtensionInstanceTable(encryptedText);
 expectType<Equal<typeof instances, ExtensionInstanceTable>>();
@@ -194,7 +194,7 @@ expectType<
 const columns: AdditionalColumns = { note: text() };
 void columns;
 
-// Tables in other places, and the table of last events.
+// Tables with other schemas and names, and the table of last events.
 const ours = buildExtensionInstanceTable(encryptedText, { note: text() }, {
   table: pgSchema("ours").table,
   name: "instance",
@@ -216,7 +216,7 @@ expectType<
   }>
 >();
 
-// Databases of every driver, in and out with the same type.
+// Databases of every driver keep their type.
 const nodePostgres = drizzleNodePostgres({ client: new pg.Pool() });
 const postgresJs = drizzlePostgresJs({ client: postgres() });
 const pglite = drizzlePglite({ client: new PGlite() });
@@ -243,7 +243,7 @@ export async function queries(): Promise<void> {
   const storage = new PgExtensionStorage(postgresJs, custom);
   const instance = await storage.getExtension("x");
   expectType<Equal<typeof instance, typeof custom.$inferSelect | undefined>>();
-  // For a page: without the secret, and without encrypted columns unless they are named.
+  // For a page: without the secret, and without encrypted columns that are not named.
   const forPage = await storage.getInstance("x");
   type ForPage = Omit<typeof custom.$inferSelect, "secret">;
   expectType<Equal<typeof forPage, ForPage | undefined>>();
@@ -263,7 +263,7 @@ export async function queries(): Promise<void> {
   await keeper.getInstance("x", { decrypt: ["secret"] });
   // @ts-expect-error nothing to decrypt
   await keeper.getInstance("x", { decrypt: ["note"] });
-  // Sessions have the row of the storage's table; without a storage there is none.
+  // Sessions have the row of the storage's table; without a storage they have none.
   const sessions = new MstudioSessions({ extensionId: "e", storage: keeper });
   const { instance: ofSession, userId } = await sessions.verify(new Request("https://x.example"));
   expectType<Equal<typeof ofSession, NonNullable<typeof bare>>>();
@@ -300,7 +300,7 @@ export async function queries(): Promise<void> {
   await storage.upsertExtension(added);
   // @ts-expect-error enabled is missing
   await storage.updateExtension({ extensionInstanceId: "x", contextId: "p", consentedScopes: [] });
-  // What has the public members, for example in a test of the application's, is a storage.
+  // Any object with the public members is a storage, for example in an application's test.
   const handMade: Pick<typeof storage, keyof typeof storage> = storage;
   const accepted: typeof storage = handMade;
   void accepted;
@@ -331,7 +331,7 @@ export async function queries(): Promise<void> {
       removed: ({ before }) => before,
     },
   });
-  // A storage of any table and database is a storage.
+  // A storage of any table and database is assignable.
   const storages: PgExtensionStorage[] = [storage, withHandlers];
   void storages;
   new PgExtensionStorage(pglite, instances, {

@@ -1,6 +1,6 @@
 /**
- * What others build on the column types of Drizzle 0.x, and mitthooks, whose types ours have to fit both ways. It is
- * compiled, not run.
+ * Packages that build on the column types of Drizzle 0.x, and mitthooks, whose types must be
+ * compatible with ours in both directions. Compiled, not run.
  */
 import { DrizzleAdapter } from "@auth/drizzle-adapter";
 import {
@@ -32,7 +32,7 @@ function expectType<_T extends true>(): void {}
 
 const encryptedText = buildEncryptedTextColumn(importEncryptionKey(new Uint8Array(32)));
 
-// Auth.js, its tokens encrypted.
+// Auth.js with encrypted tokens.
 const users = pgTable("user", {
   id: text("id").primaryKey(),
   name: text("name"),
@@ -63,18 +63,18 @@ expectType<Equal<typeof selected.secret, string>>();
 const inserted = createInsertSchema(secrets).parse({});
 expectType<Equal<typeof inserted.secret, string>>();
 
-// What could not be re-encrypted is told by its primary key, where the types have it.
+// Rows that could not be re-encrypted are identified by primary key, if the types have it.
 expectType<Equal<PrimaryKeyOf<typeof secrets>, { id: number }>>();
 expectType<Equal<PrimaryKeyOf<typeof accounts>, Partial<typeof accounts.$inferSelect>>>();
 
-// mitthooks' interfaces and ours, which are declared here so that nobody has to install mitthooks for them.
+// mitthooks' interfaces and ours, which we declare so that mitthooks need not be installed.
 type Fits<A, B> = [A, B] extends [B, A] ? true : false;
 expectType<Fits<webhooks.PublicKeyProvider, PublicKeyProvider>>();
 expectType<Fits<webhooks.Logger, Logger>>();
 expectType<Fits<webhooks.ExtensionStorage, ExtensionStorage>>();
 expectType<Fits<webhooks.ExtensionToBeAdded, ExtensionToBeAdded>>();
 expectType<Fits<webhooks.ExtensionToBeUpdated, ExtensionToBeUpdated>>();
-// What is missing on one side is noticed.
+// A member missing on one side is detected.
 type Less = Omit<ExtensionStorage, "removeInstance">;
 expectType<Equal<Fits<Less, ExtensionStorage> | Fits<ExtensionStorage, Less>, false>>();
 export function withMitthooks(storage: PgExtensionStorage, theirs: ExtensionStorage) {

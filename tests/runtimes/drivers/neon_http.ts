@@ -3,7 +3,7 @@ import { importUntyped } from "../untyped.ts";
 
 export { refused, suites } from "../../conformance/neon_http.ts";
 
-/** Over HTTP: each query, or each batch, is one request. */
+/** Over HTTP: each query or batch is one request. */
 export const connect: Driver["connect"] = async (url, through) => {
   const { neon, neonConfig } = await importUntyped("@neondatabase/serverless");
   const { drizzle } = await importUntyped("drizzle-orm/neon-http");

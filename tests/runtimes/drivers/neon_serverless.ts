@@ -10,7 +10,7 @@ export const connect: Driver["connect"] = async (url, through) => {
     wsProxy: (host: string, port: number) => `${through}/?address=${host}:${port}`,
     useSecureWebSocket: false,
     pipelineTLS: false,
-    // Neon's own proxy takes the password in the clear; PostgreSQL asks for SCRAM.
+    // Neon's proxy accepts the password in the clear; PostgreSQL requires SCRAM.
     pipelineConnect: false,
   });
   const client = new Pool({ connectionString: url, max: 4 });

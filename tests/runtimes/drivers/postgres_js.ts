@@ -3,7 +3,7 @@ import postgres from "postgres";
 import type { Driver } from "../../conformance/database_cases.ts";
 
 export const connect: Driver["connect"] = (url, through) => {
-  // As postgres.js asks for it behind a pooler: no named statements, which belong to one connection.
+  // As postgres.js recommends behind a pooler: no named statements, which belong to one connection.
   const prepare = through === undefined;
   const client = postgres(through ?? url, { max: 4, prepare, onnotice: () => {} });
   return { drizzle: (options) => drizzle({ client, ...options }), close: () => client.end() };
