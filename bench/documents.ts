@@ -1,11 +1,13 @@
-/** What a run leaves: lines in a terminal, docs/benchmarks.md with its picture, three rows of README.md. */
+/**
+ * Output of a run: lines in a terminal, docs/benchmarks.md with its chart, three rows of README.md.
+ */
 
 import { barChart } from "../tools/bar_chart.ts";
 import { renewSection } from "../tools/marked_section.ts";
 import { join, repository } from "../tools/paths.ts";
 import type { Row } from "./rows.ts";
 
-/** A row on one runtime: of each contestant the time of one piece, round by round, in milliseconds. */
+/** A row on one runtime: each contestant's time per piece of work, by round, in milliseconds. */
 export type Measured = Row & { readonly times: Readonly<Record<string, readonly number[]>> };
 
 /** Rows by runtime. */
@@ -17,7 +19,7 @@ const BETTER = { rate: "more is better", time: "less is better" } as const;
 const median = (values: readonly number[]) =>
   values.toSorted((one, other) => one - other)[values.length >> 1]!;
 
-/** The first contestant divided by another one, round by round. */
+/** The first contestant divided by another one, by round. */
 const ratiosOf = ({ quantity, times }: Measured, other: string) =>
   Object.values(times)[0]!.map((ms, round) =>
     quantity === "rate" ? times[other]![round]! / ms : ms / times[other]![round]!
@@ -41,7 +43,10 @@ export function describe(row: Measured): string {
   return [`${row.name}, ${BETTER[row.quantity]}`, amounts.join(", "), ...ratios].join("\n    ");
 }
 
-/** A line for each comparison, for one alone in the README; on the page also one for what this library does. */
+/**
+ * One line per comparison, in the README only one; on the page also one for this library's
+ * throughput.
+ */
 function table(runtimes: Runtimes, names: readonly string[], inReadme: boolean): string {
   const lines = names.flatMap((name) => {
     const rows = Object.values(runtimes).map((rows) => rows.find((row) => row.name === name)!);
@@ -59,7 +64,7 @@ function table(runtimes: Runtimes, names: readonly string[], inReadme: boolean):
   return all.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-/** Bars for what each contestant does in a second. */
+/** Bars for each contestant's work per second. */
 function picture(runtimes: Runtimes): string {
   const groups = Object.entries(runtimes).map(([runtime, rows]) => {
     const row = rows.find(({ name }) => name === "webhook")!;
@@ -70,7 +75,7 @@ function picture(runtimes: Runtimes): string {
   return barChart(`Signed webhooks stored per second, ${BETTER.rate}`, Object.fromEntries(groups));
 }
 
-/** Renews the page, its picture and the README. */
+/** Updates the page, its chart and the README. */
 export async function writeDocuments(runtimes: Runtimes, note: string): Promise<void> {
   const names = Object.values(runtimes)[0]!.map(({ name }) => name);
   const renew = (path: string, ...more: [string[], boolean]) =>

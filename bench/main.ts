@@ -1,7 +1,7 @@
 /**
- * `deno task bench`: measures this library beside the package that it continues, and beside a bare cipher with
- * hand-written SQL. They take turns in short slices, each in a process of its own; a ratio is taken in each round, and
- * its median counts. Figures mean something relative to each other, on a machine that does nothing else.
+ * `deno task bench`: compares this library with its predecessor, and with a bare cipher and
+ * hand-written SQL. They take turns in short slices, each in a separate process; the median of the
+ * ratios of all rounds counts. Figures are meaningful relative to each other, on an idle machine.
  *
  * @module
  */
@@ -56,7 +56,7 @@ await runTask(async (directory) => {
     const entries = { main: join(repository, `bench/contestants/${name}.ts`) };
     await bundle({ entries, outDir: shared.path(name) });
   }
-  // The first is emptied for each webhook.
+  // The first one is emptied for each webhook.
   const urls = [await shared.database(), await shared.database()] as const;
   for (const url of urls) await query(url, await tables(quick ? 20_000 : 100_000));
   const signed = await signRequests();
@@ -100,7 +100,7 @@ async function signRequests() {
   return { publicKey: mstudio.publicKey, requests: await Promise.all(requests) };
 }
 
-/** Starts a contestant, which answers what it is asked with a number. */
+/** Starts a contestant, which answers each request with a number. */
 function startContestant([command, ...args]: string[], cwd: string, job: Job) {
   const { stdin, stdout } = spawn(command!, [...args, "main.js"], {
     cwd,
@@ -120,7 +120,7 @@ function startContestant([command, ...args]: string[], cwd: string, job: Job) {
   };
 }
 
-/** Has contestants take turns; a first round warms them up. */
+/** Lets contestants take turns; a first round warms them up. */
 async function measure(
   { name, programs }: Row,
   start: (program: string) => ReturnType<typeof startContestant>,

@@ -1,11 +1,11 @@
-/** What is measured: each row is one piece of work. */
+/** The measurements: each row is one kind of work. */
 
 export interface Row {
   /** As in `contestants/serve.ts`. */
   readonly name: string;
   readonly work: string;
   readonly quantity: "rate" | "time";
-  /** Modules in `contestants/` by their names in the row; the first is divided by each of the others. */
+  /** Modules in `contestants/`, by name in the row; the first is divided by each of the others. */
   readonly programs: Readonly<Record<string, string>>;
 }
 

@@ -1,11 +1,11 @@
-/** The tables that contestants work on. */
+/** The contestants' tables. */
 
 import { generateDrizzleJson, generateMigration } from "drizzle-kit/api";
 import * as pg from "../pg/mod.ts";
 import { deriveKey, encrypt } from "../tools/bare_cipher.ts";
 import { PASSWORD, SALT, secretOf } from "./contestants/common.ts";
 
-/** Makes tables in which 1,000 secrets repeat. */
+/** Creates tables in which 1,000 secrets repeat. */
 export async function tables(reencrypted: number): Promise<string> {
   const key = deriveKey(PASSWORD, SALT);
   const secrets = Array.from({ length: 1_000 }, (_, number) => encrypt(key, secretOf(number)));

@@ -1,7 +1,7 @@
 /**
- * `deno task build:npm`: builds the npm package in `npm/`, and packs it beside.
+ * `deno task build:npm`: builds the npm package in `npm/`, and packs it next to it.
  *
- * dnt compiles it; where JSR does not have dnt, `deno pack` does. Publish with `npm publish npm/`.
+ * dnt compiles it; without dnt from JSR, `deno pack` does. Publish with `npm publish npm/`.
  *
  * @module
  */

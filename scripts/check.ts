@@ -1,7 +1,7 @@
 /**
- * `deno task check [NAME…]`: runs all checks, or those named, and says of each whether it holds.
+ * `deno task check [NAME…]`: runs all checks, or the named ones, and reports each result.
  *
- * To add one, put it into the list below.
+ * To add a check, put it into the list below.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
  * `deno task test`: runs the tests against PostgreSQL.
  *
- * The server is the one in TEST_DATABASE_URL, where scratch databases are created and dropped, or a throwaway one from
- * the system's programs or an npm package (TEST_POSTGRES=system|npm forces one). Arguments go to `deno test`. Nothing
- * stays behind, however the run ends.
+ * The server is that of TEST_DATABASE_URL, with scratch databases, or a throwaway one from the
+ * system's programs or an npm package (TEST_POSTGRES=system|npm selects one). Arguments go to
+ * `deno test`. However the run ends, it leaves nothing behind.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { repository } from "../tools/paths.ts";
 import { startProgram } from "../tools/program.ts";
 import { providePostgres, runTask } from "../tools/run.ts";
 
-/** The suites, and the examples in the documentation of every module that belongs to the library. */
+/** The suites, and the documentation examples of every module of the library. */
 const EVERYTHING =
   "--doc tests mod.ts cli.ts errors.ts mitthooks pg recovery webhooks sessions tokens testing"
     .split(
@@ -28,10 +28,10 @@ await runTask(async (directory) => {
     args: [
       "test",
       "-A",
-      // Warnings about the dependencies of dependencies are nothing that a run of the tests is about.
+      // Hides warnings about indirect dependencies.
       "--quiet",
       "--preload=tests/support/preload.ts",
-      // A file per processor (or DENO_JOBS): each has databases of its own.
+      // One file per processor (or DENO_JOBS): each has its own databases.
       ...all ? ["--parallel"] : [],
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
       ...all ? EVERYTHING : [],

@@ -1,8 +1,9 @@
 /**
- * `deno task test:runtimes [--all] [NAME…]`: runs the suites on the packed tarball, on every runtime, driver
- * and line of Drizzle. Without `--all`, one target of each class. Names choose targets, by parts of their names.
+ * `deno task test:runtimes [--all] [NAME…]`: runs the suites with the packed tarball, on every
+ * runtime, driver and line of Drizzle. Without `--all`, one target per class. Names select targets
+ * by parts of their names.
  *
- * Downloads stay in `.cache/`. A complete `--all` renews the table in docs/runtimes.md.
+ * Downloads stay in `.cache/`. A complete `--all` updates the table in docs/runtimes.md.
  *
  * @module
  */
@@ -19,7 +20,7 @@ import {
 } from "../tools/runtimes/target.ts";
 import { targets } from "../tools/runtimes/targets.ts";
 
-/** How many targets run at the same time. */
+/** Number of concurrent targets. */
 const AT_ONCE = 2;
 
 const all = Deno.args.includes("--all");
@@ -45,7 +46,7 @@ await runTask(async (directory) => {
   return failed === 0 && passed > 0 ? 0 : 1;
 });
 
-/** Runs a target, and says what came of it and how long it took. */
+/** Runs a target, and reports its outcome and duration. */
 async function report(target: Target, shared: Shared): Promise<Outcome> {
   const start = performance.now();
   const outcome = await target.run(shared).catch((error): Outcome => {

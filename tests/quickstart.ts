@@ -1,10 +1,10 @@
 /**
- * `deno task test:quickstart`: follows the quick start to the letter, each reader in an empty folder: that of the
- * repository's README with Deno, that of the npm package's with Node.js 20 and 24 and Bun. Looks at what is shown and at
- * the stored row.
+ * `deno task test:quickstart`: follows the quick start to the letter, in an empty folder per
+ * reader: the repository's README with Deno, the npm package's with Node.js 20 and 24 and Bun.
+ * Checks the output and the stored row.
  *
- * Not to the letter: the package comes from this checkout, not from a registry; the ports are free ones; and the
- * database is another one.
+ * Exceptions: the package comes from this checkout instead of a registry; the ports are free ones;
+ * the database differs.
  *
  * @module
  */
@@ -25,13 +25,16 @@ import { cacheDirectory } from "../tools/npm/project.ts";
 import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
 import { freePort } from "../tools/free_port.ts";
 
-/** Longest time for a command, and to wait for what it shows, in milliseconds. */
+/** Time limit for a command and its output in milliseconds. */
 const LIMIT_MS = 120_000;
 
-/** How many readers follow at the same time. */
+/** Number of concurrent readers. */
 const AT_ONCE = 2;
 
-/** Who follows: the program, and its names in the reader's PATH. The README of npm names the runtime by the first word. */
+/**
+ * The readers: a program and its names in the PATH. npm's README names the runtime by the first
+ * word.
+ */
 const READERS = [
   { name: "Node.js 20", program: () => nodeProgram(20), commands: ["node"] },
   { name: "Node.js 24", program: () => nodeProgram(24), commands: ["node"] },
@@ -39,7 +42,9 @@ const READERS = [
   { name: "Deno", program: () => denoProgram(), commands: ["deno"] },
 ];
 
-/** The sections of both READMEs, with the package of this checkout: its tarball for npm, a link to it for Deno. */
+/**
+ * The sections of both READMEs with this checkout's package: its tarball for npm, a link for Deno.
+ */
 async function readQuickStarts(directory: string): Promise<Record<"deno" | "npm", string>> {
   const { directory: built, manifest } = await buildNpmPackage(join(directory, "package"));
   const tarball = await packNpmPackage(built, directory);
@@ -69,14 +74,14 @@ async function follow(
   for (const command of reader.commands) await Deno.symlink(path, join(bin, command));
   const env = {
     NO_COLOR: "1",
-    // npm is the system's; where Bun and Deno run there is no Node that they could fall back on.
+    // npm is the system's; Bun and Deno have no Node to fall back on.
     PATH: runtime === "Node.js" ? `${bin}:${Deno.env.get("PATH")}` : bin,
     npm_config_cache: join(cacheDirectory, "npm"),
     npm_config_prefer_offline: "true",
     BUN_INSTALL_CACHE_DIR: join(cacheDirectory, "bun"),
   };
   const type = (line: string, more = {}) => new Terminal(line, cwd, { ...env, ...more });
-  // `bunx` ends at once on Ctrl-C, before the program that it runs has told the rest.
+  // `bunx` ends immediately on Ctrl-C, before its program prints the rest.
   const run = (line: string) =>
     new Terminal(
       line,
@@ -107,7 +112,7 @@ async function follow(
         if (line.includes(" main.ts")) {
           server = run(startMain = line);
           await server.shows(/^Listening on port/m);
-          // A row that an earlier try has left stands in nobody's way.
+          // A row of an earlier try does no harm.
           await sql`insert into extension_instance (id, "contextId", consented_scopes, active, "createdAt", "updatedAt")
             values ('yesterday', 'p-1', '{}', true, now() - interval '1 day', now())`;
         } else if (line.includes(" mstudio ")) {
@@ -142,7 +147,9 @@ async function follow(
   await sql.end();
 }
 
-/** The lines of a shell block that are for a runtime: a comment at the end of a line, or above several, names it. */
+/**
+ * A runtime's lines in a shell block: a comment at the end of a line, or above several, names it.
+ */
 function linesFor(runtime: string, code: string): string[] {
   let above: string | undefined;
   return code.trim().split("\n").filter((line) => {
@@ -152,12 +159,12 @@ function linesFor(runtime: string, code: string): string[] {
   });
 }
 
-/** A line that was typed into a terminal of its own. */
+/** A command in a separate terminal. */
 class Terminal {
   readonly #program: Program;
 
   constructor(readonly line: string, cwd: string, env: Record<string, string>, script = line) {
-    // What `npx` tells its programs, a reader's terminal does not know: Bun would look for the Node that it names.
+    // `npx` sets variables that a reader's terminal lacks: Bun would use the Node that they name.
     const inherited = Object.entries(Deno.env.toObject())
       .filter(([name]) => !/^(npm_(?!config_).*|NODE|INIT_CWD)$/.test(name));
     this.#program = startProgram("/bin/sh", {
@@ -187,7 +194,7 @@ class Terminal {
     assertEquals(code, 0, `${this.line}: ${this.#output}`);
   }
 
-  /** As Ctrl-C does. */
+  /** Like Ctrl-C. */
   interrupt(): void {
     this.#program.kill("SIGINT");
   }

@@ -3,7 +3,10 @@ export type Bars = Readonly<Record<string, readonly { label: string; value: numb
 
 const COLORS = ["#0969da", "#bf8700", "#8c959f"];
 
-/** Draws a bar chart as SVG: a title, and for each group its name and its bars, longest for the largest value. */
+/**
+ * Draws a bar chart as SVG: a title, and the name and bars of each group; the largest value is
+ * longest.
+ */
 export function barChart(title: string, groups: Bars): string {
   const most = Math.max(...Object.values(groups).flat().map(({ value }) => value));
   const lines = [`<text x="10" y="20" font-weight="bold">${title}</text>`];

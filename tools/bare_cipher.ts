@@ -1,9 +1,9 @@
-/** The stored form by `node:crypto` alone, without this library. */
+/** The stored form with `node:crypto` only, without this library. */
 
 import { Buffer } from "node:buffer";
 import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from "node:crypto";
 
-/** As `buildEncryptionKey`. */
+/** Like `buildEncryptionKey`. */
 export const deriveKey = (password: string, salt: string): Uint8Array =>
   scryptSync(password, salt, 32);
 

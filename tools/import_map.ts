@@ -1,13 +1,13 @@
 /**
- * Tests take `@std/assert` and `@std/encoding` from JSR. Where it does not answer, an import map puts
- * small stand-ins in their place.
+ * Tests use `@std/assert` and `@std/encoding` from JSR. If it does not answer, an import map
+ * replaces them with small stand-ins.
  *
  * @module
  */
 import { type Manifest, readManifest } from "./manifest.ts";
 import { join, repository, toFileUrl } from "./paths.ts";
 
-/** The stand-ins, by the name that tests and scripts import. */
+/** The stand-ins, by import name. */
 const STAND_INS: Readonly<Record<string, string>> = {
   "@std/assert": "tests/support/std_assert.ts",
   "@std/encoding": "tests/support/std_encoding.ts",
@@ -17,7 +17,8 @@ const STAND_INS: Readonly<Record<string, string>> = {
  * Whether JSR has a package in an exact version.
  *
  * @param specifier For example `jsr:@std/assert@1.0.0`.
- * @param base Address of JSR. Default: the variable `JSR_URL`, which Deno respects too, or https://jsr.io.
+ * @param base Address of JSR. Default: the variable `JSR_URL`, which Deno respects too, or
+ *   https://jsr.io.
  */
 export async function jsrHas(
   specifier: string,
@@ -36,9 +37,9 @@ export async function jsrHas(
 }
 
 /**
- * Derives the import map with stand-ins from deno.json. It does not depend on where it lies.
+ * Derives the import map with stand-ins from deno.json. It does not depend on its own location.
  *
- * @param missing Names to stand in for. Default: all that have a stand-in.
+ * @param missing The names to replace. Default: all with a stand-in.
  */
 export function standInImportMap(
   manifest: Pick<Manifest, "name" | "exports" | "imports">,
@@ -46,7 +47,7 @@ export function standInImportMap(
 ): { imports: Record<string, string> } {
   const absolute = (path: string) => toFileUrl(join(repository, path)).href;
   const imports: Record<string, string> = {};
-  // In deno.json, a name covers its subpaths as well; in an import map that takes a second entry.
+  // In deno.json, a name covers its subpaths, too; an import map needs a second entry.
   for (const [name, target] of Object.entries(manifest.imports)) {
     imports[name] = target;
     if (target.startsWith("npm:")) imports[`${name}/`] = `${target.replace("npm:", "npm:/")}/`;
@@ -59,10 +60,11 @@ export function standInImportMap(
 }
 
 /**
- * Writes an import map with the stand-ins for what JSR does not have, and says so.
+ * Writes an import map with stand-ins for packages that JSR does not have, and prints a line about
+ * them.
  *
  * @param directory Where to write it.
- * @returns Its path, or `undefined` when deno.json serves as it is.
+ * @returns Its path, or `undefined` if deno.json suffices.
  */
 export async function importMapWithoutJsr(directory: string): Promise<string | undefined> {
   const manifest = await readManifest();

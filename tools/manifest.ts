@@ -1,13 +1,13 @@
 import { join, repository } from "./paths.ts";
 
-/** What is read of deno.json and jsr.json. */
+/** The fields read from deno.json and jsr.json. */
 export interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly license: string;
-  /** Modules by their subpaths. */
+  /** Modules by subpath. */
   readonly exports: Readonly<Record<string, string>>;
-  /** Specifiers by the names that modules import. */
+  /** Specifiers by import name. */
   readonly imports: Readonly<Record<string, string>>;
   readonly [field: string]: unknown;
 }

@@ -1,7 +1,8 @@
 import { runProgram } from "./program.ts";
 
 /**
- * Renews a section of a file, between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, and formats the file.
+ * Replaces a section of a file between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, and formats
+ * the file.
  *
  * @returns Whether the file has the section.
  */

@@ -1,6 +1,6 @@
 /**
- * The npm package that this one continues, for tests of interoperability. It is not among the imports of
- * deno.json because it asks for an older drizzle-orm, which Deno would warn about at every command.
+ * This package's predecessor, for tests of interoperability. Not in deno.json, because it needs an
+ * older drizzle-orm, about which Deno would warn at every command.
  */
 
 export {

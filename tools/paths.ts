@@ -1,4 +1,4 @@
-/** Paths, by the platform's own modules: scripts must run where JSR does not answer. */
+/** Paths, with the platform's modules: scripts must run without JSR. */
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -11,5 +11,5 @@ export {
   resolve,
 };
 
-/** The directory of the repository. */
+/** The repository's directory. */
 export const repository: string = fileURLToPath(new URL("../", import.meta.url));

@@ -1,22 +1,26 @@
 /**
- * Programs that do not outlive this one, however it ends.
+ * Programs that end with this one, however it ends.
  *
- * On SIGKILL no program can clean up after itself. So each one gets a process group with a shell in it that waits for the
- * end of its standard input: the other end is open as long as this program runs.
+ * After SIGKILL no program can clean up. So each started program gets a process group with a shell
+ * that waits for the end of its standard input, whose other end is open as long as this program
+ * runs.
  *
  * @module
  */
 
-/** `$0`: the signal that ends the group; what is left of it after two seconds is killed. */
+/** `$0`: the signal that ends the group; after two seconds the rest is killed. */
 const LEASH = `exec 3<&0
 (trap '' HUP INT QUIT TERM; read -r _; kill -s "$0" 0; sleep 2; kill -s KILL 0) <&3 >&- 2>&- &
 exec "$@" 3<&- </dev/null`;
 
-/** How to start a program. */
+/** Options of a program. */
 export interface ProgramOptions extends Omit<Deno.CommandOptions, "detached" | "signal" | "stdin"> {
-  /** `"piped"`: it reads what is written to it, and ends by itself when that ends. Default: nothing to read. */
+  /**
+   * `"piped"`: it reads what is written to it and exits at the end of its input. Default: empty
+   * input.
+   */
   readonly stdin?: "piped";
-  /** What ends it in an orderly way. Default: `TERM`. */
+  /** The signal for a clean shutdown. Default: `TERM`. */
   readonly endSignal?: "QUIT" | "TERM";
 }
 
@@ -24,7 +28,7 @@ export type Program = ReturnType<typeof startProgram>;
 
 const running = new Set<Program>();
 
-/** Starts a program, out of reach of the terminal's Ctrl-C, and collects what it prints. */
+/** Starts a program, out of reach of the terminal's Ctrl-C, and collects its output. */
 export function startProgram(path: string, options: ProgramOptions = {}) {
   const { args = [], stdin, endSignal = "TERM", ...others } = options;
   const [command, ...before] = stdin === "piped"
@@ -52,7 +56,7 @@ export function startProgram(path: string, options: ProgramOptions = {}) {
   };
   const input = child.stdin.getWriter();
   const endInput = () => input.close().catch(() => {});
-  // What it leaves running ends with it.
+  // Kills the processes that it leaves running.
   const status = child.status.finally(() => {
     running.delete(program);
     kill("SIGKILL");
@@ -62,10 +66,10 @@ export function startProgram(path: string, options: ProgramOptions = {}) {
     pid: child.pid,
     printed,
     write: (text: string) => input.write(new TextEncoder().encode(text)),
-    /** Sends a signal to it and to what it has started. */
+    /** Sends a signal to it and its children. */
     kill: (signal: Deno.Signal) => running.has(program) && kill(signal),
     isRunning: () => running.has(program),
-    /** Ends it, and waits for its end. */
+    /** Ends it and waits for the end. */
     end: () => endInput().then(() => status),
     ended: Promise.all([status, collect("stdout"), collect("stderr")])
       .then(([{ code }]) => ({ code, ...printed })),
@@ -74,7 +78,7 @@ export function startProgram(path: string, options: ProgramOptions = {}) {
   return program;
 }
 
-/** Ends all programs, the last one first, so that none sees its server vanish. */
+/** Ends all programs, the last one first, so that none loses its server. */
 export async function endPrograms(): Promise<void> {
   for (const program of [...running].reverse()) await program.end();
 }
@@ -83,7 +87,7 @@ export async function endPrograms(): Promise<void> {
  * Runs a program to its end.
  *
  * @param env Variables besides the inherited ones.
- * @throws {Error} When its status is not 0; the message ends with what it printed.
+ * @throws {Error} When its status is not 0; the message ends with its output.
  */
 export async function runProgram(
   cwd: string,
@@ -100,12 +104,13 @@ export async function runProgram(
 }
 
 /**
- * Starts a program that does something as soon as this one is gone, which is when its standard input ends.
+ * Starts a guard, which does its work when its standard input ends: at the latest, when this
+ * program is gone.
  *
- * @returns Lets it do its work now, and waits for it.
+ * @returns A function that makes the guard work now, and waits for it.
  */
 export function startGuard(command: string, args: string[]): () => Promise<void> {
-  // A guard whose working directory is removed or unmounted would be of no use.
+  // A guard could not work in a directory that is removed or unmounted.
   const options = { args, cwd: "/", stdin: "piped", stdout: "null", detached: true } as const;
   const guard = new Deno.Command(command, options).spawn();
   return async () => {

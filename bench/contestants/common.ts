@@ -1,4 +1,4 @@
-/** What contestants share: their job, the data, queries of Drizzle. */
+/** Shared by contestants: their job, data, and Drizzle queries. */
 
 import { eq, lte } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
@@ -8,18 +8,21 @@ export const PASSWORD = "a master password";
 export const SALT = "a salt";
 export const EXTENSION_ID = "2e3cf3c4-9df5-4e26-8a27-a2ee7b3d4ec6";
 
-/** Pieces of work that are ready together and done 16 at once. */
+/** Pieces of work that start together, 16 at a time. */
 export const MANY = 256;
 
-/** The first that a contestant's process reads. */
+/** The first message to a contestant's process. */
 export interface Job {
   readonly url: string;
-  /** Base64 of mStudio's public key, and arguments of `new Request` that it signed. */
+  /** mStudio's public key in base64, and arguments of `new Request` that it signed. */
   readonly publicKey: string;
   readonly requests: readonly (readonly [url: string, init: RequestInit])[];
 }
 
-/** What contestants do, each the way its users would; `get` reads a secret, `selectPlain` what is not encrypted. */
+/**
+ * The work of contestants, as their users would do it; `get` reads a secret, `selectPlain` plain
+ * columns.
+ */
 export interface Contestant {
   handle(request: Request): Promise<{ readonly status: number }>;
   handleInOrder?(request: Request): Promise<{ readonly status: number }>;
@@ -31,14 +34,14 @@ export interface Contestant {
   selectOne(id: number): Promise<Item[]>;
   insert(items: Item[]): unknown;
   selectPlain(id: number): Promise<readonly unknown[]>;
-  /** Re-encrypts a table under another key, and back the next time; the number of rows. */
+  /** Re-encrypts a table with another key, and back the next time; returns the number of rows. */
   reencrypt?(): Promise<number>;
 }
 
 export type Instance = ReturnType<typeof instanceOf>;
 export type Item = { readonly id: number; readonly secret: string | null };
 
-/** As long as the secrets of mStudio; 1,000 different ones. */
+/** 1,000 different secrets of the length of mStudio's. */
 export const secretOf = (number: number) => `-${number % 1_000}`.padStart(44, "0");
 
 export const instanceOf = (number: number) => ({
@@ -49,7 +52,7 @@ export const instanceOf = (number: number) => ({
   secret: secretOf(number),
 });
 
-/** The queries that are the same with and without this library. */
+/** Queries that are the same with and without this library. */
 export function drizzleQueries(db: NodePgDatabase, encryptedText: typeof text) {
   const columns = () => ({ id: integer().primaryKey(), secret: encryptedText() });
   const [items, inserted] = [pgTable("item", columns()), pgTable("inserted", columns())];

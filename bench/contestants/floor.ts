@@ -1,4 +1,4 @@
-/** A bare cipher and hand-written SQL: the least that the work takes. */
+/** A bare cipher and hand-written SQL: the lower bound. */
 
 import { Buffer } from "node:buffer";
 import { decrypt, deriveKey, encrypt } from "../../tools/bare_cipher.ts";

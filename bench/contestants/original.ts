@@ -1,4 +1,4 @@
-/** The npm package that this one continues, with mitthooks' factory. */
+/** The predecessor of this package, with mitthooks' factory. */
 
 import { HttpWebhookHandler } from "@weissaufschwarz/mitthooks/bootstrapping/http-wrapper";
 import { CombinedWebhookHandlerFactory } from "@weissaufschwarz/mitthooks/factory/combined";
@@ -18,11 +18,11 @@ const encryptedText = original.buildEncryptedTextColumn(key);
 const extensionInstances = original.buildExtensionInstanceTable(encryptedText);
 
 await start((pool, publicKey) => {
-  // Its types are those of an older Drizzle.
+  // Its types are from an older Drizzle.
   const db = drizzle(pool);
   const storage = new original.PgExtensionStorage(db as never, extensionInstances);
   const logger = new NoopLogger();
-  // The factory's own check can only ask mittwald's API. This is the same, with the key at hand.
+  // The factory's own check can only call mittwald's API. This is the same with a local key.
   const publicKeys = new CachingPublicKeyProvider({ getPublicKey: () => publicKey });
   const check = new VerifyingWebhookHandler(new WebhookVerifier(logger, publicKeys), logger);
   const handler = new HttpWebhookHandler(

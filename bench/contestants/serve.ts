@@ -1,4 +1,4 @@
-/** A contestant's end of the line: does what the benchmark asks for, and measures it. */
+/** A contestant's process: does the requested work and measures it. */
 
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import pg from "pg";
 import { type Contestant, type Instance, instanceOf, type Job, MANY, secretOf } from "./common.ts";
 
-/** Pieces of work that are ready; each throws if it was not done. */
+/** The available pieces of work; each throws if it fails. */
 type Pieces = (() => unknown)[];
 type Works = Record<string, () => Pieces | Promise<Pieces>>;
 
@@ -66,14 +66,14 @@ function worksOf(contestant: Contestant, pool: pg.Pool, requests: Job["requests"
   };
 }
 
-/** Does a piece of work, again and again, for so long; how long one of them takes, in milliseconds. */
+/** Repeats a piece of work for a time; resolves to the milliseconds per piece. */
 async function measure(prepare: Works[string], time: number): Promise<number> {
   let pieces: Pieces = [];
   let next = 0;
   const lane = async () => {
     while (next < pieces.length) await pieces[next++]!();
   };
-  // A cold start does not load it.
+  // Not loaded by a cold start.
   const { Bench } = await import("tinybench");
   const bench = new Bench({ time, iterations: 1, warmup: false, throws: true });
   bench.add("slice", () => Promise.all(times(pieces.length < MANY ? 1 : 16, lane)), {
@@ -85,13 +85,13 @@ async function measure(prepare: Works[string], time: number): Promise<number> {
   return result.latency.mean / pieces.length;
 }
 
-/** Runs a contestant until the line is closed. */
+/** Runs a contestant until its input is closed. */
 export async function start(create: (pool: pg.Pool, publicKey: string) => Contestant) {
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const job: Job = JSON.parse((await lines.next()).value!);
-  // Connections stay while others have their turn.
+  // Connections stay open during others' turns.
   const pool = new pg.Pool({ connectionString: job.url, max: 16, idleTimeoutMillis: 0 });
-  pool.on("error", () => {}); // the server's end
+  pool.on("error", () => {}); // the server ends
   const contestant = create(pool, job.publicKey);
   const works = worksOf(contestant, pool, job.requests);
   for await (const line of lines) {

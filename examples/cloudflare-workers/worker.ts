@@ -12,16 +12,17 @@ interface Env {
   readonly MITTWALD_API_URL?: string;
 }
 
-/** They keep what they have fetched, and belong to no single request. mittwald has other keys for each purpose. */
+/** Cached across requests. mittwald has separate keys for each purpose. */
 let keys:
   | { readonly webhooks: MittwaldPublicKeys; readonly sessions: MittwaldPublicKeys }
   | undefined;
-/** A Worker has no start to check things at: the first request of an isolate does it. */
+/** A Worker has no startup, so an isolate's first request runs the checks. */
 let verified = false;
 
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
-    // Connections cannot outlive the request that opened them; Hyperdrive keeps them open elsewhere.
+    // Connections cannot outlive the request that opened them; Hyperdrive keeps them open
+    // elsewhere.
     const client = postgres(env.DATABASE_URL, { max: 1, fetch_types: false });
     try {
       const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
@@ -44,7 +45,7 @@ export default {
             request,
           );
         }
-        // The backend of the extension's page: what a user in mStudio sees.
+        // The backend of the extension's page for users in mStudio.
         case "/api/instance": {
           const sessions = new MstudioSessions({ extensionId, storage, publicKeys: keys.sessions });
           const { userId, instance } = await sessions.verify(request);

@@ -4,7 +4,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { extensionInstances, lastEvents } from "./schema.ts";
 
-/** Reads a variable that this application cannot do without. */
+/** Reads a required variable. */
 function env(name: string): string {
   const value = Deno.env.get(name);
   if (!value) throw new Error(`Starting: the environment variable ${name} is missing`);
@@ -13,7 +13,7 @@ function env(name: string): string {
 
 const client = postgres(env("DATABASE_URL"));
 const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
-// No table, or the key of other data: say so now, not when the first webhook comes.
+// Reports a missing table or a wrong key now, not at the first webhook.
 await storage.verify();
 
 const handleWebhook = createWebhookHandler({
@@ -24,7 +24,7 @@ const handleWebhook = createWebhookHandler({
   logger: console,
 });
 
-/** Says whether this process can do its work: the database answers, the tables are there, and the key is the right one. */
+/** Health check: the database answers, the tables exist, and the key is right. */
 async function health(): Promise<Response> {
   try {
     await storage.verify();
@@ -46,7 +46,7 @@ const server = Deno.serve({ port: Number(Deno.env.get("PORT") ?? 8000) }, (reque
   }
 });
 
-/** What has begun is finished: mittwald would have to send it again otherwise. */
+/** Finishes requests in flight; otherwise mittwald would have to repeat them. */
 async function stop(): Promise<void> {
   await server.shutdown();
   await client.end();

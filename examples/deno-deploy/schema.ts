@@ -1,4 +1,4 @@
-import process from "node:process"; // also there where drizzle-kit loads this file
+import process from "node:process"; // also available when drizzle-kit loads this file
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,

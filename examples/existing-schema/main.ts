@@ -10,7 +10,7 @@ import { Hono } from "hono";
 import postgres from "postgres";
 import { extensionInstances, lastEvents, sites, tasks } from "./schema.ts";
 
-/** Reads a variable that this application cannot do without. */
+/** Reads a required variable. */
 function env(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`Starting: the environment variable ${name} is missing`);
@@ -24,7 +24,7 @@ const db = withEncryption(drizzle(client));
 
 const storage = new PgExtensionStorage(db, extensionInstances, {
   lastEvents,
-  // In the transaction that stores the change: once for each, however often an event is delivered.
+  // Runs in the change's transaction: once per change, however often an event is delivered.
   on: {
     added: async ({ instance, tx }) => {
       await tx.insert(sites).values({
@@ -33,14 +33,14 @@ const storage = new PgExtensionStorage(db, extensionInstances, {
         apiToken: crypto.randomUUID(),
       });
     },
-    // Before the row goes, and with it, by cascade, that of the site.
+    // Runs before the row is deleted and, by cascade, the site's row.
     removed: async ({ instance, tx }) => {
       const [site] = await tx.select().from(sites).where(eq(sites.instanceId, instance.id));
       if (site) await tx.insert(tasks).values({ kind: "delete site", domain: site.domain });
     },
   },
 });
-// No table, or the key of other data: say so now, not when the first webhook comes.
+// Reports a missing table or a wrong key now, not at the first webhook.
 await storage.verify();
 
 const tokens = new InstanceTokens({ storage, apiUrl });
@@ -55,7 +55,7 @@ const handleWebhook = createWebhookHandler({
 const app = new Hono();
 app.post("/webhooks", (context) => handleWebhook(context.req.raw));
 
-/** The backend of the extension's page. Which site it is about, the session says, and nothing else of the request. */
+/** The backend of the extension's page. Only the session determines the site. */
 app.get("/api/site", async (context) => {
   const { extensionInstanceId: id } = await sessions.verify(context.req.raw);
   const [site] = await db.select().from(sites).where(eq(sites.instanceId, id));
@@ -82,6 +82,6 @@ const server = serve(
 );
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
-  // What has begun is finished: mittwald would have to send it again otherwise.
+  // Finishes requests in flight; otherwise mittwald would have to repeat them.
   process.once(signal, () => server.close(() => client.end()));
 }

@@ -18,16 +18,16 @@ const encryptedText = buildEncryptedTextColumn(
 export const extensionInstances = buildExtensionInstanceTable(encryptedText);
 export const lastEvents = buildLastEventTable();
 
-/** The application's own data: goes with its instance. */
+/** The application's own data, deleted with its instance. */
 export const sites = pgTable("site", {
   instanceId: varchar("instance_id", { length: 36 }).primaryKey()
     .references(() => extensionInstances.id, { onDelete: "cascade" }),
   domain: text().notNull(),
-  /** An encrypted column of its own. */
+  /** The application's own encrypted column. */
   apiToken: encryptedText("api_token"),
 });
 
-/** What is left to do outside of the database, by a worker of yours. */
+/** Work outside the database, for a worker of yours. */
 export const tasks = pgTable("task", {
   id: serial().primaryKey(),
   kind: text().notNull(),

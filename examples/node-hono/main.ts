@@ -7,7 +7,7 @@ import { Hono } from "hono";
 import postgres from "postgres";
 import { extensionInstances, lastEvents } from "./schema.ts";
 
-/** Reads a variable that this application cannot do without. */
+/** Reads a required variable. */
 function env(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`Starting: the environment variable ${name} is missing`);
@@ -16,7 +16,7 @@ function env(name: string): string {
 
 const client = postgres(env("DATABASE_URL"));
 const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
-// No table, or the key of other data: say so now, not when the first webhook comes.
+// Reports a missing table or a wrong key now, not at the first webhook.
 await storage.verify();
 
 const handleWebhook = createWebhookHandler({
@@ -27,7 +27,7 @@ const handleWebhook = createWebhookHandler({
 });
 
 const app = new Hono();
-// No body parser before it: the signature is that of the raw body.
+// No body parser before it: the signature covers the raw body.
 app.post("/webhooks", (context) => handleWebhook(context.req.raw));
 app.get("/health", async (context) => {
   try {
@@ -45,6 +45,6 @@ const server = serve(
 );
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
-  // What has begun is finished: mittwald would have to send it again otherwise.
+  // Finishes requests in flight; otherwise mittwald would have to repeat them.
   process.once(signal, () => server.close(() => client.end()));
 }

@@ -1,24 +1,24 @@
 import { runProgram } from "../program.ts";
 
-/** Where and with what to check. */
+/** The context of a check. */
 export interface CheckContext {
-  /** Directory of the package. */
+  /** The package's directory. */
   readonly root: string;
   /** A directory for temporary files. */
   readonly temporary: string;
-  /** Import map to use in the place of deno.json's imports. */
+  /** Import map that replaces deno.json's imports. */
   readonly importMap?: string | undefined;
 }
 
-/** One check. */
+/** A check. */
 export interface Check {
-  /** One word, to name it on the command line. */
+  /** Its name on the command line, one word. */
   readonly name: string;
-  /** Resolves to everything that is wrong, in lines, or rejects with it. */
+  /** Resolves to the findings, in lines, or rejects with them. */
   run(context: CheckContext): Promise<string[]>;
 }
 
-/** A check that is a command of this very Deno. */
+/** A check that is a command of the running Deno. */
 export function commandCheck(name: string, args: (context: CheckContext) => string[]): Check {
   return {
     name,

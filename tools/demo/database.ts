@@ -1,4 +1,7 @@
-/** The database of the demo: PGlite in this process, or a scratch database on the server in TEST_DATABASE_URL. */
+/**
+ * The database of the demo: PGlite in this process, or a scratch database on the server in
+ * TEST_DATABASE_URL.
+ */
 
 import { PGlite } from "@electric-sql/pglite";
 import { generateDrizzleJson, generateMigration } from "drizzle-kit/api";
@@ -9,13 +12,13 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { createDatabase } from "../postgres/databases.ts";
 
-/** A database, and what it is, for people. */
+/** A database and its description. */
 export interface DemoDatabase extends AsyncDisposable {
   readonly name: string;
   readonly db: PgDatabase<PgQueryResultHKT>;
 }
 
-/** Opens one without tables. */
+/** Opens a database without tables. */
 export async function openDatabase(onServer: boolean): Promise<DemoDatabase> {
   if (!onServer) {
     const client = await PGlite.create();
@@ -37,7 +40,7 @@ export async function openDatabase(onServer: boolean): Promise<DemoDatabase> {
   };
 }
 
-/** Creates the tables of a schema as an application would: drizzle-kit writes the migration. */
+/** Creates a schema's tables like an application: with a migration by drizzle-kit. */
 export async function migrate({ db }: DemoDatabase, schema: Record<string, unknown>) {
   for (const statement of await migrationOf(schema)) await db.execute(sql.raw(statement));
 }

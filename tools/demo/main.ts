@@ -1,4 +1,4 @@
-/** The demo itself. */
+/** The demo. */
 
 import { eq, sql } from "drizzle-orm";
 import {
@@ -53,7 +53,7 @@ Next: README.md is the way into your extension, examples/ has complete ones.
   });
 }
 
-/** The life of two instances, and what an attacker can do about it. */
+/** The life of two instances, with attacks. */
 async function showInstances({ db }: DemoDatabase): Promise<void> {
   await using mstudio = await SimulatedMstudio.create({
     extensionId: EXTENSION_ID,
@@ -79,7 +79,7 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
 
   const show = async (event: string, name: string, { id }: SimulatedInstance) => {
     const isShown = eq(extensionInstances.id, id);
-    // A piece of SQL that is no column is read as it lies in the database.
+    // SQL that is not a column is read as stored.
     const [stored] = await db.select({ secret: sql<string>`secret` }).from(extensionInstances)
       .where(isShown);
     const [read] = await withEncryption(db).select().from(extensionInstances).where(isShown);
@@ -102,7 +102,7 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
   await show("added", "B", b);
   await a.update({ enabled: false, variantKey: "basic" });
   await show("updated", "A", a);
-  // mStudio delivers at least once: an event can come again.
+  // mStudio delivers at least once, so an event may be repeated.
   await a.rotateSecret("second-secret-A", { faults: { duplicate: true } });
   await show("rotated, twice", "A", a);
   await b.rotateSecret("second-secret-B");
@@ -133,7 +133,7 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
   printTried("Change handlers", `for A, once each: ${names}`);
 }
 
-/** Handlers write in the transaction that makes the change: for each change once, however often it is delivered. */
+/** Handlers write in the change's transaction: once per change, however often it is delivered. */
 function storageWithJournal(db: DemoDatabase["db"]) {
   const write = (change: string) =>
   async (
@@ -152,7 +152,7 @@ function storageWithJournal(db: DemoDatabase["db"]) {
   });
 }
 
-/** A row that the npm package that this one continues has written: read with its password, and with another. */
+/** A row written by this package's predecessor, read with its password and with another one. */
 async function showOriginal({ db }: DemoDatabase): Promise<void> {
   const id = "of-the-original";
   const table = original.buildExtensionInstanceTable(
@@ -175,7 +175,7 @@ async function showOriginal({ db }: DemoDatabase): Promise<void> {
   printTried("Original's row", `written by version 0.1.0, read as "${row?.secret}"`);
 }
 
-/** Prints a row; longer texts are cut in the middle. */
+/** Prints a row; cuts longer texts in the middle. */
 function printRow(...cells: string[]): void {
   const fitted = COLUMNS.map(([, width], index) => fit(cells[index] ?? "", width));
   const [stored, read] = fitted.splice(-2);
@@ -188,7 +188,7 @@ function fit(text: string, width: number): string {
   return `${text.slice(0, Math.ceil((width - 1) / 2))}…${text.slice(-Math.floor((width - 1) / 2))}`;
 }
 
-/** Prints something that was tried. */
+/** Prints an attempt and its outcome. */
 function printTried(what: string, result: string): void {
   stdout.line(styled("bold", what.padEnd(16)), ` ${result}`);
 }

@@ -6,7 +6,7 @@ import { buildExtensionInstanceTable, buildLastEventTable } from "../../pg/schem
 
 export { context } from "../../pg/schema.ts";
 
-/** An application takes these from its environment. */
+/** Applications read these from the environment. */
 export const MASTER_PASSWORD = "correct horse battery staple";
 export const SALT = "Fleur de Sel";
 
@@ -17,7 +17,7 @@ export const extensionInstances = buildExtensionInstanceTable(
 
 export const lastEvents = buildLastEventTable();
 
-/** A table of the application's own, which its change handlers write to. */
+/** The application's own table, to which its change handlers write. */
 export const journal = pgTable("journal", {
   id: serial().primaryKey(),
   instanceId: text().notNull(),

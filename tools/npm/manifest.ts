@@ -1,5 +1,5 @@
 /**
- * What the manifest of the npm package says. All that deno.json knows is taken from there.
+ * The manifest of the npm package, derived from deno.json as far as possible.
  *
  * @module
  */
@@ -9,36 +9,39 @@ import type { Manifest } from "../manifest.ts";
 /** The manifest of the npm package. */
 export type NpmManifest = ReturnType<typeof npmManifest>;
 
-/** The name on npm, which is that of the package that this one continues. */
+/** The name on npm, that of this package's predecessor. */
 export const NPM_NAME = "@weissaufschwarz/mitthooks-drizzle";
 
-/** The name of the operator's command. */
+/** The name of the command. */
 const COMMAND = "mitthooks-drizzle";
 
 /**
- * All that an installation brings besides this package; the check of the package fails at a name more. Each is code that
- * every application trusts, so decide about it.
+ * All packages that an installation adds; the package check fails for any other. Every application
+ * trusts their code, so decide deliberately.
  */
 const OWN_DEPENDENCIES = ["jose", "scrypt-js"];
 
-/** What `./mitthooks` needs. Applications that import it have it already. */
+/** The dependency of `./mitthooks`. Applications that import that have it already. */
 export const MITTHOOKS = "@weissaufschwarz/mitthooks";
 
-/** Packages that the library may load; drivers are the application's. */
+/** Packages that the library may load; the application provides drivers. */
 export const DEPENDENCIES: ReadonlySet<string> = new Set(
   [...OWN_DEPENDENCIES, "drizzle-orm", MITTHOOKS],
 );
 
-/** Where the sources are, without `.git`; empty until it is known. npm's provenance asks for it. */
+/** URL of the repository without `.git`; empty until it is known. npm's provenance needs it. */
 export const REPOSITORY: string = "";
 
-/** Types that the modules are compiled with, of packages that have none of their own. */
+/** Types for compiling, of packages without their own. */
 export const TYPE_PACKAGES = { "@types/node": "22.20.5", "@types/pg": "8.23.1" } as const;
 
-/** Release candidates of Drizzle are named rc.5, builds between them rc.5-1a2b3c4, which sorts behind every number. */
+/**
+ * Drizzle's release candidates are named rc.5, builds between them rc.5-1a2b3c4, which sorts after
+ * every number.
+ */
 const DRIZZLE_1_RANGE = ">=1.0.0-rc.5 <1.0.0-rc.0-0 || >=1.0.0 <1.1.0";
 
-/** The lines of Drizzle that the library is tested on, oldest first, and what belongs to each. */
+/** The tested lines of Drizzle with their packages, oldest first. */
 export const DRIZZLE_LINES = [
   { name: "0.44", install: "0.44.7", range: ">=0.44.7 <0.46.0" },
   { name: "0.45", install: "~0.45.0", range: ">=0.44.7 <0.46.0" },
@@ -46,8 +49,8 @@ export const DRIZZLE_LINES = [
 ] as const;
 
 /**
- * Drivers, with the lowest version that the suites pass on and the first that nobody has tried. An application
- * installs the one that it uses, so all of them are optional.
+ * Drivers, with the lowest version on which the suites pass and the first untested one. An
+ * application installs the one that it uses, so all are optional.
  */
 export const DRIVERS = {
   "@electric-sql/pglite": { lowest: "0.2.0", below: "0.6.0" },
@@ -56,17 +59,17 @@ export const DRIVERS = {
   "postgres": { lowest: "3.4.0", below: "4.0.0" },
 } as const;
 
-/** What the command loads TypeScript with on Node, where an application has it. */
+/** The command's TypeScript loader on Node.js, if the application has it. */
 const LOADER = { jiti: ">=2.7.0 <3.0.0" } as const;
 
-/** Subpaths that applications of the original package import, and what has their names today. */
+/** Subpaths of the original package, and the modules with their names. */
 export const SUBPATHS_OF_THE_ORIGINAL = {
   "./index": "./pg",
   "./encryption": "./pg/encryption",
   "./schema": "./pg/schema",
 } as const;
 
-/** Describes the npm package; its paths are those of the source modules, compiled. */
+/** Builds the manifest; its paths are those of the compiled source modules. */
 export function npmManifest(source: Manifest) {
   const command = source.exports["./cli"];
   const rangeOf = (name: string) => source.imports[name]!.replace(`npm:${name}@`, "");
@@ -119,7 +122,7 @@ function npmExports(exports: Manifest["exports"]) {
   );
 }
 
-/** Path of what becomes of a source module. */
+/** Path of a compiled source module. */
 function compiled(module: string, extension: ".js" | ".d.ts"): string {
   return module.replace(/\.ts$/, extension);
 }

@@ -1,5 +1,5 @@
 /**
- * Puts the npm package together: compiled modules, documents, manifest.
+ * Assembles the npm package: compiled modules, documents, manifest.
  *
  * @module
  */
@@ -11,26 +11,35 @@ import { runProgram } from "../program.ts";
 import { npmReadme } from "./readme.ts";
 import { dirname, join, repository } from "../paths.ts";
 
-/** The Deno whose `pack` compiles, whatever Deno this is: the package is the same, and older ones have no `pack`. */
+/**
+ * The Deno version whose `pack` compiles: always the same package, and older versions have no
+ * `pack`.
+ */
 const PACKING_DENO = "2.9.6";
 
-/** Documents of the package that are those of the repository. */
+/** Documents copied from the repository. */
 const DOCUMENTS = ["CHANGELOG.md", "LICENSE"];
 
-/** The only specifiers of own modules that compilers leave: `from "./x.js"`, `import("./x.js")`, `import "./x.js"`. */
+/**
+ * The forms of own specifiers in compiled code: `from "./x.js"`, `import("./x.js")`,
+ * `import "./x.js"`.
+ */
 const RELATIVE_IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+\.js)"/g;
 
-/** How TypeScript's declarations name private fields; whoever has the public members would be refused for it. */
+/**
+ * TypeScript's declaration of private fields, which makes objects with the public members
+ * unassignable.
+ */
 const PRIVATE_FIELDS = /^ *#private;\n/gm;
 
-/** The comment that a module begins with, behind the line that makes it a program. */
+/** A module's leading comment, after its shebang. */
 const MODULE_COMMENT = /^(?:#!.*\n)?(\/\*\*(?:(?!\*\/)[^])*@module(?:(?!\*\/)[^])*\*\/)\n/;
 
-/** What was built. */
+/** The built package. */
 export interface BuiltPackage {
   readonly directory: string;
   readonly manifest: NpmManifest;
-  /** What compiled it. */
+  /** Its compiler. */
   readonly compiler: string;
 }
 
@@ -38,8 +47,8 @@ export interface BuiltPackage {
  * Compiles all modules that deno.json exports.
  *
  * @param root Directory of deno.json.
- * @param outDir Directory that gets the code and its declarations, under the paths of their sources.
- * @param exports Modules by their subpaths, relative to `root`.
+ * @param outDir Directory for the code and its declarations, by the paths of their sources.
+ * @param exports Modules by subpath, relative to `root`.
  */
 type Compile = (
   root: string,
@@ -47,13 +56,13 @@ type Compile = (
   exports: Readonly<Record<string, string>>,
 ) => Promise<void>;
 
-/** A compiler, by its name. */
+/** A named compiler. */
 type Compiler = readonly [name: string, compile: Compile];
 
 /**
  * Builds the npm package.
  *
- * @param directory Where; what is there is replaced.
+ * @param directory The target directory, which is replaced.
  * @param root Directory of deno.json.
  */
 export async function buildNpmPackage(
@@ -88,8 +97,8 @@ export async function buildNpmPackage(
 /**
  * Packs a built package as npm would publish it.
  *
- * @param destination Directory that gets the tarball.
- * @returns Path of the tarball.
+ * @param destination Directory for the tarball.
+ * @returns The tarball's path.
  */
 export async function packNpmPackage(directory: string, destination: string): Promise<string> {
   await Deno.mkdir(destination, { recursive: true });
@@ -100,12 +109,13 @@ export async function packNpmPackage(directory: string, destination: string): Pr
 }
 
 /**
- * The one place where the two ways to the package differ. The packages have the same manifest, the same pages and the same
- * code; declarations may differ in this:
+ * The only difference between the two builds. Both packages have the same manifest, pages and code;
+ * declarations may differ as follows:
  *
- * - dnt writes `readonly code = "ERR_X"`, `deno pack` writes `readonly code: "ERR_X"`, which is the same type;
- * - dnt keeps declarations that only others inside of the package use, and their modules;
- * - `#private` and the comments on modules differ in what the compilers write, and are made equal below.
+ * - dnt writes `readonly code = "ERR_X"`, `deno pack` writes `readonly code: "ERR_X"`, the same
+ *   type;
+ * - dnt keeps declarations that are only used inside the package, and their modules;
+ * - the compilers write `#private` and module comments differently; both are made equal below.
  */
 async function findCompiler(dnt: string): Promise<Compiler> {
   if (await jsrHas(dnt)) {
@@ -116,7 +126,7 @@ async function findCompiler(dnt: string): Promise<Compiler> {
 }
 
 const compileWithDnt: Compile = async (root, outDir, exports) => {
-  // Not a literal, so that Deno does not look for dnt where it cannot be had.
+  // Not a literal, so that Deno does not resolve dnt where it is unavailable.
   const dnt: string = "@deno/dnt";
   const { build } = await import(dnt);
   const work = `${outDir}.dnt`;
@@ -130,15 +140,15 @@ const compileWithDnt: Compile = async (root, outDir, exports) => {
     polyfills: false,
     test: false,
     compilerOptions: { target: "Latest", lib: ["ESNext", "DOM", "DOM.Iterable"] },
-    // Needed while compiling alone. dnt installs what the modules import; the types of what has none of its own are
-    // named here.
+    // Needed only for compiling. dnt installs the modules' imports; this adds types for imports
+    // without types.
     package: { name: "compiled", version: "0.0.0", devDependencies: TYPE_PACKAGES },
   });
   await Deno.rename(join(work, "esm"), outDir);
   await Deno.remove(work, { recursive: true });
 };
 
-/** In a copy, because Denos arrange `node_modules` each in another way. */
+/** In a copy, because versions of Deno lay out `node_modules` differently. */
 const compileWithPack: Compile = async (root, outDir) => {
   const copy = await Deno.makeTempDir({ dir: outDir });
   const { publish } = await readManifest(root);
@@ -154,8 +164,9 @@ const compileWithPack: Compile = async (root, outDir) => {
 };
 
 /**
- * Joins what the subpaths share into few modules, since Node.js takes about as long for each as this package's own start
- * takes in all. Copies the declarations that can be reached from an export.
+ * Joins what the subpaths share into few modules, since Node.js takes about as long for each as
+ * this package's own start takes in all. Copies the declarations that can be reached from an
+ * export.
  */
 async function copyModules(
   root: string,
@@ -198,7 +209,8 @@ async function copyModules(
     const comment = MODULE_COMMENT.exec(source)?.[1];
     // `deno pack` loses some.
     if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;
-    // The examples in the documentation import the package by its name on JSR; whoever writes `jsr:` means JSR.
+    // The examples in the documentation import the package by its name on JSR; whoever writes
+    // `jsr:` means JSR.
     text = text.replaceAll(new RegExp(`(?<!jsr:)${sourceName}`, "g"), NPM_NAME);
     await Deno.mkdir(dirname(join(to, path)), { recursive: true });
     await Deno.writeTextFile(join(to, path), text);

@@ -1,5 +1,5 @@
 /**
- * The runtimes themselves, as their npm packages hold them.
+ * The runtimes, from their npm packages.
  *
  * @module
  */
@@ -25,21 +25,21 @@ async function installed(
   return { name, version, path: join(directory, "node_modules", packageName, path) };
 }
 
-/** Newest Node of a major version. */
+/** The newest Node.js of a major version. */
 export async function nodeProgram(major: number): Promise<Program> {
   const name = `node-${PLATFORM}`;
   const directory = await toolProject(`node-${major}`, { [name]: String(major) });
   return await installed("Node", directory, name, "bin/node");
 }
 
-/** Newest Bun. */
+/** The newest Bun. */
 export async function bunProgram(): Promise<Program> {
   const directory = await toolProject("bun", { bun: "^1.3.0" });
   const name = `@oven/bun-${PLATFORM.replace("arm64", "aarch64")}`;
   return await installed("Bun", directory, name, "bin/bun");
 }
 
-/** This very Deno, or one of an exact version. */
+/** The running Deno, or an exact version. */
 export async function denoProgram(version?: string): Promise<Program> {
   if (version === undefined) {
     return { name: "Deno", version: Deno.version.deno, path: Deno.execPath() };
@@ -47,7 +47,7 @@ export async function denoProgram(version?: string): Promise<Program> {
   const name = `@deno/${PLATFORM}${Deno.build.os === "linux" ? "-glibc" : ""}`;
   const directory = await toolProject(`deno-${version}`, { [name]: version });
   const program = await installed("Deno", directory, name, "deno");
-  // The package's install script would do it.
+  // As the package's install script would do.
   await Deno.chmod(program.path, 0o755);
   return program;
 }

@@ -6,10 +6,10 @@
 import { runProgram } from "../program.ts";
 import { join, repository } from "../paths.ts";
 
-/** Where downloads stay. */
+/** The folder of downloads. */
 export const cacheDirectory: string = join(repository, ".cache");
 
-/** Packages by their versions. */
+/** Versions by package. */
 export type Dependencies = Readonly<Record<string, string>>;
 
 const NPM_OPTIONS = [
@@ -17,7 +17,7 @@ const NPM_OPTIONS = [
   "--prefer-offline",
   "--no-audit",
   "--no-fund",
-  // Nothing that is used here needs its install script.
+  // No package used here needs its install script.
   "--ignore-scripts",
   `--cache=${join(cacheDirectory, "npm")}`,
 ];
@@ -34,12 +34,12 @@ export async function createProject(
   await npmInstall(directory, ...options);
 }
 
-/** Installs what the project's manifest asks for, and packages besides. */
+/** Installs the project's dependencies and further packages. */
 export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
   await runProgram(directory, "npm", ["install", ...packages, ...NPM_OPTIONS]);
 }
 
-/** Version of an installed package. */
+/** The version of an installed package. */
 export async function installedVersion(directory: string, name: string): Promise<string> {
   const path = join(directory, "node_modules", name, "package.json");
   return JSON.parse(await Deno.readTextFile(path)).version;
@@ -48,9 +48,9 @@ export async function installedVersion(directory: string, name: string): Promise
 const tools = new Map<string, Promise<string>>();
 
 /**
- * A project with programs only, which does not change between runs.
+ * A project with only programs, which does not change between runs.
  *
- * @param name Name of its directory; belongs to the same dependencies every time.
+ * @param name Its directory's name, always with the same dependencies.
  * @returns Its directory.
  */
 export function toolProject(name: string, dependencies: Dependencies): Promise<string> {

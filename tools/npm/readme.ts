@@ -1,5 +1,6 @@
 /**
- * The README of the npm package: the repository's under npm's name, with the commands of Node.js and Bun.
+ * The README of the npm package: the repository's under npm's name, with the commands of Node.js
+ * and Bun.
  *
  * @module
  */
@@ -10,7 +11,10 @@ const TSCONFIG = `echo '{ "compilerOptions": { "module": "preserve", "target": "
   `"strict": true, "noEmit": true, "allowImportingTsExtensions": true, "types": ["node"], ` +
   `"skipLibCheck": true } }' > tsconfig.json`;
 
-/** Parts of Deno's commands, and their counterparts; `PACKAGE` is this package in its exact version. */
+/**
+ * Parts of Deno's commands and their counterparts; `PACKAGE` is this package with its exact
+ * version.
+ */
 const COMMANDS: readonly (readonly [deno: RegExp, node: string, bun: string])[] = [
   [/^echo '.*' > deno\.json$/m, `npm init -y && npm pkg set type=module\n${TSCONFIG}`, TSCONFIG],
   [
@@ -23,7 +27,7 @@ const COMMANDS: readonly (readonly [deno: RegExp, node: string, bun: string])[] 
   [/deno run -A --env-file /, "npx tsx --env-file=.env ", "bun "],
 ];
 
-/** Sentences for readers of JSR, and what readers of npm get in their place. */
+/** Sentences for readers of JSR, and their replacements for readers of npm. */
 const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [
     /On npm its name is [^.]*\./,
@@ -35,9 +39,10 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
 /**
  * Writes the README of the npm package.
  *
- * @param readme The repository's.
+ * @param readme The repository's README.
  * @param source Name and version in deno.json.
- * @throws {Error} When the README has none of what is to be replaced, or a command without a counterpart.
+ * @throws {Error} When the README lacks a text to be replaced, or has a command without a
+ *   counterpart.
  */
 export function npmReadme(readme: string, source: { name: string; version: string }): string {
   let text = readme;
@@ -58,7 +63,7 @@ export function npmReadme(readme: string, source: { name: string; version: strin
     .replaceAll("`jsr:", "`");
 }
 
-/** The commands of a block for another runtime, under its name. */
+/** A block's commands for another runtime, under its name. */
 function forRuntime(name: string, index: 1 | 2, commands: string): string {
   let text = commands;
   for (const command of COMMANDS) {

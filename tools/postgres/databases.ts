@@ -9,13 +9,13 @@ export { type PostgresServer, startServer } from "./server.ts";
 
 /** A database for one test. */
 export interface TestDatabase extends AsyncDisposable {
-  /** URL for its owner, a superuser on a throwaway server. */
+  /** Its owner's URL; on a throwaway server a superuser. */
   readonly url: string;
-  /** Drops the database, open connections and all. Does nothing the second time. */
+  /** Drops the database including open connections. Calling it again has no effect. */
   drop(): Promise<void>;
 }
 
-/** Creates an empty database for one test, on the server of this test run or on another one. */
+/** Creates an empty database for one test, on the test run's server or another one. */
 export async function createDatabase(
   { server = Deno.env.get("TEST_SERVER_URL") }: { readonly server?: string } = {},
 ): Promise<TestDatabase> {
@@ -24,7 +24,7 @@ export async function createDatabase(
   }
   const prefix = Deno.env.get("TEST_DATABASE_PREFIX") ?? "mitthooks_test_";
   const name = prefix + crypto.randomUUID().replaceAll("-", "");
-  // template0: nobody can be connected to it, and it may be copied into any encoding.
+  // template0: nobody can be connected to it, and copies may have any encoding.
   await query(
     server,
     `create database "${name}" template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
@@ -37,7 +37,7 @@ export async function createDatabase(
   return { url: url.href, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** Runs SQL on a connection of its own. Of several statements, the last has the rows. */
+/** Runs SQL on a separate connection; returns the rows of the last statement. */
 export async function query(url: string, statements: string): Promise<Record<string, unknown>[]> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   const result: unknown[] = await sql.unsafe(statements).finally(() => sql.end());
@@ -49,9 +49,10 @@ export async function query(url: string, statements: string): Promise<Record<str
 type Found<T> = Exclude<Awaited<T>, undefined | null | false>;
 
 /**
- * Calls a function until it returns something other than `undefined`, `null` or `false`; an error counts as "not yet".
+ * Calls a function until it returns a value other than `undefined`, `null` or `false`; an error
+ * counts as "not yet".
  *
- * @throws {Error} When the time is over; its cause is the last error of the function.
+ * @throws {Error} At the time limit; its cause is the function's last error.
  */
 export async function poll<T>(
   fn: () => T | Promise<T>,

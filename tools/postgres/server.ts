@@ -1,6 +1,6 @@
 /**
- * Throwaway PostgreSQL servers: on 127.0.0.1, on a free port, without durability, with a random password,
- * run by an unprivileged user in a temporary directory.
+ * Throwaway PostgreSQL servers: on 127.0.0.1, on a free port, without durability, with a random
+ * password, run by an unprivileged user in a temporary directory.
  *
  * @module
  */
@@ -10,23 +10,23 @@ import { type Program, startProgram } from "../program.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../temporary_directory.ts";
 import { findPostgres, type PostgresBinaries, serverUser } from "./binaries.ts";
 
-/** How to start a server. */
+/** Options of a server. */
 export interface PostgresServerOptions {
-  /** Where it lives. Default: a directory of its own, removed when the server is disposed of. */
+  /** Its directory. Default: a new one, removed with the server. */
   readonly directory?: TemporaryDirectory;
   /** The programs. Default: the first that {@linkcode findPostgres} finds. */
   readonly binaries?: PostgresBinaries;
-  /** Settings of postgresql.conf, for example `{ timezone: "America/New_York" }`. */
+  /** Settings for postgresql.conf, for example `{ timezone: "America/New_York" }`. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** URL of a server that it follows as a standby, with the same passwords. */
+  /** URL of a primary that it follows as a standby, with the same passwords. */
   readonly primaryUrl?: string;
 }
 
 /** A running server. */
 export interface PostgresServer extends AsyncDisposable {
-  /** URL of the `postgres` database for the superuser; the same after a restart. */
+  /** The superuser's URL of the database `postgres`; the same after a restart. */
   readonly url: string;
-  /** Shuts the server down, connections and all; by SIGQUIT as if it crashed. Its data stays. */
+  /** Shuts the server down and closes connections; with SIGQUIT like a crash. Its data stays. */
   stop(signal?: "SIGINT" | "SIGQUIT"): Promise<void>;
   /** Starts the server again after {@linkcode PostgresServer.stop}. */
   start(): Promise<void>;
@@ -35,31 +35,31 @@ export interface PostgresServer extends AsyncDisposable {
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
-  // The data is thrown away.
+  // The data is discarded.
   fsync: "off",
   synchronous_commit: "off",
   full_page_writes: "off",
-  // Shared memory as files of the data directory: nothing stays in /dev/shm whatever happens.
+  // Shared memory as files in the data directory, so that nothing can stay in /dev/shm.
   dynamic_shared_memory_type: "mmap",
   timezone: "UTC",
 };
 
-/** Longest time to wait for a server, in milliseconds; a start takes 50 to 200. */
+/** Time limit for a server's start in milliseconds; it takes 50 to 200. */
 const START_LIMIT_MS = 60_000;
 
-/** How often another port is tried when somebody else was quicker. */
+/** How often to try another port if the first one was taken meanwhile. */
 const PORT_ATTEMPTS = 5;
 
 /**
  * Creates a database cluster and starts a server on it.
  *
- * @throws {Error} When it does not start; the message ends with what the server printed.
+ * @throws {Error} When it does not start; the message ends with the server's output.
  */
 export async function startServer(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   await using stack = new AsyncDisposableStack();
   const directory = options.directory ?? stack.use(temporaryDirectory());
   const { bin } = options.binaries ?? await findPostgres(directory.path);
-  // On 127.0.0.1 every user of the machine could connect, and a superuser may run programs.
+  // On 127.0.0.1 every user of the machine can connect, and a superuser can run programs.
   const password = options.primaryUrl === undefined
     ? crypto.randomUUID()
     : new URL(options.primaryUrl).password;
@@ -70,7 +70,7 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
     server = await start(port = freePort());
   }
   if (server === undefined) throw new Error("Starting PostgreSQL: every port was taken");
-  // The "fast" shutdown: open transactions are rolled back, connections closed.
+  // "Fast" shutdown: rolls back open transactions and closes connections.
   const stop = async (signal: "SIGINT" | "SIGQUIT" = "SIGINT") => {
     server?.kill(signal);
     await server?.ended;
@@ -85,14 +85,17 @@ export async function startServer(options: PostgresServerOptions = {}): Promise<
   };
 }
 
-/** Returns what starts a server on a port, or resolves to `undefined` where the port is taken. */
+/**
+ * Returns a function that starts a server on a port; it resolves to `undefined` if the port is
+ * taken.
+ */
 async function createCluster(
   directory: string,
   bin: string,
   password: string,
   { settings, primaryUrl }: PostgresServerOptions,
 ): Promise<(port: number) => Promise<Program | undefined>> {
-  // The server's user owns this directory, so that initdb can work in it.
+  // The server's user owns this directory, so that initdb can use it.
   const home = await Deno.makeTempDir({ dir: directory, prefix: "server-" });
   const [data, passwordFile] = [join(home, "data"), join(home, "password")];
   await Deno.writeTextFile(passwordFile, password, { mode: 0o600 });
@@ -105,7 +108,7 @@ async function createCluster(
       cwd: home,
       env: { LC_ALL: "C" },
       ...serverUser,
-      // "Immediate" shutdown: at once, without writing anything back.
+      // "Immediate" shutdown: without writing anything back.
       endSignal: "QUIT",
     });
 
@@ -151,7 +154,7 @@ async function createCluster(
   };
 }
 
-/** The server writes its state into the lock file of the data directory; `pg_ctl` reads it there, too. */
+/** The server writes its state into the data directory's lock file, which `pg_ctl` reads, too. */
 async function isReady(data: string, pid: number): Promise<boolean> {
   const lines = (await Deno.readTextFile(join(data, "postmaster.pid")).catch(() => "")).split("\n");
   return Number(lines[0]) === pid && lines[7]?.trim() === "ready";

@@ -1,6 +1,6 @@
 /**
- * Makes JavaScript of the suites that imports the package by its name, where the sources import modules of
- * the repository.
+ * Bundles the suites as JavaScript that imports the package by name instead of the repository's
+ * modules.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { readManifest } from "../manifest.ts";
 import { NPM_NAME } from "../npm/manifest.ts";
 import { dirname, join, repository, resolve } from "../paths.ts";
 
-/** Modules, and what the bundle takes instead. */
+/** Modules and their replacements in the bundle. */
 export type Replacements = Readonly<Record<string, string>>;
 
 const STAND_INS = join(repository, "tests/runtimes/edge_stand_ins.ts");
@@ -19,13 +19,13 @@ const REPLACEMENTS: Replacements = {
   "@std/encoding": STAND_INS,
 };
 
-/** Where no module of Node is needed, and need not be there. */
+/** For runtimes without Node's modules. */
 export const WITHOUT_NODE: Replacements = { "node:assert": STAND_INS, "node:util": STAND_INS };
 
-/** Modules that are tested as they are in the repository, since the package does not export them. */
+/** Modules tested from the repository, because the package does not export them. */
 const INTERNAL = [join(repository, "pg/internal/columns/aes_gcm.ts")];
 
-/** Where Drizzle 1.0 differs. */
+/** Replacements for Drizzle 1.0. */
 export const DRIZZLE_1: Replacements = Object.fromEntries(
   ["reencryption", "relational", "storage"].map((name) => [
     join(repository, `tests/suites/${name}.ts`),
@@ -33,17 +33,17 @@ export const DRIZZLE_1: Replacements = Object.fromEntries(
   ]),
 );
 
-/** How to bundle. */
+/** Options of a bundle. */
 export type BundleOptions = Pick<esbuild.BuildOptions, "conditions" | "external" | "format"> & {
-  /** Entry points by the paths of their outputs, without extension. */
+  /** Entry points by output path, without extension. */
   readonly entries: Readonly<Record<string, string>>;
   readonly outDir: string;
-  /** Where packages are taken from. Without it, they stay imports. */
+  /** The project whose packages are bundled. Default: packages remain imports. */
   readonly project?: string;
   readonly replacements?: Replacements;
 };
 
-/** Bundles. */
+/** Bundles the suites. */
 export async function bundle(options: BundleOptions): Promise<void> {
   const { entries, outDir, project, replacements, ...others } = options;
   await esbuild.build({
@@ -62,12 +62,12 @@ export async function bundle(options: BundleOptions): Promise<void> {
   });
 }
 
-/** Whether a path is one of what the bundles are made of besides the package. */
+/** Whether a path belongs to the suites rather than the package. */
 function isOfTests(path: string): boolean {
   return ["tests/", "tools/", "bench/"].some((folder) => path.startsWith(join(repository, folder)));
 }
 
-/** The package's own modules become imports of the package. */
+/** Turns the package's modules into imports of the package. */
 async function asPackage(
   project: string | undefined,
   replacements: Replacements,
@@ -83,7 +83,7 @@ async function asPackage(
         if (kind === "entry-point") return undefined;
         const absolute = /^\.{1,2}\//.test(path) ? resolve(dirname(importer), path) : undefined;
         const replacement = replacements[absolute ?? path];
-        // What stands in for a module may itself import that module.
+        // A replacement may import the module that it replaces.
         if (replacement !== undefined && replacement !== importer) return { path: replacement };
         if (!isOfTests(`${resolveDir}/`)) return undefined;
         const subpath = absolute && subpaths.get(absolute);
@@ -94,10 +94,10 @@ async function asPackage(
         }
         const [, named, inside = ""] = /^npm:(@?[^@]+)@[^/]+(\/.+)?$/.exec(path) ?? [];
         if (named !== undefined) return { path: named + inside, external: true };
-        // Modules of a runtime have a scheme.
+        // A runtime's modules have a scheme.
         if (subpath === undefined && /^[a-z]+:/.test(path)) return undefined;
         const name = subpath === undefined ? path : NPM_NAME + subpath.slice(1);
-        // Packages come out of the project, and not out of this repository's own node_modules.
+        // Packages come from the project, not from this repository's node_modules.
         return project === undefined
           ? { path: name, external: true }
           : build.resolve(name, { kind, resolveDir: project });

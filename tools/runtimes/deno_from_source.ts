@@ -1,5 +1,5 @@
 /**
- * Deno, the newest and the older one of Deno Deploy: everything from source.
+ * Deno, the newest one and Deno Deploy's older one: everything from source.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const ENTRIES = ["mod.ts", "cli.ts"].concat(
 );
 const PORTABLE = ["test", "tests/conformance_test.ts", "tests/encryption_test.ts"];
 
-/** What in the repository is not its source. */
+/** Parts of the repository that are not sources. */
 const MADE = new Set([".git", ".cache", "node_modules", "npm", "coverage"]);
 
 const denoTarget = (
@@ -28,7 +28,7 @@ const denoTarget = (
   ...target,
   async run(shared) {
     const { path, version } = await denoProgram(exactVersion);
-    // The repository's packages were installed by another Deno.
+    // Another Deno installed the repository's packages.
     const sources = await Deno.makeTempDir({ dir: shared.path() });
     const names = Array.from(Deno.readDirSync(repository), ({ name }) => name)
       .filter((name) => !MADE.has(name));
@@ -36,7 +36,7 @@ const denoTarget = (
     const map = await importMapWithoutJsr(sources);
     const runDeno = (args: readonly string[]) =>
       runProgram(sources, path, args, {
-        // As newer ones do by default.
+        // The default of newer versions.
         DENO_TLS_CA_STORE: "mozilla,system",
         TEST_DATABASE_URL: Deno.env.get("TEST_SERVER_URL")!,
       });
@@ -52,7 +52,7 @@ const denoTarget = (
 });
 
 export const denoTargets: readonly Target[] = [
-  // Everyday, `deno task test` runs all of it.
+  // In everyday runs, `deno task test` covers all of it.
   denoTarget({ name: "Deno", shows: "types; keys, stored form, webhooks" }, undefined, PORTABLE),
   denoTarget(
     { name: `Deno ${DEPLOY}`, shows: "types; keys, stored form, webhooks", everyday: true },

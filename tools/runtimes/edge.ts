@@ -1,6 +1,5 @@
 /**
- * Targets that run the suites at the edge: in workerd, with and without Node's modules, and in Vercel's
- * edge runtime.
+ * Edge targets: workerd with and without Node's modules, and Vercel's edge runtime.
  *
  * @module
  */
@@ -15,10 +14,10 @@ import type { Target } from "./target.ts";
 const runners = join(repository, "tests/runtimes");
 
 /**
- * Makes a target.
+ * Creates a target.
  *
- * @param host Package of the runtime.
- * @param nodeModules Whether Node's modules are there, and with them TCP and a scrypt of its own.
+ * @param host The runtime's package.
+ * @param nodeModules Whether it has Node's modules, and with them TCP and its own scrypt.
  */
 export function edgeTarget(
   name: string,
@@ -33,7 +32,7 @@ export function edgeTarget(
     async run(shared) {
       const packages = { miniflare: "4.20260721.0", "@edge-runtime/vm": "5.0.0" };
       const cwd = await toolProject("edge", packages);
-      // Beside the packages that it imports.
+      // Next to its imported packages.
       const hostScript = join(cwd, "edge_host.mjs");
       await shared.once(
         hostScript,
@@ -46,7 +45,7 @@ export function edgeTarget(
         project: await shared.project("0.45"),
         format: host === "workerd" ? "esm" : "iife",
         conditions: host === "workerd" ? ["workerd", "worker"] : ["edge-light"],
-        // Without them, nothing of Node may be left: the bundle could not be made.
+        // Without them, the bundle fails if it imports anything of Node.
         external: nodeModules ? ["cloudflare:*", "node:*"] : [],
         replacements: WITHOUT_NODE,
       });
@@ -57,7 +56,7 @@ export function edgeTarget(
         script: join(outDir, "script.js"),
         compatibilityFlags: nodeModules ? ["nodejs_compat"] : [],
         nativeScrypt: nodeModules,
-        // That of workerd fails for empty values, and is slower than its Web Crypto.
+        // workerd's AES fails for empty values, and is slower than its Web Crypto.
         nativeAes: false,
         subpaths: Object.keys((await readManifest()).exports)
           .filter((path) => path !== "./cli" && path !== "./mitthooks"),

@@ -1,6 +1,6 @@
 /**
- * What stands between Neon's drivers and PostgreSQL: a proxy for WebSockets, and an endpoint that speaks as
- * much of Neon's HTTP protocol as its driver uses.
+ * Connects Neon's drivers with PostgreSQL: a proxy for WebSockets, and an endpoint with the part of
+ * Neon's HTTP protocol that its driver uses.
  *
  * @module
  */
@@ -15,7 +15,7 @@ interface HttpQuery {
   readonly params: (string | null)[];
 }
 
-/** Starts the proxy for WebSockets, whose address is `host:port`. */
+/** Starts the proxy for WebSockets; its address is `host:port`. */
 export const startWebSocketProxy = (): Promise<Between> => serve(passOn, (address) => address);
 
 /** Starts the endpoint. */
@@ -33,7 +33,7 @@ function serve(
   });
 }
 
-/** Passes the bytes of a WebSocket on to the address in its query string. */
+/** Passes a WebSocket's bytes on to the address in its query string. */
 function passOn(request: Request): Response {
   const { hostname, port } = new URL(`tcp://${new URL(request.url).searchParams.get("address")}`);
   const { socket, response } = Deno.upgradeWebSocket(request);
@@ -45,14 +45,14 @@ function passOn(request: Request): Response {
     connection.on("data", (bytes) => {
       if (socket.readyState === WebSocket.OPEN) socket.send(bytes);
     });
-    // Which follows an error.
+    // Follows an error.
     connection.on("close", () => socket.close());
     connection.on("error", () => {});
   };
   return response;
 }
 
-/** Answers a query, or several of a transaction. */
+/** Answers a query or a transaction's queries. */
 async function answerQueries(request: Request): Promise<Response> {
   const client = new pg.Client({
     connectionString: request.headers.get("neon-connection-string")!,
@@ -69,7 +69,7 @@ async function answerQueries(request: Request): Promise<Response> {
     await client.query("COMMIT");
     return Response.json({ results });
   } catch (error) {
-    // The fields of PostgreSQL's error, by the names that both drivers use.
+    // The fields of PostgreSQL's error, by both drivers' names.
     const { message, ...fields } = error as pg.DatabaseError;
     return Response.json({ message, ...fields }, { status: 400 });
   } finally {
@@ -82,7 +82,7 @@ async function runQuery(client: pg.Client, { query, params }: HttpQuery) {
     text: query,
     values: params,
     rowMode: "array",
-    // Values go over the wire as PostgreSQL writes them; the driver parses them.
+    // Values are sent as PostgreSQL writes them; the driver parses them.
     types: { getTypeParser: () => (value: unknown) => value },
   });
   const described = fields.map(({ name, dataTypeID }) => ({ name, dataTypeID }));

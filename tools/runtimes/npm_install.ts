@@ -1,5 +1,5 @@
 /**
- * npm installs the package next to what it says it works with, and to nothing else.
+ * npm installs the package next to supported peers, and refuses others.
  *
  * @module
  */
@@ -12,11 +12,11 @@ const LOWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { lowest }]) => [name, lowest]),
 );
 
-/** Versions of Drizzle, the drivers beside it, and whether npm takes them. */
+/** Versions of Drizzle with drivers, and whether npm accepts them. */
 const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[] = [
   ...DRIZZLE_LINES.map(({ install }) => [install, NEWEST_DRIVERS, "taken"] as const),
   ["~0.45.0", { ...LOWEST_DRIVERS, [MITTHOOKS]: "0.3.0" }, "taken"],
-  // Where a driver's range has more than one line.
+  // Drivers whose range has more than one line.
   [
     "~0.45.0",
     {
@@ -27,7 +27,7 @@ const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[
     "taken",
   ],
   ["~0.45.0", { "@electric-sql/pglite": "~0.4.0", "postgres": "3.4.5" }, "taken"],
-  // Builds between release candidates, which sort behind every candidate, and lines that nobody has tried.
+  // Builds between release candidates, which sort after every candidate, and untested lines.
   ["1.0.0-rc.3-fe92e22", {}, "refused"],
   ["1.0.0-rc.4", {}, "refused"],
   ["1.0.0-rc.4-273829f", {}, "refused"],

@@ -1,6 +1,6 @@
 /**
- * An application that was written for the original package: compiled and run with it, then, unchanged, with
- * the tarball in its place.
+ * An application of the original package, compiled and run with it, then, unchanged, with the
+ * tarball instead.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { nodeProgram } from "../npm/programs.ts";
 import * as original from "../original.ts";
 import { runSteps, type Target } from "./target.ts";
 
-/** What the original asks of an application, in the versions of its time. */
+/** The original's peers, in the versions of its time. */
 export const ORIGINAL = {
   [NPM_NAME]: "0.1.0",
   "drizzle-orm": "0.44.7",
@@ -50,7 +50,7 @@ export const originalApplication: Target = {
     await copy("tsconfig.json");
     await copy("original");
 
-    /** Compiles what is there and runs one of them; it exits with another status if it finds anything wrong. */
+    /** Compiles the programs and runs one, which fails if it finds a difference. */
     const compileAndRun = async (sources: string, instanceIds: string[]) => {
       await runProgram(directory, join(compiler, "node_modules/.bin/tsc"), ["-p", "."]);
       await runProgram(directory, node.path, [`dist/${sources}/main.js`], {

@@ -1,5 +1,5 @@
 /**
- * PgBouncer in transaction mode: the system's, or that of the Debian package, unpacked without installing it.
+ * PgBouncer in transaction mode: the system's, or an unpacked Debian package's.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { freePort } from "../free_port.ts";
 
 const SYSTEM = "/usr/sbin/pgbouncer";
 
-/** What Debian's package needs besides what every system has. */
+/** Dependencies of Debian's package that not every system has. */
 const DEBIAN_PACKAGES = ["pgbouncer", "libevent-2.1-7", "libc-ares2"];
 
-/** Path of the program, and of libraries that it needs. */
+/** Paths of the program and its libraries. */
 async function findPgBouncer(shared: Shared): Promise<{ program: string; libraries: string }> {
   const isInstalled = await Deno.stat(SYSTEM).then(() => true, () => false);
   if (isInstalled) return { program: SYSTEM, libraries: "" };
@@ -31,7 +31,7 @@ async function findPgBouncer(shared: Shared): Promise<{ program: string; librari
   return { program: join(unpacked, SYSTEM), libraries };
 }
 
-/** Starts it in front of the server of a database. */
+/** Starts it in front of a database's server. */
 export async function startPgBouncer(shared: Shared, url: string): Promise<Between> {
   const { program, libraries } = await findPgBouncer(shared).catch((error) => {
     throw new UnavailableError(`Finding PgBouncer: ${messageOf(error).split("\n").at(-1)}`);

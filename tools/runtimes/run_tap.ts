@@ -1,16 +1,16 @@
 /**
- * Runs a runner of `tests/runtimes` and reads its TAP as strictly as possible: one that ends early, counts wrong or
- * exits with another status than its results deserve has failed.
+ * Runs a runner of `tests/runtimes` and reads its TAP strictly: ending early, a wrong count, or an
+ * exit status that contradicts the results is a failure.
  *
  * @module
  */
 import { startProgram } from "../program.ts";
 import type { Outcome } from "./target.ts";
 
-/** No runner takes this long unless it hangs, in milliseconds. */
+/** Time limit of a runner in milliseconds: longer ones hang. */
 const LIMIT_MS = 900_000;
 
-/** How to start a runner, and what it is called in the table. */
+/** How to start a runner, and its name in the table. */
 export interface Runner {
   readonly path: string;
   readonly args: readonly string[];
@@ -18,7 +18,7 @@ export interface Runner {
   readonly versions: string;
 }
 
-/** @param job What the runner finds as JSON in the variable JOB. */
+/** @param job The runner's job, as JSON in the variable JOB. */
 export async function runTap(runner: Runner, job: object): Promise<Outcome> {
   const { path, args, cwd, versions } = runner;
   const { kill, ended } = startProgram(path, {

@@ -1,5 +1,5 @@
 /**
- * Targets that run the suites on Node and Bun.
+ * Targets on Node.js and Bun.
  *
  * @module
  */
@@ -13,28 +13,28 @@ import type { Target } from "./target.ts";
 
 const runners = join(repository, "tests/runtimes");
 
-/** What stands between a driver and a database. */
+/** A proxy or pooler between a driver and a database. */
 export interface Between extends AsyncDisposable {
   readonly url: string;
   /** Name and version, if it has one. */
   readonly version?: string;
 }
 
-/** How to run the suites on a server. */
+/** Options of a server target. */
 export interface ServerTarget extends Pick<Target, "name" | "everyday"> {
-  /** Default: names of the drivers. */
+  /** Default: the drivers' names. */
   readonly shows?: string;
-  /** As their modules in `tests/runtimes/drivers` are called, in lower case and with underscores. */
+  /** Names of modules in `tests/runtimes/drivers`, in lower case with underscores. */
   readonly drivers: readonly string[];
-  /** Whether it stands for a runtime: then what depends on this alone runs too. */
+  /** Whether it represents a runtime and also runs the cases that depend only on that. */
   readonly portable?: boolean;
   /** Default: Node 24. */
   readonly program?: () => Promise<Program>;
   /** Default: 0.45. */
   readonly drizzle?: DrizzleLine;
-  /** Packages in other versions than the newest. */
+  /** Packages in versions other than the newest. */
   readonly install?: Dependencies;
-  /** Puts something between driver and database. */
+  /** Starts a proxy or pooler between driver and database. */
   readonly between?: (shared: Shared, url: string) => Promise<Between>;
 }
 
@@ -81,7 +81,7 @@ export function serverTarget({
   };
 }
 
-/** Path of the runner in a project. */
+/** The runner's path in a project. */
 function runnerIn(shared: Shared, project: string, drizzle: DrizzleLine): Promise<string> {
   const outDir = join(project, "runner");
   return shared.once(outDir, async () => {

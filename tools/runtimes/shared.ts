@@ -1,5 +1,5 @@
 /**
- * What targets share. All of it is made once, when it is first asked for.
+ * Resources shared by targets, each created once on first use.
  *
  * @module
  */
@@ -13,18 +13,18 @@ import type { TemporaryDirectory } from "../temporary_directory.ts";
 /** A line of Drizzle. */
 export type DrizzleLine = typeof DRIZZLE_LINES[number]["name"];
 
-/** The drivers in their newest versions. */
+/** The newest versions of the drivers. */
 export const NEWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`]),
 );
 
-/** See above. */
+/** The shared resources of a run. */
 export class Shared {
   readonly #made = new Map<string, Promise<unknown>>();
 
   /**
-   * @param directory Where everything is made.
-   * @param everyday Whether cases that take long are left out.
+   * @param directory The directory for all of them.
+   * @param everyday Whether to omit slow cases.
    */
   constructor(readonly directory: TemporaryDirectory, readonly everyday: boolean) {}
 
@@ -33,7 +33,7 @@ export class Shared {
     return join(this.directory.path, ...names);
   }
 
-  /** Makes something once. */
+  /** Creates something once. */
   once<T>(name: string, make: () => Promise<T>): Promise<T> {
     if (!this.#made.has(name)) this.#made.set(name, make());
     return this.#made.get(name) as Promise<T>;
@@ -53,7 +53,7 @@ export class Shared {
     });
   }
 
-  /** A project with the tarball, a line of Drizzle and the newest drivers, or packages in other versions. */
+  /** A project with the tarball, a line of Drizzle and the newest drivers, or given versions. */
   project(line: DrizzleLine, install: Dependencies = {}): Promise<string> {
     const name = ["drizzle", line, ...Object.entries(install).flat()].join("-");
     const directory = this.path(name.replaceAll(/[^\w.]+/g, "-"));

@@ -1,30 +1,30 @@
 /**
- * What a target of the matrix is, and what comes of it.
+ * Targets of the matrix and their outcomes.
  *
  * @module
  */
 import type { Shared } from "./shared.ts";
 
-/** What came of a target. */
+/** The outcome of a target. */
 export interface Outcome {
-  /** Versions of what was tested together. */
+  /** The versions tested together. */
   readonly versions: string;
   readonly passed: number;
-  /** What went wrong, one text each. */
+  /** The failures, one text each. */
   readonly failures: readonly string[];
 }
 
 /** One combination, or one kind of application. */
 export interface Target {
   readonly name: string;
-  /** What it shows, for the table. */
+  /** What it proves, for the table. */
   readonly shows: string;
-  /** Whether it stands for its class in the everyday run. */
+  /** Whether it represents its class in everyday runs. */
   readonly everyday?: boolean;
   run(shared: Shared): Promise<Outcome>;
 }
 
-/** Takes steps one after another, each of which succeeds or throws. */
+/** Runs steps one after another; each succeeds or throws. */
 export async function runSteps(
   versions: string,
   steps: Readonly<Record<string, () => Promise<unknown>>>,
@@ -36,10 +36,10 @@ export async function runSteps(
   return { versions, passed: Object.keys(steps).length - failures.length, failures };
 }
 
-/** What to print of an error: what a program printed last, if it printed much. */
+/** The printed part of an error: the end of a long output. */
 export function messageOf(error: unknown): string {
   return String(error instanceof Error ? error.message : error).split("\n").slice(-80).join("\n");
 }
 
-/** A target cannot run here, which is no fault of the package. */
+/** A target cannot run here, for a reason outside the package. */
 export class UnavailableError extends Error {}

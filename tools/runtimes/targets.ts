@@ -77,7 +77,7 @@ const drivers: readonly ServerTarget[] = [
   { name: "PGlite 0.3.0", install: { [PGLITE]: "0.3.0" }, drivers: ["PGlite"] },
   { name: "PGlite 0.4.0", install: { [PGLITE]: "0.4.0" }, drivers: ["PGlite"] },
   {
-    // What a refusal leaves in its buffer reached the next query.
+    // A refusal's leftovers in its buffer reached the next query.
     name: "pg-protocol 1.10.3",
     install: { pg: "8.16.3", "pg-protocol": "1.10.3" },
     drivers: ["node-postgres"],

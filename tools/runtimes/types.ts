@@ -1,5 +1,5 @@
 /**
- * Applications compiled against each line of Drizzle.
+ * Compiles applications against each line of Drizzle.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { installedVersion, toolProject } from "../npm/project.ts";
 import type { DrizzleLine } from "./shared.ts";
 import { runSteps, type Target } from "./target.ts";
 
-/** Oldest and newest compiler that are supported, by their names in the targets. */
+/** The oldest and newest supported compilers, by their names in the targets. */
 const COMPILERS = { "TypeScript 5.9": "5.9.3", "TypeScript": "7.0.2" };
 const LINES: readonly DrizzleLine[] = ["0.44", "0.45", "1.0"];
 const RESOLUTIONS = {
@@ -18,7 +18,7 @@ const RESOLUTIONS = {
   bundler: ["--module", "esnext", "--moduleResolution", "bundler"],
 };
 
-/** What is built on Drizzle 0.x, and is told of its columns by their types; and mitthooks. */
+/** Packages that use the column types of Drizzle 0.x, and mitthooks. */
 const ECOSYSTEM = {
   "@auth/drizzle-adapter": "1.11.3",
   "drizzle-zod": "0.8.3",
@@ -26,13 +26,13 @@ const ECOSYSTEM = {
   [MITTHOOKS]: "0.3.0",
 };
 
-/** A line that must not compile: it shows that errors of the application are found. */
+/** A line that must not compile, to show that errors of the application are found. */
 const FAULT = "\nexport const fault: number = extensionInstanceId;\n";
 
-/** What is found in the application and in our own declarations; those of Drizzle and its drivers are theirs. */
+/** Findings in the application and our declarations, not in those of Drizzle and its drivers. */
 const OURS = new RegExp(`^(?!node_modules/)[^ ]+\\.ts\\(|^node_modules/${NPM_NAME}/|^error TS`);
 
-/** Compiles with library checking on. The project is the one whose packages the file imports. */
+/** Compiles with checks of declarations. The project has the packages that the file imports. */
 async function assertFindings(
   compiler: string,
   project: string,

@@ -8,7 +8,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { extensionInstances, lastEvents } from "./schema.ts";
 
-/** Reads a variable that this application cannot do without. */
+/** Reads a required variable. */
 function env(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`Starting: the environment variable ${name} is missing`);
@@ -18,7 +18,7 @@ function env(name: string): string {
 const extensionId = env("EXTENSION_ID");
 const apiUrl = process.env.MITTWALD_API_URL || "https://api.mittwald.de";
 
-// After SIGTERM the server finishes what has begun; an open connection would keep its process alive then.
+// After SIGTERM the server finishes its requests; an open connection would keep the process alive.
 const client = postgres(env("DATABASE_URL"), { idle_timeout: 2 });
 export const storage = new PgExtensionStorage(drizzle(client), extensionInstances, { lastEvents });
 
@@ -38,7 +38,7 @@ export const sessions = new MstudioSessions({
 
 const tokens = new InstanceTokens({ storage, apiUrl });
 
-/** A client that takes a fresh token for every request, so it can be kept. */
+/** A reusable client: it gets a token for every request. */
 function clientWith(token: () => Promise<string>): MittwaldAPIV2Client {
   const client = MittwaldAPIV2Client.newUnauthenticated();
   client.axios.defaults.baseURL = apiUrl;
@@ -49,7 +49,7 @@ function clientWith(token: () => Promise<string>): MittwaldAPIV2Client {
   return client;
 }
 
-/** Acts as an extension instance, whether or not a user is there. */
+/** Acts as an extension instance, without a user. */
 export function clientOfInstance(instanceId: string): MittwaldAPIV2Client {
   return clientWith(() => tokens.get(instanceId));
 }

@@ -4,13 +4,13 @@ import { getRequest } from "@tanstack/react-start/server";
 import { SessionError } from "@wais/mitthooks-drizzle/sessions";
 import { clientOfInstance, clientOfUser, sessions } from "./extension.server.ts";
 
-/** mStudio's token for this page; that of the simulated one while the page is worked on outside of mStudio. */
+/** mStudio's token for this page; in development outside mStudio, a simulated one. */
 async function sessionToken(): Promise<string> {
   const url: string | undefined = import.meta.env.VITE_SESSION_TOKEN_URL;
   return url ? await (await fetch(url)).text() : await getSessionToken();
 }
 
-/** Lets a server function run for users in mStudio alone, and tells it for whom. */
+/** Restricts a server function to users in mStudio, and passes their session. */
 export const withSession = createMiddleware({ type: "function" })
   .client(async ({ next }) => next({ headers: { "x-session-token": await sessionToken() } }))
   .server(async ({ next }) => {

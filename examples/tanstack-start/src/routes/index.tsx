@@ -2,7 +2,7 @@ import { createFileRoute } from "@tanstack/react-router";
 import { createServerFn } from "@tanstack/react-start";
 import { withSession } from "../session.ts";
 
-/** What the page shows. All that is returned goes to the browser; the session's instance has no secret in it. */
+/** The page's data, which goes to the browser; the session's instance contains no secret. */
 const getInstance = createServerFn()
   .middleware([withSession])
   .handler(async ({ context: { session, asUser, asInstance } }) => {
@@ -16,7 +16,7 @@ const getInstance = createServerFn()
   });
 
 export const Route = createFileRoute("/")({
-  // Only a browser inside mStudio can ask for the token.
+  // Only a browser inside mStudio can request the token.
   ssr: false,
   loader: () => getInstance(),
   component: InstancePage,
