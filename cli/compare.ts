@@ -69,12 +69,12 @@ const options = {
 export async function run(args: readonly string[]): Promise<number> {
   const given = await readOptions(args, options);
   const {
-    repair: mends = false,
+    repair: repairs = false,
     yes = false,
     json = false,
     "check-secrets": checkSecrets = false,
   } = given;
-  if (mends && !yes && (json || !process.stdin.isTTY)) {
+  if (repairs && !yes && (json || !process.stdin.isTTY)) {
     throw new UsageError("--repair asks for confirmation; give --yes if nobody can answer");
   }
   try {
@@ -99,7 +99,7 @@ export async function run(args: readonly string[]): Promise<number> {
             })
           );
           if (!json) print(found);
-          if (!mends || found.equal) {
+          if (!repairs || found.equal) {
             if (json) stdout.json(found);
             return found.equal ? 0 : 1;
           }

@@ -427,7 +427,7 @@ export class PgExtensionStorage<
    * export async function health(storage: PgExtensionStorage): Promise<Response> {
    *   try {
    *     const { ordersEvents } = await storage.verify();
-   *     return new Response(ordersEvents ? "healthy" : "healthy, but recorded deliveries can be played back");
+   *     return new Response(ordersEvents ? "healthy" : "healthy, but recorded deliveries can be replayed");
    *   } catch (error) {
    *     console.error(error);
    *     return new Response("unhealthy", { status: 503 });

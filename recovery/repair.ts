@@ -135,17 +135,17 @@ export async function repair(
   }
   const { extensionId } = comparison;
   checkExtensionId(extensionId);
-  const mending = new Mending(
+  const repairing = new Repairing(
     storage.recovery,
     new Mstudio({ attempt: ATTEMPT, apiUrl, fetch, apiToken, extensionId, signal }),
     (progress) => options.onProgress?.(progress),
     signal,
   );
-  return await mending.run(comparison);
+  return await repairing.run(comparison);
 }
 
 /** A repair in progress. */
-class Mending {
+class Repairing {
   #inserted = 0;
   #updated = 0;
   #removed = 0;
@@ -173,8 +173,8 @@ class Mending {
     const secrets = new Set([...missing, ...unusableSecrets].map(({ id }) => id));
     try {
       await this.mstudio.checkContributor(contributorId);
-      await this.#each("state", state, (id) => this.#mendState(id));
-      await this.#each("secrets", [...secrets], (id) => this.#mendSecret(id));
+      await this.#each("state", state, (id) => this.#repairState(id));
+      await this.#each("secrets", [...secrets], (id) => this.#repairSecret(id));
     } catch (error) {
       if (!this.signal?.aborted) throw error;
     }
@@ -192,13 +192,13 @@ class Mending {
   async #each(
     step: RepairProgress["step"],
     ids: readonly string[],
-    mend: (id: string) => Promise<void>,
+    repairOne: (id: string) => Promise<void>,
   ): Promise<void> {
     let done = 0;
     await forEachOf(ids, REQUESTS_AT_ONCE, async (id) => {
       this.signal?.throwIfAborted();
       try {
-        await mend(id);
+        await repairOne(id);
         this.#failuresInARow = 0;
       } catch (error) {
         if (!isOfOneInstance(error) || ++this.#failuresInARow > MAX_FAILURES_IN_A_ROW) throw error;
@@ -209,7 +209,7 @@ class Mending {
   }
 
   /** Writes mStudio's state of an instance; retries while events interfere. */
-  async #mendState(id: string): Promise<void> {
+  async #repairState(id: string): Promise<void> {
     for (let tried = 0; tried < TRIES; tried++) {
       const recorded = await findOne(this.storage, id);
       const found = await this.mstudio.instance(id);
@@ -235,7 +235,7 @@ class Mending {
   /**
    * Rotates the secret of an instance without a working one, and makes sure the new one is stored.
    */
-  async #mendSecret(id: string): Promise<void> {
+  async #repairSecret(id: string): Promise<void> {
     const recorded = await findOne(this.storage, id);
     if (!recorded.state) return;
     const secret = await this.storage.openSecret(recorded);

@@ -110,12 +110,12 @@ Deno.test("compare: differences are listed, nothing is changed; --repair --yes r
   );
   assertEquals(await world.rows(), before);
 
-  const mended = await world.run("--repair --yes");
-  assertEquals([mended.code, mended.stderr], [0, ""]);
-  assert(mended.stdout.endsWith("\n1 inserted, 1 updated, 1 removed, 2 new secrets\nRepaired\n"));
+  const repaired = await world.run("--repair --yes");
+  assertEquals([repaired.code, repaired.stderr], [0, ""]);
+  assert(repaired.stdout.endsWith("\n1 inserted, 1 updated, 1 removed, 2 new secrets\nRepaired\n"));
   for (const { id, secret } of [changed, secretless, missing]) {
     assertEquals((await world.storage.getExtension(id))?.secret, secret);
-    assert(!mended.stdout.includes(secret));
+    assert(!repaired.stdout.includes(secret));
   }
   assertEquals((await world.run("--check-secrets")).code, 0);
 });
@@ -233,10 +233,10 @@ Deno.test("docs/recovery.md: after each recipe the table matches mStudio", async
       const commands = section!.match(/(?<=^deno run -A jsr:@wais\/mitthooks-drizzle\/cli ).*$/gm)!;
       assert(commands.length > 1);
       for (const [index, command] of commands.entries()) {
-        const mends = command.endsWith("--repair");
-        const args = [...command.split(" "), ...mends ? ["--yes"] : []];
+        const repairs = command.endsWith("--repair");
+        const args = [...command.split(" "), ...repairs ? ["--yes"] : []];
         const { code, stdout, stderr } = await runCommand(args, { cwd: folder.path });
-        assertEquals(code, index === 0 && !mends ? 1 : 0, stdout + stderr);
+        assertEquals(code, index === 0 && !repairs ? 1 : 0, stdout + stderr);
       }
       assertEquals((await world.compare({ checkSecrets: true })).equal, true);
     });

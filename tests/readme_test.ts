@@ -92,7 +92,7 @@ console.log(rows[0]?.login.split(":").length);
     "1 removed instances forgotten",
   ],
   [
-    "changes.ts: rows of one's own come and go with the instance",
+    "changes.ts: the application's rows come and go with the instance",
     `import { sites, storage } from "./changes.ts";
 import { db } from "./storage.ts";
 const added = {

@@ -21,7 +21,7 @@ const test = (name: string, run: () => Promise<void>) =>
 const down = () => new Response(null, { status: 500 });
 
 /** Asserts that both sides are equal and mittwald issues a token for every secret. */
-async function assertMended(world: World): Promise<void> {
+async function assertRepaired(world: World): Promise<void> {
   const { equal, counts, ...found } = await world.compare({ checkSecrets: true });
   assertEquals([equal, counts.stored], [true, counts.mstudio], JSON.stringify(found));
 }
@@ -58,7 +58,7 @@ test("every kind of difference is repaired while the application runs", async ()
     failed: [],
     aborted: false,
   });
-  await assertMended(world);
+  await assertRepaired(world);
   for (const { id, secret } of instances) {
     assertEquals((await world.storage.getExtension(id))?.secret, secret);
   }
@@ -81,7 +81,7 @@ test("without an answering application, secrets are stored from the API's answer
   const report = await world.repair(await world.compare({ checkSecrets: true }));
   assertEquals([report.rotated, report.failed, report.left], [5, [], []]);
   world.serve();
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("an empty table becomes complete, with 1,000 instances", async () => {
@@ -93,7 +93,7 @@ test("an empty table becomes complete, with 1,000 instances", async () => {
   const { inserted, rotated, left, failed } = await hurried(4, () => world.repair(found));
   assertEquals([inserted, rotated, left, failed], [1_000, 1_000, [], []]);
   assertEquals(await world.rows(), before);
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("what the application stores in the meantime is never undone", async () => {
@@ -165,7 +165,7 @@ test("a secret that the application stores in the meantime stays", async () => {
   for (const { id, secret } of [one, two]) {
     assertEquals((await world.storage.getExtension(id))?.secret, secret);
   }
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("earlier events are refused afterwards, and nothing restores a removed instance", async () => {
@@ -194,7 +194,7 @@ test("earlier events are refused afterwards, and nothing restores a removed inst
   const added = world.mstudio.deliveries.find(({ instanceId }) => instanceId === gone.id)!;
   assertEquals((await world.mstudio.replay(added)).status, 409);
   assertEquals((await world.rows()).map(({ variant_key }) => variant_key), ["new"]);
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("an instance with a pending delivery gets no secret, and none of its events is refused", async () => {
@@ -211,7 +211,7 @@ test("an instance with a pending delivery gets no secret, and none of its events
   }]]);
   world.serve();
   await rotated;
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("webhooks to another database: only secrets that they accept are replaced", async () => {
@@ -236,7 +236,7 @@ test("webhooks to another database: only secrets that they accept are replaced",
   world.fail();
   world.serve();
   // The application lost nothing.
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("an application with another key: no more secrets are replaced, and its own stay", async () => {
@@ -312,7 +312,7 @@ test("a failure of one instance does not keep others from being repaired", async
   assertEquals([updated, failed.map(({ id }) => id)], [5, [stubborn.id]]);
   await world.sql`DROP TRIGGER refuse ON extension_instance`;
   assertEquals((await world.repair(await world.compare())).updated, 1);
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("an unreachable database ends it", async () => {
@@ -333,7 +333,7 @@ test("an API that stops answering ends it; a second run finishes", async () => {
   await assertRejects(() => world.repair(found), Error, "the API answered with status 500");
   world.fail();
   await world.repair(found);
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("the signal ends it between two steps; a second run finishes", async () => {
@@ -349,7 +349,7 @@ test("the signal ends it between two steps; a second run finishes", async () => 
   }
   world.fail();
   assertEquals((await world.repair(found)).aborted, false);
-  await assertMended(world);
+  await assertRepaired(world);
 });
 
 test("a rotation in flight is stored before the signal ends it", async () => {

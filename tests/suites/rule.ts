@@ -435,7 +435,7 @@ const refusedQueries: Shapes<Query> = {
     const inner = db.$with("inner", { t: sql<string>`phone`.as("phone") }).as(phones(db) as never);
     return db.with(inner).select().from(inner).where(ne(inner.t, "555"));
   },
-  "a CTE in words of its own, described as encrypted": (db) => {
+  "a CTE in raw SQL, described as encrypted": (db) => {
     const inner = db.$with("inner", { id: people.id, phone: people.phone })
       .as(sql`select 1 as id, 'plain' as phone`);
     return db.with(inner).update(people).set({ phone: inner.phone }).from(inner)
@@ -591,7 +591,7 @@ const reads: Shapes<Allowed> = {
       return found;
     },
   ),
-  "exists, of what is asked for something outside": expecting(
+  "exists, with a reference to the outer query": expecting(
     [{ id: 1 }],
     (db) => {
       const inner = db.select({ id: notes.id }).from(notes)
@@ -703,7 +703,7 @@ const writes: Shapes<Allowed> = {
     const [row] = await db.update(cloned).set({ phone: "2" }).where(eq(cloned.id, 2)).returning();
     assertEquals(row, { ...BOB, phone: "2" });
   }),
-  "what is asked for null, as a value of another table": expecting([ADA, BOB], async (db) => {
+  "a column tested for null, as a value of another table": expecting([ADA, BOB], async (db) => {
     const none = sql<string>`(select count(*)::text from ${people} where ${isNull(people.phone)})`;
     const rows = await db.insert(log).values({ id: 5, phone: none }).returning();
     assertEquals(rows, [{ id: 5, phone: "1" }]);

@@ -39,14 +39,14 @@ export async function runDemo(): Promise<void> {
     await using database = await openDatabase(onServer);
     stdout.line(`Database  ${database.name}`);
     await migrate(database, schema);
-    stdout.line("Tables    by a migration that drizzle-kit wrote");
+    stdout.line("Tables    from a migration by drizzle-kit");
     await showInstances(database);
     await showOriginal(database);
     stdout.text(`
 Seen: secrets are encrypted in the database, and plain for the application.
-What is forged or old was refused, and each change was handled once.
+Forged and old webhooks were refused, and each change was handled once.
 
-Next: README.md is the way into your extension, examples/ has complete ones.
+Next: README.md shows how to build your extension, examples/ has complete ones.
       npx --yes deno task test   runs the tests, which takes some minutes
 `);
     return 0;

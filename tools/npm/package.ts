@@ -197,7 +197,7 @@ async function copyModules(
     await Deno.writeTextFile(join(to, path), program);
     await Deno.chmod(join(to, path), 0o755);
   }
-  // What a declaration imports is appended, and comes later.
+  // The imports of a declaration are appended, and processed later.
   const paths = new Set(entries.map((entry) => entry.types));
   for (const path of paths) {
     let text = await Deno.readTextFile(join(from, path));
@@ -209,8 +209,7 @@ async function copyModules(
     const comment = MODULE_COMMENT.exec(source)?.[1];
     // `deno pack` loses some.
     if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;
-    // The examples in the documentation import the package by its name on JSR; whoever writes
-    // `jsr:` means JSR.
+    // Documentation examples import the package by its JSR name; specifiers with `jsr:` stay.
     text = text.replaceAll(new RegExp(`(?<!jsr:)${sourceName}`, "g"), NPM_NAME);
     await Deno.mkdir(dirname(join(to, path)), { recursive: true });
     await Deno.writeTextFile(join(to, path), text);

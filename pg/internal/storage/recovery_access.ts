@@ -119,7 +119,7 @@ export class RecoveryAccess implements StorageRecovery {
   ): Promise<boolean> {
     const { consentedScopes, ...others } = state;
     const now = new Date();
-    return await this.#mend(() =>
+    return await this.#tryWrite(() =>
       this.#storage.store("upsertExtension", asked(version, settledBefore), {
         id,
         ...others,
@@ -135,7 +135,7 @@ export class RecoveryAccess implements StorageRecovery {
     const { key, store } = this.#storage;
     const ciphertext = await key.encrypt(key.storable(secret));
     const values = { id, secret: ciphertext, updatedAt: new Date() };
-    return await this.#mend(() =>
+    return await this.#tryWrite(() =>
       store("rotateSecret", asked(version, NEVER), values, { plaintext: secret, ciphertext })
     );
   }
@@ -146,7 +146,7 @@ export class RecoveryAccess implements StorageRecovery {
   }
 
   /** Resolves to whether it was written. */
-  async #mend(write: () => Promise<void>): Promise<boolean> {
+  async #tryWrite(write: () => Promise<void>): Promise<boolean> {
     try {
       await write();
       return true;
