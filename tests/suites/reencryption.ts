@@ -178,7 +178,7 @@ test("a key with wrong answers: the run ends, and nothing of its batch is writte
       const methods = {
         encrypt: [`Encrypting a value ${WHOSE}`, "a string"],
         decrypt: [`Decrypting a value ${WHOSE}`, "a string"],
-        isCurrent: [`Telling the key of a value ${WHOSE}`, "a boolean"],
+        isCurrent: [`Checking the key of a value ${WHOSE}`, "a boolean"],
       } as const;
       for (const [method, [attempt, expected]] of Object.entries(methods)) {
         const table = itemsUnder(keyWith({ [method]: give }));

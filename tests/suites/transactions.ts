@@ -60,7 +60,7 @@ test("a transaction can be wrapped by itself", async ({ plain, context }) => {
   await assertStored(context, "SELECT phone FROM person", "555");
 });
 
-const IN_FRONT = "something stands in front of it, such as a Proxy, and answers for its";
+const IN_FRONT = "an object in front of it, such as a Proxy, answers for its";
 
 const bound = (of: Parts, name: PropertyKey) => {
   const value = of[name];

@@ -1,8 +1,8 @@
 /**
- * AES-256-GCM (NIST SP 800-38D) with an IV of 96 bits, the length that section 8.2 of it recommends, and the
- * full tag of 128 bits. The cipher has two insides that make the same bytes: Web Crypto, which every runtime has
- * and whose calls are jobs for another thread, dearer than the cipher of a short value; and `node:crypto`, which
- * computes at once.
+ * AES-256-GCM (NIST SP 800-38D) with a 96-bit IV, the length that its section 8.2 recommends, and
+ * the full 128-bit tag. Two implementations produce the same bytes: Web Crypto, which every runtime
+ * has but which hands each call to another thread, at a higher cost than encrypting a short value;
+ * and `node:crypto`, which is synchronous.
  */
 
 import { builtinModule } from "../../../internal/builtin_module.ts";
@@ -23,23 +23,23 @@ export interface Sealed {
   readonly tag: Bytes;
 }
 
-/** One key in both insides. */
+/** One key in both implementations. */
 export interface AesGcm {
-  /** Web Crypto's. */
+  /** Uses Web Crypto. */
   readonly web: {
-    /** Encrypts. An IV must never be used twice. */
+    /** Encrypts. Never use an IV twice. */
     seal(iv: Bytes, plaintext: Bytes): Promise<Sealed>;
     /** Decrypts; `undefined` if the tag does not match. */
     open(sealed: Sealed): Promise<Bytes | undefined>;
   };
-  /** That of `node:crypto`, where the runtime has it. */
+  /** Uses `node:crypto`, if the runtime has it. */
   readonly node: {
     seal(iv: Bytes, plaintext: Bytes): Sealed;
     open(sealed: Sealed): Bytes | undefined;
   } | undefined;
 }
 
-/** Imports the 32 bytes of a key, and leaves them as they are. */
+/** Imports the 32 bytes of a key, without changing them. */
 export async function importAesKey(bytes: Bytes): Promise<AesGcm> {
   return { web: await importWebKey(bytes), node: await importNodeKey(bytes) };
 }
@@ -48,7 +48,7 @@ async function importWebKey(bytes: Bytes): Promise<AesGcm["web"]> {
   const name = "AES-GCM";
   const key = await crypto.subtle.importKey("raw", bytes, name, false, ["encrypt", "decrypt"]);
   const parameters = (iv: Bytes) => ({ name, iv, tagLength: TAG_BYTES * 8 });
-  // Web Crypto has the tag behind the ciphertext.
+  // Web Crypto appends the tag to the ciphertext.
   return {
     async seal(iv: Bytes, plaintext: Bytes): Promise<Sealed> {
       const both = new Uint8Array(await crypto.subtle.encrypt(parameters(iv), key, plaintext));
@@ -68,7 +68,7 @@ async function importWebKey(bytes: Bytes): Promise<AesGcm["web"]> {
   };
 }
 
-/** The part of `node:crypto` that is needed. */
+/** The part of `node:crypto` used here. */
 interface NodeCrypto {
   createSecretKey(bytes: Bytes): object;
   createCipheriv(name: string, key: object, iv: Bytes, options: object): NodeCipher;
@@ -87,9 +87,9 @@ interface NodeDecipher {
   final(): unknown;
 }
 
-/** `undefined` where the runtime has no such cipher, or only imitates it. */
+/** `undefined` if the runtime lacks this cipher or implements it incorrectly. */
 async function importNodeKey(bytes: Bytes): Promise<AesGcm["node"]> {
-  // Tried with a key that nothing else is encrypted under.
+  // Tested with a throwaway key: the test reuses an IV.
   const throwaway = crypto.getRandomValues(new Uint8Array(32));
   const web = await importWebKey(throwaway);
   try {
@@ -114,7 +114,7 @@ function createNodeCipher(bytes: Bytes) {
   const name = "aes-256-gcm";
   const key = createSecretKey(bytes);
   const options = { authTagLength: TAG_BYTES };
-  // GCM has no padding, so `update` returns all of a value, and `final` has nothing to add.
+  // GCM has no padding: `update` returns the entire output, `final` adds nothing.
   return {
     seal(iv: Bytes, plaintext: Bytes): Sealed {
       const cipher = createCipheriv(name, key, iv, options);

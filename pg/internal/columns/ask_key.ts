@@ -1,16 +1,16 @@
 /**
- * Asks keys. A key may be anybody's object: this is the one place that calls its methods, and what it answers is
- * checked before anything is stored or handed over.
+ * Calls keys. A key may be any application's object, so only this module calls its methods, and it
+ * checks the results before anything is stored or returned.
  */
 
 import type { EncryptionKey } from "../../interfaces.ts";
 import { describeValue } from "./well_formed.ts";
 
-/** The methods of keys: how messages about them begin, and what they have to answer. */
+/** The methods of keys: how messages about them begin, and the type they have to return. */
 const METHODS = {
   encrypt: ["Encrypting", "string"],
   decrypt: ["Decrypting", "string"],
-  isCurrent: ["Telling the key of", "boolean"],
+  isCurrent: ["Checking the key of", "boolean"],
 } as const;
 
 interface Answers {
@@ -19,7 +19,7 @@ interface Answers {
   isCurrent: boolean;
 }
 
-/** Thrown when a key answers with something else than it has to. */
+/** A key returned the wrong type. */
 class WrongAnswer extends TypeError {
   constructor(
     readonly method: keyof Answers,
@@ -32,10 +32,10 @@ class WrongAnswer extends TypeError {
 }
 
 /**
- * Asks a key. An answer without a promise counts as well, and a key that throws at once rejects.
+ * Calls a key. The key may return without a promise; if it throws, the result rejects.
  *
- * @param subject Whose value it is, for messages.
- * @throws {TypeError} The key answers with something else than a string, or than true or false.
+ * @param subject The value's column, for messages.
+ * @throws {TypeError} When the key does not return a string or, for `isCurrent`, a boolean.
  */
 export async function askKey<TMethod extends keyof Answers>(
   key: Pick<Required<EncryptionKey>, TMethod>,
@@ -47,7 +47,7 @@ export async function askKey<TMethod extends keyof Answers>(
   try {
     answer = await (key as Required<EncryptionKey>)[method](text) as Answers[TMethod];
   } catch (error) {
-    // Keys ask other keys, who do not know whose value it is.
+    // Keys call other keys, which do not know the value's column.
     throw subject && error instanceof WrongAnswer
       ? new WrongAnswer(error.method, error.found, subject())
       : error;

@@ -5,15 +5,15 @@ import type { EncryptionKey } from "../../interfaces.ts";
 import { askKey } from "./ask_key.ts";
 import { assertStorableText } from "./well_formed.ts";
 
-/** An application's key as one column uses it. */
+/** An application's key, as one column uses it. */
 export class ColumnKey {
   readonly #subject: () => string;
 
-  /** Missing where the key has none. */
+  /** Missing if the key has no `isCurrent`. */
   readonly isCurrent?: (ciphertext: string) => Promise<boolean>;
 
   /**
-   * @param given What the application made the column with.
+   * @param given The application's key.
    * @param column The column, for messages.
    */
   constructor(readonly given: EncryptionKey, column: () => string) {
@@ -25,22 +25,22 @@ export class ColumnKey {
   }
 
   /**
-   * A value that is to be stored, as it is.
+   * Returns a value to store, unchanged.
    *
-   * @throws {TypeError} It cannot be stored faithfully.
+   * @throws {TypeError} When it cannot be stored unchanged.
    */
   storable(value: unknown): string {
     assertStorableText(value, this.#subject);
     return value;
   }
 
-  /** The result is a promise only where something has to be waited for. */
+  /** Returns a promise only if the key is asynchronous. */
   encrypt(plaintext: string): string | Promise<string> {
     return encryptNow(this.given, plaintext) ??
       askKey(this.given, "encrypt", plaintext, this.#subject);
   }
 
-  /** The result is a promise only where something has to be waited for. */
+  /** Returns a promise only if the key is asynchronous. */
   decrypt(ciphertext: string): string | Promise<string> {
     return decryptNow(this.given, ciphertext) ??
       askKey(this.given, "decrypt", ciphertext, this.#subject);

@@ -1,11 +1,11 @@
-/** What can and what cannot be said of an encrypted column where a table is built. */
+/** The column modifiers, indexes and keys that an encrypted column refuses in a table's schema. */
 
 import type { text } from "drizzle-orm/pg-core";
 import { describeColumn, isEncrypted } from "./encrypted_column.ts";
 
 const NEVER_EQUAL = "equal values are stored differently, so it would never take effect";
 
-/** Column modifiers that an encrypted column has to refuse, and why. */
+/** Column modifiers that an encrypted column refuses, with the reasons. */
 export const REFUSED_MODIFIERS = {
   array: "an array of encrypted texts is not supported",
   default: "the default would stand unencrypted in the migration, use $default",
@@ -19,8 +19,8 @@ type Reasons = typeof REFUSED_MODIFIERS;
 type TextBuilder = ReturnType<typeof text>;
 
 /**
- * Drizzle's builder of a text column. The type of `this` is the reason why a call is a type error, so that compilers
- * show it; and it is behind every modifier that returns `this`.
+ * Drizzle's builder of a text column. The type of `this` is the reason, so the compiler's error
+ * shows it; modifiers that return `this` keep it.
  */
 export interface RefusingTextBuilder extends TextBuilder {
   array(this: Reasons["array"], ...args: unknown[]): never;
@@ -35,23 +35,26 @@ export interface RefusingTextBuilder extends TextBuilder {
   ): this & { _: { $type: TType } };
 }
 
-/** An index, or a key, that an encrypted column cannot be part of. */
+/** An encrypted column is part of an index or a key. */
 class KeyRefusal extends TypeError {
   constructor(column: object) {
     super(
-      `Building a table: an index or a key of it has ${describeColumn(column)}, ${NEVER_EQUAL}`,
+      `Building a table: one of its indexes or keys has ${describeColumn(column)}, ${NEVER_EQUAL}`,
     );
   }
 }
 
-/** Refuses an index on an encrypted column: this is what Drizzle reads of a column to make an index. */
+/**
+ * Refuses an index on an encrypted column: the descriptor of the property that Drizzle reads of a
+ * column to build an index.
+ */
 export const refusedIndex: PropertyDescriptor = {
   get(this: object) {
     throw new KeyRefusal(this);
   },
 };
 
-/** What the unique constraints, primary and foreign keys of a table are built by. */
+/** The builder of a unique constraint, a primary key or a foreign key. */
 interface KeyBuilder {
   build?(table: object): Key;
 }
@@ -62,9 +65,9 @@ interface Key {
 }
 
 /**
- * Refuses a key that has, or refers to, an encrypted column.
+ * Refuses a key with, or a reference to, an encrypted column.
  *
- * @throws {TypeError} It does.
+ * @throws {TypeError} When the key contains or references one.
  */
 function assertKey({ columns = [], reference }: Key): void {
   const { columns: from = [], foreignColumns: to = [] } = reference?.() ?? {};
@@ -85,8 +88,8 @@ type ExtraConfig = (columns: object) => Record<string, KeyBuilder> | KeyBuilder[
 const checked = new WeakSet<object>();
 
 /**
- * Has the indexes and keys of a table with encrypted columns checked as soon as the table gets them, and
- * whenever they are asked for: the first time, another table that they refer to may be missing yet.
+ * Checks the indexes and keys of a table with encrypted columns when the table gets them, and again
+ * whenever Drizzle builds them: the first time, a referenced table may not exist yet.
  */
 export function checkKeysOf(table: object): void {
   if (checked.has(table)) return;

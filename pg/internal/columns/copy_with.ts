@@ -1,6 +1,6 @@
-/** Copies objects of Drizzle's. */
+/** Copies Drizzle's objects. */
 
-/** A copy of an object with the same prototype, so that Drizzle's own type checks hold for it. */
+/** A copy of an object with the same prototype, so that it passes Drizzle's type checks. */
 export function copyWith<T extends object>(original: T, changes: object): T {
   return Object.create(Object.getPrototypeOf(original), {
     ...Object.getOwnPropertyDescriptors(original),

@@ -1,11 +1,14 @@
-/** What a database of Drizzle is, and what was decorated. */
+/** Recognises Drizzle's databases, and decorated ones. */
 
 import { is } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type { EncryptableDatabase } from "../../interfaces.ts";
 import { copyWith } from "./copy_with.ts";
 
-/** Leads from what is decorated to what it decorates. Registered: another copy of this package decorates alike. */
+/**
+ * Key of the original in a decorated object. A registered symbol, as copies of this package share
+ * it.
+ */
 export const DECORATED = Symbol.for("mitthooks-drizzle:decorated");
 
 type Decorated<T> = T & { readonly [DECORATED]?: T };
@@ -23,15 +26,15 @@ interface Parts {
 const undecoratedViews = new WeakMap<object, object>();
 
 /**
- * The database that a decorated one decorates, or the given one itself.
+ * The original of a decorated database, or the given one itself.
  *
- * For this package's own statements, which hold ciphertext.
+ * For this package's own statements, which contain ciphertext.
  */
 export function undecorated<TDatabase extends object>(db: TDatabase): TDatabase {
   const given = within(primaryOf(db));
   let view = undecoratedViews.get(given) as TDatabase | undefined;
   if (!view) {
-    // What a decorated database begins a transaction with has decorated parts.
+    // A transaction of a decorated database has decorated parts.
     const { dialect, session } = given as unknown as Parts;
     const parts = { dialect: within(dialect), session: within(session) };
     if (parts.session.dialect !== parts.dialect) {
@@ -47,15 +50,16 @@ function within<T extends object>(part: T): T {
   return (part as Decorated<T>)[DECORATED] ?? part;
 }
 
-/** Of a database with replicas the primary, because replicas lag behind; any other one itself. */
+/** The primary of a database with replicas, because replicas lag; any other database itself. */
 export function primaryOf<TDatabase extends object>(db: TDatabase): TDatabase {
   return (db as { readonly $primary?: TDatabase }).$primary ?? db;
 }
 
 /**
- * The database as it was before `withEncryption` decorated it; of one with replicas the primary. What is stored is neither encrypted nor decrypted by it, and may be compared.
+ * The database from before `withEncryption`, and the primary if it has replicas. It reads and
+ * writes stored values as they are, and may compare them.
  *
- * @throws {TypeError} It is none.
+ * @throws {TypeError} When db is not a PostgreSQL database of Drizzle.
  */
 export function undecoratedPrimary(attempt: string, db: EncryptableDatabase): EncryptableDatabase {
   const { dialect } = primaryOf(db ?? {}) as { dialect?: unknown };
@@ -63,14 +67,14 @@ export function undecoratedPrimary(attempt: string, db: EncryptableDatabase): En
   return undecorated(db);
 }
 
-/** Whether something that Drizzle hands out is a database, or a transaction, and not one of its builders. */
+/** Whether an object of Drizzle is a database or a transaction, and not a builder. */
 export function isDatabase(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
   const { transaction, dialect } = value as { transaction?: unknown; dialect?: unknown };
   return typeof transaction === "function" && is(dialect, PgDialect);
 }
 
-/** The error for what is no PostgreSQL database of Drizzle. */
+/** The error for anything but a PostgreSQL database of Drizzle. */
 export function noPostgres(subject: string, dialect: unknown): TypeError {
   const kind = typeof dialect === "object" && dialect !== null ? kindOf(dialect) : "";
   const other = /^(MySql|SQLite|SingleStore|MsSql|Cockroach)/i.exec(kind)?.[1];

@@ -1,4 +1,7 @@
-/** Copies of Drizzle's databases and sessions that encrypt and decrypt, and hand out only such. */
+/**
+ * Copies of Drizzle's databases and sessions that encrypt and decrypt. Databases they return are
+ * decorated too.
+ */
 
 import type { SQL } from "drizzle-orm";
 import { QueryBuilder } from "drizzle-orm/pg-core";
@@ -18,8 +21,8 @@ import {
   type Preparing,
 } from "./prepared_query.ts";
 
-// What Drizzle's classes have in common across drivers and versions, under the names they have there. None
-// of it is in Drizzle's public types.
+// Members that Drizzle's classes share across drivers and versions. Drizzle's public types lack
+// them.
 
 type Method = (this: object, ...args: unknown[]) => unknown;
 
@@ -34,7 +37,7 @@ interface Builder {
   session: Session;
 }
 
-/** A database, or a transaction. */
+/** A database or a transaction. */
 export interface Database {
   dialect: Dialect;
   session: Session;
@@ -44,15 +47,15 @@ export interface Database {
   $with(...args: unknown[]): { as(query: unknown): unknown };
 }
 
-/** Each decorated database, session and dialect by what it decorates, and by itself. */
+/** Each decorated database, session and dialect, keyed by its original and by itself. */
 const decorations = new WeakMap<object, object>();
 
 function remember<T extends object>(original: T, make: (original: T) => T): T {
   let result = decorations.get(original) as T | undefined;
   if (!result) {
-    // By another copy of this package, or a view of what is decorated.
+    // Decorated by another copy of this package, or inherited from a decorated object.
     if (isDecorated(original)) return original;
-    // Configurable: a Proxy in front of it may lead to another one.
+    // Configurable, as a Proxy in front of it may return another value.
     result = Object.defineProperty(make(original), DECORATED, {
       value: original,
       configurable: true,
@@ -62,12 +65,12 @@ function remember<T extends object>(original: T, make: (original: T) => T): T {
   return result;
 }
 
-/** The decorated one of a database that was decorated before, or that is decorated. */
+/** The decorated form of a database, if it has been decorated or is decorated itself. */
 export function decorationOf(db: object): object | undefined {
   return decorations.get(db);
 }
 
-/** Decorates a database. The given one stays as it is. */
+/** Decorates a database. The given one is left unchanged. */
 export function decorate(db: Database): Database {
   return remember(db, () => {
     const dialect = remember(db.dialect, encryptingDialect);
@@ -95,7 +98,7 @@ export function decorate(db: Database): Database {
         return { as: (query: unknown) => as(ownStatement(dialect, query)) };
       },
     };
-    // The builders of relational queries keep references to both.
+    // The builders of relational queries refer to the dialect and the session.
     for (const name of ["query", "_query"] as const) {
       const builders = db[name];
       if (!builders) continue;
@@ -117,7 +120,7 @@ export function decorate(db: Database): Database {
     const prototype = decoratedPrototype(Object.getPrototypeOf(db));
     const own = Object.getOwnPropertyDescriptors(db) as PropertyDescriptorMap;
     for (const [name, { value }] of Object.entries(own)) {
-      // Replaced by a tracer, for example.
+      // An own method, such as one that a tracer replaced.
       if (typeof value === "function" && name in prototype) {
         own[name]!.value = handingOut(name, value);
       }
@@ -132,7 +135,10 @@ export function decorate(db: Database): Database {
 
 const prototypes = new WeakMap<object, object>();
 
-/** What a decorated database inherits: all methods of its class, which hand out decorated databases alone. */
+/**
+ * The prototype of decorated databases: all methods of their class, returning only decorated
+ * databases.
+ */
 function decoratedPrototype(prototype: object): object {
   let result = prototypes.get(prototype);
   if (!result) {
@@ -154,8 +160,8 @@ const USING = "Using a database that withEncryption wrapped";
 const read = <T>(db: object, name: string, known: T): T => readOwn(USING, db, name, known);
 
 /**
- * A database's method as the decorated one has it: it runs on the decorated one, and databases that it makes are
- * decorated, whether it returns them or hands them to a function that it is given.
+ * A method of a decorated database: runs on the decorated database, and decorates the databases
+ * that it returns or passes to a callback.
  */
 function handingOut(name: string, method: Method): Method {
   return function (...args) {
@@ -166,7 +172,7 @@ function handingOut(name: string, method: Method): Method {
   };
 }
 
-/** The statement of `execute`, which is built once. */
+/** The statement of `execute`, built once. */
 function own(query: unknown): unknown {
   const statement = (query as { getSQL?(): SQL }).getSQL?.();
   return statement ? rawStatement(statement) : query;
@@ -182,7 +188,7 @@ const receiving = (argument: unknown): unknown =>
 
 function decorateSession(session: Session): Session {
   return remember(session, () => {
-    // Everything else is inherited and calls these.
+    // The inherited methods call these.
     const wrapper = Object.create(session) as Session;
     wrapper.dialect = remember(session.dialect, encryptingDialect);
     wrapper.prepareQuery = (query, ...rest) => prepareEncrypting(session, query, rest);

@@ -1,46 +1,50 @@
 /**
- * The sink and the stand-ins. The name of an encrypted column cannot be read while a decorated dialect writes a
- * statement. Whoever writes a column into SQL has to read its name, so the column only gets where we put a stand-in.
+ * The sink and the stand-ins. While a decorated dialect writes a statement, the name of an
+ * encrypted column cannot be read. Writing a column into SQL requires its name, so a column appears
+ * only where this package puts a stand-in.
  */
 
 import { getTableName, type Table } from "drizzle-orm";
 import type { EncryptionKey } from "../../interfaces.ts";
 import { ColumnKey } from "./column_key.ts";
 
-/** Any column, or anything that may be one. */
+/** A column, or a value that may be one. */
 export type ColumnLike = object;
 
-// Registered, so that columns which another copy of this package made are recognised, too. Not the package's
-// name: that is another one on npm.
+// Registered, so that columns of another copy of this package are recognised. Not the package's
+// name, which differs on npm.
 const ENCRYPTION = Symbol.for("mitthooks-drizzle:encryption");
 /**
- * Copies of this package that agree on it use each other's columns: bundlers load one copy for pages and another one for
- * route handlers. Raise it when the mark, a member of the column or a method of its key comes to mean something else.
+ * Copies of this package with the same number use each other's columns: bundlers load one copy for
+ * pages and another for route handlers. Raise it when the meaning of the mark, a member of the
+ * column or a method of its key changes.
  */
 const CONTRACT = 1;
 
 type Marked = { readonly [ENCRYPTION]?: { readonly key: ColumnKey; readonly contract: number } };
 
-/** A statement that is being built or written, synchronously. */
+/** A statement while it is built or written, which is synchronous. */
 export interface Writing {
   /** `SELECT`, `INSERT` … */
   readonly verb: string;
   /** Whether names may be read. */
   readonly isFree?: boolean;
-  /** Whether Drizzle made up the aliases of its tables. */
+  /** Whether Drizzle chose the aliases of its tables. */
   readonly isRelational?: boolean;
-  /** The built statements that it consists of. */
+  /** The built statements that it contains. */
   readonly written?: object[];
 }
 
-/** Shared by all copies of this package: the columns of one must not slip through the dialect of another. */
+/**
+ * Shared by all copies of this package: one copy's dialect must also refuse another copy's columns.
+ */
 const shared: { writing?: Writing | undefined } =
   (globalThis as { [key: symbol]: object })[Symbol.for("mitthooks-drizzle:writing")] ??= {};
 
-/** The statement that is being written, if one is. */
+/** The statement being written, if any. */
 export const writing = (): Writing | undefined => shared.writing;
 
-/** Runs what writes a statement. */
+/** Runs a function that writes a statement. */
 export function write<T>(statement: Writing, run: () => T): T {
   const outer = shared.writing;
   shared.writing = statement;
@@ -51,25 +55,25 @@ export function write<T>(statement: Writing, run: () => T): T {
   }
 }
 
-/** Runs what reads names. */
+/** Runs a function that may read names. */
 export const writeFreely = <T>(run: () => T): T => write({ verb: "query", isFree: true }, run);
 
-/** Refuses to build the statement that is being written. */
+/** Refuses to build the current statement. */
 export function refuse(found: string): never {
   const { verb = "query" } = shared.writing ?? {};
   throw new TypeError(`Building ${/^[AEIOU]/.test(verb) ? "an" : "a"} ${verb}: it ${found}`);
 }
 
-/** Ends a message about what cannot be done with an encrypted column. */
+/** The end of messages about a refused use of an encrypted column. */
 export const MEANS_NOTHING =
   "whose stored text is random and means nothing to the database; only IS NULL, IS NOT NULL and count() work, " +
-  "to find a value keep a keyed hash of it in a column of its own";
+  "to find a value keep a keyed hash of it in another column";
 
 /** Refuses to write a column. */
 export const refuseUse = (column: ColumnLike, how = "uses"): never =>
   refuse(`${how} ${describeColumn(column)}, ${MEANS_NOTHING}`);
 
-/** A name that can be read by everybody but by who writes a statement. */
+/** A name that cannot be read while a statement is written. */
 const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
   enumerable: true,
   get(this: ColumnLike) {
@@ -79,10 +83,10 @@ const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
 });
 
 /**
- * Makes a column an encrypted one. All of it stands in the column's prototype: a copy of the column, however it
- * was made, has it from there, or has no name at all.
+ * Makes a column an encrypted one. Everything is defined on the column's prototype: any copy of the
+ * column inherits it, or has no name at all.
  *
- * @param members What else an encrypted column has of its own.
+ * @param members Further members of an encrypted column.
  */
 export function markEncrypted<T extends ColumnLike>(
   column: T,
@@ -91,7 +95,7 @@ export function markEncrypted<T extends ColumnLike>(
 ): T {
   const columnKey = new ColumnKey(key, () => describeColumn(column));
   const { as } = column as { as?(alias: string): object };
-  // Of Drizzle 1.0: the alias is a name, too.
+  // Drizzle 1.0 only: the alias is a name, too.
   const value = as && function (this: ColumnLike, alias: string) {
     return withheld(as.call(this, alias));
   };
@@ -105,21 +109,21 @@ export function markEncrypted<T extends ColumnLike>(
   return Object.setPrototypeOf(column, Object.create(Object.getPrototypeOf(column), descriptors));
 }
 
-/** Whether a column, or what decodes or encodes like one, is encrypted, by whatever copy of this package. */
+/** Whether a column, or its decoder or encoder, is encrypted, by any copy of this package. */
 export const isEncrypted = (column: unknown): column is ColumnLike =>
   (column as Marked | null | undefined)?.[ENCRYPTION] !== undefined;
 
-/** Whether another version of this package made the column: what it means is not known here. */
+/** Whether another, incompatible version of this package made the column. */
 export const isOfAnotherVersion = (column: unknown): boolean =>
   isEncrypted(column) && keyOf(column) === undefined;
 
-/** The key of an encrypted column that this version of the package made, `undefined` for anything else. */
+/** The key of an encrypted column of this version of the package; `undefined` for anything else. */
 export function keyOf(column: unknown): ColumnKey | undefined {
   const encryption = (column as Marked | null | undefined)?.[ENCRYPTION];
   return encryption?.contract === CONTRACT ? encryption.key : undefined;
 }
 
-/** Whether two columns are encrypted under the very same key. */
+/** Whether two columns are encrypted under the same key object. */
 export function haveSameKey(one: unknown, other: unknown): boolean {
   const key = keyOf(one)?.given;
   return key !== undefined && key === keyOf(other)?.given;
@@ -136,13 +140,13 @@ type Placed = {
   readonly config: { readonly name: string };
 };
 
-/** Table and name of a column in the schema, whatever a statement calls them: for messages and errors. */
+/** A column's table and name in the schema, regardless of aliases: for messages and errors. */
 export function placeOf(column: ColumnLike): { table: string; column: string } {
   const { table, config } = column as Placed;
   return { table: table[ORIGINAL_NAME], column: config.name };
 }
 
-/** Like `placeOf`, worded for messages, with the alias of the table that the application chose. */
+/** `placeOf` as text for messages, with the table's alias if the application chose one. */
 export function describeColumn(column: ColumnLike): string {
   const { table, column: name } = placeOf(column);
   const alias = shared.writing?.isRelational ? table : getTableName((column as Placed).table);
@@ -152,16 +156,17 @@ export function describeColumn(column: ColumnLike): string {
 
 const ORIGINAL = Symbol.for("drizzle:OriginalColumn");
 
-/** Whether a column is a stand-in: the name of any other encrypted one is no value. */
+/** Whether an encrypted column is a stand-in: only there the name is a value, not a getter. */
 export const isReadable = (column: ColumnLike): boolean =>
   Object.getOwnPropertyDescriptor(column, "name")?.value !== undefined;
 
 const standIns = new WeakMap<ColumnLike, ColumnLike>();
 
 /**
- * A stand-in of an encrypted column for the place where it may be written as itself: its name can be read.
+ * A stand-in for an encrypted column, with a readable name, for a place where the column may be
+ * written.
  *
- * @param decode What is made of the values that come back; they are left as they are stored otherwise.
+ * @param decode Decodes the values read; by default they stay as stored.
  */
 export function readable<T extends ColumnLike>(
   column: T,
@@ -177,7 +182,7 @@ export function readable<T extends ColumnLike>(
           "and its schema have to load the same one (npm ls @weissaufschwarz/mitthooks-drizzle)",
       );
     }
-    // Drizzle 1.0 writes what is behind a column's alias.
+    // Drizzle 1.0 writes the original of an aliased column.
     const original = (column as { [ORIGINAL]?: () => T })[ORIGINAL];
     standIn = Object.create(column, {
       name: { value: nameOf(column), configurable: true },
@@ -189,13 +194,13 @@ export function readable<T extends ColumnLike>(
   return standIn as T;
 }
 
-/** The opposite: a view of a column, or of a stand-in, whose name cannot be read. */
+/** The opposite: a view of a column or a stand-in whose name cannot be read. */
 export function withheld<T extends ColumnLike>(column: T): T {
   const name = nameOf(column);
   return Object.create(column, { name: guarded(() => name) });
 }
 
-/** A view of columns by name, with something else in the place of encrypted ones. */
+/** A view of columns by name that replaces the encrypted ones. */
 export const viewed = <T extends Readonly<Record<string, unknown>>>(
   columns: T,
   change: (column: ColumnLike) => ColumnLike,

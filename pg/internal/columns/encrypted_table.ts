@@ -1,4 +1,4 @@
-/** What changing keys needs to know about a table: its primary key and its encrypted columns. */
+/** Describes a table for changing keys: its primary key and its encrypted columns. */
 
 import { getTableColumns, is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
@@ -25,11 +25,11 @@ export interface EncryptedTable {
 }
 
 /**
- * Looks at a table.
+ * Describes a table.
  *
- * @param attempt What for; how messages begin.
- * @throws {TypeError} It is no table, has no primary key, no encrypted column, one of
- * another version of this package, or a key that cannot tell its own values.
+ * @param attempt The purpose, with which messages begin.
+ * @throws {TypeError} When the value is not a table, or has no primary key, no encrypted column, an
+ *   encrypted column of another version of this package, or a key without `isCurrent`.
  */
 export function describeTable(attempt: string, table: PgTable): EncryptedTable {
   if (!is(table, PgTable)) throw new TypeError(`${attempt}: table is not a PostgreSQL table`);
@@ -66,7 +66,7 @@ export function hasEncryptedColumns(table: PgTable): boolean {
   return Object.values(getTableColumns(table)).some(keyOf);
 }
 
-/** Whether a table has columns that another version of this package encrypts. */
+/** Whether a table has columns encrypted by another version of this package. */
 export function hasForeignEncryptedColumns(table: PgTable): boolean {
   return Object.values(getTableColumns(table)).some(isOfAnotherVersion);
 }
@@ -79,7 +79,7 @@ function primaryKeyOf(table: PgTable): (readonly [string, Column])[] {
   const columns = Object.entries(getTableColumns(table));
   const [composite] = getTableConfig(table).primaryKeys;
   if (!composite) return columns.filter(([, column]) => column.primary);
-  // Its columns are copies of the table's.
+  // Its columns are copies of the table's columns.
   return composite.columns.flatMap((part) => {
     const found = columns.find(([, { name }]) => name === part.name);
     return found ? [found] : [];

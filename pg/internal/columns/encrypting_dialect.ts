@@ -1,7 +1,7 @@
 /**
- * A Drizzle dialect that keeps the rule for encrypted columns. It turns the sink on while Drizzle writes, puts
- * stand-ins where encrypted columns and values of them may stand, opens gates at the places that are made for
- * statements, and has names and permits looked after in everything else.
+ * A Drizzle dialect that enforces the rule for encrypted columns. It turns on the sink while
+ * Drizzle writes, puts stand-ins where encrypted columns and their values are allowed, opens gates
+ * where statements belong, and checks names and permits everywhere else.
  */
 
 import { aliasedTable, type Column, SQL, Subquery, type Table } from "drizzle-orm";
@@ -17,7 +17,7 @@ import { type MapperGenerators, planningMappers } from "./result_plan.ts";
 import { assertConflictTarget, storedRows, storedSet, storing } from "./storing.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
 
-/** The part of Drizzle's PgDialect that is decorated. */
+/** The decorated part of Drizzle's PgDialect. */
 export interface Dialect {
   casing?: { getColumnCasing(column: object): string; cacheTable(table: object): void };
   mapperGenerators?: MapperGenerators;
@@ -31,22 +31,22 @@ export interface Dialect {
   buildUpdateQuery(config: Config): SQL;
   buildUpdateSet(table: object, set: Fields): SQL;
   buildDeleteQuery(config: Config): SQL;
-  /** Of Drizzle 0.x. */
+  /** Drizzle 0.x only. */
   buildRelationalQueryWithoutPK?(config: RelationalConfig): Relational;
-  /** Of Drizzle 1.0. */
+  /** Drizzle 1.0 only. */
   buildRelationalQuery?(config: RelationalConfig): Relational;
   collectRelationalQuery?(config: RelationalConfig, ...rest: unknown[]): unknown;
 }
 
-/** What a relational query is made of. */
+/** The configuration of a relational query. */
 interface RelationalConfig {
   readonly tableConfig: { readonly columns?: Fields; readonly table: object };
   readonly queryConfig: true | Fields;
-  /** Where it stands within another. */
+  /** Set if the query is nested in another. */
   readonly nestedQueryRelation?: unknown;
 }
 
-/** A relational query, and what it selects. */
+/** A relational query and its selection. */
 interface Relational {
   readonly sql: SQL;
   readonly selection: readonly RelationalField[];
@@ -57,36 +57,41 @@ interface RelationalField {
   readonly selection?: Relational["selection"];
 }
 
-/** Where applications write expressions, and what they select from. */
+/** The parts of a statement with the application's expressions, and its sources. */
 const CLAUSES = ["where", "having", "groupBy", "orderBy", "onConflict"] as const;
 const SOURCES = ["table", "from"] as const;
 
-/** Whether a statement is in the application's own words, or another dialect's. */
+/** Whether a statement is the application's own SQL, or another dialect's. */
 const isOwnWords = (query: unknown): query is SQL =>
   kindOf(query) === "sql" && !Gate.of(query as SQL);
 
-/** A statement of the application's own, which may name encrypted columns: it handles ciphertext itself. */
+/** The application's own SQL, which may name encrypted columns: it handles ciphertext itself. */
 export const rawStatement = (statement: SQL): SQL =>
   isOwnWords(statement) ? Gate.closed(new Scope(nameOf, "query", [], true), statement) : statement;
 
-/** What a CTE of a decorated database consists of: its dialect builds it, or the application's own words are it. */
+/**
+ * The statement of a decorated database's CTE: built by its dialect, or the application's own SQL.
+ */
 export const ownStatement = (own: Dialect, query: unknown): unknown =>
   isOwnWords(query) ? Gate.closed(new Scope(nameOf, "SELECT"), query) : adopted(own, query);
 
-/** Has one of Drizzle's builders build its statement with a dialect: only then it is known what that is. */
+/**
+ * Makes one of Drizzle's builders build its statement with this dialect, which then knows the
+ * statement.
+ */
 function adopted<T>(own: Dialect, builder: T): T {
   const { dialect = own } = builder as { dialect?: object };
   return dialect === own ? builder : Object.create(builder as object, { dialect: { value: own } });
 }
 
-/** Decorates a dialect. The given one stays as it is. */
+/** Decorates a dialect. The given one is left unchanged. */
 export function encryptingDialect(dialect: Dialect): Dialect {
   const own: Dialect = Object.create(dialect);
   const { casing, mapperGenerators, buildRelationalQuery, collectRelationalQuery } = dialect;
   const nameIn = casing
     ? (column: object) => writeFreely(() => casing.getColumnCasing(column))
     : nameOf;
-  /** The statement that is being built. */
+  /** The statement being built. */
   const scope = () => writing() as Scope;
   const built = (verb: string, config: Config, build: () => SQL): SQL => {
     const { withList = [], table, from, joins = [] } = config;
@@ -95,19 +100,19 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     return Gate.closed(statement, write(statement, build), statement.selected);
   };
   const expression = <T>(part: T): T => permitPart(part, scope()) as T;
-  /** Opens a statement at a place that is made for one. */
+  /** Opens a statement at a place where one belongs. */
   const opened = ({ sql, selectedFields, alias }: Subquery["_"]): SQL => {
     const gate = Gate.of(sql);
     const fields = flattenFields(selectedFields);
     const found = gate && differing(gate.fields, fields, nameIn);
     if (found) {
       refuse(
-        `declares ${JSON.stringify(alias)} otherwise than what it selects: one has ` +
-          `${describeColumn(found)}, the other something else, leave the declaration to Drizzle`,
+        `declares ${JSON.stringify(alias)} differently from its selection: one has ` +
+          `${describeColumn(found)}, the other does not, leave the declaration to Drizzle`,
       );
     }
     if (!gate) {
-      // Only names are left of what another dialect has built.
+      // A statement built by another dialect contains only names.
       const tables = flattenChunks(sql).filter((part) => kindOf(part) === "table");
       const [[, read] = []] = tables.flatMap((table) => encryptedColumnsOf(table as Table));
       const column = encryptedColumnIn(fields) ?? read;
@@ -116,18 +121,18 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     }
     return Gate.open(sql);
   };
-  /** What is selected from. */
+  /** Opens a source of the statement. */
   const source = <T extends object>(table: T): T => {
     if (kindOf(table) !== "subquery") return expression(table);
     const { _ } = table as unknown as Subquery;
     const inner = _.isWith ? _.sql : opened(_);
     return inner === _.sql ? table : new Subquery(inner, _.selectedFields, _.alias) as unknown as T;
   };
-  /** A scalar subquery. One that a view selects is what the view is declared to be. */
+  /** Opens a scalar subquery, unless a view declares it as one of its fields. */
   const scalar = (field: Subquery): Subquery => {
     const { sql, selectedFields, isWith } = field._;
     const read = isWith && encryptedColumnIn(flattenFields(selectedFields));
-    if (read) refuseUse(read, "takes a whole CTE for a value, with");
+    if (read) refuseUse(read, "uses a whole CTE as a value, with");
     const views = scope().sources.filter((from) => kindOf(from) === "view");
     const isSame = (of: Field) => (of.field as Partial<Subquery>)._?.sql === sql;
     return views.some((view) => fieldsIn(view).some(isSame)) ? field : source(field);
@@ -153,11 +158,11 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       scope().mention(field as Column, bare, true);
       if (isEncrypted(field)) change = readable(field);
     } else if (kind === "subquery") change = scalar(field as Subquery);
-    // Drizzle 1.0 leaves the tables of columns in expressions to those that need them.
+    // Drizzle 1.0 keeps the tables of columns in expressions.
     else change = selectedExpression(field as SQL, bare && !mapperGenerators);
     return change === field ? item : { ...item, field: change };
   };
-  /** What a statement is built from, with what is permitted in it. */
+  /** A statement's configuration with the permitted stand-ins. */
   const prepared = (config: Config): Config => {
     const changed: Record<string, unknown> = { ...config };
     for (const name of CLAUSES) if (config[name]) changed[name] = expression(config[name]);
@@ -171,7 +176,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     }));
     return changed as unknown as Config;
   };
-  /** INSERT … SELECT stores what is selected as it is. */
+  /** INSERT … SELECT stores the selected values unchanged. */
   const sourceOfInsert = (table: object, select: Builder): Builder => {
     if (kindOf(select) === "sql") {
       const [[, encrypted] = []] = encryptedColumnsOf(table);
@@ -190,7 +195,8 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     );
     if (found) {
       refuse(
-        `gives ${describeColumn(found)} and what is not a column encrypted under its key one value`,
+        `copies between ${describeColumn(found)} and something other than a column ` +
+          "encrypted under its key",
       );
     }
     return Object.create(query, { getSQL: { value: () => Gate.open(statement) } });
@@ -211,7 +217,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildSelection(fields, options) {
       const statement = scope();
-      // Drizzle 1.0 selects the same once more around set operations.
+      // Drizzle 1.0 builds the selection again around set operations.
       if (statement.selected.length === 0) statement.selected = fields;
       const bare = options?.isSingleTable ?? false;
       return dialect.buildSelection.call(
@@ -232,14 +238,14 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       const right = adopted(own, setOperator.rightSelect).getSQL();
       const sides = [scope().selected, Gate.of(right)?.fields ?? []] as const;
       const { type, isAll } = setOperator;
-      // Both are read with the columns of the first.
+      // Both sides are decoded with the columns of the first.
       const found = isAll && type === "union"
         ? differing(...sides)
         : encryptedColumnIn(sides.flat());
       if (found) {
-        refuseUse(found, `compares by ${type.toUpperCase()}, or puts beside something else,`);
+        refuseUse(found, `compares by ${type.toUpperCase()}, or combines with other values,`);
       }
-      // Written without their tables.
+      // Drizzle writes these columns without their tables.
       const orderBy = setOperator.orderBy?.map((part) =>
         kindOf(part) === "sql"
           ? permit(part as SQL, scope(), true)
@@ -265,7 +271,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 
     buildUpdateSet(table, set) {
       const isUpdate = writing()?.verb === "UPDATE";
-      // Called by `onConflictDoUpdate`, before the statement is built.
+      // `onConflictDoUpdate` calls this before the statement is built.
       const statement = isUpdate
         ? scope()
         : new Scope(nameIn, "INSERT", [table, aliasedTable(table as Table, "excluded")]);
@@ -284,7 +290,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   });
 
   if (casing) {
-    // It reads the names of all columns of a table to write one of them.
+    // To write one column, it reads the names of all columns of the table.
     own.casing = Object.assign(Object.create(casing), {
       cacheTable: (table: object) => writeFreely(() => casing.cacheTable(table)),
     });
@@ -327,7 +333,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
 const flattenSelection = (selection: Relational["selection"]): Field[] =>
   selection.flatMap((item) => [{ ...item, path: [] }, ...flattenSelection(item.selection ?? [])]);
 
-/** Relational queries of Drizzle 0.x have their conditions made from the columns that they select. */
+/** Drizzle 0.x builds the conditions of a relational query from the columns that it selects. */
 function readableRelation(config: RelationalConfig): RelationalConfig {
   const { tableConfig, queryConfig } = config;
   const decoding = (column: object) => readable(column, UndecryptedValue.decoderOf(column));

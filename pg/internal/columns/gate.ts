@@ -1,7 +1,7 @@
 /**
- * The gate, which stands for a built statement in the one expression that is handed to Drizzle. Our dialect opens it at
- * places that are made for statements. Whoever puts it into an expression, where the ciphertext that it selects would be
- * compared or handed out, writes the closed gate.
+ * The gate, which takes the place of a built statement in the expression that Drizzle receives. The
+ * dialect opens it where statements belong. Anywhere else in an expression, where its ciphertext
+ * would be compared or returned, the gate stays closed and refuses to be written.
  */
 
 import { type Column, SQL } from "drizzle-orm";
@@ -28,25 +28,25 @@ export class Gate {
     this.column = encryptedColumnIn(fields);
   }
 
-  /** A statement that selects fields, behind a gate, as Drizzle takes it. */
+  /** A statement with its selected fields behind a closed gate, as an expression for Drizzle. */
   static closed(scope: Scope, statement: SQL, fields: Gate["fields"] = []): SQL {
     return new SQL([new Gate(scope, statement, fields) as never]);
   }
 
-  /** The gate that an expression consists of. */
+  /** The gate, if an expression consists of one. */
   static of({ queryChunks }: SQL): Gate | undefined {
     const only: unknown = queryChunks[0];
     return only instanceof Gate && queryChunks.length === 1 ? only : undefined;
   }
 
-  /** The same with its gate open, where it selects encrypted columns. */
+  /** The same expression with an open gate, if it selects encrypted columns. */
   static open(expression: SQL): SQL {
     const gate = Gate.of(expression);
     if (!gate?.column || gate.isOpen) return expression;
     return withChunks(expression, [new Gate(gate.scope, gate.statement, gate.fields, true)]);
   }
 
-  /** The statement, for who writes the gate, or looks for the tables of the statement. */
+  /** The statement. Drizzle calls this to write it, and to find its tables. */
   getSQL(): SQL {
     const whole = writing();
     const column = !whole || whole.isFree || this.isOpen ? undefined : this.column;

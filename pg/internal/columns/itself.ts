@@ -1,10 +1,10 @@
 /**
- * Tells a database from something that stands in front of one: a Proxy that makes its database on first use, or
- * leads to the transaction that is under way. What a copy of it decorates is another database than the one that
- * the application means, so it is refused.
+ * Tells a database from an object in front of one, such as a Proxy that creates its database on
+ * first use or forwards to the current transaction. A decorated copy of it would use a different
+ * database than the application means, so it is refused.
  */
 
-/** Where an object, or its prototypes, hold something of a name: past what a Proxy in front of them answers. */
+/** The property's descriptor in an object or its prototypes, bypassing a Proxy's `get`. */
 function held(object: object, name: PropertyKey): PropertyDescriptor | undefined {
   for (let at: object | null = object; at; at = Object.getPrototypeOf(at)) {
     const found = Object.getOwnPropertyDescriptor(at, name);
@@ -16,9 +16,10 @@ function held(object: object, name: PropertyKey): PropertyDescriptor | undefined
 /**
  * Reads a property of a database.
  *
- * @param attempt What for; how the message begins.
- * @param known What was read before: nothing more is asked if it is the same.
- * @throws {TypeError} Something stands in front of the database and answers in its place.
+ * @param attempt The purpose, with which the message begins.
+ * @param known The value read before: an equal value needs no check.
+ * @throws {TypeError} When an object in front of the database, such as a Proxy, answers in its
+ *   place.
  */
 export function readOwn<T>(attempt: string, db: object, name: PropertyKey, known?: T): T {
   const value = (db as Record<PropertyKey, unknown>)[name] as T;
@@ -26,9 +27,9 @@ export function readOwn<T>(attempt: string, db: object, name: PropertyKey, known
   const found = held(db, name);
   if (found && ("get" in found || found.value === value)) return value;
   throw new TypeError(
-    `${attempt}: something stands in front of it, such as a Proxy, and answers for its ${
+    `${attempt}: an object in front of it, such as a Proxy, answers for its ${
       String(name)
-    }; wrap the database behind that, and put the Proxy in front of the wrapped one`,
+    }; wrap the database itself, and put the Proxy in front of the wrapped one`,
   );
 }
 
@@ -36,25 +37,25 @@ type Methods = ReadonlyMap<string, (...args: never[]) => unknown>;
 
 const methods = new WeakMap<object, Methods>();
 
-/** The methods of an object's classes, by the names under which it inherits them. */
+/** The methods of an object's classes, by name. */
 export function inheritedMethods(prototype: object): Methods {
   let found = methods.get(prototype);
   if (!found) {
     const entries: [string, (...args: never[]) => unknown][] = [];
     for (let at = prototype; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
-      // An object may inherit from another database, whose own properties are no methods.
+      // An object may inherit from another database, whose own properties are not methods.
       if (!Object.hasOwn(at, "constructor")) continue;
       for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
         if (typeof value === "function" && name !== "constructor") entries.push([name, value]);
       }
     }
-    // The nearest one counts.
+    // The nearest class wins.
     methods.set(prototype, found = new Map(entries.reverse()));
   }
   return found;
 }
 
-/** What every database has, wherever it has it from. */
+/** The members of every database, own or inherited. */
 const ESSENTIAL = [
   "dialect",
   "session",
@@ -67,9 +68,10 @@ const ESSENTIAL = [
 ];
 
 /**
- * Refuses what stands in front of a database.
+ * Refuses an object in front of a database.
  *
- * @throws {TypeError} Something answers in the place of the database.
+ * @throws {TypeError} When an object in front of the database, such as a Proxy, answers in its
+ *   place.
  */
 export function assertItself(attempt: string, db: object): void {
   for (const name of [...ESSENTIAL, ...Reflect.ownKeys(db)]) readOwn(attempt, db, name);

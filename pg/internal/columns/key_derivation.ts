@@ -1,4 +1,4 @@
-/** Derivation of the 32 bytes of a key from a master password and a salt, both taken as UTF-8. */
+/** Derives the 32 bytes of a key from a master password and a salt, both encoded as UTF-8. */
 
 import scryptJs from "scrypt-js";
 import { builtinModule } from "../../../internal/builtin_module.ts";
@@ -6,10 +6,11 @@ import { builtinModule } from "../../../internal/builtin_module.ts";
 /** Length of an AES-256 key in bytes. */
 export const KEY_BYTES = 32;
 
-/** Iterations of PBKDF2-HMAC-SHA-256 that OWASP's password storage cheat sheet asks for. */
+/** The PBKDF2-HMAC-SHA-256 iterations that OWASP's password storage cheat sheet recommends. */
 export const DEFAULT_PBKDF2_ITERATIONS = 600_000;
 
-// The cost that Node's scrypt takes by default and the original package therefore uses: N, r and p of RFC 7914, section 2.
+// Node's default cost, which the original package therefore uses: N, r and p of RFC 7914, section
+// 2.
 const SCRYPT_COST = { N: 16_384, r: 8, p: 1 } as const;
 
 type NativeScrypt = (
@@ -23,12 +24,12 @@ type NativeScrypt = (
 const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
 /**
- * scrypt (RFC 7914). Web Crypto does not have it: the runtime's own runs off the event loop where there is
- * one (Node, Deno, Bun, workerd with `nodejs_compat`), scrypt-js computes the same bytes elsewhere. That in one
- * go, for its way to pause needs timers, and a Worker loses them with the request that began: a key would never
- * be ready, for other requests neither.
+ * scrypt (RFC 7914), which Web Crypto lacks. The runtime's own runs off the event loop, if there is
+ * one (Node, Deno, Bun, workerd with `nodejs_compat`); elsewhere scrypt-js computes the same bytes.
+ * It does so synchronously: its pauses need timers, which a Worker cancels with the request that
+ * started them, so the key would never be ready, not even for other requests.
  *
- * @returns The key, in no other buffer of the runtime's own; whoever takes it can overwrite it.
+ * @returns The key, as the only copy of its bytes, so that the caller can overwrite it.
  */
 export function deriveWithScrypt(
   password: string,
@@ -45,7 +46,7 @@ export function deriveWithScrypt(
         })
       )
       : scryptJs.syncScrypt(bytes, utf8(salt), N, r, p, KEY_BYTES);
-    // The very bytes, not a copy that would leave them behind: Node's are of a class of its own.
+    // A view, not a copy, which would leave the original bytes behind. Node returns its own class.
     return new Uint8Array(derived.buffer as ArrayBuffer, derived.byteOffset, derived.byteLength);
   });
 }
@@ -77,7 +78,7 @@ export async function deriveWithPbkdf2(
   }
 }
 
-/** Lends the UTF-8 bytes of a password, and overwrites them afterwards. */
+/** Passes the UTF-8 bytes of a password to a function and then overwrites them. */
 async function withBytes<T>(
   password: string,
   use: (bytes: Uint8Array<ArrayBuffer>) => Promise<T>,

@@ -1,29 +1,29 @@
-/** Works on many values without starting all of them at once, and without holding up the event loop. */
+/** Processes many values with bounded concurrency and without blocking the event loop. */
 
-/** Enough to keep every core, or a key service, busy; few enough to stay small. */
+/** High enough to keep every core or a key service busy; low enough to bound memory. */
 const CONCURRENCY = 256;
 
-/** After so many values the event loop gets its turn. */
+/** After this many values the event loop gets a turn. */
 const VALUES_IN_A_TURN = 256;
 
-/** A text counts as one value more for every so many characters. */
+/** A text counts as one more value per this many characters. */
 const CHARACTERS_OF_A_VALUE = 4_096;
 
-/** How to work on many values. */
+/** Options for processing many values. */
 export interface Bounds {
-  /** How many may be at work at once. */
+  /** The maximum number of values in flight. */
   readonly limit?: number;
-  /** Makes what is thrown of what the value of an index failed with. */
+  /** Maps the error of the value at an index to the error thrown. */
   readonly explain?: (error: unknown, index: number) => unknown;
 }
 
 /**
- * Works on values by their indexes, a limited number at a time: the next one begins as soon as one of them has ended.
+ * Processes values by index, a limited number at a time: the next starts as soon as one has ended.
  *
- * @param count How many there are.
- * @param work Called for each index, in order. A result that is no promise counts as done at once.
- * @throws What the first of them that failed, in their order, failed with. None is at work any more then, and
- * none begins after a failure.
+ * @param count The number of values.
+ * @param work Called for each index, in order. A result that is not a promise is done immediately.
+ * @throws The error of the failed value with the lowest index, once no value is in flight. After a
+ *   failure, no further value starts.
  */
 export async function eachBounded(
   count: number,
@@ -61,7 +61,7 @@ export async function eachBounded(
         }
         done += 1 + (typeof result === "string" ? result.length / CHARACTERS_OF_A_VALUE : 0);
       } catch (error) {
-        // Those that began before are still at work, and one of them may fail, too.
+        // Values that started earlier are still in flight and may fail, too.
         if (index < firstFailed) [firstFailed, reason] = [index, explain(error, index)];
       }
     }
@@ -74,7 +74,7 @@ export async function eachBounded(
 /**
  * The same for an array.
  *
- * @param map Called in the order of the values. A result that is no promise is taken at once.
+ * @param map Called in the order of the values. A result that is not a promise is used directly.
  * @returns The results, in the order of the values.
  */
 export async function mapBounded<T, U>(
@@ -100,14 +100,17 @@ interface Runtime {
   readonly setImmediate?: (run: () => void) => void;
 }
 
-/** Deno looks at sockets only when it waits for another thread, which costs more than all else: every so many turns. */
+/**
+ * Deno polls sockets only when it waits for another thread. That is expensive, so it happens once
+ * in this many turns.
+ */
 const TURNS_WITHOUT_SOCKETS = 8;
 
-/** Resolves after timers, and now and then sockets, had their turn, as far as the runtime has such a thing. */
+/** Resolves after timers, and now and then sockets, had a turn, as far as the runtime allows. */
 async function turnOfEventLoop(number: number): Promise<void> {
   const { setImmediate } = globalThis as Runtime;
   if (setImmediate) await new Promise<void>((resolve) => setImmediate(resolve));
-  // For fewer bytes Bun asks no other thread.
+  // Bun hashes fewer bytes on the same thread.
   if (!setImmediate || number % TURNS_WITHOUT_SOCKETS === 0) {
     await crypto.subtle.digest("SHA-256", new Uint8Array(128));
   }

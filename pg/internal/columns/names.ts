@@ -1,6 +1,7 @@
 /**
- * Names. To Drizzle a column counts by its object, to SQL by its name. So whatever shares a name within a statement
- * has to agree which columns are encrypted, and under which key; and so do statements that are put together.
+ * Names. Drizzle identifies a column by its object, SQL by its name. So everything with the same
+ * name in a statement has to agree on which columns are encrypted and under which key, and so do
+ * combined statements.
  */
 
 import type { Column, Subquery } from "drizzle-orm";
@@ -27,12 +28,12 @@ export function encryptedColumnsOf(table: object): readonly (readonly [string, C
   return found;
 }
 
-/** The encrypted column that a field's values are read with, or `undefined`. */
+/** The encrypted column that decodes a field's values, or `undefined`. */
 export function encryptedColumnOf(field: unknown): Column | undefined {
   const kind = kindOf(field);
   if (kind === "column") return isEncrypted(field) ? field as Column : undefined;
   if (kind !== "subquery") return undefined;
-  // A scalar subquery is read like the one field that it selects.
+  // A scalar subquery is decoded like the one field that it selects.
   const [only, ...others] = flattenFields((field as Subquery)._.selectedFields);
   return others.length === 0 ? encryptedColumnOf(only?.field) : undefined;
 }
@@ -44,9 +45,10 @@ export const encryptedColumnIn = (fields: AnyFields): Column | undefined =>
   encryptedColumnOf(fields.find(({ field }) => encryptedColumnOf(field))?.field);
 
 /**
- * Where fields differ by their places: what is encrypted under one key stands beside something else.
+ * The first encrypted column whose counterpart at the same position is not encrypted under the same
+ * key.
  *
- * @param nameIn Tells names, which have to be the same, too.
+ * @param nameIn The name of a column, which then has to be the same, too.
  */
 export function differing(one: AnyFields, other: AnyFields, nameIn?: Scope["nameIn"]) {
   const length = Math.max(one.length, other.length);
@@ -64,7 +66,7 @@ const symbol = (name: string) => Symbol.for(`drizzle:${name}`);
 const [NAME, ORIGINAL, SCHEMA] = [symbol("Name"), symbol("OriginalName"), symbol("Schema")];
 const [IS_ALIAS, VIEW] = [symbol("IsAlias"), symbol("ViewBaseConfig")];
 
-/** How SQL calls a table where it writes a column of it, and a second name by which a CTE may hide it. */
+/** The name of a table before a column in SQL, and a second name by which a CTE may hide it. */
 function namesOf(table: object): unknown[] {
   const { [NAME]: name, [ORIGINAL]: original, [SCHEMA]: schema, [IS_ALIAS]: isAlias } =
     table as Symbols;
@@ -72,7 +74,7 @@ function namesOf(table: object): unknown[] {
   return [name, original];
 }
 
-/** The names and the fields of what is selected from. */
+/** The names and the fields of a source. */
 function describe(source: object): { names: unknown[]; fields: Fields } {
   const kind = kindOf(source);
   if (kind === "table") return { names: namesOf(source), fields: columnsOf(source) };
@@ -83,7 +85,7 @@ function describe(source: object): { names: unknown[]; fields: Fields } {
   return { names: [name, originalName, alias].filter(Boolean), fields: selectedFields as Fields };
 }
 
-/** What a source consists of. */
+/** The fields of a source. */
 export const fieldsIn = (source: object): Field[] => flattenFields(describe(source).fields);
 
 const hasEncrypted = (source: object): boolean =>
@@ -91,23 +93,23 @@ const hasEncrypted = (source: object): boolean =>
     ? encryptedColumnsOf(source).length > 0
     : encryptedColumnIn(fieldsIn(source)) !== undefined;
 
-/** A column that is named, and by which names of what it is in. */
+/** A column named in a statement, with the possible names of its source. */
 interface Mention {
   readonly names: readonly unknown[];
   readonly name: string;
   readonly column: Column | undefined;
-  /** Whether it has to be one of a source. */
+  /** Whether it has to belong to a source. */
   readonly own?: boolean;
 }
 
-/** A statement that is being built or written: what it selects from, and what else it names. */
+/** A statement being built or written: its sources, and what else it names. */
 export class Scope implements Writing {
   readonly isRelational = writing()?.isRelational ?? false;
   readonly #mentions: Mention[] = [];
   readonly written: Scope[] = [];
   selected: readonly Field[] = [];
 
-  /** @param nameIn Tells the name that a column has in SQL. */
+  /** @param nameIn The name of a column in SQL. */
   constructor(
     readonly nameIn: (column: object) => string,
     readonly verb: string,
@@ -116,10 +118,10 @@ export class Scope implements Writing {
   ) {}
 
   /**
-   * Notes a column.
+   * Records a column.
    *
    * @param bare Whether it is written without its table.
-   * @param own Whether it has to be one of the statement's own.
+   * @param own Whether it has to belong to one of the statement's sources.
    */
   mention(column: Column, bare: boolean, own = false): void {
     if (this.sources.includes(column.table)) return;
@@ -134,13 +136,13 @@ export class Scope implements Writing {
     });
   }
 
-  /** Notes the alias of an expression, which is written with or without its source. */
+  /** Records the alias of an expression, written with or without its source. */
   mentionAlias({ fieldAlias: name, origin }: { fieldAlias: string; origin?: string }): void {
     const names = origin ? [origin] : this.sources.flatMap((source) => describe(source).names);
     this.#mentions.push({ names, name, column: undefined });
   }
 
-  /** Refuses what was written if a name means an encrypted column here and not there. */
+  /** Refuses the statement if a name means an encrypted column in one place and not in another. */
   assertAgreement(): void {
     const scopes = this.written.length > 0 ? [this, ...this.written] : [this];
     const mentions = scopes.flatMap((scope) => scope.#mentions);
@@ -157,7 +159,7 @@ export class Scope implements Writing {
         if (!isSame || (own && column && !isKnown)) {
           refuse(
             `uses a name for ${describeColumn((column ?? other)!)} and for something else, give ` +
-              "the sources of a statement names of their own, and select from them alone",
+              "the statement's sources distinct names, and select only from them",
           );
         }
         meanings.set(place, column);
@@ -175,8 +177,8 @@ export class Scope implements Writing {
   }
 
   /**
-   * Refuses DISTINCT where equal values would count as different ones. With the primary key among what is
-   * selected they stand in the same row anyway.
+   * Refuses DISTINCT if equal values would count as different. If the primary key is selected, too,
+   * every row is distinct anyway.
    */
   assertDistinct(selected: AnyFields): void {
     for (const { field } of selected) {
@@ -186,13 +188,13 @@ export class Scope implements Writing {
       const isOwn = (part: object) =>
         kindOf(part) === "column" && namesOf((part as Column).table)[0] === name;
       const columns = selected.flatMap(({ field }) => isOwn(field) ? this.nameIn(field) : []);
-      // What is selected from a view or a subquery may be of several tables, and there several times.
+      // A view or a subquery may contain rows of several tables, and each several times.
       const of = this.sources.find((source) => describe(source).names[0] === name);
       const key = column === field && kindOf(of) === "table" ? primaryKeyOf(of as PgTable) : [];
       if (key.length > 0 && key.every((part) => columns.includes(this.nameIn(part)))) continue;
       refuse(
         `compares ${describeColumn(column)} by DISTINCT, whose equal values are stored ` +
-          "differently; select the primary key of its table, too (of a view or a subquery none is known)",
+          "differently; select the primary key of its table, too (views and subqueries have none)",
       );
     }
   }

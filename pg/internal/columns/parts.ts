@@ -1,4 +1,7 @@
-/** The parts of Drizzle's statements, in all supported lines: what permits and names read. Few of its types are public. */
+/**
+ * The parts of Drizzle's statements that permits and names read, in all supported versions. Few of
+ * Drizzle's types are public.
+ */
 
 import { Column, is, Name, Param, SQL, StringChunk, Subquery, Table, View } from "drizzle-orm";
 
@@ -18,7 +21,7 @@ type Kind = keyof typeof CLASSES | "other";
 
 const kinds = new WeakMap<object, Kind>();
 
-/** Which of Drizzle's classes something is of. Drizzle's own `is` is too slow to be asked of every part. */
+/** The Drizzle class of a value. Drizzle's own `is` is too slow to call for every part. */
 export function kindOf(part: unknown): Kind {
   const prototype = typeof part === "object" && part !== null && Object.getPrototypeOf(part);
   if (!prototype) return "other";
@@ -30,7 +33,7 @@ export function kindOf(part: unknown): Kind {
   return kind;
 }
 
-/** The same list where no element changes. */
+/** Maps a list; returns the same list if no element changes. */
 export function mapChanged<T>(list: readonly T[], change: (element: T, index: number) => T) {
   let copy: T[] | undefined;
   for (let index = 0; index < list.length; index++) {
@@ -40,13 +43,13 @@ export function mapChanged<T>(list: readonly T[], change: (element: T, index: nu
   return copy ?? list;
 }
 
-/** The parts of an expression, those of its expressions and subqueries too. */
+/** The parts of an expression, including those of nested expressions and subqueries. */
 export function flattenChunks(part: unknown): unknown[] {
   const inner = kindOf(part) === "subquery" ? (part as Subquery)._.sql : part;
   return kindOf(inner) === "sql" ? (inner as SQL).queryChunks.flatMap(flattenChunks) : [inner];
 }
 
-/** One selected field, and where it stands in a row of the result. */
+/** A selected field and its path in a result row. */
 export interface Field {
   readonly path: readonly string[];
   readonly field: object;
@@ -55,17 +58,17 @@ export interface Field {
 /** Selected fields by name: columns, expressions, tables, and groups of them. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Drizzle's symbol for the columns of a table, or of an alias of one. */
+/** Drizzle's symbol for the columns of a table or of its alias. */
 export const COLUMNS = Symbol.for("drizzle:Columns");
 
-/** These columns. */
+/** The columns of a table or of its alias. */
 export const columnsOf = (table: object): Readonly<Record<string, Column>> =>
   (table as { [COLUMNS]?: Record<string, Column> })[COLUMNS] ?? {};
 
-/** The fields one after another, in the order in which they are sent. */
+/** The fields in the order in which they are sent. */
 export function flattenFields(fields: Fields, path: readonly string[] = []): Field[] {
   return Object.keys(fields).flatMap((name) => {
-    // Past the proxies of subqueries, which refuse to show expressions without an alias.
+    // Bypasses the proxies of subqueries, which refuse expressions without an alias.
     const field = Object.getOwnPropertyDescriptor(fields, name)?.value as object;
     const here = [...path, name];
     const kind = kindOf(field);
@@ -74,7 +77,7 @@ export function flattenFields(fields: Fields, path: readonly string[] = []): Fie
   });
 }
 
-/** What a builder has for its statement. */
+/** A builder's configuration of its statement. */
 export interface Config {
   readonly table: object;
   readonly withList?: readonly Subquery[];
@@ -87,7 +90,7 @@ export interface Config {
   readonly [clause: string]: unknown;
 }
 
-/** Another SELECT that is put beside the first. */
+/** Another SELECT combined with the first. */
 export interface SetOperator {
   readonly type: string;
   readonly isAll: boolean;

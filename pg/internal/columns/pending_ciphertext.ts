@@ -1,6 +1,7 @@
 /**
- * What an encrypted column hands to Drizzle as a parameter. Drizzle encodes parameters synchronously and
- * Web Crypto does not, so this only stands for a ciphertext until `withEncryption` computes it.
+ * The parameter that an encrypted column passes to Drizzle. Drizzle encodes parameters
+ * synchronously, but Web Crypto is asynchronous, so this is a placeholder until `withEncryption`
+ * computes the ciphertext.
  */
 
 import type { ColumnKey } from "./column_key.ts";
@@ -14,7 +15,7 @@ function refuse(): never {
   throw new TypeError(REMEDY);
 }
 
-/** Makes what stands for ciphertexts throw when any driver asks it for what to send. */
+/** Makes placeholders of ciphertexts throw when a driver serialises them. */
 export function makeUnsendable(prototype: object): void {
   Object.assign(prototype, {
     toString: refuse,
@@ -26,7 +27,7 @@ export function makeUnsendable(prototype: object): void {
   showAs(prototype, "[pending ciphertext]");
 }
 
-/** A plaintext and the key it is to be encrypted under. The plaintext can only be had encrypted. */
+/** A plaintext and the key to encrypt it under. The plaintext cannot be read, only encrypted. */
 export class PendingCiphertext {
   readonly #key: ColumnKey;
   readonly #plaintext: string;
@@ -36,7 +37,7 @@ export class PendingCiphertext {
     this.#plaintext = plaintext;
   }
 
-  /** Encrypts anew on every call. */
+  /** Encrypts again on every call. */
   encrypt(): string | Promise<string> {
     return this.#key.encrypt(this.#plaintext);
   }
@@ -44,19 +45,19 @@ export class PendingCiphertext {
 
 makeUnsendable(PendingCiphertext.prototype);
 
-/** Encodes the values that are stored in one column. */
+/** Encodes the values stored in a column. */
 export interface StoringEncoder {
   mapToDriverValue(value: unknown): PendingCiphertext | null;
 }
 
 const encoders = new WeakMap<ColumnKey, StoringEncoder>();
 
-/** The encoder of a column's key. Only what really is stored may be given it. */
+/** The encoder of a column's key. Use it only for values that are stored. */
 export function storingEncoder(key: ColumnKey): StoringEncoder {
   let encoder = encoders.get(key);
   if (!encoder) {
     encoder = {
-      // A placeholder's value comes here without Drizzle's own check for null.
+      // Drizzle does not check a placeholder's value for null.
       mapToDriverValue(value) {
         if (value === null) return null;
         return new PendingCiphertext(key, key.storable(value));
@@ -70,7 +71,7 @@ export function storingEncoder(key: ColumnKey): StoringEncoder {
 
 const known = new WeakSet<object>();
 
-/** Whether an encoder is one of these. */
+/** Whether an encoder is a {@linkcode StoringEncoder}. */
 export function isStoringEncoder(encoder: unknown): encoder is StoringEncoder {
   return typeof encoder === "object" && encoder !== null && known.has(encoder);
 }

@@ -1,7 +1,8 @@
 /**
- * Permits: what may be said of encrypted columns in expressions. Drizzle's functions for it are free ones that ask
- * nobody, so expressions are read where a statement takes them, and a copy is made in which exactly these forms
- * have stand-ins. What is not read here, or missed, stays refused: its name cannot be written.
+ * Permits: the expressions in which encrypted columns may appear. Drizzle's operators are plain
+ * functions without a hook, so expressions are read when a statement takes them, and copied with
+ * stand-ins in exactly these forms. Anything not read here, or missed, stays refused: its name
+ * cannot be written.
  */
 
 import { type Column, type Name, type SQL, sql, type StringChunk, Subquery } from "drizzle-orm";
@@ -12,9 +13,9 @@ import { encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
 import { type Builder, type Field, flattenChunks, kindOf, mapChanged } from "./parts.ts";
 
 /**
- * An expression with what is permitted in it.
+ * An expression with the permitted stand-ins.
  *
- * @param scope The statement that takes it.
+ * @param scope The statement that contains it.
  * @param bare Whether Drizzle writes columns without their tables here.
  */
 export function permit(expression: SQL, scope: Scope, bare = false): SQL {
@@ -26,7 +27,7 @@ export function permit(expression: SQL, scope: Scope, bare = false): SQL {
   return permitted === around ? expression : withChunks(expression, permitted);
 }
 
-/** The same for any part of a statement, which may stand somewhere in an expression. */
+/** The same for any part of a statement, possibly within an expression. */
 export function permitPart(
   part: unknown,
   scope: Scope,
@@ -59,7 +60,7 @@ export function permitPart(
       return opened === inner ? part : new Subquery(opened, selectedFields, alias);
     }
     case "view":
-      // Expressions of it are written by their aliases.
+      // Its expressions are written by their aliases.
       assertExpressions(fieldsIn(part as object), scope);
       return part;
     case "table":
@@ -67,7 +68,7 @@ export function permitPart(
       return part;
     case "other":
       if (Array.isArray(part)) return mapChanged(part, (element) => permitPart(element, scope));
-      // Builders, around whose statements Drizzle puts parentheses.
+      // Builders, whose statements Drizzle puts in parentheses.
       return typeof part === "object" && part && "dialect" in part && "getSQL" in part
         ? sql`(${statement((part as Builder).getSQL(), ASKED_FOR)})`
         : part;
@@ -76,7 +77,7 @@ export function permitPart(
   }
 }
 
-/** Refuses fields that are expressions of encrypted columns. */
+/** Refuses fields that are expressions with encrypted columns. */
 export function assertExpressions(fields: readonly Field[], { nameIn, verb }: Scope): void {
   for (const { field } of fields) {
     const { sql: expression = field } = field as Partial<SQL.Aliased>;
@@ -85,8 +86,9 @@ export function assertExpressions(fields: readonly Field[], { nameIn, verb }: Sc
 }
 
 /**
- * Refuses what another builder made of a table with encrypted columns: it leaves the names of columns in an
- * expression beside the table. An application's own words name a table in one breath with what they want of it.
+ * Refuses the statement of another builder that reads encrypted columns: it has the columns' names
+ * in one expression and the table in another. The application's own SQL has both in the same
+ * expression.
  */
 function assertOwnWords(table: object, { nameIn }: Scope, around: readonly unknown[]): void {
   const encrypted = encryptedColumnsOf(table);
@@ -97,7 +99,7 @@ function assertOwnWords(table: object, { nameIn }: Scope, around: readonly unkno
   if (found) refuseForeign(found[1]);
 }
 
-/** Refuses a statement of which only names are left. */
+/** Refuses a statement that contains only names. */
 export const refuseForeign = (column: Column): never =>
   refuse(
     `reads ${describeColumn(column)} in a statement that was not built with the wrapped ` +
@@ -105,14 +107,14 @@ export const refuseForeign = (column: Column): never =>
   );
 
 const OPERAND = "\0";
-/** Any other part of an expression than its words. */
+/** Any part of an expression other than its text. */
 const OTHER = "\x01";
 
-/** The forms of expressions with one operand, between the parentheses around it. */
+/** The permitted forms of expressions with one operand, with the parentheses around it. */
 const COUNTED = /(?<![\w$."\x80-\uffff])count\((\(*)\0(\)*)\)/;
 const TESTED = /^(\(*)\0(\)*) ?is (?:not )?null\)*$/;
 const ASKED_FOR = /(?<![\w$."\x80-\uffff])exists ?(\(*)\0(\)*)/;
-/** Right behind FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
+/** Directly after FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
 const SELECTED_FROM = /(?:(?:^|[ ),])(?:join|lateral)|(?<!distinct|--.*|\/\*.*)[ )]from) ()\0()/;
 
 function has(form: RegExp, around: readonly unknown[], index: number): boolean {
@@ -124,7 +126,10 @@ function has(form: RegExp, around: readonly unknown[], index: number): boolean {
     : closed!.length >= opened.length;
 }
 
-/** The words of an expression as PostgreSQL reads them: small letters, blanks and quotes where they matter. */
+/**
+ * The text of an expression as PostgreSQL reads it: lower case, with blanks and quotes only where
+ * they matter.
+ */
 export function wordsOf(parts: readonly unknown[], operand = -1): string {
   const text = (part: unknown, at = -2): string => {
     if (at === operand) return OPERAND;

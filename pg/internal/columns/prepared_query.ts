@@ -1,4 +1,4 @@
-/** Drizzle's prepared queries, which encrypt before they are sent and decrypt what comes back. */
+/** Drizzle's prepared queries, which encrypt parameters and decrypt results. */
 
 import { is, Param, Placeholder, sql } from "drizzle-orm";
 import { DecryptionError, InvalidCiphertextError } from "../../../errors.ts";
@@ -7,7 +7,7 @@ import { mapBounded } from "./map_bounded.ts";
 import { isStoringEncoder, makeUnsendable, PendingCiphertext } from "./pending_ciphertext.ts";
 import { planArguments } from "./result_plan.ts";
 
-/** A statement as Drizzle's sessions take it. */
+/** A statement as passed to Drizzle's sessions. */
 export interface Query {
   readonly sql: string;
   readonly params: readonly unknown[];
@@ -15,34 +15,37 @@ export interface Query {
 
 type PlaceholderValues = Record<string, unknown>;
 
-/** What Drizzle's prepared queries have in common. */
+/** The members that Drizzle's prepared queries share. */
 export interface PreparedQuery {
   execute(values?: PlaceholderValues, ...rest: unknown[]): Promise<unknown>;
   getQuery(): Query;
 }
 
-/** The part of a session that is needed here. */
+/** The part of a session used here. */
 export interface Preparing {
   prepareQuery(query: Query, ...rest: unknown[]): PreparedQuery;
 }
 
-/** What a parameter is to be encrypted from in one execution. */
+/** Makes the pending ciphertext of a parameter for one execution. */
 type Pend = (values: PlaceholderValues) => PendingCiphertext | null;
 
-/** Where the state of a prepared query is kept. */
+/** Key of a prepared query's state. */
 const STATE = Symbol("state");
 
 interface State {
-  /** The driver's own query, whose mapping leaves ciphertexts as they are. */
+  /** The driver's own query, whose mapping leaves ciphertexts unchanged. */
   readonly inner: PreparedQuery;
-  /** The `execute` of that one. */
+  /** Its `execute`. */
   readonly send: PreparedQuery["execute"];
-  /** Encrypts what is sent. */
+  /** Encrypts the parameters. */
   readonly fill: ((values: PlaceholderValues) => Promise<PlaceholderValues>) | undefined;
   readonly decrypt: ((result: unknown) => Promise<unknown>) | undefined;
 }
 
-/** What a batch asks for before it sends a query, and maps its result with, in Drizzle 0.x and in 1.0. */
+/**
+ * The members that a batch reads before it sends a query, and maps its result with, in Drizzle 0.x
+ * and 1.0.
+ */
 const OF_BATCHES = ["isResponseInArrayMode", "mode", "mapResult", "mapper"];
 
 function refuse(): never {
@@ -60,7 +63,7 @@ async function execute(
   ...rest: unknown[]
 ): Promise<unknown> {
   const { inner, send, fill, decrypt } = this[STATE];
-  // Drizzle sets some properties from outside.
+  // Drizzle sets some properties from the outside.
   for (const name of Object.keys(this)) Reflect.set(inner, name, Reflect.get(this, name));
   const result = await send.call(inner, fill ? await fill(values) : values, ...rest);
   return decrypt ? await decrypt(result) : result;
@@ -73,8 +76,9 @@ function getQuery(this: Encrypting): Query {
 const prototypes = new WeakMap<object, object>();
 
 /**
- * The prototype of the encrypting queries of one driver: one for all of them, as an object that is a prototype itself
- * costs V8 more than the query. It keeps others from mapping results, which would not be decrypted then.
+ * The prototype of a driver's encrypting queries: shared, as an object that serves as a prototype
+ * costs V8 more than the query. It keeps batches from mapping results, which would then not be
+ * decrypted.
  */
 function encryptingPrototype(inner: PreparedQuery): object {
   const driver = Object.getPrototypeOf(inner);
@@ -97,7 +101,7 @@ function encryptingPrototype(inner: PreparedQuery): object {
   return prototype;
 }
 
-/** Prepares a query. One that has nothing to do with encrypted columns stays Drizzle's own. */
+/** Prepares a query. A query without encrypted columns stays Drizzle's own. */
 export function prepareEncrypting(
   session: Preparing,
   query: Query,
@@ -109,7 +113,7 @@ export function prepareEncrypting(
   for (const [index, param] of query.params.entries()) {
     const pend = pendOf(param);
     if (!pend) continue;
-    // Each execution fills it with a ciphertext of its own; the query is prepared once.
+    // Each execution fills in a new ciphertext; the query is prepared once.
     (params ??= [...query.params])[index] = new CiphertextParam(pending.length, pend);
     pending.push(pend);
   }
@@ -123,7 +127,7 @@ export function prepareEncrypting(
     inner,
     send: inner.execute,
     fill: names && (async (values) => {
-      // Before anything is waited for, as Drizzle reads them; inherited ones and getters count, too.
+      // Read synchronously, as Drizzle does, including inherited ones and getters.
       const filled = readAll(names, values);
       filled[ALL] = await encryptAll(pending.map((pend) => pend(filled)));
       return filled;
@@ -135,11 +139,14 @@ export function prepareEncrypting(
   return prepared;
 }
 
-// No application has a placeholder of this name.
+// No application uses a placeholder with this name.
 const ALL = "mitthooks-drizzle ciphertexts";
 const all = sql.placeholder(ALL);
 
-/** Encodes all ciphertexts of an execution as one of them: a placeholder for each would be thousands. */
+/**
+ * Picks one of an execution's ciphertexts, which share a placeholder: one for each could mean
+ * thousands.
+ */
 class CiphertextAt {
   readonly #index: number;
 
@@ -152,7 +159,7 @@ class CiphertextAt {
   }
 }
 
-/** Stands for a ciphertext until an execution, or a batch, of the decorated database fills it. */
+/** A placeholder for a ciphertext, filled by an execution or a batch of the decorated database. */
 class CiphertextParam extends Param {
   constructor(index: number, pend: Pend) {
     super(all, new CiphertextAt(index, pend));
@@ -166,7 +173,7 @@ type Ciphertexts = readonly (string | null)[];
 function pendOf(param: unknown): Pend | undefined {
   if (typeof param !== "object" || param === null) return undefined;
   if (param instanceof PendingCiphertext) return () => param;
-  if (isEncrypted(param)) refuseUse(param, "takes for a value");
+  if (isEncrypted(param)) refuseUse(param, "uses as a value");
   if (!is(param, Param)) return undefined;
   if (param.encoder instanceof CiphertextAt) return param.encoder.pend;
   const bound: unknown = param.encoder;
@@ -188,7 +195,7 @@ function placeholderNames(params: readonly unknown[]): ReadonlySet<string> {
   return new Set(found.filter((value) => is(value, Placeholder)).map(({ name }) => name));
 }
 
-/** Leaves out what is missing: Drizzle says so itself. */
+/** Omits missing values: Drizzle reports them itself. */
 function readAll(names: ReadonlySet<string>, values: PlaceholderValues): PlaceholderValues {
   const read: PlaceholderValues = Object.create(null);
   for (const name of names) if (name in values) read[name] = values[name];
@@ -201,18 +208,21 @@ function encryptAll(
   return mapBounded(pending, (ciphertext) => ciphertext?.encrypt() ?? null);
 }
 
-/** What takes part in a batch of neon-http. */
+/** A query in a batch of neon-http. */
 export interface Batchable {
   _prepare(): PreparedQuery;
 }
 
-/** The batch of neon-http reads each query's statement and maps its result itself, and executes none. */
+/**
+ * A batch of neon-http reads each query's statement and maps its result itself, without executing
+ * the query.
+ */
 export async function batchEncrypting(
   batch: (queries: readonly Batchable[]) => Promise<unknown[]>,
   queries: readonly Batchable[],
 ): Promise<unknown[]> {
   const prepared = queries.map((query) => query._prepare());
-  // A statement of db.execute is sent when it is awaited, so none may be what this returns.
+  // Awaiting a statement of db.execute sends it, so this must not return one.
   const filled = await Promise.all(prepared.map(async (query): Promise<Batchable> => {
     const { inner: mapping = query } = (query as Partial<Encrypting>)[STATE] ?? {};
     const { params, ...built } = mapping.getQuery();
@@ -235,7 +245,7 @@ export async function batchEncrypting(
   }));
 }
 
-/** Puts the place of the query in front of the value's. */
+/** Prefixes the value's path with the query's index. */
 function refuseResult(error: unknown, index: number): never {
   if (!(error instanceof DecryptionError)) throw error;
   const { path = "", table = "", column = "" } = error;

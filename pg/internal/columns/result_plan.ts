@@ -1,6 +1,7 @@
 /**
- * How the encrypted values in a result are found and decrypted. Where Drizzle is told which columns to read,
- * so is this: nothing has to be searched. Only the results of relational queries are walked.
+ * Finds and decrypts the encrypted values in a result. The columns that Drizzle is told to read
+ * give their paths, so nothing has to be searched. Only the results of relational queries are
+ * walked.
  */
 
 import { SQL } from "drizzle-orm";
@@ -13,9 +14,9 @@ import { UndecryptedValue } from "./undecrypted_value.ts";
 
 /** How one query's results are decrypted. */
 export interface ResultPlan {
-  /** What Drizzle is told to read instead: the same, but what is stored is left as it is. */
+  /** The same fields for Drizzle, but leaving stored values unchanged. */
   readonly fields: readonly Field[];
-  /** Decrypts what Drizzle made of a result. */
+  /** Decrypts a result that Drizzle mapped. */
   decrypt(result: unknown): Promise<unknown>;
 }
 
@@ -23,7 +24,7 @@ export interface ResultPlan {
 interface Found {
   readonly column: object;
   readonly stored: unknown;
-  /** What the plaintext is put into, and under which name. */
+  /** The object that gets the plaintext, and the property. */
   readonly container: Container;
   readonly property: string | number;
   readonly path: readonly (string | number)[];
@@ -31,7 +32,7 @@ interface Found {
 
 type Container = Record<string | number, unknown>;
 
-/** The plan of a query with these fields; `undefined` where none of them is encrypted. */
+/** The plan of a query with these fields; `undefined` if no field is encrypted. */
 export function planRows(fields: readonly Field[]): ResultPlan | undefined {
   const encrypted: { path: readonly string[]; column: object }[] = [];
   const replaced = fields.map((selected) => {
@@ -46,7 +47,7 @@ export function planRows(fields: readonly Field[]): ResultPlan | undefined {
     async decrypt(result) {
       const rows = result as Container[];
       const { length } = encrypted;
-      // Rows are made anew by every mapping, so they can be filled in place.
+      // Every mapping creates new rows, so they can be filled in place.
       await eachBounded(rows.length * length, (index) => {
         const { path, column } = encrypted[index % length]!;
         const group = groupOf(rows[Math.floor(index / length)]!, path);
@@ -65,7 +66,7 @@ export function planRows(fields: readonly Field[]): ResultPlan | undefined {
   };
 }
 
-/** The object that the last property of a path is in; of a missing side of a join there is none. */
+/** The object with the last property of a path; `undefined` for the missing side of a join. */
 function groupOf(row: Container, path: readonly string[]): Container | undefined {
   let group: Container | null | undefined = row;
   for (let depth = 0; depth < path.length - 1; depth++) {
@@ -79,7 +80,7 @@ const identity = (stored: unknown): unknown => stored;
 function asStored(selected: Field, column: object): Field {
   if (selected.field === column) return { ...selected, field: readable(column) };
   const decoded = Object.assign(new SQL([]), { decoder: { mapFromDriverValue: identity } });
-  // Drizzle 1.0 is told the class of a field beside it.
+  // Drizzle 1.0 reads the class of a field from a property beside it.
   return "fieldType" in selected
     ? { ...selected, field: decoded, fieldType: "SQL" } as Field
     : { ...selected, field: decoded };
@@ -111,7 +112,10 @@ export function planRelations(selection: readonly unknown[]): ResultPlan | undef
   return encrypted ? { fields, decrypt: decryptTree } : undefined;
 }
 
-/** Decrypts the values in a tree of arrays and plain objects; a cache may keep parts of it, so it is copied. */
+/**
+ * Decrypts the values in a tree of arrays and plain objects. Copies the tree, as a cache may keep
+ * parts of it.
+ */
 export async function decryptTree(result: unknown): Promise<unknown> {
   const found: Found[] = [];
   const copied = copyTree(result, [], found);
@@ -158,7 +162,7 @@ function formatPath(path: readonly (string | number)[]): string {
     .join("");
 }
 
-/** Puts the plaintext of a stored value where it belongs; returns it, or a promise of it. */
+/** Decrypts a stored value into its property; returns the plaintext or a promise of it. */
 function decryptInto(
   container: Container,
   property: string | number,
@@ -172,7 +176,7 @@ function decryptInto(
     : plaintext.then((plaintext) => container[property] = plaintext);
 }
 
-/** The same error, with the place of the value. */
+/** The same error, with the location of the value. */
 function located(error: unknown, column: object, path: readonly (string | number)[]): unknown {
   if (!(error instanceof DecryptionError)) return error;
   const place = placeOf(column);
@@ -183,12 +187,12 @@ function located(error: unknown, column: object, path: readonly (string | number
 
 type Mapper = (rows: unknown[]) => unknown;
 
-/** Plans of Drizzle 1.0, with the functions that map rows, by what stands for those. */
+/** Plans of Drizzle 1.0 and the functions that map rows, keyed by these functions' stand-ins. */
 const plans = new WeakMap<object, Pick<ResultPlan, "decrypt"> & { readonly mapper: Mapper }>();
 
 /**
- * Stands for a function that maps rows, which is all that a session is given of a plan. A session that is not decorated
- * would hand out what is stored.
+ * A stand-in for a function that maps rows, the only part of a plan that reaches a session. It
+ * throws, as a session that is not decorated would return ciphertext.
  */
 function standIn(mapper: Mapper, { decrypt }: ResultPlan): Mapper {
   const refuse: Mapper = () => {
@@ -201,17 +205,17 @@ function standIn(mapper: Mapper, { decrypt }: ResultPlan): Mapper {
   return refuse;
 }
 
-/** What a session is asked to map a result with, and how the result is decrypted. */
+/** The arguments with which a session maps a result, and the function that decrypts it. */
 export interface PlannedArguments {
   readonly rest: readonly unknown[];
   readonly decrypt: (result: unknown) => Promise<unknown>;
 }
 
 /**
- * Finds the plan in what follows the statement in a call of `prepareQuery`: Drizzle 0.x hands over the fields,
- * or for relational queries a function; 1.0 a function that a plan was remembered with.
+ * Finds the plan in the arguments of `prepareQuery` after the statement: Drizzle 0.x passes the
+ * fields, or a function for relational queries; 1.0 passes a function with a stored plan.
  *
- * @returns `undefined` where nothing is decrypted.
+ * @returns `undefined` if nothing is decrypted.
  */
 export function planArguments(rest: readonly unknown[]): PlannedArguments | undefined {
   for (const [index, argument] of rest.entries()) {
@@ -232,13 +236,13 @@ export function planArguments(rest: readonly unknown[]): PlannedArguments | unde
   return undefined;
 }
 
-/** What makes the functions that map rows, of Drizzle 1.0. */
+/** Makes the functions that map rows. Drizzle 1.0 only. */
 export interface MapperGenerators {
   rows(fields: readonly Field[], ...rest: unknown[]): Mapper;
   relationalRows(config: { selection: readonly unknown[] }): Mapper;
 }
 
-/** The same, which keep the plan with what they make. */
+/** The same generators, which also store the plans of their functions. */
 export function planningMappers({ rows, relationalRows }: MapperGenerators): MapperGenerators {
   return {
     rows(fields, ...rest) {

@@ -1,13 +1,14 @@
 /**
- * What an encrypted column hands to Drizzle in the place of a row's value. Drizzle decodes rows
- * synchronously and Web Crypto does not, so this stands for the plaintext until `withEncryption` decrypts
- * it. Where nobody does, it refuses every use as the string that its static type promises.
+ * The value that an encrypted column returns to Drizzle for a row. Drizzle decodes rows
+ * synchronously, but Web Crypto is asynchronous, so this is a placeholder until `withEncryption`
+ * decrypts the value. If nothing decrypts it, it refuses every use as the string that its static
+ * type promises.
  */
 
 import { type ColumnLike, describeColumn } from "./encrypted_column.ts";
 import { showAs } from "./show_as.ts";
 
-/** What a string can be asked for, and what serialisers and drivers ask any value for. */
+/** The members of a string, and those that serialisers and drivers read of any value. */
 const STRING_MEMBERS: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
   ...Reflect.ownKeys(String.prototype).filter((member) => member !== "constructor"),
   "toJSON",
@@ -15,18 +16,18 @@ const STRING_MEMBERS: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
   Symbol.toPrimitive,
 ]);
 
-/** Characters of a string are read by index. */
+/** The properties of a string's characters. */
 const INDEX = /^\d+$/;
 
-// Inspectors look through a Proxy at its target, which therefore holds nothing.
+// Inspectors show a Proxy's target, which is therefore empty.
 class EncryptedValue {}
 
 showAs(EncryptedValue.prototype, "[encrypted]");
 
 /**
- * Makes the values of a column; they hold nothing, so all of them can be the same.
+ * Makes the value of a column. It holds nothing, so one serves all rows.
  *
- * @param column For the message.
+ * @param column The column, for the message.
  */
 export function createSealedValue(column: ColumnLike): string {
   const handler: ProxyHandler<EncryptedValue> = {
@@ -40,7 +41,7 @@ export function createSealedValue(column: ColumnLike): string {
       return Reflect.get(target, property);
     },
   };
-  // A Proxy is refused by structuredClone as well (DataCloneError). Columns are typed by what the application
-  // reads in the end.
+  // structuredClone refuses a Proxy as well (DataCloneError). The type is that of the decrypted
+  // value.
   return new Proxy(new EncryptedValue(), handler) as unknown as string;
 }

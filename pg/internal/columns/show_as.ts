@@ -1,10 +1,10 @@
-/** What a console shows of values that must not be seen. */
+/** Sets the console output of values that must stay secret. */
 
-/** The registered symbols that consoles ask an object for: they are the same everywhere, and mean nothing elsewhere. */
+/** The registered symbols that consoles read; other runtimes ignore them. */
 const INSPECTIONS = ["nodejs.util.inspect.custom", "Deno.customInspect"].map(Symbol.for);
 
 /**
- * Has all objects of a class shown as a text.
+ * Makes consoles show all objects of a class as a text.
  *
  * @param prototype The class's prototype.
  */

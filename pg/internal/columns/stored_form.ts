@@ -1,20 +1,20 @@
 /**
- * The stored form of an encrypted value: `base64(iv):base64(ciphertext):base64(tag)`, as the npm package
- * `@weissaufschwarz/mitthooks-drizzle` writes it, under a random IV.
+ * The stored form of an encrypted value: `base64(iv):base64(ciphertext):base64(tag)`, as the npm
+ * package `@weissaufschwarz/mitthooks-drizzle` writes it, under a random IV.
  */
 
 import { decodeBase64, encodeBase64 } from "../../../internal/base64.ts";
 import { type AesGcm, IV_BYTES, type Sealed, TAG_BYTES } from "./aes_gcm.ts";
 
-/** Found in the place of a text: the value does not have the stored form. */
+/** Instead of a plaintext: the value does not have the stored form. */
 export const MALFORMED = Symbol("malformed");
-/** Found in the place of a text: another key wrote the value, or it was changed. */
+/** Instead of a plaintext: the value was encrypted with another key, or was modified. */
 export const REFUSED = Symbol("refused");
 
-/** What is found in a stored value. */
+/** The result of opening a stored value. */
 export type Opened = string | typeof MALFORMED | typeof REFUSED;
 
-/** Longer values are left to another thread, in bytes. */
+/** The maximum length in bytes for synchronous encryption; another thread does longer values. */
 const LONGEST_NOW = 65_536;
 
 const base64Length = (bytes: number) => 4 * Math.ceil(bytes / 3);
@@ -22,11 +22,11 @@ const base64Length = (bytes: number) => 4 * Math.ceil(bytes / 3);
 const IV_CHARACTERS = base64Length(IV_BYTES);
 const TAG_CHARACTERS = base64Length(TAG_BYTES);
 
-/** Length of the stored form of such a value. */
+/** The length of the stored form of such a value. */
 const LONGEST_STORED_NOW = IV_CHARACTERS + base64Length(LONGEST_NOW) + TAG_CHARACTERS + 2;
 
 const encoder = new TextEncoder();
-// A leading U+FEFF belongs to the value; a decoder would take it for a byte order mark.
+// A leading U+FEFF belongs to the value; by default a decoder drops it as a byte order mark.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Encrypts a well-formed string into the stored form. */
@@ -34,7 +34,10 @@ export async function seal({ web }: AesGcm, plaintext: string): Promise<string> 
   return format(await web.seal(randomIv(), encoder.encode(plaintext)));
 }
 
-/** As {@linkcode seal}, where the runtime can do it at once and it does not take long; `undefined` elsewhere. */
+/**
+ * Like {@linkcode seal}, but synchronous; `undefined` if the runtime lacks `node:crypto` or the
+ * value is long.
+ */
 export function sealNow({ node }: AesGcm, plaintext: string): string | undefined {
   if (!node || plaintext.length > LONGEST_NOW) return undefined;
   const bytes = encoder.encode(plaintext);
@@ -47,14 +50,17 @@ export async function open({ web }: AesGcm, stored: string): Promise<Opened> {
   return sealed ? decode(await web.open(sealed)) : MALFORMED;
 }
 
-/** As {@linkcode open}, where the runtime can do it at once and it does not take long; `undefined` elsewhere. */
+/**
+ * Like {@linkcode open}, but synchronous; `undefined` if the runtime lacks `node:crypto` or the
+ * value is long.
+ */
 export function openNow({ node }: AesGcm, stored: string): Opened | undefined {
   if (!node || stored.length > LONGEST_STORED_NOW) return undefined;
   const sealed = parse(stored);
   return sealed ? decode(node.open(sealed)) : MALFORMED;
 }
 
-/** Whether a text is what {@linkcode seal} could have made, under whatever key. */
+/** Whether {@linkcode seal} could have produced a text, under any key. */
 export function hasStoredForm(text: string): boolean {
   return parse(text) !== undefined;
 }
@@ -67,7 +73,9 @@ function format({ iv, ciphertext, tag }: Sealed): string {
   return `${encodeBase64(iv)}:${encodeBase64(ciphertext)}:${encodeBase64(tag)}`;
 }
 
-/** A shorter tag could be forged, and a runtime takes one (SP 800-38D, appendix C), so lengths are settled here. */
+/**
+ * Checks the lengths: runtimes accept shorter tags, which can be forged (SP 800-38D, appendix C).
+ */
 function parse(stored: string): Sealed | undefined {
   const [ivEnd, tagStart] = [IV_CHARACTERS, stored.length - TAG_CHARACTERS];
   if (ivEnd + 1 >= tagStart || stored[ivEnd] !== ":" || stored[tagStart - 1] !== ":") {

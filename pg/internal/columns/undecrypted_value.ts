@@ -1,6 +1,6 @@
 /**
- * Stands for an encrypted value in the result of a relational query, whose shape only Drizzle knows, until it
- * is decrypted.
+ * An encrypted value in the result of a relational query, whose shape only Drizzle knows, before
+ * decryption.
  */
 export class UndecryptedValue {
   readonly #column: object;
@@ -14,17 +14,17 @@ export class UndecryptedValue {
   /** Makes the decoder of an encrypted column. */
   static decoderOf(column: object): (stored: unknown) => UndecryptedValue {
     return (stored) => {
-      // Drizzle 1.0 maps in place what a cache may keep, so that a value can come here a second time.
+      // Drizzle 1.0 maps in place, and a cache may keep the result, so a value can arrive twice.
       return stored instanceof UndecryptedValue ? stored : new UndecryptedValue(column, stored);
     };
   }
 
-  /** The column that it comes from. */
+  /** The column of the value. */
   get column(): object {
     return this.#column;
   }
 
-  /** What the database gave. */
+  /** The value from the database. */
   get stored(): unknown {
     return this.#stored;
   }

@@ -1,10 +1,10 @@
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * Refuses what an encrypted column cannot keep faithfully: anything but a string, and strings with lone
- * surrogates, which UTF-8 has no bytes for (the encoder would put U+FFFD in their place).
+ * Refuses values that an encrypted column cannot store unchanged: anything but a string, and
+ * strings with lone surrogates, which UTF-8 cannot encode (the encoder replaces them with U+FFFD).
  *
- * @param subject Whose value it is, for messages.
+ * @param subject The value's column, for messages.
  */
 export function assertStorableText(
   value: unknown,
@@ -22,7 +22,7 @@ export function assertStorableText(
   }
 }
 
-/** The kind of a value, without the value. */
+/** The type of a value, without the value. */
 export function describeValue(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
