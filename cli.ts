@@ -127,7 +127,7 @@ function isProgram(): boolean {
     const path = createRequire(import.meta.url).resolve(resolve(started));
     return path === fileURLToPath(import.meta.url);
   } catch {
-    // With code on the command line, the first argument is no path.
+    // With code on the command line, the first argument is not a path.
     return false;
   }
 }

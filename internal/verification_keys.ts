@@ -26,7 +26,7 @@ export interface KeyProvider {
   askAgain?(serial: string, failed: string, options?: Wait): unknown;
 }
 
-/** Refuses values that are no provider, and a `MittwaldPublicKeys` for another purpose. */
+/** Refuses values that are not providers, and a `MittwaldPublicKeys` for another purpose. */
 export function checkKeyProvider(provider: unknown, purpose: "webhook" | "session_token"): void {
   checkMethods("publicKeys", provider, ["getPublicKey"]);
   const { purpose: found = purpose } = provider as { purpose?: unknown };

@@ -343,7 +343,7 @@ export class PgExtensionStorage<
    * @param extensionInstanceId The instance's id.
    * @param options The columns to decrypt.
    * @returns The row without its secret, or `undefined` if it is not stored.
-   * @throws {TypeError} When `decrypt` contains the secret, or a name that is no encrypted column.
+   * @throws {TypeError} When `decrypt` contains the secret, or a name that is not an encrypted column.
    * @throws {DecryptionError} When a named column was encrypted with another key, or is damaged.
    */
   getInstance<TName extends EncryptedNames<TTable>>(

@@ -7,7 +7,7 @@ import { join, repository } from "../tools/paths.ts";
 import { poll } from "../tools/postgres/databases.ts";
 import { runProgram, startProgram } from "../tools/program.ts";
 
-/** A task with a server, and with a program that ignores polite requests. */
+/** A task with a server and with a program that ignores SIGTERM. */
 const TASK = `
 import { startServer } from "./tools/postgres/server.ts";
 import { startProgram } from "./tools/program.ts";
@@ -26,7 +26,7 @@ const STATUS = { exit: 0, throw: 1, SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
 const NOBODY = 65534;
 const NAMELESS = 54321;
 
-/** A folder with the task, and all that it needs, also where a user cannot reach this one. */
+/** A folder with the task and everything it needs, for users who cannot read this repository. */
 async function createTask(uid: number) {
   const folder = await Deno.makeTempDir({ dir: "/tmp" });
   await runProgram(repository, "cp", ["-R", "tools", Deno.execPath(), folder]);
@@ -44,7 +44,7 @@ async function createTask(uid: number) {
         uid,
         gid: uid,
       }),
-    /** Processes of the task: PostgreSQL writes over its environment, but not over its arguments. */
+    /** The task's processes: PostgreSQL overwrites its environment, but not its arguments. */
     processes: (path: string, mark: string) =>
       globSync("/proc/[0-9]*/{environ,cmdline}").filter((file) => {
         try {
@@ -59,7 +59,7 @@ async function createTask(uid: number) {
 }
 
 for (const uid of Deno.uid() === 0 ? [0, NOBODY] : [Deno.uid()!]) {
-  Deno.test(`however a task ends, nothing of it stays behind, as user ${uid}`, async () => {
+  Deno.test(`a task leaves nothing behind, however it ends, as user ${uid}`, async () => {
     await using task = await createTask(uid);
     await Promise.all(
       Object.entries(STATUS).map(async ([end, status]) => {
@@ -81,7 +81,7 @@ for (const uid of Deno.uid() === 0 ? [0, NOBODY] : [Deno.uid()!]) {
 }
 
 if (Deno.uid() === 0) {
-  Deno.test("a user who has no name is told what to do", async () => {
+  Deno.test("a user without a name gets instructions", async () => {
     await using task = await createTask(NAMELESS);
     const { code, stderr } = await task.start("exit", "").ended;
     assertEquals(code, 1);
@@ -106,7 +106,7 @@ function serveJsr(modules: Readonly<Record<string, string>>): Deno.HttpServer<De
       if (path.startsWith(`/jsr/${name}/`) && answer !== undefined) return Response.json(answer);
       if (path === `/jsr/${name}/${version}/mod.ts`) return new Response(text);
     }
-    // What a network that wants a log-in first answers to everything.
+    // A network that requires a log-in first answers everything this way.
     return new Response("<html>Welcome</html>");
   });
 }

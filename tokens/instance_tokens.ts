@@ -268,7 +268,7 @@ export class InstanceTokens {
         exchange = this.#exchange(instanceId, stored);
         const { result } = exchange;
         const token = await deadline.run("Exchanging the secret", () => result);
-        // With `refresh`, the answer to an earlier request is no use.
+        // With `refresh`, the answer to an earlier request is not enough.
         if (isNewEnough(token)) return token;
       }
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * What every task begins and ends with: a temporary directory, PostgreSQL, and an end that leaves nothing behind.
+ * The start and the end of every task: a temporary directory, PostgreSQL, and cleaning up.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import { type TemporaryDirectory, temporaryDirectory } from "./temporary_directo
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Run at the end, after the programs have ended. */
+/** Run at the end, after all programs have ended. */
 const endings: (() => Promise<void>)[] = [];
 
 /**
- * Does the work of a task, cleans up and ends the program. A signal ends it early.
+ * Does the work of a task, cleans up and exits. A signal ends the work early.
  *
  * @param work Resolves to the exit status.
  */
 export async function runTask(
   work: (directory: TemporaryDirectory) => Promise<number>,
 ): Promise<never> {
-  // PostgreSQL's user must be able to read what is unpacked for it.
+  // PostgreSQL's user must be able to read the unpacked files.
   Deno.umask(0o022);
   const directory = temporaryDirectory();
   Deno.env.set("TMPDIR", directory.path);
@@ -43,10 +43,11 @@ export async function runTask(
 }
 
 /**
- * Provides PostgreSQL: the server in TEST_DATABASE_URL, from which the databases of this run are dropped at the end, or
- * one of its own. TEST_SERVER_URL has its address then, and TEST_DATABASE_PREFIX begins the names of databases.
+ * Provides PostgreSQL: the server in TEST_DATABASE_URL, where this run's databases are dropped at
+ * the end, or a new server. Sets TEST_SERVER_URL to its address and TEST_DATABASE_PREFIX to the
+ * prefix of database names.
  *
- * @returns What it is, for people.
+ * @returns A description of the server.
  */
 export async function providePostgres(directory: TemporaryDirectory): Promise<string> {
   const externalUrl = Deno.env.get("TEST_DATABASE_URL");

@@ -303,7 +303,7 @@ export const sessions: readonly BoundCase[] = [
       });
       assertEquals([bare.scopes, bare.variantKey, bare.context.kind], [[], null, "customer"]);
       assertEquals((await verify({ scopes: null, variantKey: null })).scopes, []);
-      // Inherited properties are no claims.
+      // Inherited properties are not claims.
       const proto = await tokenOf(key, `{"__proto__": ${JSON.stringify(claims())}}`);
       await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(proto));
     },

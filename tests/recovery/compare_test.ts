@@ -131,7 +131,7 @@ test("many differences of one page are checked by fetching the page again", asyn
   assert(world.asked.length < 20, world.asked.join());
 });
 
-test("changes in the meantime are no differences", async () => {
+test("changes in the meantime are not differences", async () => {
   await using world = await setUp();
   const instances = await world.addInstances(30);
   let begun = false;

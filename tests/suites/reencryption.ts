@@ -562,7 +562,7 @@ test("at most 256 values are decrypted or encrypted at once", async (given) => {
   assertEquals(most, { encrypt: 256, decrypt: 256 });
 });
 
-test("texts that are no envelope: a custom key may store any text", async ({ db, sql, store }) => {
+test("texts that are not envelopes: a custom key may store any text", async ({ db, sql, store }) => {
   const strange = `{"a": "'\\"}, (1) $1 NULL \u2028 😀 \t\n`;
   const own: EncryptionKey = {
     encrypt: (plaintext) => Promise.resolve(`new${strange}${plaintext}`),

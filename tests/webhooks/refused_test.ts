@@ -263,7 +263,7 @@ Deno.test("the verified bytes are stored, even if the body's source reuses its m
   });
 });
 
-/** A request-like object that is no web `Request`. */
+/** A request-like object, not a web `Request`. */
 function requestLike(headers: Record<string, string>, rest: object): Request {
   return {
     method: "POST",

@@ -39,6 +39,6 @@ export function faultsOf(workflow: string, tasks: readonly string[]): string[] {
         : [`${at}"${value}" has no exact version`];
     }
     const task = /^npx --yes deno task ([\w:]+)( "\$\w+"| --\w+)*$/.exec(value)?.[1];
-    return task !== undefined && tasks.includes(task) ? [] : [`${at}"${value}" is no task`];
+    return task !== undefined && tasks.includes(task) ? [] : [`${at}"${value}" is not a task`];
   });
 }

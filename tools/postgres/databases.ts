@@ -74,7 +74,7 @@ export async function poll<T>(
   }
 }
 
-/** As a program, a guard: drops the databases with a prefix when the run that they belong to is over. */
+/** Run as a program, a guard: drops the databases with a prefix when their run is over. */
 if (import.meta.main) {
   const [prefix] = Deno.args;
   const server = Deno.env.get("TEST_SERVER_URL")!;
@@ -83,7 +83,7 @@ if (import.meta.main) {
     query(server, `select datname from pg_database where starts_with(datname, '${prefix}')`);
   for (let found = await list(); found.length > 0; found = await list()) {
     for (const { datname } of found) await query(server, `drop database "${datname}" with (force)`);
-    // Tests that were killed may have been about to create another.
+    // Killed tests may have been about to create another.
     await new Promise((resolve) => setTimeout(resolve, 2_500));
   }
 }

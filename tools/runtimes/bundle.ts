@@ -90,7 +90,7 @@ async function asPackage(
         if (absolute !== undefined && subpath === undefined) {
           if (isOfTests(absolute)) return undefined;
           if (INTERNAL.includes(absolute)) return undefined;
-          return { errors: [{ text: `${path} is no public module of the package` }] };
+          return { errors: [{ text: `${path} is not a public module of the package` }] };
         }
         const [, named, inside = ""] = /^npm:(@?[^@]+)@[^/]+(\/.+)?$/.exec(path) ?? [];
         if (named !== undefined) return { path: named + inside, external: true };
