@@ -80,7 +80,7 @@ export const sessions: readonly BoundCase[] = [
       const another = await instance.sessionToken({ forge: { extensionId: "another" } });
       await assertRefused("ERR_WRONG_EXTENSION", () => sessions.verify(another));
       const forged = await instance.sessionToken({ forge: true });
-      await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not fit");
+      await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not match");
 
       const payload = part(claims({ publicKeySerial: mstudio.serial }));
       const signed = `${part({ alg: "EdDSA" })}.${payload}`;
@@ -188,7 +188,7 @@ export const sessions: readonly BoundCase[] = [
           "user-1",
         );
         const forged = await tokenOf(forger, claims(), header);
-        await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not fit");
+        await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not match");
       }
       assertEquals(new Set(asked), new Set(["serial-1"]));
     },

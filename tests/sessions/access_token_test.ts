@@ -104,7 +104,7 @@ Deno.test("refused by the API: 403; an API that is down, busy or malformed: 502"
         () => created(body),
       ] as [string, string, () => Response]
     ),
-    ["ERR_TOKEN_UNAVAILABLE", "has no token", () => new Response("{", { status: 201 })],
+    ["ERR_TOKEN_UNAVAILABLE", "no usable token", () => new Response("{", { status: 201 })],
     [
       "ERR_TOKEN_UNAVAILABLE",
       "larger than",

@@ -220,7 +220,7 @@ Deno.test("a cached key whose signatures fail is requested again, and the token 
   assertEquals(asked, [["serial-1", wrong.publicKey]]);
   const forger = await generateSigningKey("serial-1");
   const forged = await tokenOf(forger, claims());
-  await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not fit");
+  await assertRefused("ERR_SESSION_INVALID", () => sessions.verify(forged), "does not match");
 });
 
 Deno.test("mStudio signs with a new key: no session is refused", async () => {
@@ -290,7 +290,7 @@ Deno.test("an invalid source is a TypeError", async () => {
     await assertRejects(
       () => sessions.verify(source as string),
       TypeError,
-      "neither a Request nor the value of a header",
+      "neither a Request nor a header's value",
     );
   }
 });

@@ -226,7 +226,7 @@ test("indexes and keys with an encrypted column", async ({ plain }) => {
   assertThrows(
     () => pgSchema("s").table("t", { secret: textUnderA() }, (t) => [unique().on(t.secret)]),
     TypeError,
-    "an index or a key",
+    "one of its indexes or keys",
   );
   assertEncrypted(plain, pgTable("t", { id: id(), copied: builder }) as never, "copied");
   assertThrows(() => pgTable("t", { copied: builder }, (t) => [index().on(t.copied)]), TypeError);

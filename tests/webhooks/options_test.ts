@@ -79,5 +79,5 @@ Deno.test("wrong options of the other entries are refused, by name", async () =>
   }
   const ofExpress = { headers: {}, method: "POST", body: {} } as unknown as Request;
   const verify = () => verifyWebhook(ofExpress, { extensionId: "x" });
-  await assertRejects(verify, TypeError, "it takes a Request");
+  await assertRejects(verify, TypeError, "the request is not a Request");
 });
