@@ -747,7 +747,7 @@ test("keys that change when converted to text: an error that names the column", 
     await assertRejects(
       () => withSettings<unknown>("SET LOCAL extra_float_digits = 0", run),
       StorageError,
-      `Running ${operation}: values of column "measuredAt" of the primary key change on the way`,
+      `Running ${operation}: values of column "measuredAt" of the primary key change when converted to text`,
     );
   }
 });
