@@ -31,8 +31,8 @@ export interface Writing {
   readonly isFree?: boolean;
   /** Whether Drizzle chose the aliases of its tables. */
   readonly isRelational?: boolean;
-  /** The built statements that it contains. */
-  readonly written?: object[];
+  /** The built statements that it consists of. */
+  written?: object[] | undefined;
 }
 
 /**

@@ -94,8 +94,11 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   /** The statement being built. */
   const scope = () => writing() as Scope;
   const built = (verb: string, config: Config, build: () => SQL): SQL => {
-    const { withList = [], table, from, joins = [] } = config;
-    const sources = [table, ...withList, ...from ? [from] : [], ...joins.map((join) => join.table)];
+    const { withList, table, from, joins } = config;
+    const sources = [table];
+    if (withList) sources.push(...withList);
+    if (from) sources.push(from);
+    joins?.forEach((join) => sources.push(join.table));
     const statement = new Scope(nameIn, verb, sources);
     return Gate.closed(statement, write(statement, build), statement.selected);
   };
@@ -164,17 +167,24 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   };
   /** A statement's configuration with the permitted stand-ins. */
   const prepared = (config: Config): Config => {
-    const changed: Record<string, unknown> = { ...config };
-    for (const name of CLAUSES) if (config[name]) changed[name] = expression(config[name]);
-    for (const name of SOURCES) if (config[name]) changed[name] = source(config[name]);
+    let changed = config;
+    const put = (name: string, part: unknown) => {
+      if (part !== config[name]) changed = { ...changed, [name]: part };
+    };
+    for (const name of CLAUSES) if (config[name]) put(name, expression(config[name]));
+    for (const name of SOURCES) if (config[name]) put(name, source(config[name]));
     const { distinct, joins } = config;
-    if (typeof distinct === "object") changed["distinct"] = { on: expression(distinct.on) };
-    changed["joins"] = joins?.map((join) => ({
-      ...join,
-      table: source(join.table),
-      on: expression(join.on),
-    }));
-    return changed as unknown as Config;
+    if (typeof distinct === "object") put("distinct", { on: expression(distinct.on) });
+    if (joins) {
+      put(
+        "joins",
+        mapChanged(joins, (join) => {
+          const [table, on] = [source(join.table), expression(join.on)];
+          return table === join.table && on === join.on ? join : { ...join, table, on };
+        }),
+      );
+    }
+    return changed;
   };
   /** INSERT … SELECT stores the selected values unchanged. */
   const sourceOfInsert = (table: object, select: Builder): Builder => {
@@ -205,7 +215,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
     const gate = Gate.of(statement);
     const whole = gate?.scope ?? new Scope(nameIn, writing()?.verb ?? "query");
     return write(whole, () => {
-      whole.written.length = 0;
+      whole.written = undefined;
       const query = original.call(own, gate?.statement ?? permit(statement, whole), ...rest);
       whole.assertAgreement();
       return query;

@@ -51,7 +51,7 @@ export class Gate {
     const whole = writing();
     const column = !whole || whole.isFree || this.isOpen ? undefined : this.column;
     if (column) refuseUse(column, "has a subquery that selects");
-    whole?.written?.push(this.scope);
+    if (whole) (whole.written ??= []).push(this.scope);
     return this.statement;
   }
 

@@ -105,8 +105,8 @@ interface Mention {
 /** A statement being built or written: its sources, and what else it names. */
 export class Scope implements Writing {
   readonly isRelational = writing()?.isRelational ?? false;
-  readonly #mentions: Mention[] = [];
-  readonly written: Scope[] = [];
+  mentions: Mention[] | undefined;
+  written: Scope[] | undefined;
   selected: readonly Field[] = [];
 
   /** @param nameIn The name of a column in SQL. */
@@ -128,7 +128,7 @@ export class Scope implements Writing {
     const names = bare && this.sources.length === 1
       ? describe(this.sources[0]!).names
       : namesOf(column.table).slice(0, 1);
-    this.#mentions.push({
+    (this.mentions ??= []).push({
       names,
       name: this.nameIn(column),
       column: encryptedColumnOf(column),
@@ -139,14 +139,14 @@ export class Scope implements Writing {
   /** Records the alias of an expression, written with or without its source. */
   mentionAlias({ fieldAlias: name, origin }: { fieldAlias: string; origin?: string }): void {
     const names = origin ? [origin] : this.sources.flatMap((source) => describe(source).names);
-    this.#mentions.push({ names, name, column: undefined });
+    (this.mentions ??= []).push({ names, name, column: undefined });
   }
 
   /** Refuses the statement if a name means an encrypted column in one place and not in another. */
   assertAgreement(): void {
-    const scopes = this.written.length > 0 ? [this, ...this.written] : [this];
-    const mentions = scopes.flatMap((scope) => scope.#mentions);
-    if (scopes.length + mentions.length + this.sources.length < 3) return;
+    if (!this.written && !this.mentions && this.sources.length < 2) return;
+    const scopes: Scope[] = [this, ...this.written ?? []];
+    const mentions = scopes.flatMap((scope) => scope.mentions ?? []);
     const isConcerned = scopes.some(({ sources }) => sources.some(hasEncrypted));
     if (!isConcerned && !mentions.some(({ own, column }) => own && column)) return;
     const meanings = new Map<string, Column | undefined>();

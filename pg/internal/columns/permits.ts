@@ -106,46 +106,49 @@ export const refuseForeign = (column: Column): never =>
       "database, build it with that",
   );
 
-const OPERAND = "\0";
-/** Any part of an expression other than its text. */
-const OTHER = "\x01";
+/** Blanks, before and behind a form's one operand, and what may not stand before a keyword. */
+const [B, BEFORE] = [String.raw`[ \t\n\r\f]`, String.raw`(?<![\w$."\x80-\uffff]|\.[ \t\n\r\f]*)`];
+const OPERAND = String.raw`([ \t\n\r\f(]*)\0([ \t\n\r\f)]*)`;
+const COUNTED = new RegExp(String.raw`${BEFORE}count${B}*\(${OPERAND}\)`, "i");
+const TESTED = new RegExp(String.raw`^${OPERAND}is${B}+(?:not${B}+)?null[ \t\n\r\f)]*$`, "i");
+const ASKED_FOR = new RegExp(`${BEFORE}exists${OPERAND}`, "i");
+/** Right behind FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
+const SELECTED_FROM = new RegExp(
+  String
+    .raw`(?:(?:^|[ \n),])(?:join|lateral)|(?<!distinct${B}*|--.*|/\*[^]*)[ \n)]from)${B}+()\0()`,
+  "i",
+);
 
-/** The permitted forms of expressions with one operand, with the parentheses around it. */
-const COUNTED = /(?<![\w$."\x80-\uffff])count\((\(*)\0(\)*)\)/;
-const TESTED = /^(\(*)\0(\)*) ?is (?:not )?null\)*$/;
-const ASKED_FOR = /(?<![\w$."\x80-\uffff])exists ?(\(*)\0(\)*)/;
-/** Directly after FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
-const SELECTED_FROM = /(?:(?:^|[ ),])(?:join|lateral)|(?<!distinct|--.*|\/\*.*)[ )]from) ()\0()/;
-
+/** Whether an operand stands in a form, between as many parentheses as it closes. */
 function has(form: RegExp, around: readonly unknown[], index: number): boolean {
-  const words = wordsOf(around, index);
-  const [, opened, closed] = form.exec(words) ?? [];
+  const text = textOf(around, index);
+  const [, opened, closed] = form.exec(text) ?? [];
   if (opened === undefined) return false;
-  return form === TESTED
-    ? words.split("(").length === words.split(")").length
-    : closed!.length >= opened.length;
+  const [before, behind] = form === TESTED ? [text, text] : [opened, closed!];
+  return behind.split(")").length >= before.split("(").length;
 }
 
-/**
- * The text of an expression as PostgreSQL reads it: lower case, with blanks and quotes only where
- * they matter.
- */
-export function wordsOf(parts: readonly unknown[], operand = -1): string {
-  const text = (part: unknown, at = -2): string => {
-    if (at === operand) return OPERAND;
+/** The text of an expression; a control character stands for one operand, another one for what is no text. */
+function textOf(parts: readonly unknown[], operand = -1): string {
+  let text = "";
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index];
     const kind = kindOf(part);
-    if (kind === "sql") return (part as SQL).queryChunks.map((chunk) => text(chunk)).join("");
-    if (kind === "name") return `"${(part as Name).value.replaceAll('"', '""')}"`;
+    if (index === operand) text += "\0";
+    else if (kind === "sql") text += textOf((part as SQL).queryChunks);
+    else if (kind === "name") text += `"${(part as Name).value.replaceAll('"', '""')}"`;
     // A list in Drizzle 0.x, a string in 1.0.
-    if (kind === "text") return [(part as StringChunk).value].flat().join("");
-    return part === undefined ? "" : OTHER;
-  };
-  return parts.map(text).join("").replace(
-    /"(?:[^"]|"")*"|[ \t\n\r\f]*([().])[ \t\n\r\f]*|[ \t\n\r\f]+|[A-Z]+/g,
-    (found, mark) =>
-      mark ??
-        (found.startsWith('"')
-          ? found.replace(/^"([a-z_][a-z0-9_]*)"$/, "$1")
-          : found.trim() && found.toLowerCase() || " "),
-  ).trim();
+    else if (kind === "text") text += [(part as StringChunk).value].flat().join("");
+    else if (part !== undefined) text += "\x01";
+  }
+  return text;
 }
+
+/** The words of an expression as PostgreSQL reads them: small letters, blanks and quotes where they matter. */
+export const wordsOf = (...parts: readonly unknown[]): string =>
+  textOf(parts).replace(
+    /"(?:[^"]|"")*"|[ \t\n\r\f]*([.,])[ \t\n\r\f]*|[A-Z]+/g,
+    (found, mark) =>
+      mark ?? found.replace(/^"([a-z_][a-z0-9_]*)"$/, "$1").replace(/^[A-Z]+$/, (letters) =>
+        letters.toLowerCase()),
+  ).trim();

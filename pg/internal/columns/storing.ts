@@ -84,7 +84,7 @@ function stored(column: Column, given: unknown, make: (() => unknown) | undefine
   }
   // In ON CONFLICT, the row proposed for insertion.
   const isInsert = scope.verb === "INSERT";
-  if (isInsert && wordsOf([value]) === `excluded.${wordFor(column, scope)}`) return value;
+  if (isInsert && wordsOf(value) === `excluded.${wordFor(column, scope)}`) return value;
   return refuse(
     `gives ${describeColumn(column)} something that is neither a string, null, a placeholder ` +
       "nor a column encrypted under the same key",
@@ -93,11 +93,11 @@ function stored(column: Column, given: unknown, make: (() => unknown) | undefine
 
 /** The only part of an expression, if there is exactly one. */
 function onlyPart({ queryChunks }: SQL): unknown {
-  const [only, ...others] = queryChunks.filter((chunk) => wordsOf([chunk]) !== "");
+  const [only, ...others] = queryChunks.filter((chunk) => wordsOf(chunk) !== "");
   return others.length === 0 ? only : undefined;
 }
 
-const wordFor = (column: object, { nameIn }: Scope) => wordsOf([sql.identifier(nameIn(column))]);
+const wordFor = (column: object, { nameIn }: Scope) => wordsOf(sql.identifier(nameIn(column)));
 
 /**
  * Refuses an encrypted column as a conflict's target, whose escaped names reach the dialect as one
@@ -105,7 +105,7 @@ const wordFor = (column: object, { nameIn }: Scope) => wordsOf([sql.identifier(n
  */
 export function assertConflictTarget(table: object, onConflict: SQL | undefined, scope: Scope) {
   const target = onConflict?.queryChunks.find((chunk) => kindOf(chunk) === "sql");
-  const names = wordsOf([target]).split(",");
+  const names = wordsOf(target).split(",");
   for (const [, column] of encryptedColumnsOf(table)) {
     if (names.includes(wordFor(column, scope))) {
       refuse(`has ${describeColumn(column)} as the target of ON CONFLICT, ${MEANS_NOTHING}`);
