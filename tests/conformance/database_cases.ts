@@ -9,6 +9,7 @@ import { changes } from "../suites/changes.ts";
 import { confidentiality } from "../suites/confidentiality.ts";
 import { damage } from "../suites/damage.ts";
 import { order } from "../suites/order.ts";
+import { randomStatements } from "../suites/random_statements.ts";
 import { reads } from "../suites/reads.ts";
 import { recovery } from "../suites/recovery.ts";
 import { reencryption } from "../suites/reencryption.ts";
@@ -27,6 +28,8 @@ type Sql = (statement: string) => Promise<Record<string, unknown>[]>;
 
 const suitesOfAll: Suites = {
   rule,
+  // Of other drivers and lines of Drizzle; `deno task test` runs more of them.
+  "random statements": randomStatements(60),
   writes,
   reads,
   "relational queries": relational,

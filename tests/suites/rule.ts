@@ -370,6 +370,15 @@ const refusedQueries: Shapes<Query> = {
       builder.select({ t: people.name }).from(people)
         .unionAll(phones(builder) as never).as("inner"),
     ),
+  "unionAll of another builder, with an alias of a table": (db) =>
+    db.select().from(
+      builder.select({ t: log.phone }).from(log)
+        .unionAll(builder.select({ t: other.phone }).from(other)).as("inner"),
+    ),
+  "a CTE that the undecorated database writes, with nothing returned": (db, plain) => {
+    const changed = plain.$with("changed").as(plain.update(people).set({ name: "?", phone: null }));
+    return db.with(changed).select({ id: people.id }).from(people);
+  },
   "unionAll with an expression of another builder": (db) =>
     unionAll(
       db.select({ id: people.id, t: people.name }).from(people),

@@ -73,7 +73,10 @@ export const MEANS_NOTHING =
 export const refuseUse = (column: ColumnLike, how = "uses"): never =>
   refuse(`${how} ${describeColumn(column)}, ${MEANS_NOTHING}`);
 
-/** A name that cannot be read while a statement is written. */
+/** An encrypted column of each place in a schema, by that: of what others build, names are all that is left. */
+export const encryptedColumns = new Map<string, ColumnLike>();
+
+/** A name that can be read by everybody but by who writes a statement. */
 const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
   enumerable: true,
   get(this: ColumnLike) {
@@ -106,6 +109,7 @@ export function markEncrypted<T extends ColumnLike>(
     ...value && { as: { value } },
   };
   for (const name of Reflect.ownKeys(descriptors)) Reflect.deleteProperty(column, name);
+  encryptedColumns.set(JSON.stringify(placeOf(column)), column);
   return Object.setPrototypeOf(column, Object.create(Object.getPrototypeOf(column), descriptors));
 }
 
@@ -133,7 +137,8 @@ export function haveSameKey(one: unknown, other: unknown): boolean {
 export const nameOf = (column: ColumnLike): string =>
   writeFreely(() => (column as { name: string }).name);
 
-const ORIGINAL_NAME = Symbol.for("drizzle:OriginalName");
+/** Drizzle's symbol for the name of a table in the schema. */
+export const ORIGINAL_NAME: unique symbol = Symbol.for("drizzle:OriginalName");
 
 type Placed = {
   readonly table: Table & { readonly [ORIGINAL_NAME]: string };

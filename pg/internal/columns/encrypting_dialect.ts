@@ -10,9 +10,17 @@ import { readable, refuse, refuseUse, viewed, withheld } from "./encrypted_colum
 import { write, writeFreely, writing } from "./encrypted_column.ts";
 import { Gate } from "./gate.ts";
 import { differing, encryptedColumnIn, encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
-import { type Builder, COLUMNS, columnsOf, type Config, type Field, type Fields } from "./parts.ts";
-import { flattenChunks, flattenFields, kindOf, mapChanged, type SetOperator } from "./parts.ts";
-import { assertExpressions, permit, permitPart, refuseForeign } from "./permits.ts";
+import {
+  type Builder,
+  COLUMNS,
+  columnsOf,
+  type Config,
+  type Field,
+  type Fields,
+  type Join,
+} from "./parts.ts";
+import { flattenFields, kindOf, mapChanged, type SetOperator } from "./parts.ts";
+import { assertExpressions, assertOwnWords, permit, permitPart, refuseForeign } from "./permits.ts";
 import { type MapperGenerators, planningMappers } from "./result_plan.ts";
 import { assertConflictTarget, storedRows, storedSet, storing } from "./storing.ts";
 import { UndecryptedValue } from "./undecrypted_value.ts";
@@ -57,11 +65,7 @@ interface RelationalField {
   readonly selection?: Relational["selection"];
 }
 
-/** The parts of a statement with the application's expressions, and its sources. */
-const CLAUSES = ["where", "having", "groupBy", "orderBy", "onConflict"] as const;
-const SOURCES = ["table", "from"] as const;
-
-/** Whether a statement is the application's own SQL, or another dialect's. */
+/** Whether a statement is in the application's own words, or another dialect's. */
 const isOwnWords = (query: unknown): query is SQL =>
   kindOf(query) === "sql" && !Gate.of(query as SQL);
 
@@ -115,11 +119,10 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       );
     }
     if (!gate) {
-      // A statement built by another dialect contains only names.
-      const tables = flattenChunks(sql).filter((part) => kindOf(part) === "table");
-      const [[, read] = []] = tables.flatMap((table) => encryptedColumnsOf(table as Table));
-      const column = encryptedColumnIn(fields) ?? read;
-      if (column) refuseForeign(column);
+      // Only names are left of what another dialect has built.
+      const read = encryptedColumnIn(fields);
+      if (read) refuseForeign(read);
+      assertOwnWords([sql], scope());
       assertExpressions(fields, scope());
     }
     return Gate.open(sql);
@@ -167,23 +170,24 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   };
   /** A statement's configuration with the permitted stand-ins. */
   const prepared = (config: Config): Config => {
+    const { where, having, groupBy, orderBy, onConflict, table, from, joins, distinct } = config;
     let changed = config;
-    const put = (name: string, part: unknown) => {
-      if (part !== config[name]) changed = { ...changed, [name]: part };
+    const put = (name: string, given: unknown, part: unknown) => {
+      if (part !== given) changed = { ...changed, [name]: part };
     };
-    for (const name of CLAUSES) if (config[name]) put(name, expression(config[name]));
-    for (const name of SOURCES) if (config[name]) put(name, source(config[name]));
-    const { distinct, joins } = config;
-    if (typeof distinct === "object") put("distinct", { on: expression(distinct.on) });
-    if (joins) {
-      put(
-        "joins",
-        mapChanged(joins, (join) => {
-          const [table, on] = [source(join.table), expression(join.on)];
-          return table === join.table && on === join.on ? join : { ...join, table, on };
-        }),
-      );
-    }
+    if (where) put("where", where, expression(where));
+    if (having) put("having", having, expression(having));
+    if (groupBy) put("groupBy", groupBy, expression(groupBy));
+    if (orderBy) put("orderBy", orderBy, expression(orderBy));
+    if (onConflict) put("onConflict", onConflict, expression(onConflict));
+    put("table", table, source(table));
+    if (from) put("from", from, source(from));
+    if (typeof distinct === "object") put("distinct", distinct, { on: expression(distinct.on) });
+    const joined = (join: Join) => {
+      const [table, on] = [source(join.table), expression(join.on)];
+      return table === join.table && on === join.on ? join : { ...join, table, on };
+    };
+    if (joins) put("joins", joins, mapChanged(joins, joined));
     return changed;
   };
   /** INSERT … SELECT stores the selected values unchanged. */

@@ -46,6 +46,7 @@ export function mapChanged<T>(list: readonly T[], change: (element: T, index: nu
 /** The parts of an expression, including those of nested expressions and subqueries. */
 export function flattenChunks(part: unknown): unknown[] {
   const inner = kindOf(part) === "subquery" ? (part as Subquery)._.sql : part;
+  if (Array.isArray(inner)) return inner.flatMap(flattenChunks);
   return kindOf(inner) === "sql" ? (inner as SQL).queryChunks.flatMap(flattenChunks) : [inner];
 }
 
@@ -82,7 +83,7 @@ export interface Config {
   readonly table: object;
   readonly withList?: readonly Subquery[];
   readonly from?: object;
-  readonly joins?: readonly { readonly table: object; readonly on?: unknown }[];
+  readonly joins?: readonly Join[];
   readonly distinct?: boolean | { readonly on: readonly unknown[] };
   readonly values?: readonly Fields[] | Builder;
   readonly select?: boolean;
@@ -90,7 +91,13 @@ export interface Config {
   readonly [clause: string]: unknown;
 }
 
-/** Another SELECT combined with the first. */
+/** A source that is joined. */
+export interface Join {
+  readonly table: object;
+  readonly on?: unknown;
+}
+
+/** Another SELECT that is put beside the first. */
 export interface SetOperator {
   readonly type: string;
   readonly isAll: boolean;

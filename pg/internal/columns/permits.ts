@@ -6,10 +6,10 @@
  */
 
 import { type Column, type Name, type SQL, sql, type StringChunk, Subquery } from "drizzle-orm";
-import { describeColumn, isEncrypted, isReadable } from "./encrypted_column.ts";
-import { readable, refuse, refuseUse } from "./encrypted_column.ts";
+import { describeColumn, encryptedColumns, isEncrypted, isReadable } from "./encrypted_column.ts";
+import { ORIGINAL_NAME, placeOf, readable, refuse, refuseUse } from "./encrypted_column.ts";
 import { Gate, withChunks } from "./gate.ts";
-import { encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
+import { fieldsIn, Scope } from "./names.ts";
 import { type Builder, type Field, flattenChunks, kindOf, mapChanged } from "./parts.ts";
 
 /**
@@ -64,7 +64,9 @@ export function permitPart(
       assertExpressions(fieldsIn(part as object), scope);
       return part;
     case "table":
-      assertOwnWords(part as object, scope, around);
+      if (around.length > 1) {
+        assertOwnWords([part, ...around.filter((part) => kindOf(part) === "sql")], scope);
+      }
       return part;
     case "other":
       if (Array.isArray(part)) return mapChanged(part, (element) => permitPart(element, scope));
@@ -86,21 +88,24 @@ export function assertExpressions(fields: readonly Field[], { nameIn, verb }: Sc
 }
 
 /**
- * Refuses the statement of another builder that reads encrypted columns: it has the columns' names
- * in one expression and the table in another. The application's own SQL has both in the same
- * expression.
+ * Refuses what another builder made of a table with encrypted columns: it leaves the names of columns in an expression
+ * beside the table, or beside that one's name. An application's own words name both in one breath.
  */
-function assertOwnWords(table: object, { nameIn }: Scope, around: readonly unknown[]): void {
-  const encrypted = encryptedColumnsOf(table);
-  if (encrypted.length === 0) return;
-  const names = around.flatMap((part) => kindOf(part) === "sql" ? flattenChunks(part) : [])
-    .map((part) => kindOf(part) === "name" && (part as Name).value);
-  const found = encrypted.find(([, column]) => names.includes(nameIn(column)));
-  if (found) refuseForeign(found[1]);
+export function assertOwnWords(parts: readonly unknown[], { nameIn }: Scope): void {
+  const names = parts.flatMap(flattenChunks).map((part) =>
+    kindOf(part) === "table"
+      ? (part as { [ORIGINAL_NAME]: string })[ORIGINAL_NAME]
+      : kindOf(part) === "name" && (part as Name).value
+  );
+  for (const column of encryptedColumns.values()) {
+    if (names.includes(placeOf(column).table) && names.includes(nameIn(column))) {
+      refuseForeign(column);
+    }
+  }
 }
 
-/** Refuses a statement that contains only names. */
-export const refuseForeign = (column: Column): never =>
+/** Refuses a statement of which only names are left. */
+export const refuseForeign = (column: object): never =>
   refuse(
     `reads ${describeColumn(column)} in a statement that was not built with the wrapped ` +
       "database, build it with that",

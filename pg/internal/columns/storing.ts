@@ -33,21 +33,16 @@ export function storing<T extends object>(table: T): T {
 export function storedRows(table: object, rows: readonly Fields[], scope: Scope) {
   const encrypted = encryptedColumnsOf(table);
   return mapChanged(rows, (row) => {
-    let values: Record<string, unknown> = row;
-    const put = (property: string, value: unknown) => {
-      if (value === row[property]) return;
-      if (values === row) values = { ...row };
-      values[property] = value;
-    };
+    let values: Record<string, unknown> | undefined = encrypted.length > 0 ? { ...row } : undefined;
     for (const property in row) {
       const value = row[property];
-      if (kindOf(value) === "sql") put(property, permit(value as SQL, scope));
+      if (kindOf(value) === "sql") (values ??= { ...row })[property] = permit(value as SQL, scope);
     }
     for (const [property, column] of encrypted) {
       const make = column.defaultFn ?? (column.default ? undefined : column.onUpdateFn);
-      put(property, stored(column, row[property], make, scope));
+      values![property] = stored(column, row[property], make, scope);
     }
-    return values;
+    return values ?? row;
   });
 }
 
