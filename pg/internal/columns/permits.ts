@@ -129,8 +129,9 @@ function has(form: RegExp, around: readonly unknown[], index: number): boolean {
   const text = textOf(around, index);
   const [, opened, closed] = form.exec(text) ?? [];
   if (opened === undefined) return false;
-  const [before, behind] = form === TESTED ? [text, text] : [opened, closed!];
-  return behind.split(")").length >= before.split("(").length;
+  return form === TESTED
+    ? text.split("(").length === text.split(")").length
+    : closed!.split(")").length >= opened.split("(").length;
 }
 
 /** The text of an expression; a control character stands for one operand, another one for what is no text. */
