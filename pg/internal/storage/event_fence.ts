@@ -73,7 +73,8 @@ export class EventFence {
     const kindText = sql.raw(`'${kind}'`);
     if (signed === "asked") {
       return sql`
-        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
+        insert into ${table} (
+          ${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
         select ${this.#id}, ${kindText}, ${this.#at}, ${this.#ids}
         where ${condition}
         on conflict (${this.#instanceId}) do update set
@@ -87,7 +88,8 @@ export class EventFence {
     }
     if (!signed) {
       return sql`
-        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#calledAt})
+        insert into ${table} (
+          ${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#calledAt})
         select ${this.#id}, ${kindText}, ${NEVER}, ${this.#at}
         where ${condition}
         on conflict (${this.#instanceId}) do update set
@@ -99,7 +101,8 @@ export class EventFence {
         returning ${this.#instanceId}`;
     }
     return sql`
-        insert into ${table} (${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
+        insert into ${table} (
+          ${this.#instanceId}, ${this.#kind}, ${this.#createdAt}, ${this.#requestIds})
         select ${this.#id}, ${kindText}, ${this.#at}, ${this.#ids}
         where ${condition}
         on conflict (${this.#instanceId}) do update set
@@ -128,9 +131,11 @@ export class EventFence {
     const { table } = this;
     const micros = (column: SQL | LastEventTable["createdAt" | "calledAt"]) =>
       sql`coalesce((extract(epoch from ${column}) * 1000000)::bigint::text, '')`;
-    return sql`(${table.kind} || ' ' || ${micros(table.createdAt)} || ' ' || ${
-      micros(table.calledAt)
-    } || ' ' || ${table.requestIds}::text)`;
+    return sql`(
+            ${table.kind} || ' ' ||
+            ${micros(table.createdAt)} || ' ' ||
+            ${micros(table.calledAt)} || ' ' ||
+            ${table.requestIds}::text)`;
   }
 
   /** Whether an instance was removed; null if it has no event. */

@@ -53,13 +53,15 @@ export class RecoveryAccess implements StorageRecovery {
   /** See {@linkcode StorageRecovery.list}. */
   async list(after: string | undefined, limit: number): Promise<RecordedSecret[]> {
     const { table } = this.#storage;
-    const from = after === undefined ? sql`` : sql` where ${table.id} > ${this.#value("after")}`;
+    const from = after === undefined ? sql`` : sql`
+        where ${table.id} > ${this.#value("after")}`;
     const statement = this.#once(
       `list ${after === undefined}`,
       () =>
         sql`select ${table.id} as "id", ${table.secret} as "sealedSecret"
         from ${table}${from}
-        order by ${table.id} limit cast(cast(${this.#value("limit")} as text) as integer)`,
+        order by ${table.id}
+        limit cast(cast(${this.#value("limit")} as text) as integer)`,
     );
     const values = { limit: String(limit), ...after !== undefined && { after } };
     return [...await this.#run(statement, values) as readonly ResultRow[] & RecordedSecret[]];
@@ -176,7 +178,8 @@ export class RecoveryAccess implements StorageRecovery {
   #lastEvents(id: SQL): SQL {
     const { fence } = this.#storage;
     if (!fence) return sql``;
-    return sql` left join ${fence.table} on ${fence.table.instanceId} = ${id}`;
+    return sql`
+        left join ${fence.table} on ${fence.table.instanceId} = ${id}`;
   }
 
   #value(name: string): SQL {

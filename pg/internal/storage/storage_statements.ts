@@ -32,6 +32,9 @@ export type Remember = (ciphertext: string, plaintext: string) => void;
 /** Columns that are set only in new rows. */
 const FOR_NEW_ROWS: ReadonlySet<string> = new Set(["id", "createdAt"]);
 
+/** Between the columns of a statement, each on a line of its own. */
+const NEXT = sql.raw(",\n          ");
+
 /** SQL for values, by the columns' TypeScript names. */
 type Cells = Record<string, SQL>;
 
@@ -179,21 +182,27 @@ export class StorageStatements {
   #upsert({ kind, moment }: StoredEvent, inserted: Cells, updated: Cells): SQL {
     const table = this.#table;
     const id = this.#names.of(table.id);
-    const columns = sql.join(Object.keys(inserted).map((name) => this.#name(name)), sql`, `);
-    const values = sql.join(Object.values(inserted), sql`, `);
-    const onConflict = sql`on conflict (${id}) do update set ${this.#set(updated)}
+    const columns = sql.join(Object.keys(inserted).map((name) => this.#name(name)), NEXT);
+    const values = sql.join(Object.values(inserted), NEXT);
+    const onConflict = sql`on conflict (${id}) do update set
+          ${this.#set(updated)}
         returning ${id}`;
     if (!this.#fence) {
-      return sql`insert into ${table} (${columns})
-        values (${values})
+      return sql`insert into ${table} (
+          ${columns})
+        values (
+          ${values})
         ${onConflict}`;
     }
     // ON CONFLICT sees the row as it is after passing the fence.
     return sql`with
       "mitthooks_event" as (${this.#fence.note(kind, moment.signed)}),
       "mitthooks_stored" as (
-        insert into ${table} (${columns})
-        select ${values} from "mitthooks_event"
+        insert into ${table} (
+          ${columns})
+        select
+          ${values}
+        from "mitthooks_event"
         ${onConflict})
       select case
         when exists (select 1 from "mitthooks_stored") then 'stored'
@@ -206,7 +215,8 @@ export class StorageStatements {
     const { id: idCell, ...set } = cells as Cells & { id: SQL };
     const id = this.#names.of(table.id);
     if (!this.#fence) {
-      return sql`update ${table} set ${this.#set(set)}
+      return sql`update ${table} set
+          ${this.#set(set)}
         where ${table.id} = ${idCell}
         returning ${id}`;
     }
@@ -217,8 +227,10 @@ export class StorageStatements {
       "mitthooks_known" as (select 1 from ${table} where ${table.id} = ${idCell}),
       "mitthooks_event" as (${this.#fence.note(kind, signed, known)}),
       "mitthooks_stored" as (
-        update ${table} set ${this.#set(set)}
-        from "mitthooks_event" where ${table.id} = "mitthooks_event".${this.#fence.instanceId}
+        update ${table} set
+          ${this.#set(set)}
+        from "mitthooks_event"
+        where ${table.id} = "mitthooks_event".${this.#fence.instanceId}
         returning ${table.id})
       select case
         when exists (select 1 from "mitthooks_stored") then 'stored'
@@ -231,7 +243,7 @@ export class StorageStatements {
   #set(cells: Cells): SQL {
     return sql.join(
       Object.entries(cells).map(([name, cell]) => sql`${this.#name(name)} = ${cell}`),
-      sql`, `,
+      NEXT,
     );
   }
 
