@@ -289,19 +289,77 @@ Deno.test("README and docs", async (t) => {
     assertEquals(response.status, 204);
   });
 
-  await t.step("the command line tool", async () => {
-    const shown = commandsOf(page("docs/changing-keys.md"));
-    assertEquals(shown.length, 5);
-    for (const command of shown) {
-      const args = command.replace("deno run -A jsr:@wais/mitthooks-drizzle/cli ", "")
-        .replace(/\s*#.*/, "").split(/\s+/);
-      // The schema imports from the application.
-      assertSucceeded(await run("--config=deno.json", fixture("../../cli.ts"), ...args));
-    }
-  });
-
   await t.step("its tests pass", async () => {
     const tests = Object.keys(files).filter((name) => name.endsWith("_test.ts"));
     assertStringIncludes(assertSucceeded(await project.deno("test", "-A", ...tests)), "3 passed");
   });
+});
+
+Deno.test("docs/changing-keys.md: from the old pair to the new one, with its keys and commands", async () => {
+  const shown = commandsOf(page("docs/changing-keys.md"));
+  const [deno, ...others] = [
+    "deno run -A jsr:@wais/mitthooks-drizzle/cli ",
+    "npx mitthooks-drizzle ",
+  ]
+    .concat("bunx mitthooks-drizzle ").map((runner) =>
+      shown.filter((line) => line.startsWith(runner)).map((line) => line.slice(runner.length))
+    ) as [string[], ...string[][]];
+  for (const runner of others) assertEquals(runner, deno);
+  assertEquals([shown.length, deno.length], [15, 5]);
+
+  await using database = await createDatabase();
+  const sql = postgres(database.url, { max: 1 });
+  await sql.unsafe(extensionInstanceDdl + lastEventDdl);
+  await sql.end();
+  const schema = files["schema.ts"]!;
+  await using project = await Project.create({
+    "schema.ts": schema,
+    "storage.ts": files["storage.ts"]!,
+    "rotating_key.ts": files["rotating_key.ts"]!,
+    ".env": `DATABASE_URL=${database.url}
+ENCRYPTION_MASTER_PASSWORD="the old password"
+ENCRYPTION_SALT="the old salt"
+`,
+    "app.ts": `import { extensionInstances } from "./schema.ts";
+import { db, storage } from "./storage.ts";
+const [id] = Deno.args as [string];
+await storage.upsertExtension({
+  extensionInstanceId: id,
+  contextId: "p-1",
+  consentedScopes: [],
+  secret: "secret " + id,
+});
+console.log((await db.select().from(extensionInstances)).map(({ secret }) => secret).sort().join());
+await db.$client.end();
+`,
+  });
+  const rollOut = async (step: number) => {
+    const key = `import { keyOfStep${step} as key } from "./rotating_key.ts";\n`;
+    const changed = schema.replace(/^const \{ ENCRYPTION.*\n/m, "").replace(
+      /^const key = .*\n/m,
+      "",
+    );
+    await Deno.writeTextFile(join(project.path, "schema.ts"), key + changed);
+  };
+  const store = async (id: string) =>
+    assertSucceeded(await project.deno("run", "-A", "--env-file=.env", "app.ts", id)).trim();
+  const command = async (index: number) => {
+    const args = deno[index]!.replace(/\s*#.*/, "").split(/\s+/);
+    const cli = fixture("../../cli.ts");
+    return assertSucceeded(await project.deno("run", "-A", "--config=deno.json", cli, ...args));
+  };
+
+  assertEquals(await store("0"), "secret 0");
+  await command(0);
+  await rollOut(1);
+  assertEquals(await store("1"), "secret 0,secret 1");
+  await rollOut(2);
+  assertEquals(await store("2"), "secret 0,secret 1,secret 2");
+  const left = "2 values are not under the current key";
+  assertStringIncludes(await command(1), left);
+  assertStringIncludes(await command(2), "2 values would be re-encrypted");
+  assertStringIncludes(await command(3), "2 values re-encrypted");
+  assertEquals((await command(4)).includes("not under the current key"), false);
+  await rollOut(4);
+  assertEquals(await store("4"), "secret 0,secret 1,secret 2,secret 4");
 });
