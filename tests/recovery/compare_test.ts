@@ -5,6 +5,7 @@ import { PgExtensionStorage } from "../../pg/mod.ts";
 import type { SimulatedInstance } from "../../testing/mod.ts";
 import { extensionInstances } from "../support/extension_instance.ts";
 import { poll } from "../../tools/postgres/databases.ts";
+import { clock } from "../../recovery/internal/waiting.ts";
 import { type Fault, hurried, setUp, takes } from "./support.ts";
 
 const test = (name: string, run: () => Promise<void>) =>
@@ -149,6 +150,31 @@ test("changes in the meantime are not differences", async () => {
   });
   const found = await world.compare({ checkSecrets: true });
   assertEquals([found.equal, found.different, found.gone], [true, [], []]);
+});
+
+test("a delivery that arrives while it waits repairs its difference", async () => {
+  await using world = await setUp();
+  const [instance] = await world.addInstances(1) as [SimulatedInstance];
+  const { promise: waits, resolve: wait } = Promise.withResolvers<void>();
+  world.serve(async (request) => {
+    await waits;
+    world.serve();
+    return await world.handle(request);
+  });
+  const updated = instance.update({ variantKey: "other" });
+  const { setTimeout } = clock;
+  clock.setTimeout = (run, ms) => {
+    wait();
+    void updated.then(() => setTimeout(run, ms));
+    return setTimeout(() => {}, 0);
+  };
+  try {
+    assertEquals((await world.compare()).different, []);
+  } finally {
+    clock.setTimeout = setTimeout;
+    wait();
+    await updated;
+  }
 });
 
 test("removing an instance between two pages hides no other one", async () => {

@@ -88,6 +88,8 @@ export async function setUp({ on, ...options }: Settings = {}) {
     mstudio,
     access,
     asked,
+    /** Passes a webhook on to the application. */
+    handle,
     /** Starts or stops the application. Default: the library's handler. */
     serve: (other: (request: Request) => Response | Promise<Response> = running) =>
       application = other,
