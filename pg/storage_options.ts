@@ -101,6 +101,7 @@ export interface ChangeHandlers<
   /**
    * The instance is about to be removed. Its row, and the application's rows that reference it,
    * still exist.
+   * mittwald has already revoked its secret.
    */
   readonly removed?: ((change: InstanceRemoval<TTable, TDatabase>) => unknown) | undefined;
 }

@@ -26,14 +26,15 @@ export interface SimulatedMstudioOptions {
   readonly url?: string | URL | undefined;
   /**
    * The wait after a failure: doubling from `initialMs` (default: 1 s, with a handler as target 10
-   * ms) to `maxMs` (default: 5 min).
+   * ms) to `maxMs` (default: 10 min).
    */
   readonly backoff?: Partial<Backoff> | undefined;
   /** Time limit of an attempt in milliseconds. Default: 6,000. */
   readonly attemptTimeoutMs?: number | undefined;
   /**
-   * Number of consecutive failures after which it gives up. Default: `Infinity`, as mStudio; 10
-   * with a handler as target, so that a test with a failing handler ends.
+   * Number of consecutive failures after which it gives up. Default: `Infinity`; 10 with a
+   * handler as target, so that a test with a failing handler ends. mStudio can halt the deliveries
+   * of an instance.
    */
   readonly maxAttempts?: number | undefined;
   /** Its public key's serial. Default: a random one. */
@@ -124,7 +125,7 @@ export function settingsOf(options: SimulatedMstudioOptions): Settings {
         backoff?.initialMs ?? (inProcess ? 10 : 1_000),
         MAX_TIMER_MS,
       ),
-      maxMs: inRange("backoff.maxMs", backoff?.maxMs ?? 300_000, MAX_TIMER_MS),
+      maxMs: inRange("backoff.maxMs", backoff?.maxMs ?? 600_000, MAX_TIMER_MS),
     },
     attemptTimeoutMs,
     maxAttempts: inRange(

@@ -43,8 +43,8 @@ import {
  * - Removing an instance drops its queued events and delivers only the removal. There are no
  *   further events of it.
  * - An attempt fails after 6 seconds. A request to a URL is then aborted; a handler keeps running.
- * - It never gives up with a URL; with a handler in the same process, after ten consecutive
- *   failures.
+ * - It never gives up with a URL, although mStudio can halt an instance's deliveries; with a handler
+ *   in the same process, it does after ten consecutive failures.
  *
  * Close it after use, best with `await using`.
  *
