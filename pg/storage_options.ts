@@ -100,8 +100,7 @@ export interface ChangeHandlers<
   readonly secretRotated?: ((change: InstanceChange<TTable, TDatabase>) => unknown) | undefined;
   /**
    * The instance is about to be removed. Its row, and the application's rows that reference it,
-   * still exist.
-   * mittwald has already revoked its secret.
+   * still exist. mittwald has already revoked its secret.
    */
   readonly removed?: ((change: InstanceRemoval<TTable, TDatabase>) => unknown) | undefined;
 }
