@@ -42,7 +42,8 @@ export async function runOnTerminal(
   const words = [cliCommand.program, ...cliCommand.args, ...command.split(" ")]
     .map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
   const { ended, printed, write } = startProgram("script", {
-    ...answer && { stdin: "piped" },
+    // A shell beside it, as for other programs, would be a child of `script`, which waits for all of them.
+    stdin: "piped",
     // Quiet, flushed, with the program's exit status, and without a typescript.
     args: ["-qfec", `stty rows 24 cols ${columns} && exec ${words.join(" ")}`, "/dev/null"],
     env: { ...cliEnvironment(env), TERM: "xterm-256color", SHELL: "/bin/sh" },
