@@ -93,7 +93,7 @@ Deno.test("workflows: finds unknown tasks and inexact versions", () => {
 });
 
 Deno.test("release: the version as tag, a changelog section, and a repository address", () => {
-  const changelog = "# Changelog\n\n## 1.2.3\n";
+  const changelog = "# Changelog\n\n## 1.2.3 - 2026-01-31\n";
   assertEquals(releaseFindings("v1.2.3", "1.2.3", changelog, "https://example.com/a/b"), []);
   assertEquals(releaseFindings("1.2.3", "1.2.3", "## 1.2.30\n", "").length, 3);
 });

@@ -16,13 +16,21 @@ export function releaseFindings(
 ): string[] {
   const needed: [boolean, string][] = [
     [tag === `v${version}`, `the tag is "${tag}", the version in deno.json ${version}`],
-    [changelog.includes(`\n## ${version}\n`), `CHANGELOG.md has no section ${version}`],
+    [
+      changelog.split("\n").some((line) => isHeading(line, version)),
+      `CHANGELOG.md has no section ${version} with its date`,
+    ],
     [
       address !== "",
       "REPOSITORY in tools/npm/manifest.ts is empty: npm takes no provenance without",
     ],
   ];
   return needed.filter(([holds]) => !holds).map(([, finding]) => finding);
+}
+
+/** As in `## 1.2.3 - 2026-12-31`. */
+function isHeading(line: string, version: string): boolean {
+  return line.startsWith(`## ${version} - `) && /\d{4}-\d\d-\d\d$/.test(line);
 }
 
 if (import.meta.main) {
