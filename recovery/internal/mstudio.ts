@@ -41,10 +41,8 @@ const MAX_PAUSE_MS = 8_000;
 /** How long a request waits in total for pauses that the API asks for. */
 const MAX_WAIT_MS = 15 * 60_000;
 
-/** The message when that time is over. */
-const LEFT_ALONE = `the API has asked to be left alone, for more than ${
-  MAX_WAIT_MS / 60_000
-} minutes`;
+/** The message when the pauses exceed that time. */
+const TOO_LONG = `the API asked for pauses of more than ${MAX_WAIT_MS / 60_000} minutes`;
 
 /** Instances include texts and pictures of the extension. */
 const MAX_ANSWER_BYTES = 16 * 1024 ** 2;
@@ -267,7 +265,7 @@ export class Mstudio {
         const deadline = new Deadline(REQUEST_MS);
         let found: string;
         let cause: unknown;
-        /** How long the API has asked to be left alone, in milliseconds. */
+        /** The pause that the API asked for, in milliseconds. */
         let askedMs: number | undefined;
         try {
           const answer = await api.request(path, {
@@ -293,7 +291,7 @@ export class Mstudio {
           deadline.clear();
         }
         if (askedMs !== undefined) {
-          if (clock.now() + askedMs > patience) throw this.#unavailable(LEFT_ALONE, cause);
+          if (clock.now() + askedMs > patience) throw this.#unavailable(TOO_LONG, cause);
           await pause(askedMs, signal);
           continue;
         }

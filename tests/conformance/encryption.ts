@@ -148,7 +148,7 @@ export const encryption = (
   {
     name: nativeAes
       ? "AES: the runtime's own for short values, Web Crypto for long ones"
-      : "AES: that of Web Crypto, for the runtime has none of its own",
+      : "AES: Web Crypto encrypts, as the runtime has no cipher",
     async run() {
       const own = raw(1);
       await own.encrypt("first use");
@@ -202,7 +202,7 @@ export const encryption = (
   {
     name: nativeScrypt
       ? "scrypt: the runtime's own and scrypt-js derive the same key"
-      : "scrypt: scrypt-js derives, for the runtime has none of its own",
+      : "scrypt: scrypt-js derives, as the runtime has no scrypt",
     async run() {
       const { process } = globalThis as unknown as Runtime;
       const native = process?.getBuiltinModule?.("node:crypto")?.scrypt;

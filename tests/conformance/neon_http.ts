@@ -25,7 +25,7 @@ export const refused = {
     "order: in the application's transaction: committed and rolled back with it",
     "order: a deadlock in the application's transaction is not retried",
     "re-encryption: a database wrapped by withEncryption, a transaction, and a rolled back one",
-    "re-encryption: row-level security that applies to the current user is an error, whoever owns the table",
+    "re-encryption: row-level security that applies to the current user is an error, regardless of the owner",
     "re-encryption: in a transaction nothing is retried, and the cause is reported, not the consequence",
     "re-encryption: times as keys, in any format of the session",
     "re-encryption: keys that change when converted to text: an error that names the column",

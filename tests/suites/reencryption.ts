@@ -601,7 +601,7 @@ test("several runs at once: nothing is lost, each value is written by one of the
   assertEquals(await read(), secrets(300));
 });
 
-test("row-level security that applies to the current user is an error, whoever owns the table", async ({ sql, fill, read, withSettings }) => {
+test("row-level security that applies to the current user is an error, regardless of the owner", async ({ sql, fill, read, withSettings }) => {
   const names = ["reader", "owner", "bypassing"].map((role) =>
     `mitthooks_${role}_${crypto.randomUUID().replaceAll("-", "")}`
   );
