@@ -31,7 +31,7 @@ export interface Writing {
   readonly isFree?: boolean;
   /** Whether Drizzle chose the aliases of its tables. */
   readonly isRelational?: boolean;
-  /** The built statements that it consists of. */
+  /** The built statements that it contains. */
   written?: object[] | undefined;
 }
 
@@ -73,10 +73,12 @@ export const MEANS_NOTHING =
 export const refuseUse = (column: ColumnLike, how = "uses"): never =>
   refuse(`${how} ${describeColumn(column)}, ${MEANS_NOTHING}`);
 
-/** An encrypted column of each place in a schema, by that: of what others build, names are all that is left. */
+/**
+ * An encrypted column for each place in a schema: statements of other builders contain only names.
+ */
 export const encryptedColumns = new Map<string, ColumnLike>();
 
-/** A name that can be read by everybody but by who writes a statement. */
+/** A name that cannot be read while a statement is written. */
 const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
   enumerable: true,
   get(this: ColumnLike) {
@@ -137,7 +139,7 @@ export function haveSameKey(one: unknown, other: unknown): boolean {
 export const nameOf = (column: ColumnLike): string =>
   writeFreely(() => (column as { name: string }).name);
 
-/** Drizzle's symbol for the name of a table in the schema. */
+/** Drizzle's symbol for a table's name in the schema. */
 export const ORIGINAL_NAME: unique symbol = Symbol.for("drizzle:OriginalName");
 
 type Placed = {

@@ -65,7 +65,7 @@ interface RelationalField {
   readonly selection?: Relational["selection"];
 }
 
-/** Whether a statement is in the application's own words, or another dialect's. */
+/** Whether a statement is the application's own SQL, or another dialect's. */
 const isOwnWords = (query: unknown): query is SQL =>
   kindOf(query) === "sql" && !Gate.of(query as SQL);
 
@@ -119,7 +119,7 @@ export function encryptingDialect(dialect: Dialect): Dialect {
       );
     }
     if (!gate) {
-      // Only names are left of what another dialect has built.
+      // A statement built by another dialect contains only names.
       const read = encryptedColumnIn(fields);
       if (read) refuseForeign(read);
       assertOwnWords([sql], scope());

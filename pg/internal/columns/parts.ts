@@ -91,13 +91,13 @@ export interface Config {
   readonly [clause: string]: unknown;
 }
 
-/** A source that is joined. */
+/** A joined source. */
 export interface Join {
   readonly table: object;
   readonly on?: unknown;
 }
 
-/** Another SELECT that is put beside the first. */
+/** Another SELECT combined with the first. */
 export interface SetOperator {
   readonly type: string;
   readonly isAll: boolean;

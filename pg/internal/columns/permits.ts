@@ -88,8 +88,9 @@ export function assertExpressions(fields: readonly Field[], { nameIn, verb }: Sc
 }
 
 /**
- * Refuses what another builder made of a table with encrypted columns: it leaves the names of columns in an expression
- * beside the table, or beside that one's name. An application's own words name both in one breath.
+ * Refuses the statement of another builder that reads encrypted columns: it has the columns' names
+ * in an expression beside the table or its name. The application's own SQL has both in the same
+ * expression.
  */
 export function assertOwnWords(parts: readonly unknown[], { nameIn }: Scope): void {
   const names = parts.flatMap(flattenChunks).map((part) =>
@@ -104,27 +105,27 @@ export function assertOwnWords(parts: readonly unknown[], { nameIn }: Scope): vo
   }
 }
 
-/** Refuses a statement of which only names are left. */
+/** Refuses a statement that contains only names. */
 export const refuseForeign = (column: object): never =>
   refuse(
     `reads ${describeColumn(column)} in a statement that was not built with the wrapped ` +
       "database, build it with that",
   );
 
-/** Blanks, before and behind a form's one operand, and what may not stand before a keyword. */
+/** Blanks, the text around a form's one operand, and what may not precede a keyword. */
 const [B, BEFORE] = [String.raw`[ \t\n\r\f]`, String.raw`(?<![\w$."\x80-\uffff]|\.[ \t\n\r\f]*)`];
 const OPERAND = String.raw`([ \t\n\r\f(]*)\0([ \t\n\r\f)]*)`;
 const COUNTED = new RegExp(String.raw`${BEFORE}count${B}*\(${OPERAND}\)`, "i");
 const TESTED = new RegExp(String.raw`^${OPERAND}is${B}+(?:not${B}+)?null[ \t\n\r\f)]*$`, "i");
 const ASKED_FOR = new RegExp(`${BEFORE}exists${OPERAND}`, "i");
-/** Right behind FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
+/** Directly after FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
 const SELECTED_FROM = new RegExp(
   String
     .raw`(?:(?:^|[ \n),])(?:join|lateral)|(?<!distinct${B}*|--.*|/\*[^]*)[ \n)]from)${B}+()\0()`,
   "i",
 );
 
-/** Whether an operand stands in a form, between as many parentheses as it closes. */
+/** Whether an operand is in a form, within balanced parentheses. */
 function has(form: RegExp, around: readonly unknown[], index: number): boolean {
   const text = textOf(around, index);
   const [, opened, closed] = form.exec(text) ?? [];
@@ -134,7 +135,10 @@ function has(form: RegExp, around: readonly unknown[], index: number): boolean {
     : closed!.split(")").length >= opened.split("(").length;
 }
 
-/** The text of an expression; a control character stands for one operand, another one for what is no text. */
+/**
+ * The text of an expression, with one control character for the operand and another for any part
+ * that is not text.
+ */
 function textOf(parts: readonly unknown[], operand = -1): string {
   let text = "";
   for (let index = 0; index < parts.length; index++) {
@@ -150,7 +154,10 @@ function textOf(parts: readonly unknown[], operand = -1): string {
   return text;
 }
 
-/** The words of an expression as PostgreSQL reads them: small letters, blanks and quotes where they matter. */
+/**
+ * The text of an expression as PostgreSQL reads it: lower case, with blanks and quotes only where
+ * they matter.
+ */
 export const wordsOf = (...parts: readonly unknown[]): string =>
   textOf(parts).replace(
     /"(?:[^"]|"")*"|[ \t\n\r\f]*([.,])[ \t\n\r\f]*|[A-Z]+/g,
