@@ -7,11 +7,12 @@ import {
   exists,
   isNotNull,
   ne,
+  notExists,
   type SQL,
   sql,
   type WithSubquery,
 } from "drizzle-orm";
-import { alias, integer, pgTable, pgView, text, unionAll } from "drizzle-orm/pg-core";
+import { alias, integer, pgSchema, pgTable, pgView, text, unionAll } from "drizzle-orm/pg-core";
 import { expecting, type Query, type Shapes } from "./shapes.ts";
 import type { Allowed } from "./shapes.ts";
 import type { AnyDatabase } from "./suite.ts";
@@ -30,6 +31,8 @@ const owners = pgView("owner").as((qb) =>
 export const createNamed = `
   CREATE TABLE archive (id int PRIMARY KEY, phone text);
   CREATE TABLE log (id int PRIMARY KEY, phone text);
+  CREATE SCHEMA IF NOT EXISTS app;
+  CREATE TABLE IF NOT EXISTS app.log (id int, phone text);
   INSERT INTO log VALUES (1, 'plain');
   CREATE VIEW owner AS SELECT person.id, phone FROM person LEFT JOIN note ON owner_id = person.id;`;
 
@@ -150,6 +153,16 @@ export const sameNames: Shapes<Query> = {
     );
     return db.with(r).select().from(r);
   },
+  "a CTE that is declared by the name of what is plain": (db) => {
+    const selected = { id: people.id, phone: people.phone, b: sql`${people.name}`.as("body") };
+    const r = db.$with("r", { id: people.id, phone: notes.body })
+      .as(db.select(selected).from(people).getSQL() as never);
+    return db.with(r).update(people).set({ phone: r.phone }).from(r).where(eq(r.id, people.id));
+  },
+  "a CTE of the undecorated database that is declared as encrypted": (db, plain) => {
+    const r = plain.$with("r", secret).as(sql`select 1 as id, 'plain' as phone` as never);
+    return db.with(r).update(people).set({ phone: r.phone }).from(r).where(eq(r.id, people.id));
+  },
   // Made distinct.
   "DISTINCT over a view": (db) =>
     db.selectDistinct({ id: owners.id, phone: owners.phone }).from(owners),
@@ -184,6 +197,11 @@ export const ownNames: Shapes<Allowed> = {
   "a table that is declared twice": expecting([{ phone: "555" }], (db) => {
     const again = pgTable("person", { id: integer(), phone: textUnderA() });
     return db.select({ phone: people.phone }).from(again).where(eq(again.id, 1));
+  }),
+  "tables of one name in two schemas": expecting([{ id: 1 }], (db) => {
+    const inApp = pgSchema("app").table("log", { id: integer(), phone: textUnderA() });
+    const none = notExists(db.select().from(inApp).where(isNotNull(inApp.phone)));
+    return db.select({ id: log.id }).from(log).where(and(none, eq(log.phone, "plain")));
   }),
   "a table within itself": expecting([{ id: 1 }], (db) => {
     const notNull = db.select({ id: people.id }).from(people).where(isNotNull(people.phone));

@@ -98,6 +98,8 @@ const cloned = cloneOf(people);
 
 const other = alias(people, "other");
 const excluded = alias(people, "excluded");
+/** A table that shares a column's name with `person`, where that is plain. */
+const excludedNames = alias(pgTable("nickname", { name: textUnderA() }), "excluded");
 const value = sql.placeholder("value");
 const bound = sql.param("555", people.phone);
 const coalesced = sql`coalesce(${people.phone}, ${other.phone})`;
@@ -185,6 +187,7 @@ const refusedConditions = at<SQL>({
   "placeholder on the left": sql`${value} <> ${people.phone}`,
   "placeholder in a nested template": ne(people.phone, sql`${value}`),
   "placeholder, bound": sql`${people.phone} <> ${sql.param(value, people.phone)}`,
+  "placeholder, bound alone": sql`name = ${sql.param(value, people.phone)}`,
   "a plain column": ne(people.phone, people.name),
   "two encrypted columns": ne(people.phone, people.token),
   "the same column of an alias": eq(people.phone, other.phone),
@@ -230,6 +233,8 @@ const refusedSelections = at<SQL<string>>({
   "the SQL of another builder with more columns": () =>
     sql<string>`(${builder.select().from(notes).limit(1).getSQL()})`,
   "another builder": () => sql<string>`${builder.select({ b: notes.body }).from(notes).limit(1)}`,
+  "a comment before a scalar subquery": (db) =>
+    sql<string>`upper(-- from \n${phones(db).limit(1)})`,
   "count of an expression": sql<string>`count((${people.phone}) || '')`,
   "count of different ones": sql<string>`count(distinct ${people.phone})`,
   "a function whose name ends like count": sql<string>`pg_catalog.my_count(${people.phone})`,
@@ -301,6 +306,7 @@ const refusedAssignments = at<Record<string, unknown>>({
   "a bound array": { name: sql`(array['', (phone = ${bound})::text])[2]` },
   "excluded of another column": { phone: sql`excluded.name` },
   "excluded of a column of another key": { phone: excluded.token },
+  "excluded of another table, whose name is plain here": { phone: excludedNames.name },
   "excluded in a function": { phone: sql`lower(excluded.phone)` },
   "excluded of a column in other letters": { phone: sql`excluded."Phone"` },
   "excluded with something behind": { phone: sql`excluded.phone || ''` },
@@ -629,6 +635,23 @@ const reads: Shapes<Allowed> = {
     [{ body: "555" }],
     (db) => db.insert(notes).select(asNote(db, people.phone)).returning({ body: notes.body }),
   ),
+  "insert … select, with a union of another builder": expecting(
+    [{ body: "555" }, { body: "555" }],
+    async (db) => {
+      const of = (given: unknown, id: string) =>
+        (given as AnyDatabase).select({
+          id: sql<number>`${sql.raw(id)}`.as("id"),
+          ownerId: people.id,
+          body: people.phone,
+          data: sql`null::jsonb`.as("data"),
+        }).from(people).where(eq(people.id, 1));
+      const inserted = await db.insert(notes)
+        .select((given) => of(given, "20").unionAll(of(given, "21")))
+        .returning({ body: notes.body });
+      await db.delete(notes).where(inArray(notes.id, [20, 21]));
+      return inserted;
+    },
+  ),
   "insert … select, with another builder": expecting([{ body: "555" }], async (db) => {
     await db.delete(notes).where(eq(notes.id, 8));
     return await db.insert(notes)
@@ -733,6 +756,7 @@ const writes: Shapes<Allowed> = {
       const phone = textUnderA().$onUpdate(() => `made ${++made}`);
       const table = pgTable("person", { id: integer().primaryKey(), name: text(), phone });
       await db.update(table).set({ name: "Bob" }).where(eq(table.id, 2));
+      assertEquals(made, 1);
     },
   ),
   "a CTE that inserts": expecting(
@@ -842,7 +866,7 @@ test("every refused shape", async (given) => {
     };
     const { message } = await assertRejects(run, TypeError, undefined, name);
     const expected =
-      /^Building an? [A-Za-z]+: .*encrypted column "(phone|api_token|apiToken|body)" of table "\w+"/;
+      /^Building an? [A-Za-z]+: .*encrypted column "(phone|api_token|apiToken|body|name)" of table "\w+"/;
     assertMatch(message, expected, name);
     assertEquals(log, [], name);
   }
@@ -923,5 +947,15 @@ export const scalarSubquery: Case = {
     const { db } = await openFilled(context);
     const phone = phones(db).where(eq(people.id, 1)).as("scalar");
     assertEquals(await db.select({ id: notes.id, phone }).from(notes), [{ id: 7, phone: "555" }]);
+    await context.sql("CREATE VIEW diaries AS SELECT id FROM person");
+    const view = pgView("diaries").as((qb) =>
+      qb.select({ id: people.id, diary: bodies(qb as unknown as AnyDatabase).as("diary") })
+        .from(people)
+    );
+    const found = [{ id: 1, diary: "diary" }, { id: 2, diary: "diary" }];
+    assertEquals<unknown>(await db.select().from(view).orderBy(view.id), found);
+    const inner = db.$with("inner").as(phones(db).limit(1));
+    const value = async () => await db.with(inner).select({ inner: inner as never }).from(inner);
+    await assertRejects(value, TypeError, "a whole CTE");
   },
 };

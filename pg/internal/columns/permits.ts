@@ -10,7 +10,7 @@ import { describeColumn, encryptedColumns, isEncrypted, isReadable } from "./enc
 import { ORIGINAL_NAME, placeOf, readable, refuse, refuseUse } from "./encrypted_column.ts";
 import { Gate, withChunks } from "./gate.ts";
 import { fieldsIn, Scope } from "./names.ts";
-import { type Builder, type Field, flattenChunks, kindOf, mapChanged } from "./parts.ts";
+import { type Builder, flattenChunks, kindOf, mapChanged } from "./parts.ts";
 
 /**
  * An expression with the permitted stand-ins.
@@ -60,8 +60,13 @@ export function permitPart(
       return opened === inner ? part : new Subquery(opened, selectedFields, alias);
     }
     case "view":
-      // Its expressions are written by their aliases.
-      assertExpressions(fieldsIn(part as object), scope);
+      // Its expressions are written by their aliases, so nothing else would refuse them.
+      for (const { field } of fieldsIn(part as object)) {
+        const { sql: expression = field } = field as Partial<SQL.Aliased>;
+        if (kindOf(expression) === "sql") {
+          permit(expression as SQL, new Scope(scope.nameIn, scope.verb));
+        }
+      }
       return part;
     case "table":
       if (around.length > 1) {
@@ -76,14 +81,6 @@ export function permitPart(
         : part;
     default:
       return part;
-  }
-}
-
-/** Refuses fields that are expressions with encrypted columns. */
-export function assertExpressions(fields: readonly Field[], { nameIn, verb }: Scope): void {
-  for (const { field } of fields) {
-    const { sql: expression = field } = field as Partial<SQL.Aliased>;
-    if (kindOf(expression) === "sql") permit(expression as SQL, new Scope(nameIn, verb));
   }
 }
 
@@ -121,7 +118,7 @@ const ASKED_FOR = new RegExp(`${BEFORE}exists${OPERAND}`, "i");
 /** Directly after FROM, JOIN or LATERAL: Drizzle's own `$count`, and templates. */
 const SELECTED_FROM = new RegExp(
   String
-    .raw`(?:(?:^|[ \n),])(?:join|lateral)|(?<!distinct${B}*|--.*|/\*[^]*)[ \n)]from)${B}+()\0()`,
+    .raw`(?:(?:^|[ \n),])(?:join|lateral)|(?<!distinct${B}*|--.*)[ \n)]from)${B}+()\0()`,
   "i",
 );
 
@@ -130,9 +127,7 @@ function has(form: RegExp, around: readonly unknown[], index: number): boolean {
   const text = textOf(around, index);
   const [, opened, closed] = form.exec(text) ?? [];
   if (opened === undefined) return false;
-  return form === TESTED
-    ? text.split("(").length === text.split(")").length
-    : closed!.split(")").length >= opened.split("(").length;
+  return form === TESTED || closed!.split(")").length >= opened.split("(").length;
 }
 
 /**
