@@ -78,7 +78,10 @@ export async function setUp({ on, ...options }: Settings = {}) {
     const request = new Request(input, init);
     asked.push(`${request.method} ${new URL(request.url).pathname}`);
     const answer = () => Promise.resolve(mstudio.api(request.clone()));
-    return await fault(request, answer) ?? await answer();
+    const response = await fault(request, answer) ?? await answer();
+    // The global fetch rejects as well when it is aborted before its answer has come.
+    request.signal.throwIfAborted();
+    return response;
   };
   const access = { storage, apiToken: mstudio.apiToken, fetch };
   return {
