@@ -283,7 +283,7 @@ const unusable: Record<string, [fault: Fault, code: string, found: string]> = {
   "never ready": [
     status(429),
     "ERR_MSTUDIO_UNAVAILABLE",
-    "the API asked for a pause",
+    "the API asked for pauses of more than",
   ],
   "a page of HTML": [
     () => new Response("<html>Welcome</html>"),
