@@ -96,6 +96,8 @@ Deno.test("release: the version as tag, a changelog section, and a repository ad
   const changelog = "# Changelog\n\n## 1.2.3 - 2026-01-31\n";
   assertEquals(releaseFindings("v1.2.3", "1.2.3", changelog, "https://example.com/a/b"), []);
   assertEquals(releaseFindings("1.2.3", "1.2.3", "## 1.2.30\n", "").length, 3);
+  const undated = releaseFindings("v1.2.3", "1.2.3", "## 1.2.3\n", "https://example.com/a/b");
+  assertEquals(undated, ["CHANGELOG.md has no section 1.2.3 with its date"]);
 });
 
 Deno.test("doc-lint: ignores only declarations of other packages", () => {
