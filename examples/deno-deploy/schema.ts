@@ -1,24 +1,12 @@
-import process from "node:process"; // also available when drizzle-kit loads this file
-import {
-  buildEncryptedTextColumn,
-  buildEncryptionKey,
-} from "@wais/mitthooks-drizzle/pg/encryption";
-import {
-  buildExtensionInstanceTable,
-  buildLastEventTable,
-} from "@wais/mitthooks-drizzle/pg/schema";
+import process from "node:process";
+import * as pg from "@wais/mitthooks-drizzle/pg";
 import { text } from "drizzle-orm/pg-core";
+export const { context } = pg; // an enum, which drizzle-kit creates, too
 
-export { context } from "@wais/mitthooks-drizzle/pg/schema";
-
-const encryptionKey = buildEncryptionKey(
-  process.env.ENCRYPTION_MASTER_PASSWORD!,
-  process.env.ENCRYPTION_SALT!,
-);
-
-export const extensionInstances = buildExtensionInstanceTable(
-  buildEncryptedTextColumn(encryptionKey),
+const { ENCRYPTION_MASTER_PASSWORD, ENCRYPTION_SALT } = process.env;
+const key = pg.buildEncryptionKey(ENCRYPTION_MASTER_PASSWORD!, ENCRYPTION_SALT!);
+export const extensionInstances = pg.buildExtensionInstanceTable(
+  pg.buildEncryptedTextColumn(key),
   { note: text() },
 );
-
-export const lastEvents = buildLastEventTable();
+export const lastEvents = pg.buildLastEventTable();

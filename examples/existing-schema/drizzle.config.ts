@@ -1,9 +1,4 @@
 import process from "node:process";
-import { defineConfig } from "drizzle-kit";
 
-export default defineConfig({
-  dialect: "postgresql",
-  schema: "./schema.ts",
-  out: "./drizzle",
-  dbCredentials: { url: process.env.DATABASE_URL! },
-});
+const dbCredentials = { url: process.env.DATABASE_URL! };
+export default { dialect: "postgresql", schema: "./schema.ts", dbCredentials };

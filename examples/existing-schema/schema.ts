@@ -1,22 +1,16 @@
 import process from "node:process";
-import {
-  buildEncryptedTextColumn,
-  buildEncryptionKey,
-} from "@wais/mitthooks-drizzle/pg/encryption";
-import {
-  buildExtensionInstanceTable,
-  buildLastEventTable,
-} from "@wais/mitthooks-drizzle/pg/schema";
+import * as pg from "@wais/mitthooks-drizzle/pg";
 import { pgTable, serial, text, varchar } from "drizzle-orm/pg-core";
 
-export { context } from "@wais/mitthooks-drizzle/pg/schema";
+export const { context } = pg;
 
-const encryptedText = buildEncryptedTextColumn(
-  buildEncryptionKey(process.env.ENCRYPTION_MASTER_PASSWORD!, process.env.ENCRYPTION_SALT!),
+const { ENCRYPTION_MASTER_PASSWORD, ENCRYPTION_SALT } = process.env;
+const encryptedText = pg.buildEncryptedTextColumn(
+  pg.buildEncryptionKey(ENCRYPTION_MASTER_PASSWORD!, ENCRYPTION_SALT!),
 );
 
-export const extensionInstances = buildExtensionInstanceTable(encryptedText);
-export const lastEvents = buildLastEventTable();
+export const extensionInstances = pg.buildExtensionInstanceTable(encryptedText);
+export const lastEvents = pg.buildLastEventTable();
 
 /** The application's own data, deleted with its instance. */
 export const sites = pgTable("site", {

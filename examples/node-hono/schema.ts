@@ -1,23 +1,9 @@
 import process from "node:process";
-import {
-  buildEncryptedTextColumn,
-  buildEncryptionKey,
-} from "@wais/mitthooks-drizzle/pg/encryption";
-import {
-  buildExtensionInstanceTable,
-  buildLastEventTable,
-} from "@wais/mitthooks-drizzle/pg/schema";
+import * as pg from "@wais/mitthooks-drizzle/pg";
 
-// drizzle-kit creates only what the schema exports.
-export { context } from "@wais/mitthooks-drizzle/pg/schema";
+export const { context } = pg; // an enum, which drizzle-kit creates, too
 
-const encryptionKey = buildEncryptionKey(
-  process.env.ENCRYPTION_MASTER_PASSWORD!,
-  process.env.ENCRYPTION_SALT!,
-);
-
-export const extensionInstances = buildExtensionInstanceTable(
-  buildEncryptedTextColumn(encryptionKey),
-);
-
-export const lastEvents = buildLastEventTable();
+const { ENCRYPTION_MASTER_PASSWORD, ENCRYPTION_SALT } = process.env;
+const key = pg.buildEncryptionKey(ENCRYPTION_MASTER_PASSWORD!, ENCRYPTION_SALT!);
+export const extensionInstances = pg.buildExtensionInstanceTable(pg.buildEncryptedTextColumn(key));
+export const lastEvents = pg.buildLastEventTable();

@@ -75,11 +75,11 @@ export class NpmExample extends Application {
     const build = manifest.scripts.build ? "npm run build, " : "";
     assertEquals(
       (await readCommands(name)).join(", "),
-      `npm install, npm run keygen, npm run db:migrate, ${build}npm start, npm run mstudio`,
+      `npm install, npm run keygen, npm run db:generate && npm run db:migrate, ${build}npm start, npm run mstudio`,
     );
     await example.succeed("npm run keygen");
     if (!files["tsconfig.json"]) await example.succeed(TSC);
-    assertStringIncludes(await example.succeed("npm run db:generate"), "No schema changes");
+    assertStringIncludes(await example.succeed("npm run db:generate"), "SQL migration file");
     return example;
   }
 
