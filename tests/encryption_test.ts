@@ -257,7 +257,8 @@ Deno.test("keys are not extractable; their derived bytes are overwritten", async
         await importEncryptionKey(given).encrypt("x");
       }),
   );
-  assertEquals(seen.map((bytes) => [...new Set(bytes)]), new Array(9).fill([0]));
+  assert(seen.length >= 9);
+  for (const bytes of seen) assertEquals([...new Set(bytes)], [0]);
   // The caller's bytes stay unchanged.
   assertEquals(given, raw(7));
 });

@@ -104,6 +104,8 @@ async function importNodeKey(bytes: Bytes): Promise<AesGcm["node"]> {
     return createNodeCipher(bytes);
   } catch {
     return undefined;
+  } finally {
+    throwaway.fill(0);
   }
 }
 

@@ -69,9 +69,16 @@ export const MEANS_NOTHING =
   "whose stored text is random and means nothing to the database; only IS NULL, IS NOT NULL and count() work, " +
   "to find a value keep a keyed hash of it in another column";
 
+const OF_ANOTHER_VERSION =
+  "which another version of this package made; the application and its schema have to load the same one " +
+  "(npm ls @weissaufschwarz/mitthooks-drizzle)";
+
 /** Refuses to write a column. */
 export const refuseUse = (column: ColumnLike, how = "uses"): never =>
-  refuse(`${how} ${describeColumn(column)}, ${MEANS_NOTHING}`);
+  refuse(
+    `${how} ${describeColumn(column)}, ` +
+      (isOfAnotherVersion(column) ? OF_ANOTHER_VERSION : MEANS_NOTHING),
+  );
 
 /**
  * An encrypted column for each place in a schema: statements of other builders contain only names.
@@ -181,14 +188,7 @@ export function readable<T extends ColumnLike>(
 ): T {
   let standIn = decode ? undefined : standIns.get(column);
   if (!standIn) {
-    if (isOfAnotherVersion(column)) {
-      refuse(
-        `uses ${
-          describeColumn(column)
-        }, which another version of this package made; the application ` +
-          "and its schema have to load the same one (npm ls @weissaufschwarz/mitthooks-drizzle)",
-      );
-    }
+    if (isOfAnotherVersion(column)) refuseUse(column);
     // Drizzle 1.0 writes the original of an aliased column.
     const original = (column as { [ORIGINAL]?: () => T })[ORIGINAL];
     standIn = Object.create(column, {
