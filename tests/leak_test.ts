@@ -12,7 +12,7 @@ import { CANARIES, CONTROL, createCanary, Evidence, findCanary } from "./leak/ev
 import { runDemo, runExample } from "./leak/programs.ts";
 import { ConsoleRecorder, SpanRecorder } from "./leak/recorders.ts";
 import { checkSessions } from "./leak/sessions.ts";
-import { exchangeTokens } from "./leak/webhooks.ts";
+import { exchangeTokens, failDeliveries } from "./leak/webhooks.ts";
 import { createDatabase } from "../tools/postgres/databases.ts";
 import { startWatchedPostgres } from "./support/watched_postgres.ts";
 
@@ -28,6 +28,7 @@ Deno.test("leaks: secrets, master passwords and salts show up nowhere, whatever 
       using recorder = new SpanRecorder();
       await useDatabase(evidence, database.url);
       await exchangeTokens(evidence);
+      await failDeliveries(evidence);
       await checkSessions(evidence);
       evidence.add("output of this process", ...printed.texts);
       evidence.add("Drizzle's spans", ...recorder.spans);

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { BusyError, HandlerFailedError } from "../../errors.ts";
 import type { PgExtensionStorage } from "../../pg/mod.ts";
+import { SimulatedMstudio } from "../../testing/mod.ts";
 import { InstanceTokens } from "../../tokens/mod.ts";
 import { verifyWebhook } from "../../webhooks/mod.ts";
 import {
@@ -155,4 +156,33 @@ export async function exchangeTokens(evidence: Evidence): Promise<void> {
   );
   const inactive = tokensOf(valid, 200, { secret, active: false });
   await evidence.fails("ERR_INSTANCE_INACTIVE", () => inactive.get("instance-1"));
+}
+
+/** Deliveries of the simulated mStudio that fail. */
+export async function failDeliveries(evidence: Evidence): Promise<void> {
+  let answer: () => Response = Response.error;
+  await using mstudio = await SimulatedMstudio.create({
+    extensionId: EXTENSION_ID,
+    target: async (request) => {
+      const { kind } = await request.json();
+      return kind === "InstanceRemovedFromContext" ? new Response() : answer();
+    },
+    backoff: { initialMs: 60_000, maxMs: 60_000 },
+    maxAttempts: 2,
+  });
+  const instance = mstudio.instance({ secret });
+  const event = mstudio.event("SecretRotated", { secret: rotatedSecret });
+  await evidence.fails("ERR_NO_RESPONSE", () => mstudio.deliverOnce(event));
+  answer = () => new Response(secret, { status: 500 });
+  const dropped = instance.add();
+  await Promise.all([evidence.fails("ERR_DROPPED", () => dropped), instance.remove()]);
+  const single = await SimulatedMstudio.create({
+    extensionId: EXTENSION_ID,
+    target: answer,
+    maxAttempts: 1,
+  });
+  await evidence.fails("ERR_GAVE_UP", () => single.addInstance({ secret }));
+  await single.close();
+  await evidence.fails("ERR_CLOSED", () => single.addInstance({ secret }));
+  evidence.inspect(mstudio, instance, single);
 }
