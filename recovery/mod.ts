@@ -76,7 +76,7 @@ export {
   type RepairOptions,
   type RepairProgress,
   type RepairReport,
-  type UnmendedInstance,
+  type UnrepairedInstance,
 } from "./repair.ts";
 export type {
   ComparedState,

@@ -54,7 +54,7 @@ export interface RepairOptions extends ApiAccess {
 }
 
 /** An instance that was not repaired, and the reason. */
-export interface UnmendedInstance {
+export interface UnrepairedInstance {
   /** Id of the instance. */
   readonly id: string;
   /** The reason. */
@@ -72,9 +72,9 @@ export interface RepairReport {
   /** How many instances got a new secret. */
   readonly rotated: number;
   /** Instances skipped because a pending delivery or the running application updates them. */
-  readonly left: readonly UnmendedInstance[];
+  readonly left: readonly UnrepairedInstance[];
   /** Instances that could not be repaired. */
-  readonly failed: readonly UnmendedInstance[];
+  readonly failed: readonly UnrepairedInstance[];
   /** Whether `signal` stopped the repair. */
   readonly aborted: boolean;
 }
@@ -157,8 +157,8 @@ class Repairing {
   #foreignKey: string | undefined;
   /** The first rotation. Its outcome decides how the others proceed, so they wait for it. */
   #first: Promise<void> | undefined;
-  readonly #left: UnmendedInstance[] = [];
-  readonly #failed: UnmendedInstance[] = [];
+  readonly #left: UnrepairedInstance[] = [];
+  readonly #failed: UnrepairedInstance[] = [];
 
   constructor(
     readonly storage: StorageRecovery,
