@@ -213,6 +213,34 @@ export const relational: Case[] = [
       const many = open(context, { relations: through }).query.people;
       const findTwins = async () => await many.findMany({ with: { twins: true } });
       await assertRejects(findTwins, TypeError, "uses the encrypted column");
+      // A view with an expression, which relational queries write by its alias.
+      const shouts = pgCore.pgView("shout").as((qb) =>
+        qb.select({ id: people.id, shout: sql`upper(${people.phone})`.as("shout") }).from(people)
+      );
+      const views = defineRelations({ people: shouts }, () => ({}));
+      const findShouts = async () =>
+        await open(context, { relations: views }).query.people.findMany({});
+      await assertRejects(findShouts, TypeError, "uses the encrypted column");
+    },
+  },
+  {
+    name: "a column with an alias is decrypted, and named nowhere else",
+    async run(context) {
+      const db = await fill(context);
+      const { phone } = people as unknown as { phone: { as(alias: string): typeof people.phone } };
+      const aliased = phone.as("phone");
+      const found = await db.select({ aliased }).from(people).where(eq(people.id, 1));
+      assertEquals(found, [{ aliased: "555" }]);
+      const joining = pgCore.customType<{ data: string }>({
+        dataType: () => "text",
+        toDriver: (value) => sql`concat(${aliased}, ${value}::text)`,
+      });
+      const joined = pgCore.pgTable("person", { name: joining() });
+      await assertRejects(
+        async () => await db.update(joined).set({ name: "x" }),
+        TypeError,
+        "uses the encrypted column",
+      );
     },
   },
   {

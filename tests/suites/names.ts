@@ -99,9 +99,9 @@ export const sameNames: Shapes<Query> = {
     return db.with(alias).insert(archive).select(db.select(secret).from(people));
   },
   "a CTE that is named like a table with an alias": (db) => {
-    const { alias } = three(db, "person");
+    const { column } = three(db, "person");
     const columns = { id: other.id, phone: other.phone };
-    return db.with(alias).insert(archive).select(db.select(columns).from(other));
+    return db.with(column).insert(archive).select(db.select(columns).from(other));
   },
   "an encrypted CTE that is named like a plain table": (db) => {
     const { encrypted } = three(db, "log");

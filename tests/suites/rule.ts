@@ -201,6 +201,8 @@ const refusedConditions = at<SQL>({
   "a part of an expression, tested for null": sql`${people.name} || ${people.phone} is null`,
   "a parameter that is a column": sql`${sql.param(people.phone)} <> 'x'`,
   "another builder's SQL": (_, plain) => sql`${people.name} <> (${phones(plain).getSQL()})`,
+  "another builder's SQL over an alias": (_, plain) =>
+    sql`${people.name} <> (${plain.select({ t: other.phone }).from(other).getSQL()})`,
   "a copy of a column": ne(copied, "555"),
   "in exists of the undecorated database": (_, plain) =>
     exists(plain.select().from(notes).where(ne(notes.body, people.phone))),
@@ -234,7 +236,7 @@ const refusedSelections = at<SQL<string>>({
     sql<string>`(${builder.select().from(notes).limit(1).getSQL()})`,
   "another builder": () => sql<string>`${builder.select({ b: notes.body }).from(notes).limit(1)}`,
   "a comment before a scalar subquery": (db) =>
-    sql<string>`upper(-- from \n${phones(db).limit(1)})`,
+    sql<string>`(select -- from \n${phones(db).limit(1).as("x")})`,
   "count of an expression": sql<string>`count((${people.phone}) || '')`,
   "count of different ones": sql<string>`count(distinct ${people.phone})`,
   "a function whose name ends like count": sql<string>`pg_catalog.my_count(${people.phone})`,
@@ -394,6 +396,12 @@ const refusedQueries: Shapes<Query> = {
   // Stored by INSERT.
   "a template in VALUES": (db) =>
     db.insert(people).values({ id: 3, name: "Cy", phone: sql`${"plain"}` }),
+  "a column in VALUES": (db) =>
+    db.insert(people).values({ id: 3, name: "Cy", phone: people.phone as never }),
+  "a column that $default makes": (db) =>
+    db.insert(making(people.phone)).values({ id: 3, name: "Cy" }),
+  "excluded in VALUES": (db) =>
+    db.insert(people).values({ id: 3, name: "Cy", phone: sql`excluded.phone` }),
   "a placeholder in a template in VALUES": (db) =>
     db.insert(people).values({ id: 3, name: "Cy", phone: sql`${value}` }),
   "a conflict target": (db) => insert(db).onConflictDoNothing({ target: people.phone }),

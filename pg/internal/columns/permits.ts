@@ -50,6 +50,7 @@ export function permitPart(
       }
       return part;
     case "sql":
+      if (isAliasedTable(part as SQL)) assertOwnWords(around, scope);
       return statement(part as SQL, ASKED_FOR);
     case "aliased":
       scope.mentionAlias(part as SQL.Aliased);
@@ -83,6 +84,11 @@ export function permitPart(
       return part;
   }
 }
+
+/** Whether an expression is a table with its alias, as Drizzle writes it in FROM. */
+const isAliasedTable = ({ queryChunks }: SQL): boolean =>
+  queryChunks.some((part) => kindOf(part) === "name") &&
+  queryChunks.some((part) => ["sql", "table"].includes(kindOf(part)));
 
 /**
  * Refuses the statement of another builder that reads encrypted columns: it has the columns' names
