@@ -2,14 +2,13 @@
  * `deno task bench`: compares this library with its predecessor, and with a bare cipher and
  * hand-written SQL. They take turns in short slices, each in a separate process; the median of the
  * ratios of all rounds counts. Figures are meaningful relative to each other, on an idle machine.
- *
- * @module
  */
 import { spawn } from "node:child_process";
 import { cpus } from "node:os";
 import { createInterface } from "node:readline";
 import { SimulatedMstudio } from "../testing/mod.ts";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
+import { npmPackage } from "../tools/npm/package.ts";
 import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
 import { createProject, installedVersion } from "../tools/npm/project.ts";
 import { join, repository } from "../tools/paths.ts";
@@ -50,7 +49,7 @@ await runTask(async (directory) => {
   const [pg, tinybench, drizzle] = await Promise.all(
     ["pg", "tinybench", "drizzle-orm"].map((name) => installedVersion(repository, name)),
   ) as [string, string, string];
-  const ours = { "drizzle-orm": drizzle, [NPM_NAME]: `file:${await shared.tarball()}` };
+  const ours = { "drizzle-orm": drizzle, [NPM_NAME]: `file:${(await npmPackage()).tarball}` };
   for (const [name, packages] of Object.entries({ ours, original: ORIGINAL, floor: ours })) {
     await createProject(shared.path(name), { ...packages, pg, tinybench });
     const entries = { main: join(repository, `bench/contestants/${name}.ts`) };
@@ -80,7 +79,6 @@ await runTask(async (directory) => {
   return 0;
 });
 
-/** Signs webhooks that add instances. */
 async function signRequests() {
   await using mstudio = await SimulatedMstudio.create({
     extensionId: EXTENSION_ID,

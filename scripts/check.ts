@@ -2,13 +2,11 @@
  * `deno task check [NAME…]`: runs all checks, or the named ones, and reports each result.
  *
  * To add a check, put it into the list below.
- *
- * @module
  */
 import { type Check, commandCheck } from "../tools/checks/check.ts";
 import { docLint } from "../tools/checks/doc_lint.ts";
 import { manifests } from "../tools/checks/manifests.ts";
-import { npmPackage } from "../tools/checks/npm_package.ts";
+import { installation } from "../tools/checks/npm_package.ts";
 import { portable } from "../tools/checks/portable.ts";
 import { workflows } from "../tools/checks/workflows.ts";
 import { importMapWithoutJsr } from "../tools/import_map.ts";
@@ -34,7 +32,7 @@ const checks: readonly Check[] = [
   manifests,
   portable,
   workflows,
-  npmPackage,
+  installation,
 ];
 
 const names = checks.map(({ name }) => name);

@@ -1,7 +1,7 @@
 /** The npm package's command on Node.js, with the kinds of schemas that drizzle-kit loads. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
-import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
+import { npmPackage } from "../tools/npm/package.ts";
 import { join } from "../tools/paths.ts";
 import { createProject, npmInstall } from "../tools/npm/project.ts";
 import { nodeProgram } from "../tools/npm/programs.ts";
@@ -36,8 +36,7 @@ const FILES = {
 Deno.test("status on Node.js: schemas with aliases, enums and imports without extensions", async (t) => {
   const path = await writeFolder(FILES);
   try {
-    const built = await buildNpmPackage(join(path, "package"));
-    const tarball = await packNpmPackage(built.directory, path);
+    const { manifest: { bin }, tarball } = await npmPackage();
     await createProject(path, {
       [NPM_NAME]: `file:${tarball}`,
       "drizzle-orm": "^0.45.0",
@@ -47,12 +46,7 @@ Deno.test("status on Node.js: schemas with aliases, enums and imports without ex
     const status = async (node: number, type: string) => {
       await Deno.writeTextFile(join(path, "package.json"), JSON.stringify({ ...manifest, type }));
       const { path: program } = await nodeProgram(node);
-      const command = join(
-        path,
-        "node_modules",
-        NPM_NAME,
-        built.manifest.bin!["mitthooks-drizzle"]!,
-      );
+      const command = join(path, "node_modules", NPM_NAME, bin!["mitthooks-drizzle"]!);
       const { ended } = startProgram(program, { args: [command, "status"], cwd: path });
       const { code, stderr } = await ended;
       assertEquals(code, 1);

@@ -5,8 +5,6 @@
  *
  * Exceptions: the package comes from this checkout instead of a registry; the ports are free ones;
  * the database differs.
- *
- * @module
  */
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { parseEnv } from "node:util";
@@ -19,7 +17,7 @@ import { readManifest } from "../tools/manifest.ts";
 import { NPM_NAME } from "../tools/npm/manifest.ts";
 import { type Program, startProgram } from "../tools/program.ts";
 import { temporaryDirectory } from "../tools/temporary_directory.ts";
-import { buildNpmPackage, packNpmPackage } from "../tools/npm/package.ts";
+import { npmPackage } from "../tools/npm/package.ts";
 import { join, repository } from "../tools/paths.ts";
 import { cacheDirectory } from "../tools/npm/project.ts";
 import { bunProgram, denoProgram, nodeProgram } from "../tools/npm/programs.ts";
@@ -45,9 +43,8 @@ const READERS = [
 /**
  * The sections of both READMEs with this checkout's package: its tarball for npm, a link for Deno.
  */
-async function readQuickStarts(directory: string): Promise<Record<"deno" | "npm", string>> {
-  const { directory: built, manifest } = await buildNpmPackage(join(directory, "package"));
-  const tarball = await packNpmPackage(built, directory);
+async function readQuickStarts(): Promise<Record<"deno" | "npm", string>> {
+  const { directory, manifest, tarball } = await npmPackage();
   const { name } = await readManifest();
   const link = JSON.stringify({ links: [repository], imports: { [name]: `jsr:${name}` } });
   const read = async (path: string) =>
@@ -56,7 +53,7 @@ async function readQuickStarts(directory: string): Promise<Record<"deno" | "npm"
     deno: (await read(join(repository, "README.md")))
       .replace(`deno add jsr:${name}`, "deno add")
       .replace(/(?<=echo '\{.*) \}/, `, ${link.slice(1)}`),
-    npm: (await read(join(built, "README.md")))
+    npm: (await read(join(directory, "README.md")))
       .replaceAll(`${NPM_NAME}@${manifest.version}`, `${NPM_NAME}@file:${tarball}`),
   };
 }
@@ -208,7 +205,7 @@ class Terminal {
 // Both at once take less time than one after the other.
 Deno.test("the quick starts of both READMEs, followed to the letter", async (t) => {
   await using directory = temporaryDirectory();
-  const quickStarts = await readQuickStarts(directory.path);
+  const quickStarts = await readQuickStarts();
   await mapBounded(READERS, (reader) =>
     t.step({
       name: reader.name,

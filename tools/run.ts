@@ -1,8 +1,4 @@
-/**
- * The start and the end of every task: a temporary directory, PostgreSQL, and cleaning up.
- *
- * @module
- */
+/** The start and the end of every task: a temporary directory, PostgreSQL, and cleaning up. */
 import { fromFileUrl, join, repository } from "./paths.ts";
 import { findPostgres } from "./postgres/binaries.ts";
 import { startServer } from "./postgres/server.ts";
@@ -25,7 +21,7 @@ export async function runTask(
   // PostgreSQL's user must be able to read the unpacked files.
   Deno.umask(0o022);
   const directory = temporaryDirectory();
-  Deno.env.set("TMPDIR", directory.path);
+  for (const name of ["TMPDIR", "RUN_DIRECTORY"]) Deno.env.set(name, directory.path);
   const signalled = Promise.withResolvers<number>();
   for (const [signal, status] of Object.entries(SIGNALS)) {
     Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));

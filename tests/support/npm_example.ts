@@ -1,7 +1,7 @@
 /** An npm example of `examples/`, installed with this package's npm build. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { buildNpmPackage, packNpmPackage } from "../../tools/npm/package.ts";
+import { npmPackage } from "../../tools/npm/package.ts";
 import { dirname, join } from "../../tools/paths.ts";
 import { npmInstall, toolProject } from "../../tools/npm/project.ts";
 import { nodeProgram } from "../../tools/npm/programs.ts";
@@ -21,16 +21,6 @@ const TSC =
 
 /** The name that examples import the package by, an alias of npm's. */
 const JSR_NAME = "@wais/mitthooks-drizzle";
-
-let tarball: Promise<string> | undefined;
-
-function packageTarball(): Promise<string> {
-  return tarball ??= (async () => {
-    const work = await Deno.makeTempDir({ prefix: "mitthooks_package_" });
-    await buildNpmPackage(join(work, "package"));
-    return await packNpmPackage(join(work, "package"), work);
-  })();
-}
 
 export class NpmExample extends Application {
   private constructor(
@@ -53,7 +43,7 @@ export class NpmExample extends Application {
   ): Promise<NpmExample> {
     const files = await readFolder(`examples/${name}`);
     const manifest = JSON.parse(files["package.json"]!);
-    manifest.dependencies[JSR_NAME] = `file:${await packageTarball()}`;
+    manifest.dependencies[JSR_NAME] = `file:${(await npmPackage()).tarball}`;
     manifest.devDependencies["@types/node"] ??= "^24.0.0";
     // The compiler is large, and the same for all.
     for (const unneeded of [...without, "typescript"]) delete manifest.devDependencies[unneeded];

@@ -1,5 +1,5 @@
 import { globSync } from "node:fs";
-import { buildNpmPackage, packNpmPackage } from "../npm/package.ts";
+import { npmPackage } from "../npm/package.ts";
 import { DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
 import { runProgram } from "../program.ts";
 import { join } from "../paths.ts";
@@ -17,7 +17,6 @@ const LEAKS = /file:\/\/\/|\/(?:home|root|tmp|Users)\/\w|sourceMappingURL/;
 /** npm's record of an installed package. */
 interface Installed {
   readonly version: string;
-  /** Whether it has an install script. */
   readonly hasInstallScript?: boolean;
 }
 
@@ -26,11 +25,10 @@ interface Installed {
  * own dependencies; its subpaths imported and its command run; no findings of publint, attw and
  * `npm publish`. `test:runtimes` compiles with its types.
  */
-export const npmPackage: Check = {
+export const installation: Check = {
   name: "package",
   async run({ root, temporary }) {
-    const { directory, manifest } = await buildNpmPackage(join(temporary, "npm"), root);
-    const tarball = await packNpmPackage(directory, join(temporary, "tarball"));
+    const { directory, manifest, tarball } = await npmPackage();
     const project = join(temporary, "empty-project");
     const { install } = DRIZZLE_LINES.find(({ name }) => name === "0.45")!;
     await createProject(project, { [NPM_NAME]: `file:${tarball}`, "drizzle-orm": install });

@@ -1,8 +1,4 @@
-/**
- * Assembles the npm package: compiled modules, documents, manifest.
- *
- * @module
- */
+/** Assembles the npm package: compiled modules, documents, manifest. */
 import * as esbuild from "esbuild";
 import { jsrHas } from "../import_map.ts";
 import { readManifest } from "../manifest.ts";
@@ -17,7 +13,6 @@ import { dirname, join, repository } from "../paths.ts";
  */
 const PACKING_DENO = "2.9.6";
 
-/** Documents copied from the repository. */
 const DOCUMENTS = ["CHANGELOG.md", "LICENSE"];
 
 /**
@@ -35,77 +30,71 @@ const PRIVATE_FIELDS = /^ *#private;\n/gm;
 /** A module's leading comment, after its shebang. */
 const MODULE_COMMENT = /^(?:#!.*\n)?(\/\*\*(?:(?!\*\/)[^])*@module(?:(?!\*\/)[^])*\*\/)\n/;
 
-/** The built package. */
 export interface BuiltPackage {
   readonly directory: string;
   readonly manifest: NpmManifest;
-  /** Its compiler. */
+  /** Path of its tarball, as npm would publish it. */
+  readonly tarball: string;
   readonly compiler: string;
 }
 
 /**
  * Compiles all modules that deno.json exports.
  *
- * @param root Directory of deno.json.
  * @param outDir Directory for the code and its declarations, by the paths of their sources.
- * @param exports Modules by subpath, relative to `root`.
+ * @param exports Modules by subpath, relative to the repository.
  */
-type Compile = (
-  root: string,
-  outDir: string,
-  exports: Readonly<Record<string, string>>,
-) => Promise<void>;
+type Compile = (outDir: string, exports: Readonly<Record<string, string>>) => Promise<void>;
 
-/** A named compiler. */
 type Compiler = readonly [name: string, compile: Compile];
 
+/** The package of this run of a task, built by the first of its processes that asks. */
+export async function npmPackage(): Promise<BuiltPackage> {
+  const directory = join(Deno.env.get("RUN_DIRECTORY")!, "npm-package");
+  const note = `${directory}.json`;
+  using file = await Deno.open(note, { create: true, append: true });
+  await file.lock(true);
+  const noted = await Deno.readTextFile(note);
+  if (noted !== "") return JSON.parse(noted);
+  const built = await buildNpmPackage(directory);
+  await Deno.writeTextFile(note, JSON.stringify(built));
+  return built;
+}
+
 /**
- * Builds the npm package.
+ * Builds and packs the npm package.
  *
  * @param directory The target directory, which is replaced.
- * @param root Directory of deno.json.
  */
-export async function buildNpmPackage(
-  directory: string,
-  root: string = repository,
-): Promise<BuiltPackage> {
-  const source = await readManifest(root);
+export async function buildNpmPackage(directory: string): Promise<BuiltPackage> {
+  const source = await readManifest();
   const work = await Deno.makeTempDir({ prefix: "npm-package-" });
   try {
     const [compiler, compile] = await findCompiler(source.imports["@deno/dnt"] ?? "");
     const compiled = join(work, "compiled");
     await Deno.mkdir(compiled);
-    await compile(root, compiled, source.exports);
+    await compile(compiled, source.exports);
     await Deno.remove(directory, { recursive: true }).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
     const manifest = npmManifest(source);
-    await copyModules(root, compiled, directory, manifest, source.name);
-    for (const name of DOCUMENTS) await Deno.copyFile(join(root, name), join(directory, name));
-    const readme = await Deno.readTextFile(join(root, "README.md"));
+    await copyModules(compiled, directory, manifest, source.name);
+    for (const name of DOCUMENTS) {
+      await Deno.copyFile(join(repository, name), join(directory, name));
+    }
+    const readme = await Deno.readTextFile(join(repository, "README.md"));
     await Deno.writeTextFile(join(directory, "README.md"), npmReadme(readme, source));
     await Deno.writeTextFile(
       join(directory, "package.json"),
       `${JSON.stringify(manifest, null, 2)}\n`,
     );
-    return { directory, manifest, compiler };
+    const { stdout } = await runProgram(directory, "npm", ["pack", "--json", "--silent"]);
+    const [packed] = Object.values<{ filename: string }>(JSON.parse(stdout));
+    const tarball = join(directory, packed!.filename.replace("@", "").replace("/", "-"));
+    return { directory, manifest, tarball, compiler };
   } finally {
     await Deno.remove(work, { recursive: true });
   }
-}
-
-/**
- * Packs a built package as npm would publish it.
- *
- * @param destination Directory for the tarball.
- * @returns The tarball's path.
- */
-export async function packNpmPackage(directory: string, destination: string): Promise<string> {
-  await Deno.mkdir(destination, { recursive: true });
-  const args = ["pack", "--json", "--silent", `--pack-destination=${destination}`];
-  const { stdout } = await runProgram(directory, "npm", args);
-  const [packed] = Object.values<{ filename: string }>(JSON.parse(stdout));
-  return join(destination, packed!.filename.replace("@", "").replace("/", "-"));
 }
 
 /**
@@ -125,13 +114,13 @@ async function findCompiler(dnt: string): Promise<Compiler> {
   return ["deno pack", compileWithPack];
 }
 
-const compileWithDnt: Compile = async (root, outDir, exports) => {
+const compileWithDnt: Compile = async (outDir, exports) => {
   // Not a literal, so that Deno does not resolve dnt where it is unavailable.
   const dnt: string = "@deno/dnt";
   const { build } = await import(dnt);
   const work = `${outDir}.dnt`;
   await build({
-    cwd: root,
+    cwd: repository,
     entryPoints: Object.entries(exports).map(([name, path]) => ({ name, path })),
     outDir: work,
     shims: {},
@@ -149,11 +138,11 @@ const compileWithDnt: Compile = async (root, outDir, exports) => {
 };
 
 /** In a copy, because versions of Deno lay out `node_modules` differently. */
-const compileWithPack: Compile = async (root, outDir) => {
+const compileWithPack: Compile = async (outDir) => {
   const copy = await Deno.makeTempDir({ dir: outDir });
-  const { publish } = await readManifest(root);
+  const { publish } = await readManifest();
   const { include } = publish as { include: string[] };
-  await runProgram(root, "cp", ["-R", ...include, copy]);
+  await runProgram(repository, "cp", ["-R", ...include, copy]);
   const tarball = join(outDir, "packed.tgz");
   const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
   const [command, ...before] = Deno.version.deno === PACKING_DENO
@@ -169,7 +158,6 @@ const compileWithPack: Compile = async (root, outDir) => {
  * export.
  */
 async function copyModules(
-  root: string,
   from: string,
   to: string,
   manifest: NpmManifest,
@@ -205,7 +193,7 @@ async function copyModules(
       paths.add(`./${join(dirname(path), specifier!)}`.replace(/\.js$/, ".d.ts"));
     }
     text = text.replace(/^#!.*\n/, "").replace(PRIVATE_FIELDS, "");
-    const source = await Deno.readTextFile(join(root, path.replace(/\.d\.ts$/, ".ts")));
+    const source = await Deno.readTextFile(join(repository, path.replace(/\.d\.ts$/, ".ts")));
     const comment = MODULE_COMMENT.exec(source)?.[1];
     // `deno pack` loses some.
     if (comment !== undefined && !text.includes("@module")) text = `${comment}\n${text}`;

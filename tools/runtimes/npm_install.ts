@@ -1,9 +1,6 @@
-/**
- * npm installs the package next to supported peers, and refuses others.
- *
- * @module
- */
+/** npm installs the package next to supported peers, and refuses others. */
 import { DRIVERS, DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
+import { npmPackage } from "../npm/package.ts";
 import { createProject, type Dependencies } from "../npm/project.ts";
 import { NEWEST_DRIVERS, type Shared } from "./shared.ts";
 import { messageOf, runSteps, type Target } from "./target.ts";
@@ -37,7 +34,7 @@ const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[
 
 async function assertVerdict(shared: Shared, install: Dependencies, expected: string) {
   const directory = await Deno.makeTempDir({ dir: shared.path() });
-  const dependencies = { [NPM_NAME]: `file:${await shared.tarball()}`, ...install };
+  const dependencies = { [NPM_NAME]: `file:${(await npmPackage()).tarball}`, ...install };
   const found = await createProject(directory, dependencies, "--dry-run")
     .then(() => "taken", (error) => /ERESOLVE/.test(error.message) ? "refused" : messageOf(error));
   if (found !== expected) throw new Error(`not ${expected}, but ${found}`);

@@ -1,13 +1,12 @@
 /**
  * An application of the original package, compiled and run with it, then, unchanged, with the
  * tarball instead.
- *
- * @module
  */
+import { generateDrizzleJson, generateMigration } from "drizzle-kit/api";
 import { integer, text } from "drizzle-orm/pg-core";
 import postgres from "postgres";
-import { migrationOf } from "../demo/database.ts";
 import { NPM_NAME, TYPE_PACKAGES } from "../npm/manifest.ts";
+import { npmPackage } from "../npm/package.ts";
 import { runProgram } from "../program.ts";
 import { join, repository } from "../paths.ts";
 import { createProject, installedVersion, npmInstall, toolProject } from "../npm/project.ts";
@@ -39,7 +38,8 @@ export const originalApplication: Target = {
       original.buildEncryptedTextColumn(key),
       { customField: text("custom_field"), counter: integer("counter").default(0) },
     );
-    const migration = await migrationOf({ context: original.context, extensionInstances });
+    const schema = generateDrizzleJson({ context: original.context, extensionInstances });
+    const migration = await generateMigration(generateDrizzleJson({}), schema);
     await sql.unsafe(migration.join(";")).finally(() => sql.end());
     await createProject(directory, { ...ORIGINAL, ...TYPE_PACKAGES });
     const compiler = await toolProject("TypeScript", { typescript: "7.0.2" });
@@ -65,7 +65,7 @@ export const originalApplication: Target = {
     return await runSteps(versions, {
       "compiles and runs with the original": () => compileAndRun("original", [BY_ORIGINAL]),
       "compiles and runs, unchanged, with the tarball": async () => {
-        await npmInstall(directory, await shared.tarball());
+        await npmInstall(directory, (await npmPackage()).tarball);
         await compileAndRun("original", [BY_ORIGINAL, BY_THIS]);
       },
       "compiles and runs with what the migration asks for": async () => {
