@@ -1,27 +1,15 @@
-import { assert, assertEquals, assertLessOrEqual, assertMatch, assertNotMatch } from "@std/assert";
-import postgres from "postgres";
-import { startProgram } from "../tools/program.ts";
+import { assertEquals, assertLessOrEqual, assertMatch, assertNotMatch } from "@std/assert";
+import { repository } from "../tools/paths.ts";
+import { runProgram } from "../tools/program.ts";
 
-const root = new URL("..", import.meta.url);
-
-async function runDemo(env: Record<string, string>) {
+Deno.test("the demo shows the life of two instances, and leaves nothing behind", async () => {
   const temporary = await Deno.makeTempDir();
-  try {
-    const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
-      args: ["task", "--quiet", "demo"],
-      cwd: root,
-      env: { NO_COLOR: "1", TMPDIR: temporary, ...env },
-    }).ended;
-    assertEquals([code, stderr], [0, ""]);
-    assertEquals([...Deno.readDirSync(temporary)], []);
-    return stdout;
-  } finally {
-    await Deno.remove(temporary, { recursive: true });
-  }
-}
-
-/** The visible result of the demo on any database. */
-function assertShown(output: string): void {
+  const args = ["task", "--quiet", "demo"];
+  const { stdout: output, stderr } = await runProgram(repository, Deno.execPath(), args, {
+    TMPDIR: temporary,
+  });
+  assertEquals(stderr, "");
+  assertEquals([...Deno.readDirSync(temporary)], []);
   const lines = output.split("\n");
   const rows = lines.filter((line) => /^.{14} [AB] /.test(line));
   assertEquals(rows.length, 10);
@@ -40,24 +28,4 @@ function assertShown(output: string): void {
   assertMatch(output, /^Seen: .*encrypted/m);
   assertMatch(output, /^Next: README\.md/m);
   for (const { length } of lines) assertLessOrEqual(length, 80);
-}
-
-Deno.test("the demo on PGlite", async () => {
-  const output = await runDemo({ TEST_DATABASE_URL: "" });
-  assertMatch(output, /^Database +PostgreSQL .* in this process/m);
-  assertShown(output);
-});
-
-Deno.test("the demo on a server: in a scratch database, which is dropped afterwards", async () => {
-  const url = Deno.env.get("TEST_SERVER_URL")!;
-  const sql = postgres(url, { max: 1 });
-  try {
-    const output = await runDemo({ TEST_DATABASE_URL: url });
-    const name = /^Database +(\w+) \(scratch\)$/m.exec(output)?.[1];
-    assert(name);
-    assertShown(output);
-    assertEquals([...await sql`SELECT 1 FROM pg_database WHERE datname = ${name}`], []);
-  } finally {
-    await sql.end();
-  }
 });

@@ -1,10 +1,8 @@
-/** Runs the example and the demo as programs, and records their output. */
+/** Runs the example as a program, and records its output. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { MASTER_PASSWORD, SALT } from "../../tools/demo/schema.ts";
 import { simulateMstudio } from "../support/example.ts";
 import { createDatabase, query } from "../../tools/postgres/databases.ts";
-import { startProgram } from "../../tools/program.ts";
 import { Project, readFolder } from "../support/project.ts";
 import type { WatchedPostgres } from "../support/watched_postgres.ts";
 import { CANARIES, CONTROL, type Evidence } from "./evidence.ts";
@@ -71,24 +69,4 @@ export async function runExample(evidence: Evidence, server: WatchedPostgres): P
     evidence.add(place, (await running.stop()).output);
   }
   evidence.add("answers of the example", CONTROL, ...answers);
-}
-
-/** The demo shows read values, but no password; PostgreSQL's log has none of its secrets. */
-export async function runDemo(server: WatchedPostgres): Promise<void> {
-  const before = (await server.log()).length;
-  const { code, stdout, stderr } = await startProgram(Deno.execPath(), {
-    args: ["task", "--quiet", "demo"],
-    cwd: new URL("../..", import.meta.url),
-    env: { NO_COLOR: "1", TEST_DATABASE_URL: server.url },
-  }).ended;
-  const output = stdout + stderr;
-  assertEquals(code, 0, output);
-  const log = (await server.log()).slice(before);
-  const found = (text: string, parts: string[]) => parts.filter((part) => text.includes(part));
-  const passwords = [MASTER_PASSWORD, SALT];
-  const secrets = ["first-secret-", "second-secret-", "only-for-me", "attacker"];
-  assertEquals(found(output, passwords), []);
-  assertEquals(found(log, [...passwords, ...secrets]), []);
-  // It is the demo's log.
-  assertEquals(found(log, ["c-4711", "extension_instance"]).length, 2);
 }

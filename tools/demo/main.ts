@@ -1,10 +1,14 @@
-/** The demo. */
-
+import { PGlite } from "@electric-sql/pglite";
+import { generateDrizzleJson, generateMigration } from "drizzle-kit/api";
 import { eq, sql } from "drizzle-orm";
+import { integer, pgTable, serial, text } from "drizzle-orm/pg-core";
+import { drizzle, type PgliteDatabase } from "drizzle-orm/pglite";
 import {
   buildEncryptedTextColumn,
   buildEncryptionKey,
   buildExtensionInstanceTable,
+  buildLastEventTable,
+  context,
   createWebhookHandler,
   MittwaldPublicKeys,
   PgExtensionStorage,
@@ -13,12 +17,27 @@ import {
 import { stdout, styled } from "../../cli/output.ts";
 import { type SimulatedInstance, SimulatedMstudio } from "../../testing/mod.ts";
 import * as original from "../original.ts";
-import { providePostgres, runTask } from "../run.ts";
-import { type DemoDatabase, migrate, openDatabase } from "./database.ts";
-import * as schema from "./schema.ts";
+import { runTask } from "../run.ts";
 
 const EXTENSION_ID = "demo-extension";
-const { extensionInstances, journal, lastEvents, MASTER_PASSWORD, SALT } = schema;
+
+/** Applications read these from the environment. */
+const MASTER_PASSWORD = "correct horse battery staple";
+const SALT = "Fleur de Sel";
+
+const extensionInstances = buildExtensionInstanceTable(
+  buildEncryptedTextColumn(buildEncryptionKey(MASTER_PASSWORD, SALT)),
+  { visits: integer().notNull().default(0) },
+);
+
+const lastEvents = buildLastEventTable();
+
+/** The application's own table, to which its change handlers write. */
+const journal = pgTable("journal", {
+  id: serial().primaryKey(),
+  instanceId: text().notNull(),
+  change: text().notNull(),
+});
 
 /** Titles and widths of the table. */
 const COLUMNS = [
@@ -31,17 +50,16 @@ const COLUMNS = [
   ["secret as read", 15],
 ] as const;
 
-/** Shows everything, and ends the program. */
 export async function runDemo(): Promise<void> {
-  await runTask(async (directory) => {
-    const onServer = Boolean(Deno.env.get("TEST_DATABASE_URL"));
-    if (onServer) await providePostgres(directory);
-    await using database = await openDatabase(onServer);
-    stdout.line(`Database  ${database.name}`);
-    await migrate(database, schema);
+  await runTask(async () => {
+    const db = drizzle(await PGlite.create());
+    stdout.line("Database  PostgreSQL (PGlite) in this process");
+    const schema = generateDrizzleJson({ context, extensionInstances, lastEvents, journal });
+    const migration = await generateMigration(generateDrizzleJson({}), schema);
+    for (const statement of migration) await db.execute(sql.raw(statement));
     stdout.line("Tables    from a migration by drizzle-kit");
-    await showInstances(database);
-    await showOriginal(database);
+    await showInstances(db);
+    await showOriginal(db);
     stdout.text(`
 Seen: secrets are encrypted in the database, and plain for the application.
 Forged and old webhooks were refused, and each change was handled once.
@@ -54,7 +72,7 @@ Next: README.md shows how to build your extension, examples/ has complete ones.
 }
 
 /** The life of two instances, with attacks. */
-async function showInstances({ db }: DemoDatabase): Promise<void> {
+async function showInstances(db: PgliteDatabase): Promise<void> {
   await using mstudio = await SimulatedMstudio.create({
     extensionId: EXTENSION_ID,
     target: (request) => fetch(new Request(url, request)),
@@ -84,8 +102,8 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
       .where(isShown);
     const [read] = await withEncryption(db).select().from(extensionInstances).where(isShown);
     if (!stored || !read) return printRow(event, name, "", "", "", "(no row)", "(no row)");
-    const { context, active, variantKey, secret } = read;
-    const state = [context, active ? "yes" : "no", variantKey ?? "–"];
+    const { active, variantKey, secret } = read;
+    const state = [read.context, active ? "yes" : "no", variantKey ?? "–"];
     printRow(event, name, ...state, stored.secret, String(secret));
   };
 
@@ -134,13 +152,12 @@ async function showInstances({ db }: DemoDatabase): Promise<void> {
 }
 
 /** Handlers write in the change's transaction: once per change, however often it is delivered. */
-function storageWithJournal(db: DemoDatabase["db"]) {
-  const write = (change: string) =>
-  async (
-    { instance, tx }: { instance: { id: string }; tx: Pick<DemoDatabase["db"], "insert"> },
-  ) => {
-    await tx.insert(journal).values({ instanceId: instance.id, change });
-  };
+function storageWithJournal(db: PgliteDatabase) {
+  const write =
+    (change: string) =>
+    async ({ instance, tx }: { instance: { id: string }; tx: Pick<typeof db, "insert"> }) => {
+      await tx.insert(journal).values({ instanceId: instance.id, change });
+    };
   return new PgExtensionStorage(db, extensionInstances, {
     lastEvents,
     on: {
@@ -153,7 +170,7 @@ function storageWithJournal(db: DemoDatabase["db"]) {
 }
 
 /** A row written by this package's predecessor, read with its password and with another one. */
-async function showOriginal({ db }: DemoDatabase): Promise<void> {
+async function showOriginal(db: PgliteDatabase): Promise<void> {
   const id = "of-the-original";
   const table = original.buildExtensionInstanceTable(
     original.buildEncryptedTextColumn(original.buildEncryptionKey(MASTER_PASSWORD, SALT)),
@@ -188,7 +205,6 @@ function fit(text: string, width: number): string {
   return `${text.slice(0, Math.ceil((width - 1) / 2))}…${text.slice(-Math.floor((width - 1) / 2))}`;
 }
 
-/** Prints an attempt and its outcome. */
 function printTried(what: string, result: string): void {
   stdout.line(styled("bold", what.padEnd(16)), ` ${result}`);
 }
