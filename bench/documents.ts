@@ -2,7 +2,6 @@
  * Output of a run: lines in a terminal, docs/benchmarks.md with its chart, three rows of README.md.
  */
 
-import { barChart } from "../tools/bar_chart.ts";
 import { renewSection } from "../tools/marked_section.ts";
 import { join, repository } from "../tools/paths.ts";
 import type { Row } from "./rows.ts";
@@ -10,9 +9,9 @@ import type { Row } from "./rows.ts";
 /** A row on one runtime: each contestant's time per piece of work, by round, in milliseconds. */
 export type Measured = Row & { readonly times: Readonly<Record<string, readonly number[]>> };
 
-/** Rows by runtime. */
 export type Runtimes = Readonly<Record<string, readonly Measured[]>>;
 
+const COLORS = ["#0969da", "#bf8700", "#8c959f"];
 const IN_README = ["webhook", "select10000", "coldStart"];
 const BETTER = { rate: "more is better", time: "less is better" } as const;
 
@@ -31,7 +30,6 @@ function amountOf({ quantity, times }: Measured, name: string): string {
   return ms < 1 ? `${Math.round(ms * 1_000)} µs` : `${Number(ms.toPrecision(3))} ms`;
 }
 
-/** A row in a terminal. */
 export function describe(row: Measured): string {
   const [first, ...others] = Object.keys(row.times);
   const amounts = Object.keys(row.times).map((name) => `${name} ${amountOf(row, name)}`);
@@ -64,6 +62,35 @@ function table(runtimes: Runtimes, names: readonly string[], inReadme: boolean):
   return all.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
+type Bars = Readonly<Record<string, readonly { label: string; value: number }[]>>;
+
+/**
+ * Draws a bar chart as SVG: a title, and the name and bars of each group; the largest value is
+ * longest.
+ */
+function barChart(title: string, groups: Bars): string {
+  const most = Math.max(...Object.values(groups).flat().map(({ value }) => value));
+  const lines = [`<text x="10" y="20" font-weight="bold">${title}</text>`];
+  let y = 32;
+  for (const [name, bars] of Object.entries(groups)) {
+    lines.push(`<text x="10" y="${y + 13}">${name}</text>`);
+    for (const [index, { label, value }] of bars.entries()) {
+      const width = Math.round(value / most * 380);
+      lines.push(
+        `<rect x="120" y="${y}" width="${width}" height="16" fill="${COLORS[index]}"/>`,
+        `<text x="${126 + width}" y="${y + 13}">${label}</text>`,
+      );
+      y += 18;
+    }
+    y += 8;
+  }
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="760" height="${y}" font-family="sans-serif" font-size="13">
+<rect width="760" height="${y}" fill="#fff"/>
+${lines.join("\n")}
+</svg>
+`;
+}
+
 /** Bars for each contestant's work per second. */
 function picture(runtimes: Runtimes): string {
   const groups = Object.entries(runtimes).map(([runtime, rows]) => {
@@ -75,7 +102,6 @@ function picture(runtimes: Runtimes): string {
   return barChart(`Signed webhooks stored per second, ${BETTER.rate}`, Object.fromEntries(groups));
 }
 
-/** Updates the page, its chart and the README. */
 export async function writeDocuments(runtimes: Runtimes, note: string): Promise<void> {
   const names = Object.values(runtimes)[0]!.map(({ name }) => name);
   const renew = (path: string, ...more: [string[], boolean]) =>

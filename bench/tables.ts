@@ -1,5 +1,3 @@
-/** The contestants' tables. */
-
 import { generateDrizzleJson, generateMigration } from "drizzle-kit/api";
 import * as pg from "../pg/mod.ts";
 import { deriveKey, encrypt } from "../tools/bare_cipher.ts";

@@ -4,8 +4,6 @@
  * The server is that of TEST_DATABASE_URL, with scratch databases, or a throwaway one from the
  * system's programs or an npm package (TEST_POSTGRES=system|npm selects one). Arguments go to
  * `deno test`. However the run ends, it leaves nothing behind.
- *
- * @module
  */
 import { importMapWithoutJsr } from "../tools/import_map.ts";
 import { repository } from "../tools/paths.ts";

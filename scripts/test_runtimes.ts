@@ -4,8 +4,6 @@
  * by parts of their names.
  *
  * Downloads stay in `.cache/`. A complete `--all` updates the table in docs/runtimes.md.
- *
- * @module
  */
 import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { renewSection } from "../tools/marked_section.ts";
@@ -20,7 +18,6 @@ import {
 } from "../tools/runtimes/target.ts";
 import { targets } from "../tools/runtimes/targets.ts";
 
-/** Number of concurrent targets. */
 const AT_ONCE = 2;
 
 const all = Deno.args.includes("--all");
@@ -46,7 +43,6 @@ await runTask(async (directory) => {
   return failed === 0 && passed > 0 ? 0 : 1;
 });
 
-/** Runs a target, and reports its outcome and duration. */
 async function report(target: Target, shared: Shared): Promise<Outcome> {
   const start = performance.now();
   const outcome = await target.run(shared).catch((error): Outcome => {

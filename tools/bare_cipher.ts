@@ -7,7 +7,6 @@ import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from "node:
 export const deriveKey = (password: string, salt: string): Uint8Array =>
   scryptSync(password, salt, 32);
 
-/** Encrypts into the stored form. */
 export function encrypt(key: Uint8Array, plaintext: string): string {
   const iv = randomBytes(12);
   const cipher = createCipheriv("aes-256-gcm", key, iv);
@@ -15,7 +14,6 @@ export function encrypt(key: Uint8Array, plaintext: string): string {
   return parts.map((part) => part.toString("base64")).join(":");
 }
 
-/** Decrypts the stored form. */
 export function decrypt(key: Uint8Array, stored: string): string {
   const [iv, ciphertext, tag] = stored.split(":").map((part) => Buffer.from(part, "base64"));
   const decipher = createDecipheriv("aes-256-gcm", key, iv!);

@@ -1,8 +1,6 @@
 /**
  * Tests use `@std/assert` and `@std/encoding` from JSR. If it does not answer, an import map
  * replaces them with small stand-ins.
- *
- * @module
  */
 import { type Manifest, readManifest } from "./manifest.ts";
 import { join, repository, toFileUrl } from "./paths.ts";

@@ -12,7 +12,6 @@ export interface Manifest {
   readonly [field: string]: unknown;
 }
 
-/** Reads a manifest. */
 export async function readManifest(root = repository, file = "deno.json"): Promise<Manifest> {
   return JSON.parse(await Deno.readTextFile(join(root, file)));
 }

@@ -11,5 +11,4 @@ export {
   resolve,
 };
 
-/** The repository's directory. */
 export const repository: string = fileURLToPath(new URL("../", import.meta.url));

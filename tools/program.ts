@@ -4,8 +4,6 @@
  * After SIGKILL no program can clean up. So each started program gets a process group with a shell
  * that waits for the end of its standard input, whose other end is open as long as this program
  * runs.
- *
- * @module
  */
 
 /** `$0`: the signal that ends the group; after two seconds the rest is killed. */
@@ -13,7 +11,6 @@ const LEASH = `exec 3<&0
 (trap '' HUP INT QUIT TERM; read -r _; kill -s "$0" 0; sleep 2; kill -s KILL 0) <&3 >&- 2>&- &
 exec "$@" 3<&- </dev/null`;
 
-/** Options of a program. */
 export interface ProgramOptions extends Omit<Deno.CommandOptions, "detached" | "signal" | "stdin"> {
   /**
    * `"piped"`: it reads what is written to it and exits at the end of its input. Default: empty

@@ -13,7 +13,6 @@ export interface TemporaryDirectory extends AsyncDisposable {
   readonly path: string;
 }
 
-/** Creates a temporary directory. */
 export function temporaryDirectory(): TemporaryDirectory {
   // Root runs PostgreSQL as another user, who could not traverse a private TMPDIR.
   const dir = Deno.uid() === 0 ? "/tmp" : undefined;

@@ -1,5 +1,3 @@
-/** This library. */
-
 import { drizzle } from "drizzle-orm/node-postgres";
 import { integer, pgTable, type text } from "drizzle-orm/pg-core";
 import * as pg from "../../pg/mod.ts";

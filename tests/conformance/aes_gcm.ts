@@ -2,8 +2,6 @@
  * AES-256-GCM on bytes: vectors of Project Wycheproof (https://github.com/C2SP/wycheproof,
  * `aes_gcm_test`) with a key of 256 bits, an IV of 96, a tag of 128 and no additional data, as in
  * the stored form.
- *
- * @module
  */
 import { assert, assertEquals } from "@std/assert";
 import { importAesKey } from "../../pg/internal/columns/aes_gcm.ts";

@@ -1,8 +1,4 @@
-/**
- * The suites that need a database, for any driver.
- *
- * @module
- */
+/** The suites that need a database, for any driver. */
 import { assertEquals } from "@std/assert";
 import postgres from "postgres";
 import { changes } from "../suites/changes.ts";

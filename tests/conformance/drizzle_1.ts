@@ -1,8 +1,6 @@
 /**
  * Cases that differ on Drizzle 1.0, by their names in `tests/suites`: databases have no `casing`
  * option, and relations use `defineRelations`. Its types are not available in this repository.
- *
- * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as drizzle from "drizzle-orm";

@@ -1,8 +1,4 @@
-/**
- * Keys and the stored form, where they depend on the runtime.
- *
- * @module
- */
+/** Keys and the stored form, where they depend on the runtime. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { getTableName } from "drizzle-orm";
 import {

@@ -1,8 +1,6 @@
 /**
  * An extension on any driver, from the webhook to the access token. With the npm package, only an
  * application's required packages are installed, without mitthooks for example.
- *
- * @module
  */
 import { assert, assertEquals } from "@std/assert";
 import { PgExtensionStorage } from "../../pg/mod.ts";

@@ -1,8 +1,4 @@
-/**
- * Cases of neon-http: batches, and the refusal of transactions.
- *
- * @module
- */
+/** Cases of neon-http: batches, and the refusal of transactions. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { eq, sql } from "drizzle-orm";
 import { DecryptionError, PgExtensionStorage, withEncryption } from "../../pg/mod.ts";

@@ -1,8 +1,4 @@
-/**
- * The cases of every runtime, without a database.
- *
- * @module
- */
+/** The cases of every runtime, without a database. */
 import { aesGcm } from "./aes_gcm.ts";
 import { encryption } from "./encryption.ts";
 import { sessions } from "./sessions.ts";

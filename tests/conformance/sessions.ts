@@ -1,8 +1,4 @@
-/**
- * Sessions on any runtime, with a storage in memory and a simulated mStudio.
- *
- * @module
- */
+/** Sessions on any runtime, with a storage in memory and a simulated mStudio. */
 import { assertEquals } from "@std/assert";
 import { MstudioSessions } from "../../sessions/mod.ts";
 import { generateSigningKey, SimulatedMstudio } from "../../testing/mod.ts";

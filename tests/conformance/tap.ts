@@ -1,8 +1,4 @@
-/**
- * Runs a case and reports it as TAP.
- *
- * @module
- */
+/** Runs a case and reports it as TAP. */
 
 /** A case with all its inputs. */
 export interface BoundCase {

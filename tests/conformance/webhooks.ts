@@ -1,8 +1,4 @@
-/**
- * Webhooks on any runtime, with a storage in memory.
- *
- * @module
- */
+/** Webhooks on any runtime, with a storage in memory. */
 import { assertEquals } from "@std/assert";
 import {
   assertAnswer,

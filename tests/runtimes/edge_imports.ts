@@ -1,8 +1,4 @@
-/**
- * Imports every public module that runs at the edge, between the traps.
- *
- * @module
- */
+/** Imports every public module that runs at the edge, between the traps. */
 import { endOfImports } from "./import_traps.ts";
 import * as root from "../../mod.ts";
 import * as encryption from "../../pg/encryption.ts";

@@ -2,8 +2,6 @@
  * Serves the cases of an edge runtime, one per request, because a key derived in one request must
  * work in the next. `GET /` returns their number, `GET /3` runs the fourth, and `GET /key` uses a
  * separate key.
- *
- * @module
  */
 import { imported, touched } from "./edge_imports.ts";
 import { assert, assertEquals } from "@std/assert";

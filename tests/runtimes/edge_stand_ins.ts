@@ -1,8 +1,6 @@
 /**
  * Stand-ins for the parts of Node's modules and `@std/encoding` that the cases use, for runtimes
  * without these modules or their own base64.
- *
- * @module
  */
 
 /** Like that of `node:assert`, with a plain message. */

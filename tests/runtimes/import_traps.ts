@@ -1,8 +1,6 @@
 /**
  * Detects side effects of imports: randomness, timers, derivations, the environment, the network.
  * Import it before the modules, and call {@linkcode endOfImports} after them.
- *
- * @module
  */
 
 const touched: string[] = [];

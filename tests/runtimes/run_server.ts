@@ -1,8 +1,6 @@
 /**
  * Runs the cases on Node and Bun. The variable JOB has the job as JSON; TAP goes to standard
  * output.
- *
- * @module
  */
 import process from "node:process";
 import {

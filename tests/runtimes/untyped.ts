@@ -1,8 +1,4 @@
-/**
- * Modules without types in this repository.
- *
- * @module
- */
+/** Modules without types in this repository. */
 
 import type { closingOf } from "./close_pool.ts";
 

@@ -2,8 +2,6 @@
  * Gives every test a time limit, so that a hanging test fails and reports where. Disables Deno's
  * sanitizers, as newer versions of Deno do by default: drivers keep timers across tests. Tests
  * about leaks enable them. `deno test --preload` loads this before each test file.
- *
- * @module
  */
 
 /** Minutes: many times the duration of nearly all tests on an idle machine. */

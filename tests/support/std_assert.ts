@@ -1,8 +1,6 @@
 /**
  * Stand-in for the part of `@std/assert` that the tests use, for networks without JSR. It has the
  * same names, signatures and results, with its own messages.
- *
- * @module
  */
 import { AssertionError as NodeAssertionError } from "node:assert";
 import { inspect } from "node:util";

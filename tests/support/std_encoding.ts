@@ -1,8 +1,6 @@
 /**
  * Stand-in for the part of `@std/encoding` that the tests use, on Node's codecs, for networks
  * without JSR. It accepts and refuses the same texts.
- *
- * @module
  */
 
 import { Buffer } from "node:buffer";

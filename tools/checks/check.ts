@@ -1,16 +1,12 @@
 import { runProgram } from "../program.ts";
 
-/** The context of a check. */
 export interface CheckContext {
-  /** The package's directory. */
   readonly root: string;
-  /** A directory for temporary files. */
   readonly temporary: string;
   /** Import map that replaces deno.json's imports. */
   readonly importMap?: string | undefined;
 }
 
-/** A check. */
 export interface Check {
   /** Its name on the command line, one word. */
   readonly name: string;

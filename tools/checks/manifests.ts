@@ -4,8 +4,6 @@
  * built and tested with one version.
  *
  * As a program, writes jsr.json.
- *
- * @module
  */
 import { isDeepStrictEqual } from "node:util";
 import { type Manifest, readManifest } from "../manifest.ts";
@@ -14,10 +12,8 @@ import { join, repository } from "../paths.ts";
 import { runProgram } from "../program.ts";
 import type { Check } from "./check.ts";
 
-/** The manifest fields that JSR supports. */
 const FIELDS = ["name", "version", "license", "exports", "imports", "publish"];
 
-/** The expected jsr.json. */
 export function jsrManifest(deno: Manifest): Record<string, unknown> {
   return Object.fromEntries(FIELDS.map((field) => [field, deno[field]]));
 }

@@ -1,8 +1,4 @@
-/**
- * `deno task check:release TAG`: checks whether this commit can be published under a tag.
- *
- * @module
- */
+/** `deno task check:release TAG`: checks whether this commit can be published under a tag. */
 import { readManifest } from "../manifest.ts";
 import { REPOSITORY } from "../npm/manifest.ts";
 import { join, repository } from "../paths.ts";
@@ -17,7 +13,9 @@ export function releaseFindings(
   const needed: [boolean, string][] = [
     [tag === `v${version}`, `the tag is "${tag}", the version in deno.json ${version}`],
     [
-      changelog.split("\n").some((line) => isHeading(line, version)),
+      new RegExp(`^## ${version.replaceAll(".", "\\.")} - \\d{4}-\\d\\d-\\d\\d$`, "m").test(
+        changelog,
+      ),
       `CHANGELOG.md has no section ${version} with its date`,
     ],
     [
@@ -26,11 +24,6 @@ export function releaseFindings(
     ],
   ];
   return needed.filter(([holds]) => !holds).map(([, finding]) => finding);
-}
-
-/** As in `## 1.2.3 - 2026-12-31`. */
-function isHeading(line: string, version: string): boolean {
-  return line.startsWith(`## ${version} - `) && /\d{4}-\d\d-\d\d$/.test(line);
 }
 
 if (import.meta.main) {

@@ -1,18 +1,12 @@
-/**
- * The manifest of the npm package, derived from deno.json as far as possible.
- *
- * @module
- */
+/** The manifest of the npm package, derived from deno.json as far as possible. */
 
 import type { Manifest } from "../manifest.ts";
 
-/** The manifest of the npm package. */
 export type NpmManifest = ReturnType<typeof npmManifest>;
 
 /** The name on npm, that of this package's predecessor. */
 export const NPM_NAME = "@weissaufschwarz/mitthooks-drizzle";
 
-/** The name of the command. */
 const COMMAND = "mitthooks-drizzle";
 
 /**
@@ -122,7 +116,6 @@ function npmExports(exports: Manifest["exports"]) {
   );
 }
 
-/** Path of a compiled source module. */
 function compiled(module: string, extension: ".js" | ".d.ts"): string {
   return module.replace(/\.ts$/, extension);
 }

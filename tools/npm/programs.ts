@@ -1,12 +1,7 @@
-/**
- * The runtimes, from their npm packages.
- *
- * @module
- */
+/** The runtimes, from their npm packages. */
 import { join } from "../paths.ts";
 import { installedVersion, toolProject } from "./project.ts";
 
-/** A program. */
 export interface Program {
   readonly name: "Bun" | "Deno" | "Node";
   readonly version: string;
@@ -32,7 +27,6 @@ export async function nodeProgram(major: number): Promise<Program> {
   return await installed("Node", directory, name, "bin/node");
 }
 
-/** The newest Bun. */
 export async function bunProgram(): Promise<Program> {
   const directory = await toolProject("bun", { bun: "^1.3.0" });
   const name = `@oven/bun-${PLATFORM.replace("arm64", "aarch64")}`;

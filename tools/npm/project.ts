@@ -1,15 +1,9 @@
-/**
- * Projects and programs from npm. Downloads stay in `.cache/`.
- *
- * @module
- */
+/** Projects and programs from npm. Downloads stay in `.cache/`. */
 import { runProgram } from "../program.ts";
 import { join, repository } from "../paths.ts";
 
-/** The folder of downloads. */
 export const cacheDirectory: string = join(repository, ".cache");
 
-/** Versions by package. */
 export type Dependencies = Readonly<Record<string, string>>;
 
 const NPM_OPTIONS = [
@@ -39,7 +33,6 @@ export async function npmInstall(directory: string, ...packages: string[]): Prom
   await runProgram(directory, "npm", ["install", ...packages, ...NPM_OPTIONS]);
 }
 
-/** The version of an installed package. */
 export async function installedVersion(directory: string, name: string): Promise<string> {
   const path = join(directory, "node_modules", name, "package.json");
   return JSON.parse(await Deno.readTextFile(path)).version;

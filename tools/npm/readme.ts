@@ -1,8 +1,6 @@
 /**
  * The README of the npm package: the repository's under npm's name, with the commands of Node.js
  * and Bun.
- *
- * @module
  */
 import { NPM_NAME } from "./manifest.ts";
 

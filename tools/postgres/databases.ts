@@ -1,13 +1,10 @@
 /**
  * Databases and servers for tests. Run the tests with `deno task test`, which provides PostgreSQL.
- *
- * @module
  */
 import postgres from "postgres";
 
 export { type PostgresServer, startServer } from "./server.ts";
 
-/** A database for one test. */
 export interface TestDatabase extends AsyncDisposable {
   /** Its owner's URL; on a throwaway server a superuser. */
   readonly url: string;

@@ -1,8 +1,6 @@
 /**
  * Throwaway PostgreSQL servers: on 127.0.0.1, on a free port, without durability, with a random
  * password, run by an unprivileged user in a temporary directory.
- *
- * @module
  */
 import { freePort } from "../free_port.ts";
 import { join } from "../paths.ts";
@@ -10,7 +8,6 @@ import { type Program, startProgram } from "../program.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../temporary_directory.ts";
 import { findPostgres, type PostgresBinaries, serverUser } from "./binaries.ts";
 
-/** Options of a server. */
 export interface PostgresServerOptions {
   /** Its directory. Default: a new one, removed with the server. */
   readonly directory?: TemporaryDirectory;
@@ -22,7 +19,6 @@ export interface PostgresServerOptions {
   readonly primaryUrl?: string;
 }
 
-/** A running server. */
 export interface PostgresServer extends AsyncDisposable {
   /** The superuser's URL of the database `postgres`; the same after a restart. */
   readonly url: string;

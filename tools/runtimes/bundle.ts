@@ -1,8 +1,6 @@
 /**
  * Bundles the suites as JavaScript that imports the package by name instead of the repository's
  * modules.
- *
- * @module
  */
 import * as esbuild from "esbuild";
 import { readManifest } from "../manifest.ts";
@@ -33,7 +31,6 @@ export const DRIZZLE_1: Replacements = Object.fromEntries(
   ]),
 );
 
-/** Options of a bundle. */
 export type BundleOptions = Pick<esbuild.BuildOptions, "conditions" | "external" | "format"> & {
   /** Entry points by output path, without extension. */
   readonly entries: Readonly<Record<string, string>>;
@@ -43,7 +40,6 @@ export type BundleOptions = Pick<esbuild.BuildOptions, "conditions" | "external"
   readonly replacements?: Replacements;
 };
 
-/** Bundles the suites. */
 export async function bundle(options: BundleOptions): Promise<void> {
   const { entries, outDir, project, replacements, ...others } = options;
   await esbuild.build({

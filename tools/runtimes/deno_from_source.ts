@@ -1,8 +1,4 @@
-/**
- * Deno, the newest one and Deno Deploy's older one: everything from source.
- *
- * @module
- */
+/** Deno, the newest one and Deno Deploy's older one: everything from source. */
 import { importMapWithoutJsr } from "../import_map.ts";
 import { runProgram } from "../program.ts";
 import { repository } from "../paths.ts";

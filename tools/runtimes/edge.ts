@@ -1,8 +1,4 @@
-/**
- * Edge targets: workerd with and without Node's modules, and Vercel's edge runtime.
- *
- * @module
- */
+/** Edge targets: workerd with and without Node's modules, and Vercel's edge runtime. */
 import { readManifest } from "../manifest.ts";
 import { join, repository } from "../paths.ts";
 import { bundle, WITHOUT_NODE } from "./bundle.ts";

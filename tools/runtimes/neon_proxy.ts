@@ -1,8 +1,6 @@
 /**
  * Connects Neon's drivers with PostgreSQL: a proxy for WebSockets, and an endpoint with the part of
  * Neon's HTTP protocol that its driver uses.
- *
- * @module
  */
 import { connect } from "node:net";
 // @ts-types="@types/pg"
@@ -18,7 +16,6 @@ interface HttpQuery {
 /** Starts the proxy for WebSockets; its address is `host:port`. */
 export const startWebSocketProxy = (): Promise<Between> => serve(passOn, (address) => address);
 
-/** Starts the endpoint. */
 export const startHttpEndpoint = (): Promise<Between> =>
   serve(answerQueries, (address) => `http://${address}/sql`);
 

@@ -1,8 +1,4 @@
-/**
- * PgBouncer in transaction mode: the system's, or an unpacked Debian package's.
- *
- * @module
- */
+/** PgBouncer in transaction mode: the system's, or an unpacked Debian package's. */
 import { runProgram, startProgram } from "../program.ts";
 import { join } from "../paths.ts";
 import { serverUser } from "../postgres/binaries.ts";
@@ -17,7 +13,6 @@ const SYSTEM = "/usr/sbin/pgbouncer";
 /** Dependencies of Debian's package that not every system has. */
 const DEBIAN_PACKAGES = ["pgbouncer", "libevent-2.1-7", "libc-ares2"];
 
-/** Paths of the program and its libraries. */
 async function findPgBouncer(shared: Shared): Promise<{ program: string; libraries: string }> {
   const isInstalled = await Deno.stat(SYSTEM).then(() => true, () => false);
   if (isInstalled) return { program: SYSTEM, libraries: "" };
@@ -31,7 +26,6 @@ async function findPgBouncer(shared: Shared): Promise<{ program: string; librari
   return { program: join(unpacked, SYSTEM), libraries };
 }
 
-/** Starts it in front of a database's server. */
 export async function startPgBouncer(shared: Shared, url: string): Promise<Between> {
   const { program, libraries } = await findPgBouncer(shared).catch((error) => {
     throw new UnavailableError(`Finding PgBouncer: ${messageOf(error).split("\n").at(-1)}`);

@@ -1,8 +1,6 @@
 /**
  * Runs a runner of `tests/runtimes` and reads its TAP strictly: ending early, a wrong count, or an
  * exit status that contradicts the results is a failure.
- *
- * @module
  */
 import { startProgram } from "../program.ts";
 import type { Outcome } from "./target.ts";

@@ -1,8 +1,3 @@
-/**
- * Targets on Node.js and Bun.
- *
- * @module
- */
 import { join, repository } from "../paths.ts";
 import { bundle, DRIZZLE_1 } from "./bundle.ts";
 import { type Dependencies, installedVersion } from "../npm/project.ts";
@@ -20,7 +15,6 @@ export interface Between extends AsyncDisposable {
   readonly version?: string;
 }
 
-/** Options of a server target. */
 export interface ServerTarget extends Pick<Target, "name" | "everyday"> {
   /** Default: the drivers' names. */
   readonly shows?: string;
@@ -81,7 +75,6 @@ export function serverTarget({
   };
 }
 
-/** The runner's path in a project. */
 function runnerIn(shared: Shared, project: string, drizzle: DrizzleLine): Promise<string> {
   const outDir = join(project, "runner");
   return shared.once(outDir, async () => {

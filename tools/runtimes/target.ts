@@ -1,16 +1,8 @@
-/**
- * Targets of the matrix and their outcomes.
- *
- * @module
- */
 import type { Shared } from "./shared.ts";
 
-/** The outcome of a target. */
 export interface Outcome {
-  /** The versions tested together. */
   readonly versions: string;
   readonly passed: number;
-  /** The failures, one text each. */
   readonly failures: readonly string[];
 }
 

@@ -1,8 +1,3 @@
-/**
- * All targets of the matrix.
- *
- * @module
- */
 import { DRIVERS } from "../npm/manifest.ts";
 import { denoTargets } from "./deno_from_source.ts";
 import { edgeTarget } from "./edge.ts";

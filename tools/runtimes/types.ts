@@ -1,8 +1,4 @@
-/**
- * Compiles applications against each line of Drizzle.
- *
- * @module
- */
+/** Compiles applications against each line of Drizzle. */
 import { MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
 import { join, repository } from "../paths.ts";
 import { startProgram } from "../program.ts";
