@@ -250,14 +250,13 @@ Deno.test("mStudio signs with a new key: no session is refused", async () => {
   await sessions.verify(old);
 });
 
-Deno.test("5,000 forged tokens: no request beyond the rate limit, and no memory is kept", async () => {
+Deno.test("5,000 forged tokens: no request beyond the rate limit, no memory kept, pages answered", async () => {
   await using mstudio = await SimulatedMstudio.create({
     extensionId: EXTENSION_ID,
     target: () => new Response(),
   });
   const instance = await mstudio.addInstance();
-  const genuine = await instance.sessionToken();
-  const { publicKeySerial } = JSON.parse(atob(genuine.split(".")[1]!));
+  const { publicKeySerial } = JSON.parse(atob((await instance.sessionToken()).split(".")[1]!));
   let requests = 0;
   const sessions = new MstudioSessions({
     extensionId: EXTENSION_ID,
@@ -274,7 +273,7 @@ Deno.test("5,000 forged tokens: no request beyond the rate limit, and no memory 
       const changes = { sessionId: `session-${count}`, publicKeySerial: serial };
       const token = await tokenOf(forger, claims(changes));
       await assertRejects(() => sessions.verify(token), SessionError);
-      if (count % 500 === 0) await sessions.verify(genuine);
+      if (count % 500 === 0) await sessions.verify(await instance.sessionToken());
     }
   };
   const startedAt = performance.now();
