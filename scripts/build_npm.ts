@@ -6,5 +6,5 @@
 import { buildNpmPackage } from "../tools/npm/package.ts";
 import { join, repository } from "../tools/paths.ts";
 
-const { manifest, compiler, tarball } = await buildNpmPackage(join(repository, "npm"));
-console.log(`${manifest.name}@${manifest.version}, compiled by ${compiler}: ${tarball}`);
+const { manifest, tarball } = await buildNpmPackage(join(repository, "npm"));
+console.log(`${manifest.name}@${manifest.version}: ${tarball}`);

@@ -1,7 +1,7 @@
 /** Assembles the npm package: compiled modules, documents, manifest. */
 import * as esbuild from "esbuild";
 import { jsrHas } from "../import_map.ts";
-import { readManifest } from "../manifest.ts";
+import { type Manifest, readManifest } from "../manifest.ts";
 import { NPM_NAME, type NpmManifest, npmManifest, TYPE_PACKAGES } from "./manifest.ts";
 import { runProgram } from "../program.ts";
 import { npmReadme } from "./readme.ts";
@@ -35,18 +35,7 @@ export interface BuiltPackage {
   readonly manifest: NpmManifest;
   /** Path of its tarball, as npm would publish it. */
   readonly tarball: string;
-  readonly compiler: string;
 }
-
-/**
- * Compiles all modules that deno.json exports.
- *
- * @param outDir Directory for the code and its declarations, by the paths of their sources.
- * @param exports Modules by subpath, relative to the repository.
- */
-type Compile = (outDir: string, exports: Readonly<Record<string, string>>) => Promise<void>;
-
-type Compiler = readonly [name: string, compile: Compile];
 
 /** The package of this run of a task, built by the first of its processes that asks. */
 export async function npmPackage(): Promise<BuiltPackage> {
@@ -70,10 +59,9 @@ export async function buildNpmPackage(directory: string): Promise<BuiltPackage> 
   const source = await readManifest();
   const work = await Deno.makeTempDir({ prefix: "npm-package-" });
   try {
-    const [compiler, compile] = await findCompiler(source.imports["@deno/dnt"] ?? "");
     const compiled = join(work, "compiled");
     await Deno.mkdir(compiled);
-    await compile(compiled, source.exports);
+    await compile(source, compiled);
     await Deno.remove(directory, { recursive: true }).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
@@ -91,14 +79,15 @@ export async function buildNpmPackage(directory: string): Promise<BuiltPackage> 
     const { stdout } = await runProgram(directory, "npm", ["pack", "--json", "--silent"]);
     const [packed] = Object.values<{ filename: string }>(JSON.parse(stdout));
     const tarball = join(directory, packed!.filename.replace("@", "").replace("/", "-"));
-    return { directory, manifest, tarball, compiler };
+    return { directory, manifest, tarball };
   } finally {
     await Deno.remove(work, { recursive: true });
   }
 }
 
 /**
- * The only difference between the two builds. Both packages have the same manifest, pages and code;
+ * Compiles all modules that deno.json exports; the code and its declarations have the paths of
+ * their sources. This is the only difference between the two builds. Both packages have the same manifest, pages and code;
  * declarations may differ as follows:
  *
  * - dnt writes `readonly code = "ERR_X"`, `deno pack` writes `readonly code: "ERR_X"`, the same
@@ -106,15 +95,13 @@ export async function buildNpmPackage(directory: string): Promise<BuiltPackage> 
  * - dnt keeps declarations that are only used inside the package, and their modules;
  * - the compilers write `#private` and module comments differently; both are made equal below.
  */
-async function findCompiler(dnt: string): Promise<Compiler> {
-  if (await jsrHas(dnt)) {
-    return ["dnt", compileWithDnt];
-  }
+async function compile({ exports, imports, publish }: Manifest, outDir: string): Promise<void> {
+  if (await jsrHas(imports["@deno/dnt"] ?? "")) return await compileWithDnt(outDir, exports);
   console.log("JSR does not have dnt: compiling with deno pack");
-  return ["deno pack", compileWithPack];
+  await compileWithPack(outDir, publish as { include: string[] });
 }
 
-const compileWithDnt: Compile = async (outDir, exports) => {
+async function compileWithDnt(outDir: string, exports: Manifest["exports"]): Promise<void> {
   // Not a literal, so that Deno does not resolve dnt where it is unavailable.
   const dnt: string = "@deno/dnt";
   const { build } = await import(dnt);
@@ -135,13 +122,11 @@ const compileWithDnt: Compile = async (outDir, exports) => {
   });
   await Deno.rename(join(work, "esm"), outDir);
   await Deno.remove(work, { recursive: true });
-};
+}
 
 /** In a copy, because versions of Deno lay out `node_modules` differently. */
-const compileWithPack: Compile = async (outDir) => {
+async function compileWithPack(outDir: string, { include }: { include: string[] }) {
   const copy = await Deno.makeTempDir({ dir: outDir });
-  const { publish } = await readManifest();
-  const { include } = publish as { include: string[] };
   await runProgram(repository, "cp", ["-R", ...include, copy]);
   const tarball = join(outDir, "packed.tgz");
   const options = ["--quiet", "--allow-dirty", "--no-source-maps", `--output=${tarball}`];
@@ -150,7 +135,7 @@ const compileWithPack: Compile = async (outDir) => {
     : ["npx", "--yes", `deno@${PACKING_DENO}`];
   await runProgram(copy, command!, [...before, "pack", ...options]);
   await runProgram(outDir, "tar", ["-xzf", tarball, "--strip-components=1"]);
-};
+}
 
 /**
  * Joins what the subpaths share into few modules, since Node.js takes about as long for each as
