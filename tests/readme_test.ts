@@ -157,6 +157,23 @@ const HANDLERS = [
   ["mitthooks.ts", "handle", 400],
 ] as const;
 
+/** Prints the context of the reference extension's middleware for each session token, or the code. */
+const MIDDLEWARE = `import { setRequest } from "@tanstack/react-start";
+import { authenticationMiddlewareWithAccessToken } from "./${AUTH}";
+for (const token of Deno.args) {
+  setRequest(new Request("https://extension.example/", { headers: { "x-session-token": token } }));
+  const shown = await authenticationMiddlewareWithAccessToken.server({
+    next: ({ context }) => context as never,
+  }).then(
+    ({ userId, extensionInstanceId, accessToken }: Record<string, string>) =>
+      [userId, extensionInstanceId, accessToken].join(),
+    (error: { code: string }) => error.code,
+  );
+  console.log(shown);
+}
+Deno.exit();
+`;
+
 function assertSucceeded({ code, output }: Ended): string {
   assertEquals(code, 0, output);
   return output;
@@ -178,6 +195,7 @@ Deno.test("README and docs", async (t) => {
   let url = "";
   await using mstudio = await SimulatedMstudio.create({
     extensionId: "my-extension",
+    extensionSecret: "my-extension-secret",
     target: (request) => fetch(new Request(url, request)),
     maxAttempts: 1,
   });
@@ -200,6 +218,7 @@ Deno.test("README and docs", async (t) => {
       NEW_ENCRYPTION_MASTER_PASSWORD: "new master password",
       NEW_ENCRYPTION_SALT: "new salt",
       EXTENSION_ID: "my-extension",
+      EXTENSION_SECRET: "my-extension-secret",
       MITTWALD_API_URL: `http://localhost:${api.addr.port}`,
     },
     {
@@ -210,9 +229,9 @@ Deno.test("README and docs", async (t) => {
     },
   );
   const run = (...args: string[]) => project.deno("run", "-A", ...args);
+  const preload = `--preload=${fixture("redirect_mittwald_api.ts")}`;
   /** Serves a page's code, with mittwald's API at the simulated one's address. */
   const serve = async (file: string, name: string, env = {}) => {
-    const preload = `--preload=${fixture("redirect_mittwald_api.ts")}`;
     const args = [preload, "serve_handler.ts", join(project.path, file), name];
     const server = await project.withEnv(env).serve("run", "-A", ...args);
     url = `${server.url}/webhooks`;
@@ -262,6 +281,19 @@ Deno.test("README and docs", async (t) => {
       assertEquals([forged.status, await count()], [refusal, before + 1]);
     });
   }
+
+  await t.step("the reference extension's middleware accepts its own sessions", async () => {
+    await using _server = await serve("hono.ts", "app");
+    const instance = await mstudio.addInstance();
+    await Deno.writeTextFile(join(project.path, "program.ts"), MIDDLEWARE);
+    const genuine = await instance.sessionToken({ userId: "ada" });
+    const foreign = await instance.sessionToken({ forge: { extensionId: "another" } });
+    const printed = assertSucceeded(await run(preload, "program.ts", genuine, foreign));
+    const [shown, code] = printed.trim().split("\n");
+    const [userId, instanceId, accessToken] = shown!.split(",");
+    assertEquals([userId, instanceId, code], ["ada", instance.id, "ERR_WRONG_EXTENSION"]);
+    assertEquals(mstudio.sessionOfToken(accessToken!)?.userId, "ada");
+  });
 
   await t.step(
     "mitthooks 0.3.0 alone does not refuse forged webhooks, as the documentation says",
