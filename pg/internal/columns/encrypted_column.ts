@@ -7,9 +7,7 @@
 import { getTableName, type Table } from "drizzle-orm";
 import type { EncryptionKey } from "../../interfaces.ts";
 import { ColumnKey } from "./column_key.ts";
-
-/** A column, or a value that may be one. */
-export type ColumnLike = object;
+import { COLUMNS, columnsOf } from "./parts.ts";
 
 // Registered, so that columns of another copy of this package are recognised. Not the package's
 // name, which differs on npm.
@@ -35,9 +33,7 @@ export interface Writing {
   written?: object[] | undefined;
 }
 
-/**
- * Shared by all copies of this package: one copy's dialect must also refuse another copy's columns.
- */
+/** Shared by all copies of this package: each one's dialect refuses the columns of all. */
 const shared: { writing?: Writing | undefined } =
   (globalThis as { [key: symbol]: object })[Symbol.for("mitthooks-drizzle:writing")] ??= {};
 
@@ -74,21 +70,19 @@ const OF_ANOTHER_VERSION =
   "(npm ls @weissaufschwarz/mitthooks-drizzle)";
 
 /** Refuses to write a column. */
-export const refuseUse = (column: ColumnLike, how = "uses"): never =>
+export const refuseUse = (column: object, how = "uses"): never =>
   refuse(
     `${how} ${describeColumn(column)}, ` +
       (isOfAnotherVersion(column) ? OF_ANOTHER_VERSION : MEANS_NOTHING),
   );
 
-/**
- * An encrypted column for each place in a schema: statements of other builders contain only names.
- */
-export const encryptedColumns = new Map<string, ColumnLike>();
+/** The encrypted columns by their places: statements of other builders contain only names. */
+export const encryptedColumns = new Map<string, object>();
 
 /** A name that cannot be read while a statement is written. */
-const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
+const guarded = (read: (column: object) => string): PropertyDescriptor => ({
   enumerable: true,
-  get(this: ColumnLike) {
+  get(this: object) {
     if (shared.writing && !shared.writing.isFree) refuseUse(this);
     return read(this);
   },
@@ -100,7 +94,7 @@ const guarded = (read: (column: ColumnLike) => string): PropertyDescriptor => ({
  *
  * @param members Further members of an encrypted column.
  */
-export function markEncrypted<T extends ColumnLike>(
+export function markEncrypted<T extends object>(
   column: T,
   key: EncryptionKey,
   members: PropertyDescriptorMap,
@@ -108,7 +102,7 @@ export function markEncrypted<T extends ColumnLike>(
   const columnKey = new ColumnKey(key, () => describeColumn(column));
   const { as } = column as { as?(alias: string): object };
   // Drizzle 1.0 only: the alias is a name, too.
-  const value = as && function (this: ColumnLike, alias: string) {
+  const value = as && function (this: object, alias: string) {
     return withheld(as.call(this, alias));
   };
   const descriptors: PropertyDescriptorMap = {
@@ -123,7 +117,7 @@ export function markEncrypted<T extends ColumnLike>(
 }
 
 /** Whether a column, or its decoder or encoder, is encrypted, by any copy of this package. */
-export const isEncrypted = (column: unknown): column is ColumnLike =>
+export const isEncrypted = (column: unknown): column is object =>
   (column as Marked | null | undefined)?.[ENCRYPTION] !== undefined;
 
 /** Whether another, incompatible version of this package made the column. */
@@ -143,7 +137,7 @@ export function haveSameKey(one: unknown, other: unknown): boolean {
 }
 
 /** The name of a column in its table, or its alias. */
-export const nameOf = (column: ColumnLike): string =>
+export const nameOf = (column: object): string =>
   writeFreely(() => (column as { name: string }).name);
 
 /** Drizzle's symbol for a table's name in the schema. */
@@ -155,34 +149,32 @@ type Placed = {
 };
 
 /** A column's table and name in the schema, regardless of aliases: for messages and errors. */
-export function placeOf(column: ColumnLike): { table: string; column: string } {
+export function placeOf(column: object): { table: string; column: string } {
   const { table, config } = column as Placed;
   return { table: table[ORIGINAL_NAME], column: config.name };
 }
 
-/** `placeOf` as text for messages, with the table's alias if the application chose one. */
-export function describeColumn(column: ColumnLike): string {
+/** `placeOf` for messages, with the table's alias if the application chose one. */
+export function describeColumn(column: object): string {
   const { table, column: name } = placeOf(column);
   const alias = shared.writing?.isRelational ? table : getTableName((column as Placed).table);
   const here = alias === table ? "" : ` (here ${JSON.stringify(alias)})`;
   return `the encrypted column ${JSON.stringify(name)} of table ${JSON.stringify(table)}${here}`;
 }
 
-const ORIGINAL = Symbol.for("drizzle:OriginalColumn");
-
 /** Whether an encrypted column is a stand-in: only there the name is a value, not a getter. */
-export const isReadable = (column: ColumnLike): boolean =>
+export const isReadable = (column: object): boolean =>
   Object.getOwnPropertyDescriptor(column, "name")?.value !== undefined;
 
-const standIns = new WeakMap<ColumnLike, ColumnLike>();
+const ORIGINAL = Symbol.for("drizzle:OriginalColumn");
+const standIns = new WeakMap<object, object>();
 
 /**
- * A stand-in for an encrypted column, with a readable name, for a place where the column may be
- * written.
+ * A stand-in for an encrypted column: its name is readable where the column may be written.
  *
  * @param decode Decodes the values read; by default they stay as stored.
  */
-export function readable<T extends ColumnLike>(
+export function readable<T extends object>(
   column: T,
   decode?: (stored: unknown) => unknown,
 ): T {
@@ -195,14 +187,14 @@ export function readable<T extends ColumnLike>(
       name: { value: nameOf(column), configurable: true },
       mapFromDriverValue: { value: decode ?? ((stored: unknown) => stored) },
       ...original && { [ORIGINAL]: { value: () => readable(original.call(column), decode) } },
-    }) as ColumnLike;
+    }) as object;
     if (!decode) standIns.set(column, standIn).set(standIn, standIn);
   }
   return standIn as T;
 }
 
 /** The opposite: a view of a column or a stand-in whose name cannot be read. */
-export function withheld<T extends ColumnLike>(column: T): T {
+export function withheld<T extends object>(column: T): T {
   const name = nameOf(column);
   return Object.create(column, { name: guarded(() => name) });
 }
@@ -210,7 +202,7 @@ export function withheld<T extends ColumnLike>(column: T): T {
 /** A view of columns by name that replaces the encrypted ones. */
 export const viewed = <T extends Readonly<Record<string, unknown>>>(
   columns: T,
-  change: (column: ColumnLike) => ColumnLike,
+  change: (column: object) => object,
 ): T =>
   new Proxy(columns, {
     get(of, name: string) {
@@ -218,3 +210,7 @@ export const viewed = <T extends Readonly<Record<string, unknown>>>(
       return isEncrypted(column) ? change(column) : column;
     },
   });
+
+/** The same for a table. */
+export const viewedTable = <T extends object>(table: T, change: (column: object) => object): T =>
+  Object.create(table, { [COLUMNS]: { value: viewed(columnsOf(table), change) } });

@@ -6,20 +6,12 @@
 
 import { aliasedTable, type Column, SQL, Subquery, type Table } from "drizzle-orm";
 import { describeColumn, isEncrypted, nameOf } from "./encrypted_column.ts";
-import { readable, refuse, refuseUse, viewed, withheld } from "./encrypted_column.ts";
+import { readable, refuse, refuseUse, viewed, viewedTable, withheld } from "./encrypted_column.ts";
 import { write, writeFreely, writing } from "./encrypted_column.ts";
 import { Gate } from "./gate.ts";
 import { differing, encryptedColumnIn, encryptedColumnsOf, fieldsIn, Scope } from "./names.ts";
-import {
-  type Builder,
-  COLUMNS,
-  columnsOf,
-  type Config,
-  type Field,
-  type Fields,
-  type Join,
-} from "./parts.ts";
-import { flattenFields, kindOf, mapChanged, type SetOperator } from "./parts.ts";
+import type { Builder, Config, Field, Fields } from "./parts.ts";
+import { columnsOf, flattenFields, kindOf, mapChanged } from "./parts.ts";
 import { assertOwnWords, permit, permitPart, refuseForeign } from "./permits.ts";
 import { type MapperGenerators, planningMappers } from "./result_plan.ts";
 import { assertConflictTarget, storedRows, storedSet, storing } from "./storing.ts";
@@ -33,7 +25,15 @@ export interface Dialect {
   _sqlToQuery?: Dialect["sqlToQuery"];
   buildSelection(fields: readonly Field[], options?: { isSingleTable?: boolean }): SQL;
   buildSelectQuery(config: Config): SQL;
-  buildSetOperationQuery(operation: { leftSelect: SQL; setOperator: SetOperator }): SQL;
+  buildSetOperationQuery(operation: {
+    leftSelect: SQL;
+    setOperator: {
+      type: string;
+      isAll: boolean;
+      rightSelect: Builder;
+      orderBy?: unknown[] | undefined;
+    };
+  }): SQL;
   buildWithCTE(queries: readonly Pick<Subquery, "_">[] | undefined): SQL;
   buildInsertQuery(config: Config): SQL;
   buildUpdateQuery(config: Config): SQL;
@@ -57,13 +57,11 @@ interface RelationalConfig {
 /** A relational query and its selection. */
 interface Relational {
   readonly sql: SQL;
-  readonly selection: readonly RelationalField[];
+  readonly selection: readonly (Pick<Field, "field"> & Partial<Pick<Relational, "selection">>)[];
 }
 
-interface RelationalField {
-  readonly field: object;
-  readonly selection?: Relational["selection"];
-}
+/** The clauses that hold expressions. */
+const CLAUSES = ["where", "having", "groupBy", "orderBy", "onConflict"];
 
 /** Whether a statement is the application's own SQL, or another dialect's. */
 const isOwnWords = (query: unknown): query is SQL =>
@@ -73,16 +71,11 @@ const isOwnWords = (query: unknown): query is SQL =>
 export const rawStatement = (statement: SQL): SQL =>
   isOwnWords(statement) ? Gate.closed(new Scope(nameOf, "query", [], true), statement) : statement;
 
-/**
- * The statement of a decorated database's CTE: built by its dialect, or the application's own SQL.
- */
+/** The statement of a CTE: built by this dialect, or the application's own SQL. */
 export const ownStatement = (own: Dialect, query: unknown): unknown =>
   isOwnWords(query) ? Gate.closed(new Scope(nameOf, "SELECT"), query) : adopted(own, query);
 
-/**
- * Makes one of Drizzle's builders build its statement with this dialect, which then knows the
- * statement.
- */
+/** The same builder of Drizzle's, building with this dialect, which then knows the statement. */
 function adopted<T>(own: Dialect, builder: T): T {
   const { dialect = own } = builder as { dialect?: object };
   return dialect === own ? builder : Object.create(builder as object, { dialect: { value: own } });
@@ -169,25 +162,19 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   };
   /** A statement's configuration with the permitted stand-ins. */
   const prepared = (config: Config): Config => {
-    const { where, having, groupBy, orderBy, onConflict, table, from, joins, distinct } = config;
-    let changed = config;
-    const put = (name: string, given: unknown, part: unknown) => {
-      if (part !== given) changed = { ...changed, [name]: part };
-    };
-    if (where) put("where", where, expression(where));
-    if (having) put("having", having, expression(having));
-    if (groupBy) put("groupBy", groupBy, expression(groupBy));
-    if (orderBy) put("orderBy", orderBy, expression(orderBy));
-    if (onConflict) put("onConflict", onConflict, expression(onConflict));
-    put("table", table, source(table));
-    if (from) put("from", from, source(from));
-    if (typeof distinct === "object") put("distinct", distinct, { on: expression(distinct.on) });
-    const joined = (join: Join) => {
-      const [table, on] = [source(join.table), expression(join.on)];
-      return table === join.table && on === join.on ? join : { ...join, table, on };
-    };
-    if (joins) put("joins", joins, mapChanged(joins, joined));
-    return changed;
+    const { table, from, joins, distinct } = config;
+    const changed: Record<string, unknown> = { ...config, table: source(table) };
+    for (const clause of CLAUSES) {
+      if (changed[clause]) changed[clause] = expression(changed[clause]);
+    }
+    if (from) changed["from"] = source(from);
+    if (typeof distinct === "object") changed["distinct"] = { on: expression(distinct.on) };
+    changed["joins"] = joins?.map((join) => ({
+      ...join,
+      table: source(join.table),
+      on: expression(join.on),
+    }));
+    return changed as unknown as Config;
   };
   /** INSERT … SELECT stores the selected values unchanged. */
   const sourceOfInsert = (table: object, select: Builder): Builder => {
@@ -278,8 +265,8 @@ export function encryptingDialect(dialect: Dialect): Dialect {
         const values = select
           ? sourceOfInsert(table, config.values as Builder)
           : storedRows(table, config.values as readonly Fields[], scope());
-        const statement = { ...prepared(config), table: storing(table), values };
-        return dialect.buildInsertQuery.call(own, statement);
+        const into = { ...prepared(config), table: storing(table), values };
+        return dialect.buildInsertQuery.call(own, into);
       }),
 
     buildUpdateSet(table, set) {
@@ -313,10 +300,8 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   if (mapperGenerators) {
     Object.defineProperty(own, "mapperGenerators", { value: planningMappers(mapperGenerators) });
   }
-  const relational = (
-    config: RelationalConfig,
-    build: (config: RelationalConfig) => Relational,
-  ) => {
+  type Build = (config: RelationalConfig) => Relational;
+  const relational = (build: Build, config: RelationalConfig) => {
     const statement = Object.assign(new Scope(nameIn, "SELECT"), { isRelational: true });
     return write(statement, () => {
       const query = build.call(own, config);
@@ -327,17 +312,14 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   };
   if (buildRelationalQueryWithoutPK) {
     own.buildRelationalQueryWithoutPK = (config) =>
-      relational(readableRelation(config), buildRelationalQueryWithoutPK);
+      relational(buildRelationalQueryWithoutPK, readableRelation(config));
   }
   if (buildRelationalQuery && collectRelationalQuery) {
-    own.buildRelationalQuery = (config) => relational(config, buildRelationalQuery);
-    own.collectRelationalQuery = ({ tableConfig, ...config }, ...rest) => {
-      const { table } = tableConfig;
-      source(table);
-      const columns = viewed(columnsOf(table), (column) => readable(column));
-      const selected = Object.create(table, { [COLUMNS]: { value: columns } });
-      const readableConfig = { ...config, tableConfig: { ...tableConfig, table: selected } };
-      return collectRelationalQuery.call(own, readableConfig, ...rest);
+    own.buildRelationalQuery = (config) => relational(buildRelationalQuery, config);
+    own.collectRelationalQuery = (config, ...rest) => {
+      const table = viewedTable(source(config.tableConfig.table), readable);
+      const tableConfig = { ...config.tableConfig, table };
+      return collectRelationalQuery.call(own, { ...config, tableConfig }, ...rest);
     };
   }
   return own;

@@ -6,14 +6,8 @@
 
 import type { Column, Subquery } from "drizzle-orm";
 import { getTableConfig, type PgTable } from "drizzle-orm/pg-core";
-import {
-  describeColumn,
-  haveSameKey,
-  isEncrypted,
-  refuse,
-  type Writing,
-  writing,
-} from "./encrypted_column.ts";
+import { describeColumn, haveSameKey, isEncrypted } from "./encrypted_column.ts";
+import { refuse, type Writing, writing } from "./encrypted_column.ts";
 import { columnsOf, type Field, type Fields, flattenFields, kindOf } from "./parts.ts";
 
 const encryptedColumns = new WeakMap<object, readonly (readonly [string, Column])[]>();

@@ -83,26 +83,12 @@ export interface Config {
   readonly table: object;
   readonly withList?: readonly Subquery[];
   readonly from?: object;
-  readonly joins?: readonly Join[];
+  readonly joins?: readonly { readonly table: object; readonly on?: unknown }[];
   readonly distinct?: boolean | { readonly on: readonly unknown[] };
   readonly values?: readonly Fields[] | Builder;
   readonly select?: boolean;
   readonly onConflict?: SQL;
   readonly [clause: string]: unknown;
-}
-
-/** A joined source. */
-export interface Join {
-  readonly table: object;
-  readonly on?: unknown;
-}
-
-/** Another SELECT combined with the first. */
-export interface SetOperator {
-  readonly type: string;
-  readonly isAll: boolean;
-  readonly rightSelect: Builder;
-  readonly orderBy?: readonly unknown[] | undefined;
 }
 
 /** A builder of a statement. */

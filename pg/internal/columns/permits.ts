@@ -155,10 +155,7 @@ function textOf(parts: readonly unknown[], operand = -1): string {
   return text;
 }
 
-/**
- * The text of an expression as PostgreSQL reads it: lower case, with blanks and quotes only where
- * they matter.
- */
+/** The text as PostgreSQL reads it: lower case, with blanks and quotes only where they matter. */
 export const wordsOf = (...parts: readonly unknown[]): string =>
   textOf(parts).replace(
     /"(?:[^"]|"")*"|[ \t\n\r\f]*([.,])[ \t\n\r\f]*|[A-Z]+/g,

@@ -5,7 +5,7 @@
  * type promises.
  */
 
-import { type ColumnLike, describeColumn } from "./encrypted_column.ts";
+import { describeColumn } from "./encrypted_column.ts";
 import { showAs } from "./show_as.ts";
 
 /** The members of a string, and those that serialisers and drivers read of any value. */
@@ -29,7 +29,7 @@ showAs(EncryptedValue.prototype, "[encrypted]");
  *
  * @param column The column, for the message.
  */
-export function createSealedValue(column: ColumnLike): string {
+export function createSealedValue(column: object): string {
   const handler: ProxyHandler<EncryptedValue> = {
     get(target, property) {
       if (STRING_MEMBERS.has(property) || (typeof property === "string" && INDEX.test(property))) {

@@ -1,35 +1,22 @@
 /** Stand-ins for stored data: the encrypted columns that statements write, and their values. */
 
 import { type Column, Param, SQL, sql } from "drizzle-orm";
-import {
-  describeColumn,
-  haveSameKey,
-  isEncrypted,
-  keyOf,
-  MEANS_NOTHING,
-} from "./encrypted_column.ts";
-import { readable, refuse, viewed } from "./encrypted_column.ts";
+import { describeColumn, haveSameKey, isEncrypted, keyOf } from "./encrypted_column.ts";
+import { MEANS_NOTHING, readable, refuse, viewedTable } from "./encrypted_column.ts";
 import { encryptedColumnsOf, type Scope } from "./names.ts";
-import { COLUMNS, columnsOf, type Fields, kindOf, mapChanged } from "./parts.ts";
+import { columnsOf, type Fields, kindOf, mapChanged } from "./parts.ts";
 import { storingEncoder } from "./pending_ciphertext.ts";
 import { permit, permitPart, wordsOf } from "./permits.ts";
 
-/**
- * A view of a table for statements that write it: its encrypted columns can be named, and generate
- * no values.
- */
+/** A view of a table to write: its encrypted columns can be named, and generate no values. */
 export function storing<T extends object>(table: T): T {
   if (encryptedColumnsOf(table).length === 0) return table;
   const none = { value: undefined };
-  const named = (column: object) =>
-    Object.create(readable(column), { defaultFn: none, onUpdateFn: none });
-  return Object.create(table, { [COLUMNS]: { value: viewed(columnsOf(table), named) } });
+  const properties = { defaultFn: none, onUpdateFn: none };
+  return viewedTable(table, (column) => Object.create(readable(column), properties));
 }
 
-/**
- * The values of rows as an INSERT writes them. Skips values that are not expressions, as rows may
- * be many.
- */
+/** The values of rows as INSERT writes them. Only expressions are read, as rows may be many. */
 export function storedRows(table: object, rows: readonly Fields[], scope: Scope) {
   const encrypted = encryptedColumnsOf(table);
   return mapChanged(rows, (row) => {
@@ -98,10 +85,7 @@ function onlyPart({ queryChunks }: SQL): unknown {
 
 const wordFor = (column: object, { nameIn }: Scope) => wordsOf(sql.identifier(nameIn(column)));
 
-/**
- * Refuses an encrypted column as a conflict's target, whose escaped names reach the dialect as one
- * text.
- */
+/** Refuses an encrypted column as a conflict's target, which reaches the dialect as one text. */
 export function assertConflictTarget(table: object, onConflict: SQL | undefined, scope: Scope) {
   const target = onConflict?.queryChunks.find((chunk) => kindOf(chunk) === "sql");
   const names = wordsOf(target).split(",");
