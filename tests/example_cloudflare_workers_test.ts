@@ -56,7 +56,8 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   });
   const host = `${tools}/example_host.mjs`;
   await Deno.writeTextFile(host, HOST);
-  await using worker = await example.serve(host, "dist/worker.js", "wrangler.json", ".dev.vars");
+  const serve = (file: string) => example.serve(host, "dist/worker.js", "wrangler.json", file);
+  await using worker = await serve(".dev.vars");
 
   // Without the tables, mStudio must retry.
   const early = await fetch(`${worker.url}/health`);
@@ -91,4 +92,5 @@ Deno.test("examples/cloudflare-workers runs in workerd", async () => {
   const elsewhere = await fetch(`${worker.url}/`);
   await elsewhere.body?.cancel();
   assertEquals(elsewhere.status, 404);
+  assertStringIncludes(await example.curl(serve), '"variantKey":');
 });

@@ -97,4 +97,6 @@ Deno.test("examples/existing-schema: sites come and go with instances, and the s
     await query(database.url, "SELECT kind, domain FROM task"),
     [{ kind: "delete site", domain: "p-1.example" }],
   );
+  const shown = await example.curl((file) => example.serve(`--env-file=${file}`, "main.ts"));
+  assertStringIncludes(shown, '"mittwaldAnswered":200');
 });

@@ -1,8 +1,9 @@
 /** An npm example of `examples/`, installed with this package's npm build. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { freePort } from "../../tools/free_port.ts";
 import { npmPackage } from "../../tools/npm/package.ts";
-import { dirname, join } from "../../tools/paths.ts";
+import { basename, dirname, join } from "../../tools/paths.ts";
 import { npmInstall, toolProject } from "../../tools/npm/project.ts";
 import { nodeProgram } from "../../tools/npm/programs.ts";
 import {
@@ -80,6 +81,34 @@ export class NpmExample extends Application {
 
   succeed(line: string): Promise<string> {
     return succeeded(this.run(line));
+  }
+
+  /**
+   * Runs the README's `curl` line against the command's simulated mStudio and a server, both at
+   * other ports.
+   *
+   * @param serve Starts the server with an env file.
+   */
+  async curl(serve: (file: string) => Promise<RunningServer>): Promise<string> {
+    const port = freePort();
+    const file = `${basename(this.variables)}.curl`;
+    const variables = await Deno.readTextFile(this.variables);
+    await Deno.writeTextFile(
+      join(this.path, file),
+      variables.replace(/^MITTWALD_API_URL=.*$/m, `MITTWALD_API_URL=http://localhost:${port}`),
+    );
+    await using server = await serve(file);
+    const command = `mstudio --env-file ${file} --keep --serve ${port}`;
+    await using _mstudio = await this.launch(
+      "node",
+      `node_modules/.bin/mitthooks-drizzle ${command} --target ${server.url}/webhooks`.split(" "),
+      /Serving the API on http:\/\/localhost:(\d+)/,
+      "SIGINT",
+    );
+    const [line] = /^curl .*$/m.exec(await Deno.readTextFile(join(this.path, "README.md")))!;
+    return await this.succeed(
+      line.replace("http://localhost:8000", server.url).replace(":8001", `:${port}`),
+    );
   }
 
   /** Starts a program with the commands' Node, and waits until it prints its address. */
