@@ -60,9 +60,6 @@ interface Relational {
   readonly selection: readonly (Pick<Field, "field"> & Partial<Pick<Relational, "selection">>)[];
 }
 
-/** The clauses that hold expressions. */
-const CLAUSES = ["where", "having", "groupBy", "orderBy", "onConflict"];
-
 /** Whether a statement is the application's own SQL, or another dialect's. */
 const isOwnWords = (query: unknown): query is SQL =>
   kindOf(query) === "sql" && !Gate.of(query as SQL);
@@ -162,19 +159,26 @@ export function encryptingDialect(dialect: Dialect): Dialect {
   };
   /** A statement's configuration with the permitted stand-ins. */
   const prepared = (config: Config): Config => {
-    const { table, from, joins, distinct } = config;
-    const changed: Record<string, unknown> = { ...config, table: source(table) };
-    for (const clause of CLAUSES) {
-      if (changed[clause]) changed[clause] = expression(changed[clause]);
-    }
-    if (from) changed["from"] = source(from);
-    if (typeof distinct === "object") changed["distinct"] = { on: expression(distinct.on) };
-    changed["joins"] = joins?.map((join) => ({
-      ...join,
-      table: source(join.table),
-      on: expression(join.on),
-    }));
-    return changed as unknown as Config;
+    const { table, where, having, groupBy, orderBy, onConflict, from, joins, distinct } = config;
+    // Copied only on a change: most statements have none.
+    let changed = config;
+    const put = (name: string, given: unknown, part: unknown) => {
+      if (part !== given) changed = { ...changed, [name]: part };
+    };
+    put("table", table, source(table));
+    if (where) put("where", where, expression(where));
+    if (having) put("having", having, expression(having));
+    if (groupBy) put("groupBy", groupBy, expression(groupBy));
+    if (orderBy) put("orderBy", orderBy, expression(orderBy));
+    if (onConflict) put("onConflict", onConflict, expression(onConflict));
+    if (from) put("from", from, source(from));
+    if (typeof distinct === "object") put("distinct", distinct, { on: expression(distinct.on) });
+    const joined = (join: NonNullable<Config["joins"]>[number]) => {
+      const [table, on] = [source(join.table), expression(join.on)];
+      return table === join.table && on === join.on ? join : { ...join, table, on };
+    };
+    if (joins) put("joins", joins, mapChanged(joins, joined));
+    return changed;
   };
   /** INSERT … SELECT stores the selected values unchanged. */
   const sourceOfInsert = (table: object, select: Builder): Builder => {
