@@ -4,7 +4,7 @@
  *
  * Runs wherever Web Crypto has Ed25519. Not for production: anybody with access to it can sign.
  *
- * @example A test in ten lines
+ * @example Test a handler
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { SimulatedMstudio } from "@wais/mitthooks-drizzle/testing";
@@ -16,16 +16,14 @@
  *   return new Response();
  * };
  *
- * Deno.test("an instance comes and goes", async () => {
- *   await using mstudio = await SimulatedMstudio.create({
- *     extensionId: "my-extension",
- *     target: handler,
- *   });
- *   const instance = await mstudio.addInstance({ context: { id: "p-1", kind: "project" } });
- *   assertEquals(installed, new Set([instance.id]));
- *   await instance.remove();
- *   assertEquals(installed, new Set());
+ * await using mstudio = await SimulatedMstudio.create({
+ *   extensionId: "my-extension",
+ *   target: handler,
  * });
+ * const instance = await mstudio.addInstance({ context: { id: "p-1", kind: "project" } });
+ * assertEquals(installed, new Set([instance.id]));
+ * await instance.remove();
+ * assertEquals(installed, new Set());
  * ```
  *
  * @module

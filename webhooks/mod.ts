@@ -17,8 +17,8 @@
  *   },
  * });
  *
- * await using server = Deno.serve({ port: 0, onListen() {} }, handler);
- * const response = await fetch(`http://localhost:${server.addr.port}/`, { method: "POST", body: "{}" });
+ * const unsigned = new Request("https://extension.example/", { method: "POST", body: "{}" });
+ * const response = await handler(unsigned); // in real life: your server calls it
  * assertEquals(response.status, 400);
  * assertEquals((await response.json()).code, "ERR_SIGNATURE_MALFORMED");
  * ```

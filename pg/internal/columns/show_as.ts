@@ -1,7 +1,7 @@
 /** Sets the console output of values that must stay secret. */
 
-/** The registered symbols that consoles read; other runtimes ignore them. */
-const INSPECTIONS = ["nodejs.util.inspect.custom", "Deno.customInspect"].map(Symbol.for);
+/** The registered symbol that the consoles of Node.js, Deno and Bun read; other runtimes ignore it. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 /**
  * Makes consoles show all objects of a class as a text.
@@ -9,7 +9,5 @@ const INSPECTIONS = ["nodejs.util.inspect.custom", "Deno.customInspect"].map(Sym
  * @param prototype The class's prototype.
  */
 export function showAs(prototype: object, text: string): void {
-  for (const inspection of INSPECTIONS) {
-    Object.defineProperty(prototype, inspection, { value: () => text });
-  }
+  Object.defineProperty(prototype, INSPECT, { value: () => text });
 }

@@ -93,7 +93,8 @@ const ignore: Listener = () => {};
  *
  * Drizzle itself may return a client to the pool with its transaction still open after a time limit
  * of the driver (drizzle-orm issue 6114), or never if the transaction does not begin (6241).
- * Without a listener for errors, losing the connection would end the process.
+ * Drivers emit a lost connection as an error event, which would crash an application without a
+ * listener.
  *
  * @throws {StorageError} When no client could connect.
  * @throws {DeadlineExceededError} When no client was free in time, or the function did not end in
