@@ -99,7 +99,7 @@ const batches: Case[] = [
         db.execute(db.insert(people).values(ada)),
       ];
       for (const query of built) {
-        await assertRejects(() => plain.batch([query]), TypeError, "it is not encrypted yet");
+        await assertRejects(() => plain.batch([query]), TypeError, "that it was built with");
       }
       assertEquals(await dump(context), [[], []]);
     },

@@ -18,7 +18,7 @@ import {
   StorageError,
   UnknownExtensionInstanceError,
 } from "../../pg/mod.ts";
-import { encryptionKey, lastEvents } from "../support/extension_instance.ts";
+import { encryptionKey, extensionInstances, lastEvents } from "../support/extension_instance.ts";
 import { events, ID, INSTANCE, openStorages, UPDATE } from "./instances.ts";
 import { type AnyDatabase, sqlStateOf, statementLog, suite } from "./suite.ts";
 
@@ -713,4 +713,59 @@ test("a trigger that prevents a removal, or its mark: an error, nothing is store
     error.message,
     "Running rotateSecret: a trigger or a policy kept the event from being recorded",
   );
+});
+
+// Without handlers, but in a transaction of the application.
+
+test("an id that cannot be stored, in the application's transaction: it continues", async ({ db, counts }) => {
+  await db.transaction(async (tx) => {
+    for (const options of [{}, { lastEvents }]) {
+      const storage = new PgExtensionStorage(tx, extensionInstances, options);
+      await storage.removeInstance("x".repeat(37));
+      await storage.upsertExtension(INSTANCE);
+    }
+  });
+  assertEquals((await counts())[0], 1);
+});
+
+test("row-level security: a row hidden from a removal is an error, a missing one is gone", async ({ db, sql, counts }) => {
+  const role = `mitthooks_hidden_${crypto.randomUUID().replaceAll("-", "")}`;
+  const other = { ...INSTANCE, extensionInstanceId: "other" };
+  const remove = (id: string, options: object) =>
+    db.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL ROLE ${role}`);
+      await new PgExtensionStorage(tx, extensionInstances, options).removeInstance(id);
+    });
+  await sql(`CREATE ROLE ${role}; GRANT USAGE ON SCHEMA public TO ${role};
+    GRANT ALL ON extension_instance, extension_instance_last_event TO ${role};
+    CREATE POLICY visible ON extension_instance FOR SELECT USING (id <> '${ID}');
+    CREATE POLICY locked ON extension_instance FOR UPDATE USING (true);
+    CREATE POLICY deleted ON extension_instance FOR DELETE USING (id <> 'kept');
+    CREATE POLICY written ON extension_instance FOR INSERT WITH CHECK (true);
+    ALTER TABLE extension_instance ENABLE ROW LEVEL SECURITY`);
+  try {
+    for (const options of [{}, { lastEvents }, { lastEvents, on: { removed: () => {} } }]) {
+      const all = new PgExtensionStorage(db, extensionInstances);
+      await all.upsertExtension(INSTANCE);
+      await all.upsertExtension(other);
+      await all.upsertExtension({ ...INSTANCE, extensionInstanceId: "kept" });
+      const hidden = await assertRejects(() => remove(ID, options), StorageError);
+      const kept = await assertRejects(() => remove("kept", options), StorageError);
+      const found = [
+        "nothing was deleted, and row-level security may hide the row from the current user",
+        "a trigger or a policy kept the row from being deleted",
+      ].map((what) => `Running removeInstance: ${what}`);
+      assertEquals([hidden.message, kept.message], found);
+      await remove("other", options);
+      await remove("other", options);
+      await remove("never stored", options);
+      assertEquals((await counts())[0], 2);
+    }
+    // Undecidable: no row may be written, so none would conflict.
+    await sql("DROP POLICY written ON extension_instance");
+    const error = await assertRejects(() => remove("never stored", {}), StorageError);
+    assertEquals(sqlStateOf(error.cause), "42501");
+  } finally {
+    await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
 });
