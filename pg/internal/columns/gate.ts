@@ -16,16 +16,16 @@ export function withChunks(expression: SQL, chunks: readonly unknown[]): SQL {
 }
 
 export class Gate {
-  /** An encrypted column among the fields. */
-  readonly column: Column | undefined;
-
   private constructor(
     readonly scope: Scope,
     readonly statement: SQL,
     readonly fields: readonly Field[],
     readonly isOpen = false,
-  ) {
-    this.column = encryptedColumnIn(fields);
+  ) {}
+
+  /** An encrypted column among the fields. */
+  get column(): Column | undefined {
+    return encryptedColumnIn(this.fields);
   }
 
   /** A statement with its selected fields behind a closed gate, as an expression for Drizzle. */

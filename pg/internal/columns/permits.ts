@@ -27,6 +27,19 @@ export function permit(expression: SQL, scope: Scope, bare = false): SQL {
   return permitted === around ? expression : withChunks(expression, permitted);
 }
 
+/** A statement within an expression: opened in the given form only. */
+function permitStatement(
+  given: SQL,
+  form: RegExp,
+  scope: Scope,
+  around: readonly unknown[],
+  index: number,
+): SQL {
+  const gate = Gate.of(given);
+  if (!gate) return permit(given, scope);
+  return gate.column && has(form, around, index) ? Gate.open(given) : given;
+}
+
 /** The same for any part of a statement, possibly within an expression. */
 export function permitPart(
   part: unknown,
@@ -35,11 +48,6 @@ export function permitPart(
   around: readonly unknown[] = [],
   index = 0,
 ): unknown {
-  const statement = (given: SQL, form: RegExp) => {
-    const gate = Gate.of(given);
-    if (!gate) return permit(given, scope);
-    return gate.column && has(form, around, index) ? Gate.open(given) : given;
-  };
   switch (kindOf(part)) {
     case "column":
       if (!isEncrypted(part)) scope.mention(part as Column, bare);
@@ -51,13 +59,13 @@ export function permitPart(
       return part;
     case "sql":
       if (isAliasedTable(part as SQL)) assertOwnWords(around, scope);
-      return statement(part as SQL, ASKED_FOR);
+      return permitStatement(part as SQL, ASKED_FOR, scope, around, index);
     case "aliased":
       scope.mentionAlias(part as SQL.Aliased);
       return part;
     case "subquery": {
       const { sql: inner, selectedFields, alias, isWith } = (part as Subquery)._;
-      const opened = isWith ? inner : statement(inner, SELECTED_FROM);
+      const opened = isWith ? inner : permitStatement(inner, SELECTED_FROM, scope, around, index);
       return opened === inner ? part : new Subquery(opened, selectedFields, alias);
     }
     case "view":
@@ -78,7 +86,7 @@ export function permitPart(
       if (Array.isArray(part)) return mapChanged(part, (element) => permitPart(element, scope));
       // Builders, whose statements Drizzle puts in parentheses.
       return typeof part === "object" && part && "dialect" in part && "getSQL" in part
-        ? sql`(${statement((part as Builder).getSQL(), ASKED_FOR)})`
+        ? sql`(${permitStatement((part as Builder).getSQL(), ASKED_FOR, scope, around, index)})`
         : part;
     default:
       return part;
