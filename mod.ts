@@ -60,6 +60,7 @@ export {
   keyStatus,
   type LastEventTable,
   MitthooksDrizzleError,
+  type OrderedStorageOptions,
   PgExtensionStorage,
   type PgExtensionStorageOptions,
   plaintext,
@@ -70,6 +71,7 @@ export {
   TableMissingError,
   type TransactionOf,
   UnknownExtensionInstanceError,
+  type UnorderedStorageOptions,
   withEncryption,
 } from "./pg/mod.ts";
 export {

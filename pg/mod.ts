@@ -90,11 +90,13 @@ export type {
   InstanceChange,
   InstanceRemoval,
   InstanceUpdate,
+  OrderedStorageOptions,
   PgExtensionStorageOptions,
   RemovedInstance,
   StorageHealth,
   StorageLogger,
   TransactionOf,
+  UnorderedStorageOptions,
 } from "./storage_options.ts";
 export type {
   ComparedState,

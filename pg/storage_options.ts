@@ -120,46 +120,49 @@ export interface StorageLogger {
   warn(message: string): void;
 }
 
-/** Options of {@linkcode PgExtensionStorage}. */
+/** Options of {@linkcode PgExtensionStorage}, with or without an order of events. */
 export type PgExtensionStorageOptions<
   TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
   TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
-> =
-  & {
-    /**
-     * Treatment of updates of unknown instances: reject with an
-     * {@linkcode UnknownExtensionInstanceError}, so that mittwald retries, or ignore them. A new
-     * secret for an unknown instance is always rejected. Default: `"error"`.
-     */
-    readonly unknownInstances?: "error" | "ignore" | undefined;
-    /**
-     * Time limit of an event in milliseconds, including handlers and the wait for other events of
-     * its instance. A transaction that takes longer is rolled back, by the server if necessary.
-     * Default: 5,000.
-     */
-    readonly timeoutMs?: number | undefined;
-    /**
-     * Receives failures of Drizzle's cache after an event was stored. The cache then has outdated
-     * rows until they expire; the storage itself never reads them. Default: such failures are
-     * ignored.
-     */
-    readonly logger?: StorageLogger | undefined;
-  }
-  & (
-    | {
-      /**
-       * The result of `buildLastEventTable`. With it, an event is applied only if no newer one was,
-       * and after a removal only further removals are applied. Without it, a late attempt can
-       * overwrite a newer event, and a recorded delivery can be replayed.
-       */
-      readonly lastEvents: LastEventTable;
-      /** Handlers for changes of instances. */
-      readonly on?: ChangeHandlers<TTable, TDatabase> | undefined;
-    }
-    | {
-      /** Without it, the order of events is not tracked. */
-      readonly lastEvents?: undefined;
-      /** Needs `lastEvents`. */
-      readonly on?: undefined;
-    }
-  );
+> = OrderedStorageOptions<TTable, TDatabase> | UnorderedStorageOptions;
+
+/** Options of a storage that does not know the order of events. */
+export interface UnorderedStorageOptions {
+  /**
+   * Treatment of updates of unknown instances: reject with an
+   * {@linkcode UnknownExtensionInstanceError}, so that mittwald retries, or ignore them. A new
+   * secret for an unknown instance is always rejected. Default: `"error"`.
+   */
+  readonly unknownInstances?: "error" | "ignore" | undefined;
+  /**
+   * Time limit of an event in milliseconds, including handlers and the wait for other events of its
+   * instance. A transaction that takes longer is rolled back, by the server if necessary. Default:
+   * 5,000.
+   */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * Receives failures of Drizzle's cache after an event was stored. The cache then has outdated
+   * rows until they expire; the storage itself never reads them. Default: such failures are
+   * ignored.
+   */
+  readonly logger?: StorageLogger | undefined;
+  /** Without it, the order of events is not tracked. */
+  readonly lastEvents?: undefined;
+  /** Needs `lastEvents`. */
+  readonly on?: undefined;
+}
+
+/** Options of a storage that applies events in order. */
+export interface OrderedStorageOptions<
+  TTable extends ExtensionInstanceTable = ExtensionInstanceTable,
+  TDatabase extends DbClientWithExtensionInstances = DbClientWithExtensionInstances,
+> extends Omit<UnorderedStorageOptions, "lastEvents" | "on"> {
+  /**
+   * The result of `buildLastEventTable`. With it, an event is applied only if no newer one was, and
+   * after a removal only further removals are applied. Without it, a late attempt can overwrite a
+   * newer event, and a recorded delivery can be replayed.
+   */
+  readonly lastEvents: LastEventTable;
+  /** Handlers for changes of instances. */
+  readonly on?: ChangeHandlers<TTable, TDatabase> | undefined;
+}
