@@ -135,7 +135,7 @@ export class EventStore {
           secret,
           pass: async (db) => {
             const rows = await runStatement(operation, () => pass.run(db, fenced));
-            if (rows.length === 0) await this.#explain(terms, event, "stale", db);
+            if (rows.length === 0) await this.#explain(terms, event, "unrecorded", db);
           },
           prepare: async (remember) => {
             const write = await this.#unfenced.prepare(event, remember);
@@ -314,14 +314,16 @@ export class EventStore {
   ): Promise<never> {
     const look = this.#statements.look(moment.signed);
     const [row] = await runStatement(operation, () => look.run(db, fenceValues(id, moment)));
-    if (outcome === "stale") {
-      if (row?.["refused"] === "true") throw new StaleEventError(attempt, id);
-      throw kept(operation, "the event from being recorded");
+    if (outcome === "unrecorded" && row?.["refused"] === "true") {
+      throw new StaleEventError(attempt, id);
     }
-    if (operation === "upsertExtension" || row?.["stored"] === "true") {
-      throw kept(operation, "the row from being written");
+    if (operation !== "upsertExtension" && row?.["stored"] !== "true") {
+      throw new UnknownExtensionInstanceError(attempt, id);
     }
-    throw new UnknownExtensionInstanceError(attempt, id);
+    const what = outcome === "unrecorded"
+      ? "the event from being recorded"
+      : "the row from being written";
+    throw kept(operation, what);
   }
 
   /** After the rows have changed, so that the next read refills the cache. */

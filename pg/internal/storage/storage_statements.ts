@@ -13,10 +13,10 @@ import { render, Statement } from "./statement.ts";
 /** The outcome of a statement. */
 export type Outcome =
   | "stored"
-  /** There was no row to change, or a trigger or a policy kept one from being inserted. */
-  | "unknown"
-  /** A newer event was already applied, or the instance was removed. */
-  | "stale";
+  /** No row was written: there was none to change, or a trigger or a policy kept it from that. */
+  | "unwritten"
+  /** The fence did not record the event: it is late, or its instance is unknown. */
+  | "unrecorded";
 
 /** An event to store: values by the columns' TypeScript names, with an encrypted secret. */
 export interface StoredEvent {
@@ -34,6 +34,11 @@ const FOR_NEW_ROWS: ReadonlySet<string> = new Set(["id", "createdAt"]);
 
 /** Between the columns of a statement, each on a line of its own. */
 const NEXT = sql.raw(",\n          ");
+
+/** Selects a row for an event that was recorded, and in it whether its instance was stored. */
+const STORED = sql.raw(
+  `select "stored" from "mitthooks_event" left join "mitthooks_stored" on true`,
+);
 
 /** SQL for values, by the columns' TypeScript names. */
 type Cells = Record<string, SQL>;
@@ -103,8 +108,8 @@ export class StorageStatements {
     const values = { ...event.values, ...fenceValues(event.values.id, event.moment) };
     return async (db) => {
       const [row] = await statement.run(db, values);
-      if (this.#fence) return row?.["outcome"] as Outcome;
-      return row ? "stored" : "unknown";
+      if (row?.["stored"]) return "stored";
+      return row || !this.#fence ? "unwritten" : "unrecorded";
     };
   }
 
@@ -186,7 +191,7 @@ export class StorageStatements {
     const values = sql.join(Object.values(inserted), NEXT);
     const onConflict = sql`on conflict (${id}) do update set
           ${this.#set(updated)}
-        returning ${id}`;
+        returning 'yes' as "stored"`;
     if (!this.#fence) {
       return sql`insert into ${table} (
           ${columns})
@@ -204,40 +209,31 @@ export class StorageStatements {
           ${values}
         from "mitthooks_event"
         ${onConflict})
-      select case
-        when exists (select 1 from "mitthooks_stored") then 'stored'
-        when exists (select 1 from "mitthooks_event") then 'unknown'
-        else 'stale' end as "outcome"`;
+      ${STORED}`;
   }
 
   #update({ kind, moment: { signed } }: StoredEvent, cells: Cells): SQL {
     const table = this.#table;
     const { id: idCell, ...set } = cells as Cells & { id: SQL };
-    const id = this.#names.of(table.id);
+    const update = sql`update ${table} set
+          ${this.#set(set)}`;
+    const returning = sql`returning 'yes' as "stored"`;
     if (!this.#fence) {
-      return sql`update ${table} set
-          ${this.#set(set)}
+      return sql`${update}
         where ${table.id} = ${idCell}
-        returning ${id}`;
+        ${returning}`;
     }
     // If there is no row to change, nothing is recorded, so that a later event can still add it. A
     // row that another event changed in the meantime is read again (PostgreSQL manual, 13.2.1).
-    const known = sql`exists (select 1 from "mitthooks_known")`;
+    const known = sql`exists (select 1 from ${table} where ${table.id} = ${idCell})`;
     return sql`with
-      "mitthooks_known" as (select 1 from ${table} where ${table.id} = ${idCell}),
       "mitthooks_event" as (${this.#fence.note(kind, signed, known)}),
       "mitthooks_stored" as (
-        update ${table} set
-          ${this.#set(set)}
+        ${update}
         from "mitthooks_event"
         where ${table.id} = "mitthooks_event".${this.#fence.instanceId}
-        returning ${table.id})
-      select case
-        when exists (select 1 from "mitthooks_stored") then 'stored'
-        when exists (select 1 from "mitthooks_event") then 'unknown'
-        when ${known} then 'stale'
-        when ${this.#fence.refuses(signed)} then 'stale'
-        else 'unknown' end as "outcome"`;
+        ${returning})
+      ${STORED}`;
   }
 
   #set(cells: Cells): SQL {
