@@ -1,5 +1,5 @@
 /**
- * Output of a run: lines in a terminal, docs/benchmarks.md with its chart, three rows of README.md.
+ * Output of a run: lines in a terminal, docs/benchmarks.md, three rows of README.md.
  */
 
 import { renewSection } from "../tools/marked_section.ts";
@@ -11,7 +11,6 @@ export type Measured = Row & { readonly times: Readonly<Record<string, readonly 
 
 export type Runtimes = Readonly<Record<string, readonly Measured[]>>;
 
-const COLORS = ["#0969da", "#bf8700", "#8c959f"];
 const IN_README = ["webhook", "select10000", "coldStart"];
 const BETTER = { rate: "more is better", time: "less is better" } as const;
 
@@ -62,51 +61,24 @@ function table(runtimes: Runtimes, names: readonly string[], inReadme: boolean):
   return all.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-type Bars = Readonly<Record<string, readonly { label: string; value: number }[]>>;
-
-/**
- * Draws a bar chart as SVG: a title, and the name and bars of each group; the largest value is
- * longest.
- */
-function barChart(title: string, groups: Bars): string {
-  const most = Math.max(...Object.values(groups).flat().map(({ value }) => value));
-  const lines = [`<text x="10" y="20" font-weight="bold">${title}</text>`];
-  let y = 32;
-  for (const [name, bars] of Object.entries(groups)) {
-    lines.push(`<text x="10" y="${y + 13}">${name}</text>`);
-    for (const [index, { label, value }] of bars.entries()) {
-      const width = Math.round(value / most * 380);
-      lines.push(
-        `<rect x="120" y="${y}" width="${width}" height="16" fill="${COLORS[index]}"/>`,
-        `<text x="${126 + width}" y="${y + 13}">${label}</text>`,
-      );
-      y += 18;
-    }
-    y += 8;
-  }
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="760" height="${y}" font-family="sans-serif" font-size="13">
-<rect width="760" height="${y}" fill="#fff"/>
-${lines.join("\n")}
-</svg>
-`;
-}
-
-/** Bars for each contestant's work per second. */
-function picture(runtimes: Runtimes): string {
-  const groups = Object.entries(runtimes).map(([runtime, rows]) => {
-    const row = rows.find(({ name }) => name === "webhook")!;
-    const bars = Object.entries(row.times)
-      .map(([name, ms]) => ({ label: `${amountOf(row, name)} ${name}`, value: 1 / median(ms) }));
-    return [runtime, bars];
-  });
-  return barChart(`Signed webhooks stored per second, ${BETTER.rate}`, Object.fromEntries(groups));
+/** A bar for each contestant's webhooks, drawn by GitHub. */
+function chart(runtimes: Runtimes): string {
+  const bars = Object.entries(runtimes).flatMap(([runtime, rows]) =>
+    Object.entries(rows.find(({ name }) => name === "webhook")!.times)
+      .map(([contestant, ms]) => [`${runtime}: ${contestant}`, 1_000 / median(ms)] as const)
+  );
+  return `\`\`\`mermaid
+xychart-beta horizontal
+  title "Signed webhooks stored per second, ${BETTER.rate}"
+  x-axis ${JSON.stringify(bars.map(([label]) => label))}
+  bar ${JSON.stringify(bars.map(([, rate]) => Math.round(rate)))}
+\`\`\``;
 }
 
 export async function writeDocuments(runtimes: Runtimes, note: string): Promise<void> {
   const names = Object.values(runtimes)[0]!.map(({ name }) => name);
-  const renew = (path: string, ...more: [string[], boolean]) =>
-    renewSection(join(repository, path), "bench", `${table(runtimes, ...more)}\n\n${note}`);
-  await renew("docs/benchmarks.md", names, false);
-  await renew("README.md", IN_README, true);
-  await Deno.writeTextFile(join(repository, "docs/benchmarks.svg"), picture(runtimes));
+  const renew = (path: string, ...parts: string[]) =>
+    renewSection(join(repository, path), "bench", [...parts, note].join("\n\n"));
+  await renew("docs/benchmarks.md", chart(runtimes), table(runtimes, names, false));
+  await renew("README.md", table(runtimes, IN_README, true));
 }

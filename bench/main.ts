@@ -37,7 +37,7 @@ if (names.some((name) => !NAMES.includes(name)) || (write && (quick || names.len
 
   NAME     one of ${NAMES.join(", ")}; all of them if left out
   --quick  shows that everything works; its figures mean nothing
-  --write  renews docs/benchmarks.md, its picture and README.md; only after all of it`);
+  --write  renews docs/benchmarks.md and README.md; only after all of it`);
   Deno.exit(names.includes("--help") ? 0 : 2);
 }
 const chosen = <T>(all: readonly (readonly [string, T])[]) =>
