@@ -13,7 +13,7 @@ import { refusals } from "../suites/refusals.ts";
 import { relational } from "../suites/relational.ts";
 import { rule } from "../suites/rule.ts";
 import { storage } from "../suites/storage.ts";
-import type { Case, DrizzleOptions, OtherSession } from "../suites/suite.ts";
+import type { Case, DrizzleOptions, OtherSession, TestContext } from "../suites/suite.ts";
 import { transactions } from "../suites/transactions.ts";
 import { writes } from "../suites/writes.ts";
 import { extension } from "./extension.ts";
@@ -70,44 +70,67 @@ export interface DatabaseJob {
   readonly everyday: boolean;
 }
 
-/** Slow suites that show nothing beyond `deno task test`. */
-const LONG =
-  "re-encryption: more values in a batch than a statement's limit of parameters, and every character";
+/** Slow cases that show nothing beyond `deno task test`. */
+const LONG = [
+  "re-encryption: more values in a batch than a statement's limit of parameters, and every character",
+  "re-encryption: long values: batches become smaller automatically",
+];
 
 /** Drivers by their names in the report. */
 export type Drivers = Readonly<Record<string, Driver & { readonly through?: string }>>;
 
-/** @param openSession Opens other sessions, if the runtime can. */
+/** What a runtime keeps from one case to the next. */
+export interface Lasting {
+  /** A client past the tested drivers. */
+  readonly past: postgres.Sql;
+  /** Opens other sessions. */
+  openSession(url: string): Promise<OtherSession>;
+}
+
+/** A client for one connection. */
+export const connectPast = (url: string): postgres.Sql =>
+  postgres(url, { max: 1, onnotice: () => {} });
+
+/** Opens and empties a database for one case. */
+export async function openContext(
+  { connect, through }: Drivers[string],
+  url: string,
+  lasting?: Lasting,
+): Promise<TestContext & AsyncDisposable> {
+  const { drizzle, close, sql } = await connect(url, through);
+  const past = lasting?.past ?? connectPast(url);
+  if (sql === undefined) await past.unsafe(EMPTY_DATABASE);
+  return {
+    open: <T>(options: DrizzleOptions = {}) => drizzle(options) as T,
+    sql: sql ?? ((statement) => rowsOf(past, statement)),
+    ...lasting && sql === undefined && { session: () => lasting.openSession(url) },
+    async [Symbol.asyncDispose]() {
+      await close?.();
+      if (!lasting) await past.end();
+    },
+  };
+}
+
+/** @param lasting Absent on runtimes that keep nothing from one request to the next. */
 export function databaseCases(
   { url, everyday }: DatabaseJob,
   drivers: Drivers,
-  openSession?: (url: string) => Promise<OtherSession>,
+  lasting?: Lasting,
 ): BoundCase[] {
   const cases: BoundCase[] = [];
   for (const [title, driver] of Object.entries(drivers)) {
-    const { suites, refused, through } = driver;
+    const { suites, refused } = driver;
     for (const [suite, ofSuite] of Object.entries({ ...suitesOfAll, ...suites })) {
       for (const { name, run } of ofSuite) {
-        if (everyday && `${suite}: ${name}` === LONG) continue;
+        if (everyday && LONG.includes(`${suite}: ${name}`)) continue;
         const message = refused?.cases.includes(`${suite}: ${name}`) ? refused.message : undefined;
         cases.push({
           name: `${suite} (${title}): ${message ? "refused by the driver: " : ""}${name}`,
-          run: () =>
-            withClient(url, async (past) => {
-              const { drizzle, close, sql } = await driver.connect(url, through);
-              if (sql === undefined) await past.unsafe(EMPTY_DATABASE);
-              const context = {
-                open: <T>(options: DrizzleOptions = {}) => drizzle(options) as T,
-                sql: sql ?? ((statement) => rowsOf(past, statement)),
-                ...openSession && sql === undefined && { session: () => openSession(url) },
-              };
-              try {
-                if (message === undefined) await run(context);
-                else assertEquals(await messageOf(run(context)), message);
-              } finally {
-                await close?.();
-              }
-            }),
+          async run() {
+            await using context = await openContext(driver, url, lasting);
+            if (message === undefined) await run(context);
+            else assertEquals(await messageOf(run(context)), message);
+          },
         });
       }
     }
@@ -117,16 +140,6 @@ export function databaseCases(
 
 function messageOf(attempt: Promise<void>): Promise<string> {
   return attempt.then(() => "nothing", (error: Error) => error.message);
-}
-
-/** Lends a session that bypasses the tested driver. */
-async function withClient(url: string, use: (client: postgres.Sql) => Promise<void>) {
-  const client = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    await use(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** Runs SQL; returns the rows of the last statement. */

@@ -4,6 +4,7 @@
  */
 import process from "node:process";
 import {
+  connectPast,
   databaseCases,
   type DatabaseJob,
   type Driver,
@@ -32,7 +33,7 @@ for (const title of job.drivers) {
 }
 const cases = [
   ...job.portable ? portableCases(job) : [],
-  ...databaseCases(job, drivers, openSession),
+  ...databaseCases(job, drivers, { past: connectPast(job.url), openSession }),
 ];
 console.log(`1..${cases.length}`);
 let status = 0;

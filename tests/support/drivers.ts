@@ -1,27 +1,20 @@
 /** Runs a suite of database tests on every driver. */
 
-import type { Driver } from "../conformance/database_cases.ts";
+import { connectPast, type Driver, openContext } from "../conformance/database_cases.ts";
 import * as nodePostgres from "../runtimes/drivers/node_postgres.ts";
 import * as pglite from "../runtimes/drivers/pglite.ts";
 import * as postgresJs from "../runtimes/drivers/postgres_js.ts";
 import { openSession } from "../suites/session.ts";
-import type { Case, DrizzleOptions, TestContext } from "../suites/suite.ts";
-import { createDatabase, query } from "../../tools/postgres/databases.ts";
+import type { Case } from "../suites/suite.ts";
+import { createDatabase } from "../../tools/postgres/databases.ts";
 
-async function open({ connect }: Driver): Promise<TestContext & AsyncDisposable> {
-  const database = connect === pglite.connect ? undefined : await createDatabase();
-  const url = database?.url ?? "";
-  const { drizzle, close, sql } = await connect(url);
-  return {
-    open: <TDatabase>(options: DrizzleOptions = {}) => drizzle(options) as TDatabase,
-    sql: sql ?? ((statement) => query(url, statement)),
-    ...database && { session: () => openSession(url) },
-    async [Symbol.asyncDispose]() {
-      await close?.();
-      await database?.drop();
-    },
-  };
-}
+// One database for all cases of a file, since creating one takes longer than most cases. It ends
+// with the run. Opened before the first test, which would have to close it.
+const { url } = await createDatabase();
+const past = connectPast(url);
+await past`select 1`;
+
+const open = (driver: Driver) => openContext(driver, url, { past, openSession });
 
 /** The drivers of `deno task test`. */
 export const drivers = {
