@@ -87,6 +87,11 @@ const hasEncrypted = (source: object): boolean =>
     ? encryptedColumnsOf(source).length > 0
     : encryptedColumnIn(fieldsIn(source)) !== undefined;
 
+function haveDistinctNames(sources: readonly object[]): boolean {
+  const all = sources.flatMap((source) => [...new Set(describe(source).names)]);
+  return new Set(all).size === all.length;
+}
+
 /** A column named in a statement, with the possible names of its source. */
 interface Mention {
   readonly names: readonly unknown[];
@@ -141,7 +146,9 @@ export class Scope implements Writing {
     if (!this.written && !this.mentions && this.sources.length < 2) return;
     const scopes: Scope[] = [this, ...this.written ?? []];
     const mentions = scopes.flatMap((scope) => scope.mentions ?? []);
-    const isConcerned = scopes.some(({ sources }) => sources.some(hasEncrypted));
+    const sources = scopes.flatMap((scope) => scope.sources);
+    if (mentions.length === 0 && haveDistinctNames(sources)) return;
+    const isConcerned = sources.some(hasEncrypted);
     if (!isConcerned && !mentions.some(({ own, column }) => own && column)) return;
     const meanings = new Map<string, Column | undefined>();
     const note = ({ names, name, column, own }: Mention) => {

@@ -23,6 +23,7 @@ export function storedRows(table: object, rows: readonly Fields[], scope: Scope)
     let values: Record<string, unknown> | undefined = encrypted.length > 0 ? { ...row } : undefined;
     for (const property in row) {
       const value = row[property];
+      if (typeof value !== "object") continue;
       if (kindOf(value) === "sql") (values ??= { ...row })[property] = permit(value as SQL, scope);
     }
     for (const [property, column] of encrypted) {
