@@ -99,6 +99,11 @@ class AesEncryptionKey implements EncryptionKey {
     return key.#alsoReads[0] && this.decryptNow(key.#alsoReads[0], ciphertext);
   }
 
+  /** See {@linkcode decryptsNow}. */
+  static decryptsNow(key: EncryptionKey): boolean {
+    return this.#isOwn(key, "decrypt") && key.#ready?.node !== undefined;
+  }
+
   /** Whether a method is this class's, not one that an application has substituted. */
   static #isOwn(key: EncryptionKey, method: "encrypt" | "decrypt"): key is AesEncryptionKey {
     return #ready in key && key[method] === AesEncryptionKey.prototype[method];
@@ -139,6 +144,11 @@ export function encryptNow(key: EncryptionKey, plaintext: string): string | unde
 /** `decrypt` of a key, if it can be done synchronously; otherwise, and on failure, `undefined`. */
 export function decryptNow(key: EncryptionKey, ciphertext: string): string | undefined {
   return AesEncryptionKey.decryptNow(key, ciphertext);
+}
+
+/** Whether {@linkcode decryptNow} can decrypt most values of a key. */
+export function decryptsNow(key: EncryptionKey): boolean {
+  return AesEncryptionKey.decryptsNow(key);
 }
 
 /**

@@ -22,6 +22,7 @@ import { drivers, testOnEachDriver } from "./support/drivers.ts";
 import {
   extensionInstanceDdl,
   extensionInstances,
+  lastEventDdl,
   lastEvents,
 } from "./support/extension_instance.ts";
 import { startServer } from "../tools/postgres/databases.ts";
@@ -126,6 +127,21 @@ Deno.test("storage: a stopped server is a StorageError, and everything works whe
   } finally {
     await pool.end();
   }
+});
+
+Deno.test("storage: keys that decrypt without waiting: nothing is read before the transaction", async () => {
+  await using context = await drivers.PGlite();
+  await context.sql(`${extensionInstanceDdl} ${lastEventDdl}`);
+  const log: string[] = [];
+  const db = context.open({ logger: { logQuery: (query) => log.push(query) } });
+  const on = { secretRotated: () => {} };
+  const storage = new PgExtensionStorage(db, extensionInstances, { lastEvents, on });
+  await storage.upsertExtension(INSTANCE);
+  log.length = 0;
+  await storage.rotateSecret(ID, "second");
+  const tables = log.flatMap((query) => /(?:from|into|update) "(\w+)"/.exec(query)?.[1] ?? []);
+  const [instance, event] = ["extension_instance", "extension_instance_last_event"];
+  assertEquals(tables, [event, instance, instance, instance]);
 });
 
 for (const driver of ["postgres.js", "node-postgres"] as const) {

@@ -12,6 +12,7 @@ import {
   DecryptionError,
   type EncryptionKey,
   HandlerFailedError,
+  importEncryptionKey,
   PgExtensionStorage,
   type PgExtensionStorageOptions,
   StaleEventError,
@@ -331,6 +332,36 @@ test("a secret that changes after being decrypted in advance: decrypted again, o
   await remove(storage);
   const found = seen.map(({ change, instance }) => [change, instance.secret]);
   assertEquals(found, [["removed", "second"]]);
+});
+
+test("a key of this package: changes are found under it, under older ones, and after damage", async ({ open, sql }) => {
+  const seen: unknown[] = [];
+  // The second older key, and a damaged value, take a promise.
+  const [first, second] = [1, 2].map((fill) => importEncryptionKey(new Uint8Array(32).fill(fill)));
+  const own = importEncryptionKey(new Uint8Array(32), { alsoReads: [first!, second!] });
+  const table = buildExtensionInstanceTable(buildEncryptedTextColumn(own));
+  const storage = new PgExtensionStorage(open(), table, {
+    lastEvents,
+    on: {
+      secretRotated: ({ instance }) => seen.push(instance.secret),
+      removed: ({ instance, unreadable }) => seen.push([instance.secret, unreadable]),
+    },
+  });
+  await add(storage);
+  for (const key of [own, first!, second!]) {
+    await sql(`UPDATE extension_instance SET secret = '${await key.encrypt("stored")}'`);
+    await storage.rotateSecret(ID, "stored");
+    assertEquals(seen.splice(0), []);
+    await sql(`UPDATE extension_instance SET secret = '${await key.encrypt("stored")}'`);
+    await storage.rotateSecret(ID, "other");
+    assertEquals(seen.splice(0), ["other"]);
+  }
+  await sql("UPDATE extension_instance SET secret = 'damaged'");
+  await storage.rotateSecret(ID, "whole");
+  assertEquals(seen.splice(0), ["whole"]);
+  await sql("UPDATE extension_instance SET secret = 'damaged'");
+  await remove(storage);
+  assertEquals<unknown>(seen, [[null, ["secret"]]]);
 });
 
 test("an unavailable key: its own error, nothing is stored", async ({ storage, dump }) => {

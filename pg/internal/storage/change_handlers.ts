@@ -11,6 +11,7 @@ import {
 import type { ExtensionInstanceTable } from "../../schema.ts";
 import type { EncryptableDatabase } from "../../interfaces.ts";
 import type { ChangeHandlers } from "../../storage_options.ts";
+import { decryptNow, decryptsNow } from "../../encryption_key.ts";
 import { keyOf } from "../columns/encrypted_column.ts";
 import type { Column } from "../columns/encrypted_table.ts";
 import { retryConflicts } from "./retry.ts";
@@ -69,8 +70,14 @@ class Opened {
     this.#plaintexts.set(ciphertext, plaintext);
   }
 
+  /** Whether all values are known, or can be decrypted without waiting. */
   has(row: Row): boolean {
-    return this.#sealed(row).every(([, , ciphertext]) => this.#plaintexts.has(ciphertext));
+    return this.#sealed(row).every(([, column, ciphertext]) => {
+      if (this.#plaintexts.has(ciphertext)) return true;
+      const plaintext = decryptNow(keyOf(column)!.given, ciphertext);
+      if (plaintext !== undefined) this.remember(ciphertext, plaintext);
+      return plaintext !== undefined;
+    });
   }
 
   async open(row: Row): Promise<void> {
@@ -216,9 +223,9 @@ export class Changes {
   }
 
   /**
-   * Begins a transaction, passes the fence and locks the row. Stored values are decrypted in
-   * advance, so that a slow key service holds no lock. If a value has changed by then, the
-   * transaction starts again.
+   * Begins a transaction, passes the fence and locks the row. Unless its values can be decrypted
+   * without waiting, that is done in advance, so that a slow key service holds no lock. If a value
+   * has changed by then, the transaction starts again.
    */
   async #inTransaction<T>(
     terms: Terms,
@@ -228,7 +235,10 @@ export class Changes {
     run: (transaction: OwnTransaction, before: Row | undefined) => Promise<T>,
   ): Promise<T> {
     const { operation } = terms;
-    const ahead = await this.#read(operation, this.#db, id);
+    const isFast = Object.values(opened.columns).every((column) =>
+      decryptsNow(keyOf(column)!.given)
+    );
+    const ahead = isFast ? undefined : await this.#read(operation, this.#db, id);
     if (ahead) await opened.open(ahead);
     for (let tried = 1;; tried++) {
       const attempt = () =>
