@@ -31,7 +31,7 @@ const RUNTIMES = {
 const NAMES = [...Object.keys(RUNTIMES), ...ROWS.map(({ name }) => name)];
 const names = Deno.args.filter((name) => !/^--(quick|write)$/.test(name));
 const [quick, write] = [Deno.args.includes("--quick"), Deno.args.includes("--write")];
-const [rounds, sliceMs] = quick ? [1, 10] : [5, 300];
+const [rounds, sliceMs] = quick ? [1, 10] : [5, 400];
 if (names.some((name) => !NAMES.includes(name)) || (write && (quick || names.length > 0))) {
   console.log(`deno task bench [NAME…] [--quick] [--write]
 
@@ -131,7 +131,7 @@ async function measure(
     for (const { title, program, running } of contestants.reverse()) {
       const begin = performance.now();
       const { ask, end } = running ?? start(program);
-      const ms = await ask(name, isCold ? 0 : round < 0 ? 3 * sliceMs : sliceMs);
+      const ms = await ask(name, isCold ? 0 : round < 0 ? 5 * sliceMs : sliceMs);
       if (round >= 0) times[title]!.push(isCold ? performance.now() - begin : ms);
       if (isCold) end();
     }

@@ -38,10 +38,18 @@ export function encodeBase64(bytes: Uint8Array): string {
 /** The padding by the number of bytes in the last group. */
 const PADDINGS = ["", "==", "="] as const;
 
-/** Decodes canonical base64; `undefined` for any other text. */
-export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+/**
+ * Decodes canonical base64; `undefined` for any other text.
+ *
+ * @param into Where the bytes may be written, if there is room for them.
+ */
+export function decodeBase64(
+  text: string,
+  into?: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> | undefined {
   try {
-    const bytes = Base64.fromBase64?.(text, { lastChunkHandling: "strict" }) ?? decodeBinary(text);
+    const bytes = Base64.fromBase64?.(text, { lastChunkHandling: "strict" }) ??
+      decodeBinary(text, into);
     // Both decoders skip white space. Checking length and padding rules it out.
     return text.length === 4 * Math.ceil(bytes.length / 3) &&
         text.endsWith(PADDINGS[bytes.length % 3]!)
@@ -55,10 +63,12 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined 
 /** Matches ends without excess bits, which `atob` would drop silently (RFC 4648, section 3.5). */
 const STRICT_END = /(?:^|[^=]{4}|[^=]{2}[AEIMQUYcgkosw048]=|[^=][AQgw]==)$/;
 
-function decodeBinary(text: string): Uint8Array<ArrayBuffer> {
+function decodeBinary(text: string, into?: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const binary = atob(text);
   if (!STRICT_END.test(text.slice(-4))) throw new SyntaxError("the last bits are not canonical");
-  const bytes = new Uint8Array(binary.length);
+  const bytes = into && into.length >= binary.length
+    ? into.subarray(0, binary.length)
+    : new Uint8Array(binary.length);
   for (let index = 0; index < bytes.length; index++) bytes[index] = binary.charCodeAt(index);
   return bytes;
 }

@@ -25,6 +25,14 @@ const TAG_CHARACTERS = base64Length(TAG_BYTES);
 /** The length of the stored form of such a value. */
 const LONGEST_STORED_NOW = IV_CHARACTERS + base64Length(LONGEST_NOW) + TAG_CHARACTERS + 2;
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/**
+ * Where {@linkcode openNow} decodes a stored value's parts. Node.js copies the bytes of a short
+ * array to another place before its cipher can read them.
+ */
+let scratch: Bytes | undefined;
+
 const encoder = new TextEncoder();
 // A leading U+FEFF belongs to the value; by default a decoder drops it as a byte order mark.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -56,7 +64,7 @@ export async function open({ web }: AesGcm, stored: string): Promise<Opened> {
  */
 export function openNow({ node }: AesGcm, stored: string): Opened | undefined {
   if (!node || stored.length > LONGEST_STORED_NOW) return undefined;
-  const sealed = parse(stored);
+  const sealed = parse(stored, scratch ??= new Uint8Array(LONGEST_STORED_NOW));
   return sealed ? decode(node.open(sealed)) : MALFORMED;
 }
 
@@ -65,7 +73,7 @@ export function hasStoredForm(text: string): boolean {
   return parse(text) !== undefined;
 }
 
-function randomIv(): Uint8Array<ArrayBuffer> {
+function randomIv(): Bytes {
   return crypto.getRandomValues(new Uint8Array(IV_BYTES));
 }
 
@@ -75,15 +83,21 @@ function format({ iv, ciphertext, tag }: Sealed): string {
 
 /**
  * Checks the lengths: runtimes accept shorter tags, which can be forged (SP 800-38D, appendix C).
+ *
+ * @param into Room for the parts, which are no longer than their texts.
  */
-function parse(stored: string): Sealed | undefined {
+function parse(stored: string, into?: Bytes): Sealed | undefined {
   const [ivEnd, tagStart] = [IV_CHARACTERS, stored.length - TAG_CHARACTERS];
   if (ivEnd + 1 >= tagStart || stored[ivEnd] !== ":" || stored[tagStart - 1] !== ":") {
     return undefined;
   }
-  const iv = decodeBase64(stored.slice(0, ivEnd));
-  const ciphertext = decodeBase64(stored.slice(ivEnd + 1, tagStart - 1));
-  const tag = decodeBase64(stored.slice(tagStart));
+  const part = (start: number, end: number) =>
+    decodeBase64(stored.slice(start, end), into?.subarray(start, end));
+  const [iv, ciphertext, tag] = [
+    part(0, ivEnd),
+    part(ivEnd + 1, tagStart - 1),
+    part(tagStart, stored.length),
+  ];
   return iv?.length === IV_BYTES && ciphertext && tag?.length === TAG_BYTES
     ? { iv, ciphertext, tag }
     : undefined;
