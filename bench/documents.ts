@@ -1,6 +1,4 @@
-/**
- * Output of a run: lines in a terminal, docs/benchmarks.md, three rows of README.md.
- */
+/** Output of a run: lines in a terminal, docs/benchmarks.md, three rows of README.md. */
 
 import { renewSection } from "../tools/marked_section.ts";
 import { join, repository } from "../tools/paths.ts";
@@ -40,10 +38,7 @@ export function describe(row: Measured): string {
   return [`${row.name}, ${BETTER[row.quantity]}`, amounts.join(", "), ...ratios].join("\n    ");
 }
 
-/**
- * One line per comparison, in the README only one; on the page also one for this library's
- * throughput.
- */
+/** One line per comparison, on the page also one for this library's amount. */
 function table(runtimes: Runtimes, names: readonly string[], inReadme: boolean): string {
   const lines = names.flatMap((name) => {
     const rows = Object.values(runtimes).map((rows) => rows.find((row) => row.name === name)!);

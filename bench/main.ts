@@ -29,14 +29,13 @@ const RUNTIMES = {
   bun: () => bunProgram(),
 };
 const NAMES = [...Object.keys(RUNTIMES), ...ROWS.map(({ name }) => name)];
-const names = Deno.args.filter((name) => !/^--(quick|write)$/.test(name));
-const [quick, write] = [Deno.args.includes("--quick"), Deno.args.includes("--write")];
-const [rounds, sliceMs] = quick ? [1, 10] : [5, 400];
-if (names.some((name) => !NAMES.includes(name)) || (write && (quick || names.length > 0))) {
-  console.log(`deno task bench [NAME…] [--quick] [--write]
+const names = Deno.args.filter((name) => name !== "--write");
+const write = Deno.args.includes("--write");
+const [rounds, sliceMs] = [5, 400];
+if (names.some((name) => !NAMES.includes(name)) || (write && names.length > 0)) {
+  console.log(`deno task bench [NAME…] [--write]
 
   NAME     one of ${NAMES.join(", ")}; all of them if left out
-  --quick  shows that everything works; its figures mean nothing
   --write  renews docs/benchmarks.md and README.md; only after all of it`);
   Deno.exit(names.includes("--help") ? 0 : 2);
 }
@@ -57,7 +56,7 @@ await runTask(async (directory) => {
   }
   // The first one is emptied for each webhook.
   const urls = [await shared.database(), await shared.database()] as const;
-  for (const url of urls) await query(url, await tables(quick ? 20_000 : 100_000));
+  for (const url of urls) await query(url, await tables(100_000));
   const signed = await signRequests();
   const result: Record<string, Measured[]> = {};
   for (const [, program] of chosen(Object.entries(RUNTIMES))) {
@@ -118,7 +117,7 @@ function startContestant([command, ...args]: string[], cwd: string, job: Job) {
   };
 }
 
-/** Lets contestants take turns; a first round warms them up. */
+/** Lets contestants take turns after a long first round, in which the engines compile them. */
 async function measure(
   { name, programs }: Row,
   start: (program: string) => ReturnType<typeof startContestant>,
@@ -131,7 +130,7 @@ async function measure(
     for (const { title, program, running } of contestants.reverse()) {
       const begin = performance.now();
       const { ask, end } = running ?? start(program);
-      const ms = await ask(name, isCold ? 0 : round < 0 ? 5 * sliceMs : sliceMs);
+      const ms = await ask(name, isCold ? 0 : round < 0 ? 10 * sliceMs : sliceMs);
       if (round >= 0) times[title]!.push(isCold ? performance.now() - begin : ms);
       if (isCold) end();
     }

@@ -1,8 +1,6 @@
 /** The test launcher leaves nothing behind, and failing or hanging tests fail the run. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { globSync } from "node:fs";
-import { jsrHas, standInImportMap } from "../tools/import_map.ts";
-import { readManifest } from "../tools/manifest.ts";
 import { join, repository } from "../tools/paths.ts";
 import { poll } from "../tools/postgres/databases.ts";
 import { runProgram, startProgram } from "../tools/program.ts";
@@ -101,25 +99,6 @@ async function launch(text: string, env: Record<string, string> = {}) {
   await Deno.remove(file);
   return { success: code === 0, output: stdout + stderr };
 }
-
-Deno.test("JSR's packages are used where JSR has their versions, otherwise stand-ins", async () => {
-  await using jsr = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen() {} },
-    ({ url }) =>
-      url.endsWith("/jsr/@std/assert/meta.json")
-        ? Response.json({ versions: { "1.0.0": {} } })
-        // A network that requires a log-in first answers everything this way.
-        : new Response("<html>Welcome</html>"),
-  );
-  const found = ["assert@1.0.0", "assert@1.0.1", "encoding@1.0.0"].map((name) =>
-    jsrHas(`jsr:@std/${name}`, `http://127.0.0.1:${jsr.addr.port}/jsr/`)
-  );
-  assertEquals(await Promise.all(found), [true, false, false]);
-  const manifest = await readManifest();
-  const { imports } = standInImportMap(manifest, ["@std/encoding"]);
-  assertEquals(imports["@std/assert"], manifest.imports["@std/assert"]);
-  assertStringIncludes(imports["@std/encoding"]!, "tests/support/std_encoding.ts");
-});
 
 Deno.test("the launcher returns the tests' status; a hanging test fails and reports where", async () => {
   const hanging = `async (t) => {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { drizzle as drizzleNodePostgres } from "drizzle-orm/node-postgres";
 import { text } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePgProxy } from "drizzle-orm/pg-proxy";
@@ -117,7 +117,7 @@ Deno.test("storage: a stopped server is a StorageError, and everything works whe
     for (const [operation, attempt] of Object.entries(attempts)) {
       const error = await assertRejects(async () => void await attempt(), StorageError);
       assertEquals([error.code, error.operation], ["ERR_STORAGE_FAILED", operation]);
-      assertInstanceOf(error.cause, Error);
+      assert(error.cause instanceof Error);
       assert(!String(error.stack).includes("lost"));
     }
     await server.start();

@@ -1,19 +1,13 @@
 import { runProgram } from "./program.ts";
 
 /**
- * Replaces a section of a file between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, and formats
- * the file.
- *
- * @returns Whether the file has the section.
+ * Replaces what a file has between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, and formats the
+ * file.
  */
-export async function renewSection(path: string, name: string, content: string): Promise<boolean> {
-  const text = await Deno.readTextFile(path).catch(() => "");
-  const marker = `<!-- ${name}:begin -->`;
-  const begin = text.indexOf(marker);
-  const end = text.indexOf(`<!-- ${name}:end -->`, begin);
-  if (begin === -1 || end === -1) return false;
-  const before = text.slice(0, begin + marker.length);
-  await Deno.writeTextFile(path, `${before}\n\n${content}\n\n${text.slice(end)}`);
+export async function renewSection(path: string, name: string, content: string): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  const section = new RegExp(`(?<=<!-- ${name}:begin -->)[^]*(?=<!-- ${name}:end -->)`);
+  if (!section.test(text)) throw new Error(`Renewing a section of ${path}: there is no ${name}`);
+  await Deno.writeTextFile(path, text.replace(section, () => `\n\n${content}\n\n`));
   await runProgram("/", Deno.execPath(), ["fmt", "--quiet", path]);
-  return true;
 }

@@ -2,13 +2,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-export {
-  basename,
-  dirname,
-  fileURLToPath as fromFileUrl,
-  join,
-  pathToFileURL as toFileUrl,
-  resolve,
-};
+export { basename, dirname, join, resolve };
+export { fileURLToPath as fromFileUrl, pathToFileURL as toFileUrl };
 
 export const repository: string = fileURLToPath(new URL("../", import.meta.url));

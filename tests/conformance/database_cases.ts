@@ -79,15 +79,15 @@ const LONG = [
 /** Drivers by their names in the report. */
 export type Drivers = Readonly<Record<string, Driver & { readonly through?: string }>>;
 
-/** What a runtime keeps from one case to the next. */
+/** Shared by all cases of a run. */
 export interface Lasting {
-  /** A client past the tested drivers. */
+  /** A client that bypasses the tested drivers. */
   readonly past: postgres.Sql;
   /** Opens other sessions. */
   openSession(url: string): Promise<OtherSession>;
 }
 
-/** A client for one connection. */
+/** Opens such a client, with one connection. */
 export const connectPast = (url: string): postgres.Sql =>
   postgres(url, { max: 1, onnotice: () => {} });
 
@@ -111,7 +111,7 @@ export async function openContext(
   };
 }
 
-/** @param lasting Absent on runtimes that keep nothing from one request to the next. */
+/** @param lasting Absent on runtimes where a connection ends with its request. */
 export function databaseCases(
   { url, everyday }: DatabaseJob,
   drivers: Drivers,

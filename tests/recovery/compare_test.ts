@@ -33,6 +33,16 @@ test("nothing to do, with one page and with several", async () => {
   }
 });
 
+test("a table of several batches: each row counts once", async () => {
+  await using world = await setUp();
+  await world.addInstances(1);
+  await world.sql`INSERT INTO extension_instance (id, "contextId", active, consented_scopes)
+    SELECT 'gone-' || number, 'p', true, '{}' FROM generate_series(1001, 2001) number`;
+  const { counts, gone, missing } = await world.compare();
+  assertEquals([counts, missing], [{ mstudio: 1, stored: 1_002 }, []]);
+  assertEquals(ids(gone), Array.from({ length: 1_001 }, (_, index) => `gone-${1_001 + index}`));
+});
+
 test("every kind of difference, with both states, and nothing else", async () => {
   await using world = await setUp({ maxAttempts: 2 });
   const { sql, serve } = world;

@@ -8,8 +8,9 @@ import { openSession } from "../suites/session.ts";
 import type { Case } from "../suites/suite.ts";
 import { createDatabase } from "../../tools/postgres/databases.ts";
 
-// One database for all cases of a file, since creating one takes longer than most cases. It ends
-// with the run. Opened before the first test, which would have to close it.
+// All cases of a file share a database, because creating one takes longer than most cases. It is
+// opened outside the tests, because Deno expects each test to close what it opens, and ends with
+// the run.
 const { url } = await createDatabase();
 const past = connectPast(url);
 await past`select 1`;

@@ -27,13 +27,6 @@ export function assert(expr: unknown, msg = ""): asserts expr {
   if (!expr) throw new AssertionError(msg);
 }
 
-export function assertFalse(
-  expr: unknown,
-  msg?: string,
-): asserts expr is false | 0 | 0n | "" | null | undefined {
-  assert(!expr, msg);
-}
-
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (!equal(actual, expected)) {
     throw failure(`Values are not equal\n${difference(actual, expected)}`, msg);
@@ -52,16 +45,6 @@ export function assertStrictEquals<T>(
 ): asserts actual is T {
   if (!Object.is(actual, expected)) {
     throw failure(`Values are not strictly equal\n${difference(actual, expected)}`, msg);
-  }
-}
-
-export function assertInstanceOf<T extends AnyClass>(
-  actual: unknown,
-  expectedType: T,
-  msg?: string,
-): asserts actual is InstanceType<T> {
-  if (!(actual instanceof expectedType)) {
-    throw failure(`Expected an instance of ${expectedType.name}, not ${inspect(actual)}`, msg);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Deliveries of a simulated mStudio: attempts, order, removals, rotations, and closing. */
 
-import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   DeliveryError,
   type SimulatedInstance,
@@ -72,7 +72,7 @@ Deno.test("one instance: in order, one at a time; several: independently", async
   const succeeded: Record<string, (string | undefined)[]> = { a: [], b: [], c: [], d: [] };
   let calls = 0;
   await using sim = await simulate(async ({ payload: { id, variantKey } }) => {
-    assertFalse(running.has(id));
+    assert(!running.has(id));
     running.add(id);
     await new Promise((resolve) => setTimeout(resolve, calls % 3));
     running.delete(id);
@@ -231,7 +231,7 @@ Deno.test("with maxAttempts it gives up, reports why without the secret, and con
   // Nothing else shows the secret, either.
   const { deliveries } = mstudio;
   const shown = [error, mstudio, instance, deliveries.at(-1)];
-  assertFalse((Deno.inspect(shown, { depth: 20 }) + JSON.stringify(shown)).includes(secret));
+  assert(!(Deno.inspect(shown, { depth: 20 }) + JSON.stringify(shown)).includes(secret));
 });
 
 Deno.test("a rotation through the API is delivered once; the new secret is valid if it succeeds", async () => {

@@ -1,6 +1,6 @@
 /** Failures of the receiver and their reports, which contain no secret. */
 
-import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeBase64 } from "@std/encoding";
 import { StorageError, TableMissingError } from "../../errors.ts";
 import {
@@ -45,7 +45,7 @@ Deno.test("a failing storage is answered with 500, and its error reported with t
   for (const kind of KINDS) {
     const receiver = await Receiver.create({ storage: storageThat(fail(cause)) });
     await receiver.expect(STORAGE_FAILED, payload(kind));
-    assertInstanceOf(receiver.errors[0], StorageError);
+    assert(receiver.errors[0] instanceof StorageError);
     assertEquals(receiver.errors[0].cause, cause);
     assert(!receiver.said.includes(SECRET));
   }
@@ -67,7 +67,7 @@ Deno.test("a failed handler of the storage is answered with 500, whatever the co
     const storage = storageThat(fail(new HandlerFailedError(cause)));
     const receiver = await Receiver.create({ storage });
     await receiver.expect(HANDLER_FAILED, payload(ADDED));
-    assertInstanceOf(receiver.errors[0], HandlerFailedError);
+    assert(receiver.errors[0] instanceof HandlerFailedError);
     assertEquals(receiver.errors[0].cause, cause);
     assert(!receiver.said.includes(SECRET));
   }

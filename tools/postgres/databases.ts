@@ -42,9 +42,6 @@ export async function query(url: string, statements: string): Promise<Record<str
   return (rows as Record<string, unknown>[]).map((row) => ({ ...row }));
 }
 
-/** A value that {@linkcode poll} waits for. */
-type Found<T> = Exclude<Awaited<T>, undefined | null | false>;
-
 /**
  * Calls a function until it returns a value other than `undefined`, `null` or `false`; an error
  * counts as "not yet".
@@ -54,13 +51,13 @@ type Found<T> = Exclude<Awaited<T>, undefined | null | false>;
 export async function poll<T>(
   fn: () => T | Promise<T>,
   { timeoutMs = 30_000, intervalMs = 1 } = {},
-): Promise<Found<T>> {
+): Promise<NonNullable<T>> {
   const limit = Date.now() + timeoutMs;
   while (true) {
     let lastError: unknown;
     try {
       const result = await fn();
-      if (result !== undefined && result !== null && result !== false) return result as Found<T>;
+      if (result !== undefined && result !== null && result !== false) return result;
     } catch (error) {
       lastError = error;
     }

@@ -6,11 +6,8 @@ import { denoProgram } from "../npm/programs.ts";
 import { runSteps, type Target } from "./target.ts";
 
 const DEPLOY = "2.5.0";
-const ENTRIES = ["mod.ts", "cli.ts"].concat(
-  ["mitthooks", "recovery", "webhooks", "sessions", "tokens", "testing"].map((folder) =>
-    `${folder}/mod.ts`
-  ),
-);
+const ENTRIES = "mod.ts cli.ts mitthooks recovery webhooks sessions tokens testing".split(" ")
+  .map((path) => path.endsWith(".ts") ? path : `${path}/mod.ts`);
 const PORTABLE = ["test", "tests/conformance_test.ts", "tests/encryption_test.ts"];
 
 /** Parts of the repository that are not sources. */

@@ -13,9 +13,9 @@ import { render, Statement } from "./statement.ts";
 /** The outcome of a statement. */
 export type Outcome =
   | "stored"
-  /** No row was written: there was none to change, or a trigger or a policy kept it from that. */
+  /** There was no row to change, or a trigger or a policy prevented the write. */
   | "unwritten"
-  /** The fence did not record the event: it is late, or its instance is unknown. */
+  /** The fence did not record the event: it is late, or the instance is unknown. */
   | "unrecorded";
 
 /** An event to store: values by the columns' TypeScript names, with an encrypted secret. */
@@ -35,7 +35,7 @@ const FOR_NEW_ROWS: ReadonlySet<string> = new Set(["id", "createdAt"]);
 /** Between the columns of a statement, each on a line of its own. */
 const NEXT = sql.raw(",\n          ");
 
-/** Selects a row for an event that was recorded, and in it whether its instance was stored. */
+/** Selects one row if the event was recorded; `stored` is null if no instance was written. */
 const STORED = sql.raw(
   `select "stored" from "mitthooks_event" left join "mitthooks_stored" on true`,
 );
