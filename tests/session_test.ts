@@ -30,7 +30,7 @@ import { drivers, testOnEachDriver } from "./support/drivers.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 
 testOnEachDriver("rule", [...rule, scalarSubquery]);
-testOnEachDriver("random statements", randomStatements(60));
+testOnEachDriver("random statements", randomStatements(200));
 testOnEachDriver("writes", writes);
 testOnEachDriver("reads", reads);
 testOnEachDriver("relational queries", relational);

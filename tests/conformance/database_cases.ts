@@ -25,7 +25,7 @@ type Sql = (statement: string) => Promise<Record<string, unknown>[]>;
 const suitesOfAll: Suites = {
   rule,
   // Of other drivers and lines of Drizzle; `deno task test` runs more of them.
-  "random statements": randomStatements(20),
+  "random statements": randomStatements(60),
   writes,
   reads,
   "relational queries": relational,
