@@ -299,12 +299,11 @@ Deno.test("transactions (node-postgres): a late client returns to the pool", asy
   const storage = storageOn(client.db, on);
   const hurried = storageOn(client.db, on, { timeoutMs: 300 });
   await storage.upsertExtension(INSTANCE);
-  // The reads before the transaction get a client, the transaction none.
-  let taken: pg.PoolClient | undefined;
-  client.pool.once("acquire", () => void client.pool.connect().then((one) => taken = one));
-  await assertRejects(() => hurried.rotateSecret(ID, "second"), DeadlineExceededError);
-  assertEquals([client.pool.waitingCount, client.missing()], [1, 1]);
-  taken!.release();
+  const taken = await client.pool.connect();
+  const late = assertRejects(() => hurried.rotateSecret(ID, "second"), DeadlineExceededError);
+  const waiting = late.then(() => [client.pool.waitingCount, client.missing()]);
+  await waiting.finally(() => taken.release());
+  assertEquals(await waiting, [1, 1]);
   await poll(() => client.missing() === 0);
   await storage.rotateSecret(ID, "second");
   assertEquals(await database.written(), [ID, ID]);
