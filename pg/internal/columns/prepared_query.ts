@@ -73,15 +73,17 @@ function getQuery(this: Encrypting): Query {
   return this[STATE].inner.getQuery();
 }
 
-const prototypes = new WeakMap<object, object>();
+const decryptingPrototypes = new WeakMap<object, object>();
+const encryptingPrototypes = new WeakMap<object, object>();
 
 /**
  * The prototype of a driver's encrypting queries: shared, as an object that serves as a prototype
- * costs V8 more than the query. It keeps batches from mapping results, which would then not be
+ * costs V8 more than the query. It keeps batches from mapping results that would then not be
  * decrypted.
  */
-function encryptingPrototype(inner: PreparedQuery): object {
+function encryptingPrototype(inner: PreparedQuery, isDecrypting: boolean): object {
   const driver = Object.getPrototypeOf(inner);
+  const prototypes = isDecrypting ? decryptingPrototypes : encryptingPrototypes;
   let prototype = prototypes.get(driver);
   if (!prototype) {
     prototype = Object.create(driver, {
@@ -90,11 +92,17 @@ function encryptingPrototype(inner: PreparedQuery): object {
     }) as object;
     for (const name of OF_BATCHES) {
       if (!(name in inner)) continue;
-      Object.defineProperty(
-        prototype,
-        name,
-        typeof Reflect.get(inner, name) === "function" ? { value: refuse } : { get: refuse },
-      );
+      const isMethod = typeof Reflect.get(inner, name) === "function";
+      const read = isDecrypting ? refuse : function (this: Encrypting): unknown {
+        return Reflect.get(this[STATE].inner, name);
+      };
+      const call = isDecrypting
+        ? refuse
+        : function (this: Encrypting, ...args: unknown[]): unknown {
+          const { inner } = this[STATE];
+          return Reflect.apply(Reflect.get(inner, name), inner, args);
+        };
+      Object.defineProperty(prototype, name, isMethod ? { value: call } : { get: read });
     }
     prototypes.set(driver, prototype);
   }
@@ -134,7 +142,7 @@ export function prepareEncrypting(
     }),
     decrypt: planned?.decrypt,
   };
-  const prepared = Object.create(encryptingPrototype(inner));
+  const prepared = Object.create(encryptingPrototype(inner, planned !== undefined));
   prepared[STATE] = state;
   return prepared;
 }
