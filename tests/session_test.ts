@@ -26,7 +26,7 @@ import { assertStored, createTables } from "./suites/tables.ts";
 import { transactions } from "./suites/transactions.ts";
 import { writes } from "./suites/writes.ts";
 import { copyPackage } from "./support/copied_package.ts";
-import { drivers, testOnEachDriver } from "./support/drivers.ts";
+import { drivers, testBatches, testOnEachDriver } from "./support/drivers.ts";
 import { extensionInstanceDdl } from "./support/extension_instance.ts";
 
 testOnEachDriver("rule", [...rule, scalarSubquery]);
@@ -38,6 +38,7 @@ testOnEachDriver("transactions", transactions);
 testOnEachDriver("refusals", refusals);
 testOnEachDriver("confidentiality", confidentiality);
 testOnEachDriver("damage", damage);
+testBatches();
 
 Deno.test("JSON of any shape is sent unchanged, also as the first value of a process", async () => {
   await using copy = await copyPackage();

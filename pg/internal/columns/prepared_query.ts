@@ -57,14 +57,20 @@ function refuse(): never {
 
 type Encrypting = PreparedQuery & { readonly [STATE]: State };
 
+/** The driver's own query, with the properties that Drizzle has set from the outside. */
+function innerOf(query: Encrypting): PreparedQuery {
+  const { inner } = query[STATE];
+  for (const name of Object.keys(query)) Reflect.set(inner, name, Reflect.get(query, name));
+  return inner;
+}
+
 async function execute(
   this: Encrypting,
   values: PlaceholderValues = {},
   ...rest: unknown[]
 ): Promise<unknown> {
-  const { inner, send, fill, decrypt } = this[STATE];
-  // Drizzle sets some properties from the outside.
-  for (const name of Object.keys(this)) Reflect.set(inner, name, Reflect.get(this, name));
+  const { send, fill, decrypt } = this[STATE];
+  const inner = innerOf(this);
   const result = await send.call(inner, fill ? await fill(values) : values, ...rest);
   return decrypt ? await decrypt(result) : result;
 }
@@ -93,16 +99,16 @@ function encryptingPrototype(inner: PreparedQuery, isDecrypting: boolean): objec
     for (const name of OF_BATCHES) {
       if (!(name in inner)) continue;
       const isMethod = typeof Reflect.get(inner, name) === "function";
-      const read = isDecrypting ? refuse : function (this: Encrypting): unknown {
-        return Reflect.get(this[STATE].inner, name);
+      const get = isDecrypting ? refuse : function (this: Encrypting): unknown {
+        const { inner } = this[STATE];
+        const member: unknown = Reflect.get(inner, name);
+        return typeof member === "function" ? member.bind(inner) : member;
       };
-      const call = isDecrypting
-        ? refuse
-        : function (this: Encrypting, ...args: unknown[]): unknown {
-          const { inner } = this[STATE];
-          return Reflect.apply(Reflect.get(inner, name), inner, args);
-        };
-      Object.defineProperty(prototype, name, isMethod ? { value: call } : { get: read });
+      Object.defineProperty(
+        prototype,
+        name,
+        isDecrypting && isMethod ? { value: refuse } : { get },
+      );
     }
     prototypes.set(driver, prototype);
   }
@@ -232,7 +238,7 @@ export async function batchEncrypting(
   const prepared = queries.map((query) => query._prepare());
   // Awaiting a statement of db.execute sends it, so this must not return one.
   const filled = await Promise.all(prepared.map(async (query): Promise<Batchable> => {
-    const { inner: mapping = query } = (query as Partial<Encrypting>)[STATE] ?? {};
+    const mapping = STATE in query ? innerOf(query as Encrypting) : query;
     const { params, ...built } = mapping.getQuery();
     const pending = params.map((param) => pendOf(param)?.({}));
     if (pending.every((ciphertext) => ciphertext === undefined)) return { _prepare: () => mapping };

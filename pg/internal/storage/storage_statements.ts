@@ -37,7 +37,7 @@ const NEXT = sql.raw(",\n          ");
 
 /** Selects one row if the event was recorded; `stored` is null if no instance was written. */
 const STORED = sql.raw(
-  `select "stored" from "mitthooks_event" left join "mitthooks_stored" on true`,
+  `select "mitthooks_stored"."stored" from "mitthooks_event" left join "mitthooks_stored" on true`,
 );
 
 /** SQL for values, by the columns' TypeScript names. */
