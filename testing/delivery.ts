@@ -6,7 +6,7 @@
 
 import type { LifecycleKind } from "./events.ts";
 
-/** The target of webhooks: a URL, or a handler as for `Deno.serve`. */
+/** The target of webhooks: a URL, or a function from a `Request` to its `Response`. */
 export type DeliveryTarget = string | URL | ((request: Request) => Response | Promise<Response>);
 
 /** How long the sender waits before a retry: doubling from `initialMs` up to `maxMs`. */

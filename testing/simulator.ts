@@ -82,13 +82,14 @@ export class SimulatedMstudio {
   readonly #instances = new Map<string, SimulatedInstance>();
 
   /**
-   * Its public keys as a `PublicKeyProvider` of mitthooks, for receivers in the same process.
+   * Its public keys as a `PublicKeyProvider` of mitthooks, for receivers in the same program.
    * Throws an `UnknownPublicKeyError` for other serials.
    */
   readonly publicKeys: PublicKeyProvider;
 
   /**
-   * The part of mittwald's API that an extension needs, as a handler for `Deno.serve` and others:
+   * The part of mittwald's API that an extension needs, as a function from a `Request` to its
+   * `Response`:
    *
    * - `GET /v2/public-keys/{serial}?purpose=&format=`: the public keys, including old ones;
    *   `latest` is the current one. `purpose`: `webhook` (default) or `session_token`; `format`:

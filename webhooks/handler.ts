@@ -22,8 +22,8 @@ import type { WebhookResponseBody } from "./responses.ts";
 
 /**
  * Creates the handler for an extension's lifecycle webhooks. It works wherever handlers get a
- * `Request`: `Deno.serve`, Deno Deploy, `Bun.serve`, Hono, Next.js and TanStack route handlers,
- * Cloudflare Workers.
+ * `Request`: in the servers of Deno and Bun, Deno Deploy, Cloudflare Workers, Hono, and route
+ * handlers of Next.js and TanStack Start.
  *
  * Runs the checks of `verifyWebhook`, then stores the event with the time that mStudio signed, so
  * that the storage can refuse older events. A dry run stores nothing and is refused for a stored

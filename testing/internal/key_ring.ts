@@ -48,7 +48,7 @@ export class KeyRing {
     return this.#publicKeys.get(serial);
   }
 
-  /** Provides the public keys to a receiver in the same process. */
+  /** Provides the public keys to a receiver in the same program. */
   provider(): PublicKeyProvider {
     return {
       getPublicKey: (serial) => {
