@@ -8,7 +8,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 // @ts-types="@types/pg"
 import pg from "pg";
 import postgres from "postgres";
-import { DeadlineExceededError } from "../errors.ts";
+import { DeadlineExceededError, UnknownExtensionInstanceError } from "../errors.ts";
 import {
   type ChangeHandlers,
   HandlerFailedError,
@@ -17,6 +17,7 @@ import {
   StorageError,
   withEncryption,
 } from "../pg/mod.ts";
+import { InstanceTokens } from "../tokens/mod.ts";
 import { closingOf } from "./runtimes/close_pool.ts";
 import { events, ID, INSTANCE } from "./suites/instances.ts";
 import { type AnyDatabase, sqlStateOf } from "./suites/suite.ts";
@@ -26,6 +27,7 @@ import {
   lastEventDdl,
   lastEvents,
 } from "./support/extension_instance.ts";
+import { issued } from "./tokens/support.ts";
 import { createDatabase, poll, query } from "../tools/postgres/databases.ts";
 
 const sites = pgTable("site", { instanceId: text("instance_id").notNull() });
@@ -201,6 +203,27 @@ for (const [driver, openClient] of Object.entries(open)) {
     await assertRejects(() => careless.upsertExtension(INSTANCE), DeadlineExceededError);
     await storageOn(client.db, { added: write }).upsertExtension(INSTANCE);
     assertEquals(await written(), [ID]);
+  });
+
+  test("an added handler gets no access token: its instance is stored only after it", async ({ url }) => {
+    await using client = openClient(url);
+    const requests: unknown[] = [];
+    const fetch = (_: unknown, init?: RequestInit) => {
+      requests.push(JSON.parse(String(init?.body)));
+      return Promise.resolve(issued("token"));
+    };
+    const tokens = new InstanceTokens({ storage: storageOn(client.db, {}), fetch });
+    let refused: unknown;
+    const storage = storageOn(client.db, {
+      added: async ({ instance }) => {
+        refused = await tokens.get(instance.id).catch((error) => error);
+      },
+    });
+    await storage.upsertExtension(INSTANCE);
+    assert(refused instanceof UnknownExtensionInstanceError);
+    assertEquals(requests, []);
+    assertEquals(await tokens.get(ID), "token");
+    assertEquals(requests, [{ extensionInstanceSecret: INSTANCE.secret }]);
   });
 
   test("the server ends a statement that exceeds the remaining time", async ({ url, sessions, written }) => {
