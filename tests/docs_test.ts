@@ -13,10 +13,7 @@ const page = (path: string) => pages.find((page) => page.path === path)!;
 /** The languages whose blocks are run, checked or rendered. */
 const LANGUAGES = ["ts", "sh", "ini", "diff", "mermaid", "text"];
 
-/**
- * The pages whose commands run in `deno task test:quickstart`, readme_test.ts and
- * cli_compare_test.ts.
- */
+/** The pages whose commands run in quickstart_test.ts, readme_test.ts and cli_compare_test.ts. */
 const WITH_COMMANDS = ["README.md", "docs/changing-keys.md", "docs/recovery.md"];
 
 /** Messages of PostgreSQL and the runtimes. */

@@ -1,7 +1,7 @@
 /**
- * `deno task test:quickstart`: follows the quick start to the letter, in an empty folder per
- * reader: the repository's README with Deno, the npm package's with Node.js 20 and 24 and Bun.
- * Checks the output and the stored row.
+ * Follows the quick start to the letter, in an empty folder per reader: the repository's README
+ * with Deno, the npm package's with Node.js 20 and 24 and Bun. Checks the output and the stored
+ * row.
  *
  * Exceptions: the package comes from this checkout instead of a registry; the ports are free ones;
  * the database differs.
