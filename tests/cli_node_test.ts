@@ -52,25 +52,19 @@ Deno.test("status on Node.js: schemas with aliases, enums and imports without ex
       assertEquals(code, 1);
       return stderr.trim().split("\n").at(-1)!;
     };
-    const kinds = [20, 24].flatMap((node) =>
-      ["commonjs", "module"].map((type) => [node, type] as const)
-    );
-    for (const [node, type] of kinds) {
-      await t.step(
-        `Node ${node}, ${type}, without jiti: the message names the remedy`,
-        async () => {
-          const without =
-            /^status: Loading drizzle\.config\.ts: .* run npm install --save-dev jiti$/;
-          assertMatch(await status(node, type), without);
-        },
-      );
-    }
+    const kinds = [20, 24].flatMap((node) => [[node, "commonjs"], [node, "module"]] as const);
+    const test = async (title: string, says: RegExp) => {
+      for (const [node, type] of kinds) {
+        await t.step(
+          `Node ${node}, ${type}, ${title}`,
+          async () => assertMatch(await status(node, type), says),
+        );
+      }
+    };
+    const remedy = /^status: Loading drizzle\.config\.ts: .* run npm install --save-dev jiti$/;
+    await test("without jiti: the message names the remedy", remedy);
     await npmInstall(path, "jiti@2.7.0");
-    for (const [node, type] of kinds) {
-      await t.step(`Node ${node}, ${type}, with jiti: it reaches the database`, async () => {
-        assertMatch(await status(node, type), /could not be reached: connect ECONNREFUSED/);
-      });
-    }
+    await test("with jiti: it reaches the database", /could not be reached: connect ECONNREFUSED/);
   } finally {
     await Deno.remove(path, { recursive: true });
   }

@@ -243,20 +243,16 @@ Deno.test("keys are not extractable; their derived bytes are overwritten", async
   const spying = { ...nodeCrypto, scrypt: spyingScrypt, createSecretKey: spyingSecretKey };
   const runtimes = [{ getBuiltinModule: () => spying }, undefined];
   const given = raw(7);
-  await replacing(
-    subtle,
-    "importKey",
-    spyingImport,
-    () =>
-      replacing(subtle, "deriveBits", spyingDerivation, async () => {
-        for (const process of runtimes) {
-          const key = buildEncryptionKey("password", "salt");
-          await replacing(globalThis, "process", process, () => key.encrypt("x"));
-        }
-        await buildEncryptionKey("p", "s", PBKDF2).encrypt("x");
-        await importEncryptionKey(given).encrypt("x");
-      }),
-  );
+  const spied = () =>
+    replacing(subtle, "deriveBits", spyingDerivation, async () => {
+      for (const process of runtimes) {
+        const key = buildEncryptionKey("password", "salt");
+        await replacing(globalThis, "process", process, () => key.encrypt("x"));
+      }
+      await buildEncryptionKey("p", "s", PBKDF2).encrypt("x");
+      await importEncryptionKey(given).encrypt("x");
+    });
+  await replacing(subtle, "importKey", spyingImport, spied);
   assert(seen.length >= 9);
   for (const bytes of seen) assertEquals([...new Set(bytes)], [0]);
   // The caller's bytes stay unchanged.

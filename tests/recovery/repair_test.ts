@@ -120,25 +120,13 @@ test("an instance removed in the meantime is not restored", async () => {
   const [missing, unsecret] = await world.addInstances(2) as [SimulatedInstance, SimulatedInstance];
   world.serve();
   const found = await world.compare();
-  world.fail(async (request, answer) => {
-    if (!request.url.endsWith(missing.id)) return;
-    world.fail();
-    const response = await answer();
-    await missing.remove();
-    return response;
-  });
+  world.afterFirst(missing.id, () => missing.remove());
   const first = await world.repair(found);
   assertEquals([first.inserted, first.rotated], [1, 1]);
   // And an instance removed between the repair of its state and of its secret.
   await world.sql`UPDATE extension_instance SET secret = NULL`;
   const secretless = await world.compare();
-  world.fail(async (request, answer) => {
-    if (!request.url.endsWith(unsecret.id)) return;
-    world.fail();
-    const response = await answer();
-    await unsecret.remove();
-    return response;
-  });
+  world.afterFirst(unsecret.id, () => unsecret.remove());
   const second = await world.repair(secretless);
   assertEquals(second.rotated, 0);
   assertEquals(await world.rows(), []);
@@ -223,17 +211,11 @@ test("webhooks to another database: only secrets that they accept are replaced",
     await copy.sql`INSERT INTO extension_instance ${copy.sql({ ...row, secret: null })}`;
   }
   const found = await world.compare({ storage: copy.storage });
-  world.fail(async (request, answer) => {
-    if (request.method !== "PUT") return;
-    const response = await answer();
-    // The application goes down after the first rotation.
-    world.serve(down);
-    return response;
-  });
+  // The application goes down after the first rotation.
+  world.afterFirst("PUT", () => world.serve(down));
   const { rotated, failed } = await world.repair(found, { storage: copy.storage });
   assertEquals([rotated, failed.length], [1, 3]);
   for (const { reason } of failed) assertStringIncludes(reason, "mStudio rotated no secret");
-  world.fail();
   world.serve();
   // The application lost nothing.
   await assertRepaired(world);
@@ -359,12 +341,7 @@ test("a rotation in flight is stored before the signal ends it", async () => {
   const found = await world.compare();
   world.serve(down);
   const ending = new AbortController();
-  world.fail(async (request, answer) => {
-    if (request.method !== "PUT") return;
-    const response = await answer();
-    ending.abort();
-    return response;
-  });
+  world.afterFirst("PUT", () => ending.abort());
   const { rotated, aborted } = await world.repair(found, { signal: ending.signal });
   assertEquals([rotated, aborted], [1, true]);
   assertEquals((await world.storage.getExtension(instance.id))?.secret, instance.secret);

@@ -97,6 +97,16 @@ export async function setUp({ on, ...options }: Settings = {}) {
     serve: (other: (request: Request) => Response | Promise<Response> = running) =>
       application = other,
     fail: (other: Fault = () => undefined) => fault = other,
+    /** Does something once: after the first request with a text was served, before its answer. */
+    afterFirst(part: string, then: () => unknown) {
+      fault = async ({ method, url }, answer) => {
+        if (!`${method} ${url}`.includes(part)) return;
+        fault = () => undefined;
+        const response = await answer();
+        await then();
+        return response;
+      };
+    },
     compare: (options: Partial<CompareOptions> = {}) =>
       compareWithMstudio({ ...access, extensionId: EXTENSION_ID, ...options }),
     repair: (comparison: Comparison, options: Partial<RepairOptions> = {}) =>

@@ -60,8 +60,8 @@ const { cases, test } = suite(async (context) => {
     )`);
   const storageOn = (
     on: Handlers,
-    database: AnyDatabase = db,
-    options: Partial<PgExtensionStorageOptions> = {},
+    { database = db, ...options }: Partial<PgExtensionStorageOptions> & { database?: AnyDatabase } =
+      {},
   ) => new PgExtensionStorage(database, instances, { ...options, lastEvents, on });
   const seen: Seen[] = [];
   const note = (change: string) => ({ tx: _, ...rest }: Omit<Seen, "change"> & { tx: unknown }) => {
@@ -199,11 +199,11 @@ test("a handler that swallows a database error: still an error", async ({ storag
   assertEquals(await counts(), [0, 0, 0]);
 });
 
-test("stale and unknown: refused as without handlers, and no handler is called", async ({ storage, storageOn, db, watch, seen, names, counts, dump }) => {
+test("stale and unknown: refused as without handlers, and no handler is called", async ({ storage, storageOn, watch, seen, names, counts, dump }) => {
   for (const event of [update, rotate]) {
     await assertRejects(() => event(storage), UnknownExtensionInstanceError);
   }
-  await update(storageOn(watch, db, { unknownInstances: "ignore" }));
+  await update(storageOn(watch, { unknownInstances: "ignore" }));
   assertEquals(await counts(), [0, 0, 0]);
   const now = Date.now();
   const earlier = { occurredAt: new Date(now - 1) };
@@ -222,10 +222,10 @@ test("stale and unknown: refused as without handlers, and no handler is called",
 test("an event without a handler has no transaction and no further statement", async ({ storageOn, open }) => {
   const { logger, verbs } = statementLog();
   const db = open({ logger });
-  const storage = storageOn({ removed: () => {} }, db);
+  const storage = storageOn({ removed: () => {} }, { database: db });
   for (const event of [add, update, rotate]) await event(storage);
   assertEquals(verbs(), ["with", "with", "with"]);
-  const others = storageOn({ secretRotated: () => {} }, db);
+  const others = storageOn({ secretRotated: () => {} }, { database: db });
   for (const event of [update, remove]) await event(others);
   assertEquals(verbs(), ["with", "insert", "delete"]);
 });
@@ -237,7 +237,7 @@ test("in the application's transaction: a handler's error rolls back to its star
         await inner.insert(sites).values({ instanceId: instance.id });
         if (instance.contextId === "fails") throw new Error("no");
       },
-    }, tx);
+    }, { database: tx });
     await storage.upsertExtension(INSTANCE);
     const other = { ...INSTANCE, extensionInstanceId: "another", contextId: "fails" };
     await assertRejects(() => storage.upsertExtension(other), HandlerFailedError);
@@ -292,7 +292,7 @@ test("a slow key service holds no lock: it is called before the transaction begi
     return encryptionKey[method](text);
   };
   const db = open({ logger: { logQuery: (query) => log.push(query.split(" ")[0]!) } });
-  const storage = storageOn(watch, db);
+  const storage = storageOn(watch, { database: db });
   key.current = { encrypt: noted("encrypt"), decrypt: noted("decrypt") };
   const expected = [[add, 2], [rotate, 3], [update, 2], [remove, 2]] as const;
   for (const [attempt, calls] of expected) {
@@ -414,7 +414,7 @@ test("the same event many times at once: added once, rotated once, removed once"
   }
 });
 
-test("a conflict in a handler is retried, with the handler, until the time limit", async ({ storageOn, db, sql, counts }) => {
+test("a conflict in a handler is retried, with the handler, until the time limit", async ({ storageOn, sql, counts }) => {
   let calls = 0;
   let conflicts = 2;
   const on: Handlers = {
@@ -428,7 +428,7 @@ test("a conflict in a handler is retried, with the handler, until the time limit
   assertEquals([calls, await counts()], [3, [1, 1, 1]]);
   await sql("DELETE FROM extension_instance");
   [calls, conflicts] = [0, Infinity];
-  const error = await assertRejects(() => add(storageOn(on, db, { timeoutMs: 1_000 })), Error);
+  const error = await assertRejects(() => add(storageOn(on, { timeoutMs: 1_000 })), Error);
   // The last attempt ends by its conflict or its time limit.
   assert(error instanceof HandlerFailedError || error instanceof DeadlineExceededError);
   assert(calls > 1);
@@ -575,7 +575,7 @@ async function sendPast(tx: AnyDatabase, statement: string): Promise<unknown> {
   return await (client.unsafe ? client.unsafe(statement) : client.query(statement));
 }
 
-test("a handler that ends its transaction past Drizzle: an error, no other one is ended or left open", async ({ storageOn, db, counts, sql }) => {
+test("a handler that ends its transaction past Drizzle: an error, no other one is ended or left open", async ({ storageOn, counts, sql }) => {
   const fine = storageOn({
     added: async ({ instance, tx }) => {
       await tx.insert(sites).values({ instanceId: instance.id });
@@ -585,16 +585,12 @@ test("a handler that ends its transaction past Drizzle: an error, no other one i
   for (const [index, end] of ["COMMIT", "ROLLBACK"].entries()) {
     const extensionInstanceId = `instance ${index}`;
     let calls = 0;
-    const storage = storageOn(
-      {
-        added: async ({ tx }) => {
-          calls++;
-          await sendPast(tx, end);
-        },
+    const storage = storageOn({
+      added: async ({ tx }) => {
+        calls++;
+        await sendPast(tx, end);
       },
-      db,
-      { timeoutMs: 2_000 },
-    );
+    }, { timeoutMs: 2_000 });
     const event = () => storage.upsertExtension({ ...INSTANCE, extensionInstanceId });
     const others = ["a", "b", "c", "d", "e"].map((other) =>
       fine.upsertExtension({ ...INSTANCE, extensionInstanceId: `${other} ${index}` })
@@ -625,7 +621,7 @@ test("in the application's transaction: a handler that rolls back more than its 
     db.transaction(async (tx) => {
       const storage = storageOn({
         added: async ({ tx }) => void await tx.execute("ROLLBACK TO SAVEPOINT mine"),
-      }, tx);
+      }, { database: tx });
       await tx.execute("SAVEPOINT mine");
       await assertRejects(() => add(storage), Error);
       tx.rollback();
@@ -647,37 +643,36 @@ test("time limits apply only in the transaction; shorter ones stay", async ({ st
   const before = await read(db);
   const found: unknown[][] = [];
   const on: Handlers = { added: async ({ tx }) => void found.push(await read(tx)) };
-  await add(storageOn(on, db, { timeoutMs: 4_000 }));
+  await add(storageOn(on, { timeoutMs: 4_000 }));
   const [lock, statement, idle] = found[0] as number[];
   assert(lock! > 0 && lock! <= 4_000 && statement === lock && idle === lock! + 1_000, `${found}`);
   assertEquals(await read(db), before);
   // The application's transaction keeps its own limits.
   await db.transaction(async (tx) => {
     await tx.execute("SET LOCAL statement_timeout = 70");
-    await storageOn(on, tx).upsertExtension({ ...INSTANCE, extensionInstanceId: "another" });
+    await storageOn(on, { database: tx }).upsertExtension({
+      ...INSTANCE,
+      extensionInstanceId: "another",
+    });
     assertEquals(await read(tx), found[1]!);
   });
   assertEquals([found[1]![1], (await counts())[0]], [70, 2]);
 });
 
-test("a handler that never ends: rolled back at the time limit, others are answered", async ({ storageOn, db, counts, sql }) => {
+test("a handler that never ends: rolled back at the time limit, others are answered", async ({ storageOn, counts, sql }) => {
   let hang = true;
   let goOn = () => {};
   const late: Promise<unknown>[] = [];
-  const storage = storageOn(
-    {
-      added: async ({ instance, tx }) => {
-        await tx.insert(sites).values({ instanceId: instance.id });
-        if (!hang || instance.id !== ID) return;
-        await new Promise<void>((resolve) => goOn = resolve);
-        const write = tx.insert(sites).values({ instanceId: "late" });
-        late.push(write.then(() => "written", () => "refused"));
-        await write;
-      },
+  const storage = storageOn({
+    added: async ({ instance, tx }) => {
+      await tx.insert(sites).values({ instanceId: instance.id });
+      if (!hang || instance.id !== ID) return;
+      await new Promise<void>((resolve) => goOn = resolve);
+      const write = tx.insert(sites).values({ instanceId: "late" });
+      late.push(write.then(() => "written", () => "refused"));
+      await write;
     },
-    db,
-    { timeoutMs: 1_500 },
-  );
+  }, { timeoutMs: 1_500 });
   const hanging = add(storage);
   hanging.catch(() => {});
   const others = ["a", "b", "c", "d", "e", "f"].map((extensionInstanceId) =>
@@ -694,15 +689,11 @@ test("a handler that never ends: rolled back at the time limit, others are answe
   assertEquals(await counts(), [7, 7, 7]);
 });
 
-test("events of one instance wait for each other, except a handler's own call", async ({ storageOn, db, counts }) => {
+test("events of one instance wait for each other, except a handler's own call", async ({ storageOn, counts }) => {
   // It would wait for itself forever.
-  const storage: PgExtensionStorage<typeof instances> = storageOn(
-    {
-      added: () => storage.rotateSecret(ID, "second"),
-    },
-    db,
-    { timeoutMs: 1_000 },
-  );
+  const storage: PgExtensionStorage<typeof instances> = storageOn({
+    added: () => storage.rotateSecret(ID, "second"),
+  }, { timeoutMs: 1_000 });
   await assertRejects(() => add(storage), Error);
   assertEquals(await counts(), [0, 0, 0]);
 });

@@ -73,18 +73,16 @@ function relation<A, B>(name: string, holds: (actual: A, expected: B) => boolean
   };
 }
 
-/**
- * The arguments of the assertions about errors after the function: a class, or instead the message.
- */
-type ErrorClassOrMessage = AnyClass<Error> | string | undefined;
+/** The arguments after the function: a message, or a class before what its message includes. */
+type Expected<E> =
+  | [msg?: string]
+  | [ErrorClass: AnyClass<E>, msgIncludes?: string | undefined, msg?: string];
 
-function checkError(
-  error: unknown,
-  expected: ErrorClassOrMessage,
-  msgIncludes = "",
-  msg?: string,
-): unknown {
-  if (expected === undefined || typeof expected === "string") return error;
+/** The message for a function that does not fail. */
+const messageIn = ([first, , msg]: Expected<unknown>) => typeof first === "string" ? first : msg;
+
+function checkError<E>(error: unknown, [expected, msgIncludes = "", msg]: Expected<E>): E {
+  if (typeof expected !== "function") return error as E;
   const found = error instanceof Error ? `${error.name}: ${error.message}` : "no error";
   if (!(error instanceof Error) || !(error instanceof expected)) {
     throw failure(`Expected an instance of ${expected.name}, not ${found}`, msg, { cause: error });
@@ -96,40 +94,21 @@ function checkError(
 }
 
 /** Asserts that a function throws, optionally an error of a class whose message includes a text. */
-export function assertThrows(fn: () => unknown, msg?: string): unknown;
-export function assertThrows<E extends Error = Error>(
-  fn: () => unknown,
-  ErrorClass: AnyClass<E>,
-  msgIncludes?: string,
-  msg?: string,
-): E;
-export function assertThrows(
-  fn: () => unknown,
-  expected?: ErrorClassOrMessage,
-  ...rest: [string?, string?]
-): unknown {
+export function assertThrows<E = unknown>(fn: () => unknown, ...expected: Expected<E>): E {
   try {
     fn();
   } catch (error) {
-    return checkError(error, expected, ...rest);
+    return checkError(error, expected);
   }
-  throw failure("Expected function to throw", typeof expected === "string" ? expected : rest[1]);
+  throw failure("Expected function to throw", messageIn(expected));
 }
 
 /** Asserts that a function's promise rejects, like `assertThrows`. */
-export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-export function assertRejects<E extends Error = Error>(
+export async function assertRejects<E = unknown>(
   fn: () => PromiseLike<unknown>,
-  ErrorClass: AnyClass<E>,
-  msgIncludes?: string,
-  msg?: string,
-): Promise<E>;
-export async function assertRejects(
-  fn: () => PromiseLike<unknown>,
-  expected?: ErrorClassOrMessage,
-  ...rest: [string?, string?]
-): Promise<unknown> {
-  const message = typeof expected === "string" ? expected : rest[1];
+  ...expected: Expected<E>
+): Promise<E> {
+  const message = messageIn(expected);
   let promise: PromiseLike<unknown> | undefined;
   try {
     promise = fn();
@@ -140,7 +119,7 @@ export async function assertRejects(
   try {
     await promise;
   } catch (error) {
-    return checkError(error, expected, ...rest);
+    return checkError(error, expected);
   }
   throw failure("Expected function to reject", message);
 }
