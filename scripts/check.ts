@@ -3,6 +3,7 @@
  *
  * To add a check, put it into the list below.
  */
+import { mapBounded } from "../pg/internal/columns/map_bounded.ts";
 import { type Check, commandCheck } from "../tools/checks/check.ts";
 import { docLint } from "../tools/checks/doc_lint.ts";
 import { manifests } from "../tools/checks/manifests.ts";
@@ -44,16 +45,16 @@ if (unknown !== undefined) {
 
 await runTask(async (directory) => {
   let [passed, failed] = [0, 0];
+  const chosen = checks.filter(({ name }) => Deno.args.length === 0 || Deno.args.includes(name));
   const importMap = await importMapWithoutJsr(directory.path);
   const context = { root: repository, temporary: directory.path, importMap };
-  for (const check of checks) {
-    if (Deno.args.length > 0 && !Deno.args.includes(check.name)) continue;
+  await mapBounded(chosen, async (check) => {
     const findings = await check.run(context).catch((error) => error.message.split("\n"));
     console.log(`${findings.length === 0 ? "ok" : "FAILED"} ${check.name}`);
     for (const line of findings) console.log(`    ${line}`);
     if (findings.length > 0) failed++;
     else passed++;
-  }
+  }, { limit: 2 });
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 });

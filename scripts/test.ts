@@ -26,13 +26,14 @@ await runTask(async (directory) => {
       // Hides warnings about indirect dependencies.
       "--quiet",
       "--preload=tests/support/preload.ts",
-      // One file per processor (or DENO_JOBS): each has its own databases.
-      ...all ? ["--parallel"] : [],
       ...importMap === undefined ? [] : [`--import-map=${importMap}`],
-      ...all ? ["--doc", ...EVERYTHING.split(" ")] : [],
+      // DENO_JOBS files at once; each has its own databases.
+      ...all ? ["--parallel", "--doc", ...EVERYTHING.split(" ")] : [],
       ...Deno.args,
     ],
     cwd: repository,
+    // More than processors, since many tests wait.
+    env: { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + 1) },
     stdout: "inherit",
     stderr: "inherit",
   });

@@ -18,8 +18,6 @@ import {
 } from "../tools/runtimes/target.ts";
 import { targets } from "../tools/runtimes/targets.ts";
 
-const AT_ONCE = 2;
-
 const all = Deno.args.includes("--all");
 const names = Deno.args.filter((argument) => argument !== "--all");
 const isChosen = ({ name, everyday = false }: Target) =>
@@ -33,7 +31,8 @@ if (chosen.length === 0) {
 await runTask(async (directory) => {
   console.log(await providePostgres(directory));
   const shared = new Shared(directory, !all && names.length === 0);
-  const outcomes = await mapBounded(chosen, (target) => report(target, shared), { limit: AT_ONCE });
+  // More than processors, since each waits for its database.
+  const outcomes = await mapBounded(chosen, (target) => report(target, shared), { limit: 3 });
   if (all && names.length === 0) {
     await renewSection(join(repository, "docs/runtimes.md"), "runtimes", tableOf(outcomes));
   }

@@ -72,7 +72,7 @@ for (const uid of Deno.uid() === 0 ? [0, NOBODY] : [Deno.uid()!]) {
         }
         assertEquals((await ended).code, status, `${end}: ${printed.stderr}`);
         await poll(() => Deno.stat(path).then(() => false, () => true));
-        await poll(() => task.processes(path, mark).length === 0);
+        await poll(() => task.processes(path, mark).length === 0, { intervalMs: 100 });
       }),
     );
   });

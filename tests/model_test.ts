@@ -6,11 +6,11 @@ import { differencesOf } from "./model/run.ts";
 
 Deno.test("model: deliveries to two servers that are killed, cut off and held up", async () => {
   await using database = await createDatabase();
-  assertEquals(await differencesOf({ deliveries: 1_000, databaseUrl: database.url }), []);
+  assertEquals(await differencesOf({ deliveries: 500, databaseUrl: database.url }), []);
 });
 
 Deno.test("model: attempts that keep the time of their event", async () => {
   await using database = await createDatabase();
-  const options = { deliveries: 300, restamp: false, databaseUrl: database.url };
+  const options = { deliveries: 200, restamp: false, databaseUrl: database.url };
   assertEquals(await differencesOf(options), []);
 });

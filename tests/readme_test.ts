@@ -1,6 +1,6 @@
 /**
  * Runs the code of `docs/` and the README: their blocks, in the files named by their first lines,
- * form one application. `deno task test:quickstart` follows the README's quick start.
+ * form one application. `quickstart_test.ts` follows the README's quick start.
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -63,18 +63,15 @@ export const getDatabase = () => drizzle(getEnvironmentVariables().DATABASE_URL,
 const PROGRAMS: readonly [title: string, code: string, printed: string][] = [
   [
     "json_column.ts: an object is stored encrypted, under the key of raw_key.ts",
-    `import { PGlite } from "@electric-sql/pglite";
-import { drizzle } from "drizzle-orm/pglite";
-import { withEncryption } from "@wais/mitthooks-drizzle/pg";
+    `import { eq } from "drizzle-orm";
 import { accounts, fromJson, toJson } from "./json_column.ts";
-await using client = await PGlite.create();
-await client.exec("CREATE TABLE account (id text PRIMARY KEY, login text)");
-const db = withEncryption(drizzle(client));
-await db.insert(accounts).values({ id: "ada", login: toJson({ user: "ada", password: "p" }) });
-const [row] = await db.select().from(accounts);
+import { db } from "./storage.ts";
+await db.insert(accounts).values({ id: "bob", login: toJson({ user: "bob", password: "p" }) });
+const [row] = await db.select().from(accounts).where(eq(accounts.id, "bob"));
 console.log(row?.login && fromJson(row.login).password);
-const { rows } = await client.query<{ login: string }>("SELECT login FROM account");
-console.log(rows[0]?.login.split(":").length);
+const [stored] = await db.execute("SELECT login FROM account WHERE id = 'bob'");
+console.log(String(stored?.login).split(":").length);
+Deno.exit();
 `,
     "p 3",
   ],
@@ -124,20 +121,15 @@ console.log(reads.map((row) => row.join("")).join(" "));
   ],
   [
     "adopting.ts: the key reads plaintext and writes none",
-    `import { PGlite } from "@electric-sql/pglite";
-import { drizzle } from "drizzle-orm/pglite";
-import { withEncryption } from "@wais/mitthooks-drizzle/pg";
-import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg";
+    `import { keyStatus, reencrypt } from "@wais/mitthooks-drizzle/pg";
 import { accounts } from "./adopting.ts";
-await using client = await PGlite.create();
-await client.exec("CREATE TABLE account (id text PRIMARY KEY, api_token text)");
-await client.exec("INSERT INTO account VALUES ('ada', 't0k3n')");
-const db = withEncryption(drizzle(client));
+import { db } from "./storage.ts";
 const left = async () => (await keyStatus(db, accounts)).apiToken.otherKey;
 console.log((await db.select().from(accounts))[0]?.apiToken, await left());
 await reencrypt(db, accounts);
-const { rows } = await client.query<{ api_token: string }>("SELECT api_token FROM account");
-console.log(rows[0]?.api_token === "t0k3n", await left());
+const [stored] = await db.execute("SELECT api_token FROM account WHERE id = 'ada'");
+console.log(stored?.api_token === "t0k3n", await left());
+Deno.exit();
 `,
     "t0k3n 1 false 0",
   ],
@@ -190,6 +182,8 @@ Deno.test("README and docs", async (t) => {
       domain varchar(255) primary key,
       instance_id varchar(36) not null references extension_instance (id) on delete cascade
     );
+    create table account (id text primary key, login text, api_token text);
+    insert into account (id, api_token) values ('ada', 't0k3n');
     insert into extension_instance_last_event (instance_id, kind, created_at)
       values ('long-gone', 'InstanceRemovedFromContext', '2020-01-01')`);
   let url = "";

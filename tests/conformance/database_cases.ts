@@ -66,15 +66,9 @@ export interface Driver {
 export interface DatabaseJob {
   /** URL of a database to overwrite. */
   readonly url: string;
-  /** Whether to omit {@linkcode LONG}. */
+  /** Whether to omit slow cases. */
   readonly everyday: boolean;
 }
-
-/** Slow cases that show nothing beyond `deno task test`. */
-const LONG = [
-  "re-encryption: more values in a batch than a statement's limit of parameters, and every character",
-  "re-encryption: long values: batches become smaller automatically",
-];
 
 /** Drivers by their names in the report. */
 export type Drivers = Readonly<Record<string, Driver & { readonly through?: string }>>;
@@ -121,8 +115,8 @@ export function databaseCases(
   for (const [title, driver] of Object.entries(drivers)) {
     const { suites, refused } = driver;
     for (const [suite, ofSuite] of Object.entries({ ...suitesOfAll, ...suites })) {
-      for (const { name, run } of ofSuite) {
-        if (everyday && LONG.includes(`${suite}: ${name}`)) continue;
+      for (const { name, slow, run } of ofSuite) {
+        if (everyday && slow) continue;
         const message = refused?.cases.includes(`${suite}: ${name}`) ? refused.message : undefined;
         cases.push({
           name: `${suite} (${title}): ${message ? "refused by the driver: " : ""}${name}`,

@@ -136,7 +136,7 @@ const failing = (table: string, state: string, times: number) => `
   CREATE OR REPLACE TRIGGER fail BEFORE UPDATE ON ${table}
     FOR EACH STATEMENT EXECUTE FUNCTION fail()`;
 
-const { cases, test } = suite(prepare);
+const { cases, slowTest, test } = suite(prepare);
 export { cases as reencryption };
 
 test("three keys, a corrupted row, an unknown key, null and empty: an exact report", async ({ db, sql, store, read }) => {
@@ -547,7 +547,7 @@ async function fillWide({ sql }: Given, rows: number, plaintext: string, key = c
   return pgTable("wide", { id: id(), a: column(), b: column(), c: column() });
 }
 
-test("more values in a batch than a statement's limit of parameters, and every character", async (given) => {
+slowTest("more values than a statement can have parameters, and every character", async (given) => {
   const plaintext = 'quotes " and \\ and \u2028 and 😀 and \u0001';
   const table = await fillWide(given, 12_000, plaintext);
   const found = await reencrypt(given.db, table, { batchSize: 12_000 });
@@ -828,7 +828,7 @@ test("a key whose type in the database differs from the table's definition", asy
   }
 });
 
-test("long values: batches become smaller automatically", async ({ open, sql, read }) => {
+slowTest("long values: batches become smaller automatically", async ({ open, sql, read }) => {
   const { logger, statements, params } = statementLog();
   const db = open({ logger });
   const MIB = 1024 * 1024;

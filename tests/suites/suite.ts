@@ -34,16 +34,18 @@ export interface OtherSession {
 
 export interface Case {
   name: string;
+  /** Whether everyday runs have it on one driver only, in `deno task test`. */
+  slow?: boolean;
   run(context: TestContext): Promise<void>;
 }
 
-/** A suite and the function that adds a case; `prepare` makes each case's fixtures. */
+/** A suite and the functions that add a case; `prepare` makes each case's fixtures. */
 export function suite<T>(prepare: (context: TestContext) => T | Promise<T>) {
   const cases: Case[] = [];
-  const test = (name: string, run: (given: T) => Promise<void>): void => {
-    cases.push({ name, run: async (context) => await run(await prepare(context)) });
+  const adding = (slow: boolean) => (name: string, run: (given: T) => Promise<void>): void => {
+    cases.push({ name, slow, run: async (context) => await run(await prepare(context)) });
   };
-  return { cases, test };
+  return { cases, test: adding(false), slowTest: adding(true) };
 }
 
 /** The SQLSTATE of a driver's error; Bun's SQL has it in `errno`. */

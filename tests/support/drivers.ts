@@ -19,7 +19,7 @@ await past`select 1`;
 
 const open = (driver: Driver) => openContext(driver, url, { past, openSession });
 
-/** The drivers of `deno task test`. */
+/** The drivers of `deno task test`; slow cases run on the first. */
 export const drivers = {
   "postgres.js": () => open(postgresJs),
   "node-postgres": () => open(nodePostgres),
@@ -28,8 +28,9 @@ export const drivers = {
 
 /** Registers each case of a suite once per driver. */
 export function testOnEachDriver(suite: string, cases: readonly Case[]): void {
-  for (const [driver, open] of Object.entries(drivers)) {
-    for (const { name, run } of cases) {
+  for (const [index, [driver, open]] of Object.entries(drivers).entries()) {
+    for (const { name, slow, run } of cases) {
+      if (slow && index > 0) continue;
       Deno.test(`${suite} (${driver}): ${name}`, async () => {
         await using context = await open();
         await run(context);

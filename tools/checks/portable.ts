@@ -50,7 +50,6 @@ export const portable: Check = {
     for (const [subpath, entry] of Object.entries(entries)) {
       findings.push(...await loadFindings(root, entry, MAY_LOAD[subpath] ?? []));
     }
-    await esbuild.stop();
     return findings;
   },
 };

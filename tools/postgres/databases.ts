@@ -50,7 +50,7 @@ export async function query(url: string, statements: string): Promise<Record<str
  */
 export async function poll<T>(
   fn: () => T | Promise<T>,
-  { timeoutMs = 30_000, intervalMs = 1 } = {},
+  { timeoutMs = 30_000, intervalMs = 10 } = {},
 ): Promise<NonNullable<T>> {
   const limit = Date.now() + timeoutMs;
   while (true) {

@@ -1,19 +1,17 @@
 /** npm installs the package next to supported peers, and refuses others. */
-import { DRIVERS, DRIZZLE_LINES, MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
+import { DRIVERS, MITTHOOKS, NPM_NAME } from "../npm/manifest.ts";
 import { npmPackage } from "../npm/package.ts";
 import { createProject, type Dependencies } from "../npm/project.ts";
-import { NEWEST_DRIVERS, type Shared } from "./shared.ts";
+import type { Shared } from "./shared.ts";
 import { messageOf, runSteps, type Target } from "./target.ts";
 
 const LOWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { lowest }]) => [name, lowest]),
 );
 
-/** Versions of Drizzle with drivers, and whether npm accepts them. */
+/** Versions of Drizzle, and drivers that no other target installs with it; npm's verdict. */
 const VERDICTS: readonly (readonly [string, Dependencies, "taken" | "refused"])[] = [
-  ...DRIZZLE_LINES.map(({ install }) => [install, NEWEST_DRIVERS, "taken"] as const),
   ["~0.45.0", { ...LOWEST_DRIVERS, [MITTHOOKS]: "0.3.0" }, "taken"],
-  // Drivers whose range has more than one line.
   [
     "~0.45.0",
     {

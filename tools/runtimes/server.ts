@@ -15,11 +15,13 @@ export interface Between extends AsyncDisposable {
   readonly version?: string;
 }
 
-export interface ServerTarget extends Pick<Target, "name" | "everyday"> {
+export interface ServerTarget extends Pick<Target, "name"> {
   /** Default: the drivers' names. */
   readonly shows?: string;
   /** Names of modules in `tests/runtimes/drivers`, in lower case with underscores. */
   readonly drivers: readonly string[];
+  /** Those that represent its class in everyday runs. */
+  readonly everyday?: readonly string[];
   /** Whether it represents a runtime and also runs the cases that depend only on that. */
   readonly portable?: boolean;
   /** Default: Node 24. */
@@ -34,8 +36,8 @@ export interface ServerTarget extends Pick<Target, "name" | "everyday"> {
 
 export function serverTarget({
   name,
-  everyday = false,
   drivers,
+  everyday,
   shows = `all suites on ${drivers.join(", ")}`,
   portable = false,
   program = () => nodeProgram(24),
@@ -46,7 +48,7 @@ export function serverTarget({
   return {
     name,
     shows,
-    everyday,
+    everyday: everyday !== undefined,
     async run(shared) {
       const url = await shared.database();
       await using between = await startBetween?.(shared, url);
@@ -55,7 +57,7 @@ export function serverTarget({
         nativeScrypt: true,
         nativeAes: true,
         portable,
-        drivers,
+        drivers: shared.everyday ? everyday : drivers,
         url,
         through,
         everyday: shared.everyday,

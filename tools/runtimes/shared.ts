@@ -8,7 +8,7 @@ import type { TemporaryDirectory } from "../temporary_directory.ts";
 
 export type DrizzleLine = typeof DRIZZLE_LINES[number]["name"];
 
-export const NEWEST_DRIVERS: Dependencies = Object.fromEntries(
+const NEWEST_DRIVERS: Dependencies = Object.fromEntries(
   Object.entries(DRIVERS).map(([name, { below }]) => [name, `<${below}`]),
 );
 

@@ -22,26 +22,26 @@ const node = (major: number): ServerTarget => ({
 });
 
 const servers: readonly ServerTarget[] = [
-  { ...node(20), everyday: true },
+  { ...node(20), everyday: ["node-postgres"] },
   node(22),
   node(24),
   node(26),
   {
     name: "Bun",
-    everyday: true,
     portable: true,
     program: bunProgram,
     drivers: [...THREE_DRIVERS, "Bun SQL"],
+    everyday: ["Bun SQL"],
   },
   {
     name: "Deno, npm package",
-    everyday: true,
     portable: true,
     program: () => denoProgram(),
     drivers: ["postgres.js"],
+    everyday: ["postgres.js"],
   },
   { name: "Drizzle 0.44", drizzle: "0.44", drivers: THREE_DRIVERS },
-  { name: "Drizzle 1.0", drizzle: "1.0", drivers: THREE_DRIVERS, everyday: true },
+  { name: "Drizzle 1.0", drizzle: "1.0", drivers: THREE_DRIVERS, everyday: THREE_DRIVERS },
 ];
 
 const lowest = (...names: (keyof typeof DRIVERS)[]) =>
