@@ -12,7 +12,7 @@ import { flag, httpUrl, port, readOptions, text } from "./options.ts";
 import { count, stdout, styled } from "./output.ts";
 import { onSignals } from "./signals.ts";
 
-/** The API's default port: applications are configured for it. */
+/** The API's port unless MITTWALD_API_URL, which applications read as well, has another one. */
 const DEFAULT_PORT = 8001;
 const DEFAULT_EXTENSION_ID = "my-extension";
 const DEFAULT_EXTENSION_SECRET = "my-extension-secret";
@@ -34,7 +34,8 @@ Options:
   --extension-id ID     the extension's id; default: the variable EXTENSION_ID, or ${DEFAULT_EXTENSION_ID}
 
 It also serves the part of mittwald's API that the extension needs, public keys, access tokens and
-the instance, on http://localhost:${DEFAULT_PORT} unless --serve sets another port. Point the extension at it:
+the instance, on the port of MITTWALD_API_URL if that is http://localhost:PORT, else on ${DEFAULT_PORT}, unless
+--serve sets another one. Point the extension at it:
 
   new MittwaldPublicKeys({ apiUrl: process.env.MITTWALD_API_URL })   as publicKeys of the handler
   new InstanceTokens({ storage, apiUrl: process.env.MITTWALD_API_URL })
@@ -72,7 +73,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const instance = simulator.instance({ context: { kind: "project" } });
   const server = await serveLocally(
     async (request) => await answerSessionToken(request, instance) ?? await simulator.api(request),
-    serve ?? DEFAULT_PORT,
+    serve ?? localPortOf(process.env["MITTWALD_API_URL"]) ?? DEFAULT_PORT,
   );
   const report = new Report(`http://localhost:${server.port}`, extensionId);
   const interruption = new AbortController();
@@ -147,6 +148,13 @@ async function answerSessionToken(
 }
 
 /** Shows the responses and counts the expected ones. */
+/** The port of an HTTP address on this machine, unless it is the default one. */
+function localPortOf(address = ""): number | undefined {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  const isLocal = url?.protocol === "http:" && LOCAL_ORIGIN.test(url.origin);
+  return isLocal && url.port !== "" ? Number(url.port) : undefined;
+}
+
 class Report {
   #asExpected = 0;
   #total = 0;

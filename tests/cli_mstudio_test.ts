@@ -8,6 +8,7 @@ import { poll } from "../tools/postgres/databases.ts";
 import { freePort } from "../tools/free_port.ts";
 
 let storage = new MemoryStorage();
+const port = freePort();
 
 function extension(apiPort: number, extensionId = "my-extension") {
   storage = new MemoryStorage();
@@ -27,13 +28,12 @@ function serve(handler: (request: Request) => Response | Promise<Response>) {
 }
 
 Deno.test("mstudio: an instance's life and a forgery, and it ends by itself", async () => {
-  // The default port for extensions.
-  await using server = serve(extension(8001, "another-extension"));
-  const env = { EXTENSION_ID: "another-extension" };
+  await using server = serve(extension(port, "another-extension"));
+  const env = { EXTENSION_ID: "another-extension", MITTWALD_API_URL: `http://127.0.0.1:${port}/` };
   const { code, stdout, stderr } = await runCommand(server.args, { env });
   assertEquals([code, stderr], [0, ""], stdout);
   assertStringIncludes(stdout, `target     ${server.target}\n`);
-  assertStringIncludes(stdout, "MITTWALD_API_URL=http://localhost:8001\n");
+  assertStringIncludes(stdout, `MITTWALD_API_URL=http://localhost:${port}\n`);
   assert(stdout.endsWith(`
 added      200  STORED  Handling ExtensionAddedToContext: done
 updated    200  STORED  Handling InstanceUpdated: done
@@ -105,7 +105,7 @@ for (const keep of [false, true]) {
 }
 
 Deno.test("mstudio: a closed terminal leaves no instance behind", async () => {
-  const handler = extension(8001, "another-extension");
+  const handler = extension(port, "another-extension");
   await using server = serve(async (request) => {
     const response = await handler(request);
     if (storage.rows.size > 0 && !hungUp) {
@@ -116,13 +116,13 @@ Deno.test("mstudio: a closed terminal leaves no instance behind", async () => {
     return response;
   });
   let hungUp = false;
-  const command = startCommand(server.args, { env: { EXTENSION_ID: "another-extension" } });
+  const env = { EXTENSION_ID: "another-extension", MITTWALD_API_URL: `http://localhost:${port}` };
+  const command = startCommand(server.args, { env });
   const { code, stdout } = await command.ended;
   assertEquals([code, storage.rows.size], [129, 0]);
   assertMatch(stdout, /^added .*\nremoved .*\n\n2 of 2 answers/m);
 });
 
-const port = freePort();
 const page = `\x1b[2J<h1>\r\nNot found</h1>${"x".repeat(1_000)}`;
 const mistakes: Record<string, [(request: Request) => Response | Promise<Response>, RegExp]> = {
   "another API": [
@@ -171,4 +171,7 @@ Deno.test("mstudio: no listener, and a port in use", async () => {
   const inUse = await runCommand(["mstudio", target, `--serve=${used}`]);
   assertEquals(inUse.code, 1);
   assertStringIncludes(inUse.stderr, `Listening on port ${used}: the port is in use`);
+  const elsewhere = { env: { MITTWALD_API_URL: "https://api.mittwald.de:9000" } };
+  const onDefault = await runCommand(["mstudio", target], elsewhere);
+  assertMatch(onDefault.stdout + onDefault.stderr, /http:\/\/localhost:8001|port 8001: .* in use/);
 });

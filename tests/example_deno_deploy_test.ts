@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { liveThrough, readKey, simulateMstudio } from "./support/example.ts";
+import { freePort } from "../tools/free_port.ts";
 import { createDatabase, query } from "../tools/postgres/databases.ts";
 import { Project, readCommands, readFolder, succeeded } from "./support/project.ts";
 
@@ -61,10 +62,10 @@ Deno.test("examples/deno-deploy runs as in its README", async (t) => {
   });
 
   await t.step("deno task mstudio delivers to it without any other service", async () => {
-    await using local = await project.withEnv({ MITTWALD_API_URL: "http://localhost:8001" })
-      .serve("task", "start");
+    const own = project.withEnv({ MITTWALD_API_URL: `http://localhost:${freePort()}` });
+    await using local = await own.serve("task", "start");
     const output = await succeeded(
-      project.shell(`${mstudio} --keep --target ${local.url}/webhooks`),
+      own.shell(`${mstudio} --keep --target ${local.url}/webhooks`),
     );
     assertStringIncludes(output, "4 of 4 answers as expected");
     const id = /^instance +(\S+)$/m.exec(output)![1]!;
