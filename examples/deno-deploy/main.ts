@@ -49,7 +49,7 @@ const server = Deno.serve({ port: Number(Deno.env.get("PORT") ?? 8000) }, (reque
 /** Finishes requests in flight; otherwise mittwald would have to repeat them. */
 async function stop(): Promise<void> {
   await server.shutdown();
-  await client.end();
+  await client.end({ timeout: 5 });
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);

@@ -46,5 +46,5 @@ const server = serve(
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   // Finishes requests in flight; otherwise mittwald would have to repeat them.
-  process.once(signal, () => server.close(() => client.end()));
+  process.once(signal, () => server.close(() => client.end({ timeout: 5 })));
 }
