@@ -36,7 +36,8 @@ const AT_ONCE = 2;
 const READERS = [
   { name: "Node.js 20", program: () => nodeProgram(20), commands: ["node"] },
   { name: "Node.js 24", program: () => nodeProgram(24), commands: ["node"] },
-  { name: "Bun", program: () => bunProgram(), commands: ["bun", "bunx"] },
+  // Without a `node` in the PATH, Bun leaves one in /tmp.
+  { name: "Bun", program: () => bunProgram(), commands: ["bun", "bunx", "node"] },
   { name: "Deno", program: () => denoProgram(), commands: ["deno"] },
 ];
 
