@@ -21,7 +21,9 @@ export async function runTask(
   // PostgreSQL's user must be able to read the unpacked files.
   Deno.umask(0o022);
   const directory = temporaryDirectory();
-  for (const name of ["TMPDIR", "RUN_DIRECTORY"]) Deno.env.set(name, directory.path);
+  for (const name of ["TMPDIR", "RUN_DIRECTORY", "BUN_RUNTIME_TRANSPILER_CACHE_PATH"]) {
+    Deno.env.set(name, directory.path);
+  }
   const signalled = Promise.withResolvers<number>();
   for (const [signal, status] of Object.entries(SIGNALS)) {
     Deno.addSignalListener(signal as keyof typeof SIGNALS, () => signalled.resolve(status));

@@ -41,11 +41,9 @@ export const portable: Check = {
         compilerOptions: { ...compilerOptions as object, lib: ["esnext", "dom", "dom.iterable"] },
       }),
     );
-    const args = ["check", "--quiet", "--node-modules-dir=none", `--config=${config}`];
-    const findings = await runProgram(root, Deno.execPath(), [
-      ...args,
-      ...Object.values(entries),
-    ])
+    const options = ["--quiet", "--node-modules-dir=none", `--config=${config}`];
+    const args = ["check", ...options, ...Object.values(entries)];
+    const findings = await runProgram(root, Deno.execPath(), args)
       .then((): string[] => [], (error: Error) => error.message.split("\n"));
     for (const [subpath, entry] of Object.entries(entries)) {
       findings.push(...await loadFindings(root, entry, MAY_LOAD[subpath] ?? []));
