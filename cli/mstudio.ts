@@ -147,14 +147,14 @@ async function answerSessionToken(
   });
 }
 
-/** Shows the responses and counts the expected ones. */
-/** The port of an HTTP address on this machine, unless it is the default one. */
+/** The port in an HTTP address of this machine. */
 function localPortOf(address = ""): number | undefined {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   const isLocal = url?.protocol === "http:" && LOCAL_ORIGIN.test(url.origin);
-  return isLocal && url.port !== "" ? Number(url.port) : undefined;
+  return isLocal && Number(url.port) || undefined;
 }
 
+/** Shows the responses and counts the expected ones. */
 class Report {
   #asExpected = 0;
   #total = 0;

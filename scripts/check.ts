@@ -52,8 +52,7 @@ await runTask(async (directory) => {
     const findings = await check.run(context).catch((error) => error.message.split("\n"));
     console.log(`${findings.length === 0 ? "ok" : "FAILED"} ${check.name}`);
     for (const line of findings) console.log(`    ${line}`);
-    if (findings.length > 0) failed++;
-    else passed++;
+    findings.length > 0 ? failed++ : passed++;
   }, { limit: 2 });
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;

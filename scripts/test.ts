@@ -17,7 +17,7 @@ const EVERYTHING =
 await runTask(async (directory) => {
   console.log(await providePostgres(directory));
   const all = !Deno.args.some((argument) => /\.ts$|^\.?\/?tests\b/.test(argument));
-  if (all) console.log("All tests take ten minutes and more on two cores; name files to run some");
+  if (all) console.log("All tests take about ten minutes on two cores; name files to run some");
   const importMap = await importMapWithoutJsr(directory.path);
   const tests = startProgram(Deno.execPath(), {
     args: [

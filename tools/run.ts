@@ -21,6 +21,7 @@ export async function runTask(
   // PostgreSQL's user must be able to read the unpacked files.
   Deno.umask(0o022);
   const directory = temporaryDirectory();
+  // What programs keep for later goes with this directory.
   for (const name of ["TMPDIR", "RUN_DIRECTORY", "BUN_RUNTIME_TRANSPILER_CACHE_PATH"]) {
     Deno.env.set(name, directory.path);
   }

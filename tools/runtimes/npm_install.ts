@@ -40,7 +40,7 @@ async function assertVerdict(shared: Shared, install: Dependencies, expected: st
 
 export const npmInstall: Target = {
   name: "npm install",
-  shows: "next to each line of Drizzle and of the drivers; refused next to others",
+  shows: "next to each line of the drivers; refused next to others, and to other lines of Drizzle",
   everyday: true,
   run: (shared) =>
     runSteps(
